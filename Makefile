@@ -1,0 +1,69 @@
+# `make demo` and `make test` are all that a newcomer needs; `make help` lists the rest.
+SHELL := /bin/sh
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell \
+	$(p) -c 'import sys; print("$(p)" if (3, 11) <= sys.version_info[:2] <= (3, 13) else "")' 2>/dev/null)))
+PIP := .venv/bin/python -m pip --disable-pip-version-check
+OPENCV := $(shell sed -n 's/^opencv-contrib-python==//p' constraints.txt)
+# The reference outputs of the original TensorFlow code lie beside some checkouts.
+TEST_EXTRAS := test$(if $(wildcard ../shared/data/oracle),$(shell echo ,)tensorflow)
+
+.PHONY: help demo test lint types tests soak format clean
+help:
+	@echo 'make demo    install into .venv and run the whole way through on a small photo set'
+	@echo 'make test    install the test extra, then lint, types and the test suite'
+	@echo 'make lint | types | tests    one part of make test, on an installed .venv'
+	@echo 'make soak    the long checks'
+	@echo 'make format  rewrite the sources in the house format'
+	@echo 'make clean   remove .venv and build output; data/ stays'
+
+demo: .venv/demo.installed
+	.venv/bin/dped-build demo
+
+test: .venv/test.installed
+	@$(MAKE) --no-print-directory lint types tests
+
+lint:
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+
+types:  # mypy cannot follow the editable import hook: it reads the package through links
+	@rm -rf build/types && mkdir -p build/types/dped_build
+	@for part in align patches train report cli.py; do ln -sfn ../../../$$part build/types/dped_build/; done
+	.venv/bin/mypy
+
+tests:
+	.venv/bin/pytest
+
+soak: .venv/test.installed
+	.venv/bin/pytest -m 'soak'
+
+format: .venv/test.installed
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+clean:
+	rm -rf .venv build dist *.egg-info
+
+.venv/bin/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo 'dped-build needs Python 3.11, 3.12 or 3.13; found: '"$$(python3 --version 2>&1 || echo none)"; \
+		echo 'Install one (Debian 12 and later: apt install python3 python3-venv) or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11'; \
+		exit 1; fi
+	@if ! '$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "$(PYTHON) lacks the venv module. Debian: apt install python3-venv"; exit 1; fi
+	'$(PYTHON)' -m venv .venv
+
+.venv/demo.installed: EXTRAS = demo
+.venv/test.installed: EXTRAS = $(TEST_EXTRAS)
+.venv/%.installed: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@$(MAKE) --no-print-directory opencv
+	@touch $@
+
+.PHONY: opencv
+opencv:  # the desktop build of OpenCV links the system's libGL, which servers lack
+	@if ! .venv/bin/python -c 'import cv2' 2>/dev/null; then \
+		echo "opencv-contrib-python cannot be imported here (no libGL?): installing the headless build of $(OPENCV) in its place"; \
+		$(PIP) uninstall --quiet --yes opencv-contrib-python opencv-contrib-python-headless && \
+		$(PIP) install --quiet --constraint constraints.txt opencv-contrib-python-headless==$(OPENCV) && \
+		.venv/bin/python -c 'import cv2'; fi
