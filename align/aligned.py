@@ -1,0 +1,128 @@
+"""What the folder `aligned/` says: manifest, records, and where the photos lie."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.align.records import Alignment
+from dped_build.align.stage import Stage, json_bytes, sha256
+
+FORMAT = "dped-build/alignment"
+NAME = "aligned"
+
+FileState = tuple[int, int]  # size in bytes, modification time in ns
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A finished alignment, read back.
+
+    Attributes:
+        manifest: `manifest.json`.
+        records: All records, by pair name, in order.
+        phone_root: The folder of the phone photos on this machine.
+        dslr_root: The folder of the DSLR photos.
+        states: (camera, file name) → size and modification time when aligned.
+    """
+
+    manifest: Mapping[str, Any]
+    records: Mapping[str, Alignment]
+    phone_root: Path
+    dslr_root: Path
+    states: Mapping[tuple[str, str], FileState]
+
+    def paths(self, record: Alignment) -> tuple[Path, Path]:
+        """Both photos of an aligned pair."""
+        return self.phone_root / str(record.phone), self.dslr_root / str(record.dslr)
+
+    def changed(self, record: Alignment, *, rehash: bool = False) -> str | None:
+        """Name of a photo whose content is not what was aligned; None where all is.
+
+        Size and modification time speak for the content; where they differ, or with
+        `rehash`, its SHA-256 does.
+        """
+        for camera, root in (("phone", self.phone_root), ("dslr", self.dslr_root)):
+            name = getattr(record, camera)
+            if name is None:
+                continue
+            path, known = root / name, getattr(record, f"{camera}_sha256")
+            try:
+                same = file_state(path) == self.states.get((camera, name))
+                if rehash or not same:
+                    same = known is not None and sha256(path) == known
+            except OSError:
+                same = False
+            if not same:
+                return str(path)
+        return None
+
+
+def aligned_stage(workspace: Path) -> Stage:
+    """The alignment's folder in a workspace."""
+    return Stage(workspace, NAME, FORMAT)
+
+
+def file_state(path: Path) -> FileState:
+    """Size and modification time of a file."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def read_aligned(workspace: Path) -> Aligned | None:
+    """The finished alignment of a workspace; None where there is none.
+
+    Raises:
+        DpedBuildError: A file of it cannot be read.
+    """
+    stage = aligned_stage(workspace)
+    manifest = stage.manifest()
+    if manifest is None:
+        return None
+    path = stage.folder / "alignment.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        records = [Alignment.from_json(json.loads(line)) for line in lines]
+        path = stage.folder / "local.json"
+        local = json.loads(path.read_text(encoding="utf-8"))
+        states = {
+            (camera, name): (int(size), int(changed))
+            for camera, files in local["files"].items()
+            for name, (size, changed) in files.items()
+        }
+        return Aligned(
+            manifest,
+            {record.pair: record for record in records},
+            Path(local["phone_root"]),
+            Path(local["dslr_root"]),
+            states,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DpedBuildError(
+            f"{path}: damaged ({error}); run dped-build align again with --force"
+        ) from error
+
+
+def files_of(
+    records: Sequence[Alignment],
+    manifest: Mapping[str, Any],
+    roots: tuple[Path, Path],
+    states: Mapping[tuple[str, str], FileState],
+) -> dict[str, bytes]:
+    """The files of `aligned/` but for crops and sums: name → content."""
+    files: dict[str, dict[str, FileState]] = {"phone": {}, "dslr": {}}
+    for (camera, name), state in sorted(states.items()):
+        files[camera][name] = state
+    local = {
+        "phone_root": str(roots[0].resolve()),
+        "dslr_root": str(roots[1].resolve()),
+        "files": files,
+    }
+    lines = [json_bytes(record.to_json(), indent=None) for record in records]
+    return {
+        "alignment.jsonl": b"".join(lines),
+        "manifest.json": json_bytes(manifest),
+        "local.json": json_bytes(local),
+    }

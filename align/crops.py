@@ -1,0 +1,44 @@
+"""The two crops of an aligned pair, for people and other tools."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dped_build.align.geometry import translation
+from dped_build.align.records import Alignment
+from dped_build.align.sampling import sample
+from dped_build.align.stage import write_atomic
+
+JPEG_QUALITY = 95
+
+
+def crop_pair(
+    phone: NDArray[np.uint8], dslr: NDArray[np.uint8], alignment: Alignment
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Both photos cut to the intersection, RGB uint8 of one size.
+
+    The phone crop is the phone's own pixels; the DSLR crop is sampled once, onto them.
+
+    Raises:
+        ValueError: The pair is not aligned.
+    """
+    if alignment.phone_box is None:
+        raise ValueError(f"pair {alignment.pair} has no intersection")
+    left, top, width, height = alignment.phone_box
+    to_dslr = alignment.matrix() @ translation(left, top)
+    crop = phone[top : top + height, left : left + width]
+    return crop, sample(dslr, to_dslr, (width, height))
+
+
+def write_crop(path: Path, crop: NDArray[np.uint8]) -> None:
+    """Write a crop as JPEG or PNG, by the suffix of `path`; whole or not at all."""
+    buffer = io.BytesIO()
+    image = Image.fromarray(crop)
+    if path.suffix == ".png":
+        image.save(buffer, "PNG")
+    else:
+        image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    write_atomic(path, buffer.getvalue())

@@ -1,0 +1,26 @@
+"""What can go wrong in a way that the user can mend.
+
+DpedBuildError          exit 1: one line that says what, which file, and what to do
+├── UsageError          exit 2: the command line itself is wrong
+└── PhotoError          one photo cannot be used; costs that photo only
+"""
+
+
+class DpedBuildError(Exception):
+    """A failure whose message is one line: what, which file or option, what to do."""
+
+
+class UsageError(DpedBuildError):
+    """The arguments cannot be right, whatever lies on the disk."""
+
+
+class PhotoError(DpedBuildError):
+    """A photo that cannot be read; `reason` is its code in `alignment.jsonl`."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["PhotoError"], tuple[str, str]]:
+        """Both arguments, so that the error travels back from a worker process."""
+        return PhotoError, (self.reason, str(self))

@@ -1,0 +1,95 @@
+"""Run one function over many tasks on several cores, whatever happens to the workers.
+
+Each worker computes with one thread: two BLAS threads in a busy worker make small
+solves take seconds. joblib starts the workers; `backend` is one of its backends.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import cv2
+import joblib
+from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.process_executor import BrokenProcessPool
+from threadpoolctl import threadpool_limits
+
+BACKENDS = ("loky", "threading")
+_AHEAD = 2  # tasks handed out per worker
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def default_jobs() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_all(
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    *,
+    jobs: int,
+    backend: str = "loky",
+) -> Iterator[tuple[int, Result | None]]:
+    """Yield (index of the task, result) as results come, in any order.
+
+    A task whose worker process dies twice yields None. Which task a dead worker held is
+    not known, so those in flight are tried again one by one, each in its own process.
+    """
+    waiting = list(range(len(tasks)))
+    while waiting:
+        try:
+            for index, result in _run_pool(function, tasks, waiting, jobs, backend):
+                waiting.remove(index)
+                yield index, result
+        except BrokenProcessPool:
+            for index in waiting[: _AHEAD * jobs]:
+                waiting.remove(index)
+                yield index, _run_alone(function, tasks[index])
+
+
+def _run_pool(
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    indices: Sequence[int],
+    jobs: int,
+    backend: str,
+) -> Iterator[tuple[int, Result]]:
+    threads = {"inner_max_num_threads": 1} if backend == "loky" and jobs > 1 else {}
+    with joblib.parallel_config(backend=backend, n_jobs=jobs, **threads):
+        parallel = joblib.Parallel(
+            return_as="generator_unordered", pre_dispatch=_AHEAD * jobs, batch_size=1
+        )
+        yield from parallel(
+            joblib.delayed(_numbered)(function, index, tasks[index])
+            for index in list(indices)
+        )
+
+
+def _run_alone(function: Callable[[Task], Result], task: Task) -> Result | None:
+    with ProcessPoolExecutor(max_workers=1) as pool:
+        try:
+            result: Result = pool.submit(_single_threaded, function, task).result()
+        except BrokenProcessPool:
+            return None
+    return result
+
+
+def _numbered(
+    function: Callable[[Task], Result], index: int, task: Task
+) -> tuple[int, Result]:
+    return index, _single_threaded(function, task)
+
+
+def _single_threaded(function: Callable[[Task], Result], task: Task) -> Result:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with threadpool_limits(limits=1):
+            return function(task)
+    finally:
+        cv2.setNumThreads(before)

@@ -1,0 +1,182 @@
+"""Photos on disk → upright sRGB arrays, or a PhotoError that names file and reason.
+
+A photo is decoded strictly: a file that ends early is an error, never grey rows. Its
+pixels are turned upright (EXIF orientation) and converted to sRGB where another ICC
+profile is embedded; nothing else touches them. Pillow decodes.
+"""
+
+import io
+import re
+import struct
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from dped_build.align.errors import PhotoError, UsageError
+from dped_build.align.settings import MAX_MEGAPIXELS
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+FORMATS = ("JPEG", "PNG", "TIFF")
+SRGB_TOLERANCE = 2  # grey levels; a profile that moves no colour further is sRGB
+_EXIF_IFD, _DATE_TIME_ORIGINAL, _DATE_TIME = 0x8769, 0x9003, 0x0132
+
+# Every photo's header is held against our own limit, which the user can raise.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key under which IMG_2 comes before IMG_10; ties break by spelling."""
+    parts = re.split(r"([0-9]+)", name)
+    key = [(0, int(p)) if i % 2 else (1, p) for i, p in enumerate(parts) if p]
+    return (*key, (2, name))
+
+
+def list_photos(folder: Path) -> list[Path]:
+    """The photos in `folder` (not below it), in natural order of their names.
+
+    Raises:
+        UsageError: `folder` is missing or not a folder.
+    """
+    if not folder.exists():
+        raise UsageError(f"{folder}: no such folder")
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: not a folder; name the folder that holds photos")
+    found = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    ]
+    return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def open_photo(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Image.Image:
+    """Open a photo and check its header; no pixel is decoded yet.
+
+    Raises:
+        PhotoError: `unreadable`, `truncated` or `too_large`.
+    """
+    try:
+        if not path.is_file():
+            raise PhotoError("unreadable", f"{path.name}: not a regular file")
+        image = Image.open(path, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        empty = path.stat().st_size == 0
+        what = "the file is empty" if empty else "not a JPEG, PNG or TIFF photo"
+        raise PhotoError("unreadable", f"{path.name}: {what}") from error
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
+        raise _decode_error(path, error) from error
+    width, height = image.size
+    if width * height > max_megapixels * 1e6:
+        image.close()
+        raise PhotoError(
+            "too_large",
+            f"{path.name}: {width}x{height} px is over {max_megapixels:g} megapixels; "
+            "raise --max-megapixels to read it",
+        )
+    return image
+
+
+def photo_size(
+    path: Path, *, max_megapixels: float = MAX_MEGAPIXELS
+) -> tuple[int, int]:
+    """Upright width and height from the header alone, pixels.
+
+    Raises:
+        PhotoError: As `open_photo`.
+    """
+    with open_photo(path, max_megapixels=max_megapixels) as image:
+        width, height = image.size
+        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    return (height, width) if turned else (width, height)
+
+
+def capture_time(path: Path) -> datetime | None:
+    """When the photo was taken by its EXIF data (camera clock); None if unknown."""
+    try:
+        with open_photo(path, max_megapixels=float("inf")) as image:
+            exif = image.getexif()
+            text = exif.get_ifd(_EXIF_IFD).get(_DATE_TIME_ORIGINAL)
+            return datetime.strptime(
+                str(text or exif.get(_DATE_TIME, "")).strip("\0 "), "%Y:%m:%d %H:%M:%S"
+            )
+    except (PhotoError, ValueError, OSError, SyntaxError, struct.error):
+        return None
+
+
+def read_photo(
+    path: Path, *, color: str = "srgb", max_megapixels: float = MAX_MEGAPIXELS
+) -> NDArray[np.uint8]:
+    """Decode a photo strictly to RGB uint8 (H, W, 3), upright.
+
+    Args:
+        path: The photo.
+        color: "srgb" converts from an embedded profile, "keep" leaves values as stored.
+        max_megapixels: Photos larger than this by their header are not decoded.
+
+    Raises:
+        PhotoError: `unreadable`, `truncated` or `too_large`.
+    """
+    with open_photo(path, max_megapixels=max_megapixels) as image:
+        try:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            profile = image.info.get("icc_profile") if color == "srgb" else None
+            rgb = _to_srgb(upright, profile)
+        except (OSError, SyntaxError, ValueError, struct.error) as error:
+            raise _decode_error(path, error) from error
+    return np.array(rgb, dtype=np.uint8)
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if image.mode.startswith("I;16"):  # 16-bit grey: keep the upper byte
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode not in ("RGB", "CMYK", "LAB"):
+        image = image.convert("RGB")
+    transform = _srgb_transform(profile, image.mode) if profile else None
+    if transform is not None:
+        return ImageCms.applyTransform(image, transform) or image
+    return image.convert("RGB")
+
+
+def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """The conversion that an embedded profile asks for; None where it is sRGB already.
+
+    A profile that cannot be used is passed over, as browsers do.
+    """
+    try:
+        transform = ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.createProfile("sRGB"),
+            mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        )
+    except (ImageCms.PyCMSError, OSError):
+        return None
+    if mode != "RGB":
+        return transform
+    levels = np.linspace(0, 255, 9).round().astype(np.uint8)
+    lattice = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(27, 27, 3)
+    moved = np.asarray(ImageCms.applyTransform(Image.fromarray(lattice), transform))
+    change = np.abs(moved.astype(int) - lattice.astype(int)).max()
+    return None if change <= SRGB_TOLERANCE else transform
+
+
+def _decode_error(path: Path, error: Exception) -> PhotoError:
+    text = " ".join(str(error).split())
+    early = (
+        "truncated",
+        "broken data stream",
+        "not enough image data",
+        "unexpected end",
+    )
+    if any(word in text.lower() for word in early):
+        return PhotoError(
+            "truncated", f"{path.name}: the file ends early; copy it again"
+        )
+    if isinstance(error, PermissionError):
+        return PhotoError("unreadable", f"{path.name}: no permission to read it")
+    return PhotoError("unreadable", f"{path.name}: cannot be decoded ({text})")

@@ -1,0 +1,34 @@
+"""Every choice of the alignment, with its default, in one place."""
+
+from dataclasses import dataclass
+
+from dped_build.align.errors import UsageError
+
+MAX_MEGAPIXELS = 200.0
+COLORS = ("srgb", "keep")
+CROP_FORMATS = ("jpg", "png", "none")
+
+
+@dataclass(frozen=True)
+class AlignSettings:
+    """How photos are paired, matched and judged; recorded in the manifest."""
+
+    crops: str = "jpg"  # format of the crops for people: jpg, png or none
+    color: str = "srgb"  # srgb: convert embedded profiles; keep: values as stored
+    max_megapixels: float = MAX_MEGAPIXELS  # larger photos are refused by their header
+    matching_sides: tuple[int, ...] = (512, 1024, 2048)  # px, tried until enough match
+    ratio: float = 0.8  # of the distances to nearest and second nearest descriptor
+    threshold_px: float = 3.0  # reprojection error of an inlier, px of the matched size
+    min_matches: int = 12
+    min_inliers: int = 20  # unrelated photos reach 7
+    plenty_of_inliers: int = 200  # with fewer, the next size is tried as well
+    min_overlap: float = 0.1  # share of the phone photo
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if self.crops not in CROP_FORMATS:
+            raise UsageError(f"--crops {self.crops}: choose {', '.join(CROP_FORMATS)}")
+        if self.color not in COLORS:
+            raise UsageError(f"--color {self.color}: choose {' or '.join(COLORS)}")
+        if self.max_megapixels <= 0:
+            raise UsageError("--max-megapixels must be above 0")

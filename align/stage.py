@@ -1,0 +1,284 @@
+"""The folder that a stage publishes: complete or absent, summed, and not somebody's.
+
+A stage's folder (`aligned/`, `patches/`, `report/`) holds finished files only. Locks
+and temporary files live in `<workspace>/.dped-build/`. `SHA256SUMS` is written last:
+where it stands, the stage is complete.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from dped_build.align.errors import DpedBuildError
+
+SCRATCH = ".dped-build"
+SUMS = "SHA256SUMS"
+CREATED_WITH = f"dped-build {version('dped-build')}"
+
+
+def scratch_folder(path: Path) -> Path:
+    """The folder for temporary files that will be moved to `path`, on the same disk.
+
+    The nearest workspace's `.dped-build/`; outside of any workspace, the parent.
+    """
+    for folder in path.absolute().parents:
+        if (folder / SCRATCH).is_dir():
+            return folder / SCRATCH
+    return path.absolute().parent
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file that is either whole or absent, also after a power cut."""
+    with durable(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def durable(path: Path) -> Iterator[Path]:
+    """Yield a temporary file to write; on success it is on disk and named `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=scratch_folder(path), prefix="tmp-")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def json_bytes(value: object, *, indent: int | None = 1) -> bytes:
+    """JSON as we write it everywhere: UTF-8, key order as given, no NaN."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    return (text + "\n").encode()
+
+
+def as_json(value: Mapping[str, Any]) -> dict[str, Any]:
+    """An object as it comes back from JSON: tuples are lists."""
+    found: dict[str, Any] = json.loads(json_bytes(dict(value)))
+    return found
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage's folder in a workspace, and where it is built before publication."""
+
+    workspace: Path
+    name: str  # of the folder: aligned, patches, report
+    format: str  # as `manifest.json` states it
+
+    @property
+    def folder(self) -> Path:
+        """Where the finished stage stands."""
+        return self.workspace / self.name
+
+    @property
+    def scratch(self) -> Path:
+        """Finished pieces of an unfinished run; gone after publication."""
+        return self.workspace / SCRATCH / f"{self.name}-work"
+
+    @property
+    def build(self) -> Path:
+        """The folder in the making."""
+        return self.workspace / SCRATCH / f"{self.name}-build"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the folder stands finished."""
+        return (self.folder / SUMS).is_file()
+
+    def manifest(self) -> dict[str, Any] | None:
+        """The manifest of the finished stage; None where there is none.
+
+        Raises:
+            DpedBuildError: It cannot be read or is not this stage's.
+        """
+        if not self.complete:
+            return None
+        path = self.folder / "manifest.json"
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DpedBuildError(
+                f"{path}: cannot be read ({error}); run the stage again with --force"
+            ) from error
+        if not isinstance(manifest, dict) or manifest.get("format") != self.format:
+            raise DpedBuildError(f"{path}: not a {self.format} manifest")
+        if manifest.get("version") != 1:
+            raise DpedBuildError(
+                f"{path}: version {manifest.get('version')} of the format; "
+                "update dped-build to read it"
+            )
+        return manifest
+
+
+@contextmanager
+def opened(stage: Stage) -> Iterator[None]:
+    """Hold the workspace for one command; refuse a folder with files not ours.
+
+    Raises:
+        DpedBuildError: Another command runs here, or the stage's folder is foreign.
+    """
+    scratch = stage.workspace / SCRATCH
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DpedBuildError(
+            f"{stage.workspace}: cannot be written ({error.strerror}); choose another "
+            "--workspace"
+        ) from error
+    try:
+        with FileLock(scratch / "lock", timeout=0):
+            _finish_publication(stage)
+            _refuse_foreign(stage)
+            yield
+    except Timeout as error:
+        raise DpedBuildError(
+            f"{stage.workspace}: another dped-build is at work in this workspace; "
+            "wait for it or choose another --workspace"
+        ) from error
+
+
+def _refuse_foreign(stage: Stage) -> None:
+    if not stage.folder.exists():
+        return
+    ours = set(read_sums(stage.folder)) | {SUMS} if stage.complete else set()
+    for path in sorted(stage.folder.rglob("*")):
+        name = path.relative_to(stage.folder).as_posix()
+        if not path.is_dir() and name not in ours:
+            raise DpedBuildError(
+                f"{path}: not written by dped-build; move it away or choose another "
+                "--workspace"
+            )
+
+
+def _finish_publication(stage: Stage) -> None:
+    """Complete a swap that was interrupted between its two renames."""
+    if not stage.folder.exists() and (stage.build / SUMS).is_file():
+        stage.build.replace(stage.folder)
+
+
+def refuse_other_settings(
+    stage: Stage, recorded: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> None:
+    """Stop where a finished stage was made otherwise.
+
+    Raises:
+        DpedBuildError: Names the first setting that differs, and the ways out.
+    """
+    wanted = as_json(wanted)
+    for name in (*wanted, *recorded):
+        old, new = recorded.get(name), wanted.get(name)
+        if old != new:
+            raise DpedBuildError(
+                f"{stage.folder}: made with {name.replace('_', '-')} = {_short(old)}, "
+                f"now {_short(new)}; add --force to start over, or choose another "
+                "--workspace"
+            )
+
+
+def _short(value: object) -> str:
+    return "the default" if value is None else str(value)
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """File names (relative, POSIX) → SHA-256 as the folder's SHA256SUMS states them."""
+    lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    parts = (line.split("  ", 1) for line in lines if "  " in line)
+    return {name: digest for digest, name in parts}
+
+
+def write_sums(folder: Path, known: Mapping[str, str] | None = None) -> None:
+    """State the SHA-256 of every other file, in the format of `sha256sum`; comes last.
+
+    `known` gives sums of files that are known not to have changed.
+    """
+    known = known or {}
+    files = (path for path in folder.rglob("*") if path.is_file())
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
+    lines = [
+        f"{known.get(name) or sha256(folder / name)}  {name}\n"
+        for name in names
+        if name != SUMS
+    ]
+    write_atomic(folder / SUMS, "".join(lines).encode())
+
+
+def publish_folder(built: Path, target: Path) -> None:
+    """Move a finished folder into place; the one before it goes away whole."""
+    old = built.with_name(f"{built.name}-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.replace(old)
+    built.replace(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def fresh_folder(path: Path) -> Path:
+    """An empty folder at `path`, whatever stood there."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
+
+
+class Journal:
+    """Finished pieces of an unfinished run: one JSON object a line, appended.
+
+    A line cut short by a crash is passed over when read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+
+    def read(self) -> list[dict[str, Any]]:
+        """All whole lines, oldest first."""
+        if not self.path.exists():
+            return []
+        found = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return found
+
+    def append(self, value: Mapping[str, Any]) -> None:
+        """Add a line; on disk when this returns."""
+        with self.path.open("ab") as file:
+            if file.tell() and not self._ends_whole():
+                file.write(b"\n")
+            file.write(json_bytes(value, indent=None))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _ends_whole(self) -> bool:
+        with self.path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) == b"\n"

@@ -1,0 +1,78 @@
+"""One pair as a worker sees it: paths in, record out, crops on the disk."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dped_build.align.aligner import align_pair
+from dped_build.align.crops import crop_pair, write_crop
+from dped_build.align.errors import PhotoError
+from dped_build.align.pairs import Pair
+from dped_build.align.photos import read_photo
+from dped_build.align.records import Alignment
+from dped_build.align.settings import AlignSettings
+from dped_build.align.stage import sha256
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """A pair to align, and where its crops go."""
+
+    pair: Pair
+    settings: AlignSettings
+    crops: tuple[Path, Path] | None
+
+
+def align_files(task: PairFiles) -> Alignment:
+    """Read, align and crop one pair; a photo that cannot be read is a record too."""
+    pair, settings = task.pair, task.settings
+    record = unaligned(pair)
+    if pair.phone is None or pair.dslr is None:
+        return record
+    try:
+        record = replace(
+            record, phone_sha256=sha256(pair.phone), dslr_sha256=sha256(pair.dslr)
+        )
+        phone, dslr = (
+            read_photo(
+                path, color=settings.color, max_megapixels=settings.max_megapixels
+            )
+            for path in (pair.phone, pair.dslr)
+        )
+    except PhotoError as error:
+        return replace(record, reason=error.reason, message=str(error))
+    except OSError as error:
+        message = f"{Path(str(error.filename)).name}: {error.strerror}"
+        return replace(record, reason="unreadable", message=message)
+    alignment = replace(
+        align_pair(phone, dslr, settings=settings, pair=pair.name),
+        phone=record.phone,
+        dslr=record.dslr,
+        phone_sha256=record.phone_sha256,
+        dslr_sha256=record.dslr_sha256,
+    )
+    if alignment.aligned and task.crops:
+        crops = crop_pair(phone, dslr, alignment)
+        for path, crop in zip(task.crops, crops, strict=True):
+            write_crop(path, crop)
+    return alignment
+
+
+def unaligned(pair: Pair) -> Alignment:
+    """The record of a pair that failed before its photos were compared."""
+    return Alignment(
+        pair.name,
+        "failed",
+        reason=pair.reason,
+        message=pair.message,
+        phone=pair.phone.name if pair.phone else None,
+        dslr=pair.dslr.name if pair.dslr else None,
+    )
+
+
+def lost(pair: Pair) -> Alignment:
+    """The record of a pair on which the worker process died."""
+    message = (
+        "the worker process died on it twice (out of memory?); lower --jobs or "
+        "--max-megapixels and run again"
+    )
+    return replace(unaligned(pair), reason="worker_lost", message=message)
