@@ -1,0 +1,146 @@
+"""The finished piece of one pair: what a worker hands over through the disk.
+
+A piece holds every window's measurements and reasons and the kept patches' pixels. It
+is named after everything it was made from: a piece that exists is finished and right.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.errors import PhotoError
+from dped_build.align.photos import read_photo
+from dped_build.align.records import Alignment
+from dped_build.align.sampling import sample
+from dped_build.align.stage import CREATED_WITH, durable, json_bytes
+from dped_build.patches.exclusions import Exclusions, is_excluded
+from dped_build.patches.extract import cut, measure_windows
+from dped_build.patches.records import ACCEPTED, COLUMNS, Windows
+from dped_build.patches.selection import select_windows
+from dped_build.patches.settings import PatchSettings
+
+
+@dataclass(frozen=True)
+class PieceTask:
+    """One pair to cut; paths in, a piece on the disk out."""
+
+    alignment: Alignment
+    phone: Path
+    dslr: Path
+    photos: Mapping[str, Any]  # color and max_megapixels, as they were aligned
+    settings: PatchSettings
+    exclusions: Exclusions
+    measured: Windows | None  # from an earlier run: only sampling is left
+    out: Path
+
+
+@dataclass(frozen=True)
+class PieceFailure:
+    """Why a pair gave no piece."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Windows of one pair with their reasons, and the kept ones' pixels."""
+
+    windows: Windows
+    reasons: NDArray[np.str_]
+    phone: NDArray[np.uint8]
+    dslr: NDArray[np.uint8]
+
+
+def measuring_key(
+    alignment: Alignment, photos: Mapping[str, Any], settings: PatchSettings
+) -> str:
+    """Names everything that a pair's measurements depend on."""
+    inputs = {
+        "alignment": alignment.to_json(),
+        "photos": dict(photos),
+        "settings": settings.measuring(),
+        "created_with": CREATED_WITH,
+    }
+    return hashlib.sha256(json_bytes(inputs)).hexdigest()
+
+
+def piece_path(
+    folder: Path, key: str, pair: str, settings: PatchSettings, exclusions: Exclusions
+) -> Path:
+    """Where the piece goes that these inputs make."""
+    own = sorted(entry for entry in exclusions if entry[0] == pair)
+    inputs = [key, settings.selecting(), own]
+    digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
+    return folder / f"{digest[:32]}.npz"
+
+
+def reasons_of(
+    pair: str, windows: Windows, settings: PatchSettings, exclusions: Exclusions
+) -> NDArray[np.str_]:
+    """The reason of every window of a pair, hand exclusions included."""
+    names = np.full(len(windows), pair, dtype=object)
+    excluded = is_excluded(names, windows.window_xy, exclusions)
+    return select_windows(windows, settings, excluded=excluded)
+
+
+def make_piece(task: PieceTask) -> PieceFailure | None:
+    """Cut one pair and write its piece; runs in a worker."""
+    try:
+        phone, dslr = (read_photo(p, **task.photos) for p in (task.phone, task.dslr))
+    except PhotoError as error:
+        return PieceFailure(error.reason, str(error))
+    if (phone.shape[1::-1], dslr.shape[1::-1]) != (
+        task.alignment.phone_size,
+        task.alignment.dslr_size,
+    ):
+        message = f"{task.phone.name}: the photos changed; run dped-build align again"
+        return PieceFailure("unreadable", message)
+    size, pair = task.settings.size, task.alignment.pair
+    windows, pixels = task.measured, None
+    if windows is None:
+        windows, pixels = measure_windows(phone, dslr, task.alignment, task.settings)
+    reasons = reasons_of(pair, windows, task.settings, task.exclusions)
+    kept = reasons == ACCEPTED
+    if pixels is None:
+        target = np.zeros((int(kept.sum()), size, size, 3), np.uint8)
+        for i, matrix in enumerate(windows.patch_to_dslr[kept]):
+            target[i] = sample(dslr, matrix, (size, size))
+    else:
+        target = pixels[kept]
+    source = cut(phone, windows.window_xy[kept], size)
+    write_piece(task.out, Piece(windows, reasons, source, target))
+    return None
+
+
+def write_piece(path: Path, piece: Piece) -> None:
+    """Write a piece whole or not at all."""
+    columns = {name: getattr(piece.windows, name) for name in COLUMNS}
+    with durable(path) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file, reasons=piece.reasons, phone=piece.phone, dslr=piece.dslr, **columns
+        )
+
+
+def read_piece(path: Path, *, pixels: bool) -> Piece:
+    """Read a piece back; without `pixels`, the patches are left on the disk.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is damaged.
+    """
+    none = np.zeros((0, 0, 0, 3), np.uint8)
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            windows = Windows(**{name: data[name] for name in COLUMNS})
+            phone, dslr = (data[n] if pixels else none for n in ("phone", "dslr"))
+            return Piece(windows, data["reasons"], phone, dslr)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: damaged") from error

@@ -1,0 +1,91 @@
+"""What a finished patch stage holds that a new run need not do again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.align.stage import Stage
+from dped_build.patches.pieces import Piece
+from dped_build.patches.records import ACCEPTED, Windows
+from dped_build.patches.shards import (
+    WINDOWS_FILE,
+    read_patch_rows,
+    read_pixels,
+    read_windows,
+)
+from dped_build.patches.split import SplitRow, parse_split
+
+SPLIT_FILE = "split.csv"
+Place = tuple[int, int]  # window_xy
+
+
+@dataclass(frozen=True)
+class Previous:
+    """A finished stage, read back.
+
+    Attributes:
+        manifest: `manifest.json`.
+        measured: Pair → key of its inputs, and its windows.
+        stored: Pair → place of each stored patch → its shard and row.
+        split: The lines of `split.csv`.
+    """
+
+    manifest: Mapping[str, Any]
+    measured: Mapping[str, tuple[str, Windows]]
+    stored: Mapping[str, Mapping[Place, tuple[Path, int]]]
+    split: list[SplitRow]
+
+    def windows(self, pair: str, key: str) -> Windows | None:
+        """A pair's measurements, if they were made from the same inputs."""
+        found, windows = self.measured.get(pair, ("", None))
+        return windows if found == key else None
+
+    def holds(self, pair: str, windows: Windows, reasons: NDArray[np.str_]) -> bool:
+        """Whether the shards hold every kept patch of a pair."""
+        wanted = _places(windows, reasons)
+        return set(wanted) <= set(self.stored.get(pair, {}))
+
+    def piece(self, pair: str, windows: Windows, reasons: NDArray[np.str_]) -> Piece:
+        """A pair's kept patches, copied out of the shards.
+
+        Raises:
+            KeyError: They do not hold all of them.
+            OSError: A shard is damaged.
+        """
+        rows = [self.stored[pair][place] for place in _places(windows, reasons)]
+        phone, dslr = read_pixels(rows)
+        return Piece(windows, reasons, phone, dslr)
+
+
+def read_previous(stage: Stage) -> Previous | None:
+    """What the stage's folder holds; None where it is not complete.
+
+    Raises:
+        DpedBuildError: A file of it is damaged.
+    """
+    manifest = stage.manifest()
+    if manifest is None:
+        return None
+    stored: dict[str, dict[Place, tuple[Path, int]]] = {}
+    try:
+        for shard in manifest["shards"]:
+            path = stage.folder / shard["file"]
+            for row, (pair, place) in enumerate(read_patch_rows(path)):
+                stored.setdefault(pair, {})[place] = (path, row)
+        measured = read_windows(stage.folder / WINDOWS_FILE)
+        split = parse_split((stage.folder / SPLIT_FILE).read_text(encoding="utf-8"))
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise DpedBuildError(
+            f"{stage.folder}: damaged ({error}); move the folder away and run "
+            "dped-build patches again"
+        ) from error
+    return Previous(manifest, measured, stored, split)
+
+
+def _places(windows: Windows, reasons: NDArray[np.str_]) -> list[Place]:
+    return [(int(x), int(y)) for x, y in windows.window_xy[reasons == ACCEPTED]]

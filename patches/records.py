@@ -1,0 +1,119 @@
+"""The tables that the patch stage hands on: every window, and the patches kept.
+
+`COLUMNS` is the one place that says which columns a window has; `windows.h5` and the
+shards store them under these names.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.geometry import FloatArray
+
+COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "window_xy": ("i4", (2,)),
+    "ncc": ("f4", ()),
+    "patch_to_phone": ("f8", (3, 3)),
+    "patch_to_dslr": ("f8", (3, 3)),
+    "shift_px": ("f4", (2,)),
+    "rotation_deg": ("f4", ()),
+    "sigma_px": ("f4", ()),
+    "sharpness_ratio": ("f4", ()),
+    "color_fit_psnr": ("f4", ()),
+    "clipped_phone": ("f4", ()),
+    "clipped_dslr": ("f4", ()),
+}
+ACCEPTED = "accepted"
+REASONS = (
+    ACCEPTED,
+    "excluded",
+    "flat",
+    "outside",
+    "shift_limit",
+    "low_ncc",
+    "uncertain",
+    "soft_target",
+    "color_misfit",
+    "clipped",
+    "surplus",
+)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Measurements of N candidate windows of one photo, one row each.
+
+    Attributes:
+        window_xy: Top-left pixel in the phone photo, (N, 2) i4.
+        ncc: NCC of the phone pixels with the refined DSLR pixels, (N,); NaN where flat
+            or not measured.
+        patch_to_phone: Patch px → upright phone px, (N, 3, 3), integer translations.
+        patch_to_dslr: Patch px → upright DSLR px, (N, 3, 3), all refinement included.
+        shift_px: The refinement's shift at the window's centre, (N, 2), phone px.
+        rotation_deg: The refinement's rotation, (N,), degrees, x towards y.
+        sigma_px: Stated uncertainty, (N,): RMS displacement over the patch, phone px.
+        sharpness_ratio: Gain-normalised fine detail, DSLR over phone, (N,).
+        color_fit_psnr: PSNR after the best 3x4 colour fit, (N,), dB.
+        clipped_phone: Share of clipped pixels, (N,).
+        clipped_dslr: Likewise.
+    """
+
+    window_xy: NDArray[np.int32]
+    ncc: NDArray[np.float32]
+    patch_to_phone: FloatArray
+    patch_to_dslr: FloatArray
+    shift_px: NDArray[np.float32]
+    rotation_deg: NDArray[np.float32]
+    sigma_px: NDArray[np.float32]
+    sharpness_ratio: NDArray[np.float32]
+    color_fit_psnr: NDArray[np.float32]
+    clipped_phone: NDArray[np.float32]
+    clipped_dslr: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """How many windows."""
+        return len(self.window_xy)
+
+    def rows(self, chosen: NDArray[np.bool_]) -> "Windows":
+        """The windows that `chosen` (N,) marks."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
+
+
+@dataclass(frozen=True)
+class Patches(Windows):
+    """The patches of one photo that were kept: the shard's columns and their pixels.
+
+    Attributes:
+        phone: Phone pixels, never resampled, (N, S, S, 3) u8.
+        dslr: DSLR pixels on the same grid, sampled once, (N, S, S, 3) u8.
+        windows: Every candidate window, kept or not.
+        reasons: Of every candidate window: `accepted` or why not.
+    """
+
+    phone: NDArray[np.uint8]
+    dslr: NDArray[np.uint8]
+    windows: Windows
+    reasons: NDArray[np.str_]
+
+
+def empty_windows(count: int = 0) -> Windows:
+    """A table of `count` rows: floats NaN, integers 0."""
+    values = {
+        name: np.full((count, *shape), np.nan if kind[0] == "f" else 0, dtype=kind)
+        for name, (kind, shape) in COLUMNS.items()
+    }
+    return Windows(**values)
+
+
+def concatenate(tables: Sequence[Windows]) -> Windows:
+    """One table below the other."""
+    tables = tables or [empty_windows()]
+    return Windows(
+        **{n: np.concatenate([getattr(t, n) for t in tables]) for n in COLUMNS}
+    )
+
+
+if tuple(field.name for field in fields(Windows)) != tuple(COLUMNS):
+    raise TypeError("Windows and COLUMNS disagree")

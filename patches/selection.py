@@ -1,0 +1,62 @@
+"""Which measured windows become patches, and the reason of every other."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.patches.records import ACCEPTED, Windows
+from dped_build.patches.settings import PatchSettings
+
+
+def select_windows(
+    windows: Windows,
+    settings: PatchSettings,
+    *,
+    excluded: NDArray[np.bool_] | None = None,
+) -> NDArray[np.str_]:
+    """The reason of every window (N,), `accepted` for those that are kept.
+
+    The first test that a window fails gives its reason. No test looks at pixels, so
+    another threshold needs no new measurement.
+    """
+    limit = settings.max_shift
+    moved = np.abs(windows.shift_px).max(axis=1, initial=0)
+    clipped = np.maximum(windows.clipped_phone, windows.clipped_dslr)
+    no_ncc = np.isnan(windows.ncc)
+    tests = {
+        "excluded": np.zeros(len(windows), bool) if excluded is None else excluded,
+        "outside": no_ncc & np.isnan(windows.patch_to_dslr[:, 0, 0]),
+        "flat": no_ncc,
+        "shift_limit": (moved >= limit)
+        | (np.abs(windows.rotation_deg) > settings.max_rotation),
+        "low_ncc": ~(windows.ncc > settings.min_corr),
+        "uncertain": (settings.max_sigma > 0)
+        & ~(windows.sigma_px <= settings.max_sigma),
+        "soft_target": (settings.min_sharpness_ratio > 0)
+        & ~(windows.sharpness_ratio >= settings.min_sharpness_ratio),
+        "color_misfit": (settings.min_color_fit > 0)
+        & ~(windows.color_fit_psnr >= settings.min_color_fit),
+        "clipped": clipped > settings.max_clipped,
+    }
+    reasons = np.select(list(tests.values()), list(tests), default=ACCEPTED)
+    if settings.max_per_photo:
+        kept = np.flatnonzero(reasons == ACCEPTED)
+        chosen = spread_out(windows.window_xy[kept], settings.max_per_photo)
+        reasons[np.setdiff1d(kept, kept[chosen])] = "surplus"
+    return reasons
+
+
+def spread_out(points: NDArray[np.int32], count: int) -> NDArray[np.int64]:
+    """Indices of `count` of the points (N, 2) that lie far from each other, ascending.
+
+    Farthest-point sampling (Gonzalez, 1985) from the point nearest to the middle.
+    """
+    if len(points) <= count:
+        return np.arange(len(points))
+    places = points.astype(np.float64)
+    chosen = [int(np.linalg.norm(places - places.mean(axis=0), axis=1).argmin())]
+    distance = np.full(len(places), np.inf)
+    while len(chosen) < count:
+        gap = np.linalg.norm(places - places[chosen[-1]], axis=1)
+        distance = np.minimum(distance, gap)
+        chosen.append(int(distance.argmax()))
+    return np.sort(np.array(chosen))

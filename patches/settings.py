@@ -1,0 +1,69 @@
+"""Every choice of the patch stage, with its default, in one place."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dped_build.align.errors import UsageError
+
+MEASURING = ("size", "max_shift", "min_std")
+STORING = ("test_photos", "val_photos", "split_seed", "compress", "shard_patches")
+COMPRESSIONS = ("none", "gzip")
+
+
+@dataclass(frozen=True)
+class PatchSettings:
+    """How windows are refined, which are kept, and how photos are split."""
+
+    size: int = 100  # px; DPED's patch
+    max_shift: float = 40.0  # phone px at the window's centre
+    max_rotation: float = 5.0  # degrees
+    min_std: float = 2.0  # grey levels; a flatter window is clipped sky or deep shadow
+    min_corr: float = 0.9  # NCC of the stored patches; DPED's rule
+    max_sigma: float = 0.25  # phone px; 0 switches the test off
+    max_per_photo: int = 0  # 0 keeps all
+    min_sharpness_ratio: float = 0.0  # 0 switches the test off
+    min_color_fit: float = 0.0  # dB; 0 switches the test off
+    max_clipped: float = 1.0  # share of pixels; 1 switches the test off
+    test_photos: int | None = None  # groups; None: min(100, 10 %)
+    val_photos: int | None = None  # groups; None: min(100, 5 %)
+    split_seed: int = 0
+    compress: str = "none"
+    shard_patches: int = 4096  # about; a photo's patches stay together where they fit
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        limits = {
+            "size": (16, 1024),
+            "max_shift": (0, 512),
+            "max_rotation": (0, 45),
+            "min_std": (0, 255),
+            "min_corr": (-1, 1),
+            "max_sigma": (0, 100),
+            "max_per_photo": (0, 10**9),
+            "max_clipped": (0, 1),
+            "shard_patches": (1, 10**6),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                option = "--" + name.replace("_", "-")
+                raise UsageError(f"{option} {value}: must be from {low} to {high}")
+        for name in ("test_photos", "val_photos"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise UsageError(f"--{name.replace('_', '-')} must not be negative")
+        if self.compress not in COMPRESSIONS:
+            raise UsageError(f"--compress {self.compress}: choose none or gzip")
+
+    def measuring(self) -> dict[str, Any]:
+        """The settings that a window's measurements depend on."""
+        return {name: getattr(self, name) for name in MEASURING}
+
+    def selecting(self) -> dict[str, Any]:
+        """The settings that say which of the measured windows are kept."""
+        other = (*MEASURING, *STORING)
+        return {k: v for k, v in asdict(self).items() if k not in other}
+
+    def to_json(self) -> dict[str, Any]:
+        """All settings, as the manifest records them."""
+        return asdict(self)

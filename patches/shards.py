@@ -1,0 +1,235 @@
+"""Shards: the HDF5 files that hold the patches, and `windows.h5` with every window.
+
+A file is written under a temporary name, closed, read back and only then named: HDF5
+files that a crash leaves open cannot be read at all.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.stage import CREATED_WITH, durable, json_bytes
+from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, concatenate
+
+FORMAT = "dped-build/patches"
+WINDOWS_FORMAT = "dped-build/windows"
+VERSION = 1
+WINDOWS_FILE = "windows.h5"
+
+
+@dataclass(frozen=True)
+class PhotoPatches:
+    """What one photo gives to a shard."""
+
+    pair: str
+    windows: Windows  # the kept ones
+    phone: NDArray[np.uint8]  # (N, S, S, 3)
+    dslr: NDArray[np.uint8]  # (N, S, S, 3)
+
+
+def plan_shards(counts: Mapping[str, int], limit: int) -> list[dict[str, slice]]:
+    """Which rows of which photo go into each shard, in order.
+
+    A photo's patches stay together where they fit: a shard is closed when the next
+    photo would take it beyond `limit`; only a photo with more than `limit` is divided.
+
+    Args:
+        counts: Pair name → number of patches, in order; photos without any are left
+            out.
+        limit: Patches per shard, at most.
+    """
+    shards: list[dict[str, slice]] = []
+    filled = limit
+    for pair, count in counts.items():
+        for start in range(0, count, limit):
+            part = slice(start, min(start + limit, count))
+            length = part.stop - part.start
+            if filled + length > limit:
+                shards.append({})
+                filled = 0
+            shards[-1][pair] = part
+            filled += length
+    return shards
+
+
+def write_shard(
+    path: Path,
+    photos: Iterable[PhotoPatches],
+    *,
+    count: int,
+    size: int,
+    compress: str,
+    attributes: Mapping[str, str],
+) -> None:
+    """Write one shard of `count` patches, photo by photo.
+
+    `attributes` are those of the file beside format and version.
+    """
+    tables: list[Windows] = []
+    names: list[str] = []
+    with durable(path) as temporary:
+        with h5py.File(temporary, "w", track_order=True) as file:
+            _state(file, FORMAT, attributes)
+            for name in ("phone", "dslr"):
+                file.create_dataset(
+                    name,
+                    shape=(count, size, size, 3),
+                    dtype="u1",
+                    chunks=(1, size, size, 3),
+                    fletcher32=True,
+                    compression=None if compress == "none" else compress,
+                )
+            start = 0
+            for photo in photos:
+                rows = slice(start, start + len(photo.windows))
+                file["phone"][rows], file["dslr"][rows] = photo.phone, photo.dslr
+                tables.append(photo.windows)
+                names.append(photo.pair)
+                start = rows.stop
+            file["photos"] = np.array(names, dtype=h5py.string_dtype())
+            lengths = [len(table) for table in tables]
+            _column(
+                file, "photo", np.repeat(np.arange(len(names), dtype="i4"), lengths)
+            )
+            _columns(file, concatenate(tables))
+        _read_back(temporary, count)
+
+
+def write_windows(
+    path: Path,
+    tables: Mapping[str, Windows],
+    reasons: Mapping[str, NDArray[np.str_]],
+    keys: Mapping[str, str],
+    attributes: Mapping[str, str],
+) -> None:
+    """Write every window of every photo with its reason.
+
+    `keys` states what each photo's measurements were made from; a later run that finds
+    the same key takes them over.
+    """
+    table = concatenate(list(tables.values()))
+    lengths = [len(windows) for windows in tables.values()]
+    owners = np.repeat(np.arange(len(tables), dtype="i4"), lengths)
+    names = _text(list(tables))
+    reason = np.concatenate([[], *(reasons[pair] for pair in tables)]).astype("U")
+    with durable(path) as temporary:
+        with h5py.File(temporary, "w", track_order=True) as file:
+            _state(file, WINDOWS_FORMAT, attributes)
+            file["photos"] = names
+            file["photo_key"] = _text([keys[pair] for pair in tables])
+            _column(file, "photo", owners)
+            _column(file, "pair", names[owners] if len(owners) else _text([]))
+            status = np.where(reason == ACCEPTED, ACCEPTED, "rejected")
+            _column(file, "status", _text(status.tolist()))
+            _column(file, "reason", _text(reason.tolist()))
+            _columns(file, table)
+        _read_back(temporary, len(table))
+
+
+def read_windows(path: Path) -> dict[str, tuple[str, Windows]]:
+    """Pair name → (key, windows) of a `windows.h5`.
+
+    Raises:
+        OSError: The file is damaged.
+        KeyError: It is not a `windows.h5`.
+    """
+    with h5py.File(path, "r") as file:
+        owners = file["photo"][:]
+        names = file["photos"].asstr()[:]
+        keys = file["photo_key"].asstr()[:]
+        columns = {name: file[name][:] for name in COLUMNS}
+    ends = np.searchsorted(owners, np.arange(len(names)), side="right")
+    starts = np.concatenate([[0], ends])[: len(names)]
+    return {
+        str(pair): (
+            str(key),
+            Windows(**{n: values[start:end] for n, values in columns.items()}),
+        )
+        for pair, key, start, end in zip(names, keys, starts, ends, strict=True)
+    }
+
+
+def read_patch_rows(path: Path) -> list[tuple[str, tuple[int, int]]]:
+    """Pair name and window place of every row of a shard.
+
+    Raises:
+        OSError: The shard is damaged.
+        KeyError: It is not a shard.
+    """
+    with h5py.File(path, "r") as file:
+        names = [str(name) for name in file["photos"].asstr()[:]]
+        owners, places = file["photo"][:].tolist(), file["window_xy"][:].tolist()
+    return [(names[n], (x, y)) for n, (x, y) in zip(owners, places, strict=True)]
+
+
+def read_pixels(
+    rows: Sequence[tuple[Path, int]],
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Both sides' pixels (N, S, S, 3) of rows of shards, in the order given.
+
+    Raises:
+        OSError: A shard is damaged.
+    """
+    phone: list[NDArray[np.uint8]] = []
+    dslr: list[NDArray[np.uint8]] = []
+    with ExitStack() as stack:
+        files: dict[Path, h5py.File] = {}
+        for path, row in rows:
+            if path not in files:
+                files[path] = stack.enter_context(h5py.File(path, "r"))
+            phone.append(files[path]["phone"][row])
+            dslr.append(files[path]["dslr"][row])
+    if not rows:
+        none = np.zeros((0, 0, 0, 3), np.uint8)
+        return none, none
+    return np.stack(phone), np.stack(dslr)
+
+
+def _state(file: h5py.File, kind: str, attributes: Mapping[str, str]) -> None:
+    file.attrs["format"] = kind
+    file.attrs["version"] = VERSION
+    for name, value in attributes.items():
+        file.attrs[name] = value
+    file.attrs["created_with"] = CREATED_WITH
+
+
+def _columns(file: h5py.File, table: Windows) -> None:
+    for name in COLUMNS:
+        _column(file, name, getattr(table, name))
+
+
+def _column(file: h5py.File, name: str, values: NDArray[Any]) -> None:
+    """A small column in one chunk with its checksum; empty ones cannot be chunked."""
+    chunks = values.shape if len(values) else None
+    file.create_dataset(
+        name, data=values, dtype=values.dtype, chunks=chunks, fletcher32=len(values) > 0
+    )
+
+
+def _text(values: Sequence[str]) -> NDArray[Any]:
+    """Fixed-length UTF-8: a million reasons are read in one go."""
+    encoded = [value.encode() for value in values]
+    length = max((len(value) for value in encoded), default=1)
+    return np.array(encoded, dtype=h5py.string_dtype("utf-8", max(length, 1)))
+
+
+def _read_back(path: Path, count: int) -> None:
+    """Read what was written, checksums included, before it gets its name."""
+    with h5py.File(path, "r") as file:
+        for name in COLUMNS:
+            if len(file[name][()]) != count:
+                raise OSError(f"{path}: {name} does not hold {count} rows")
+        for name in {"phone", "dslr"} & set(file):
+            for row in range(count):
+                file[name][row]
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Settings as the JSON text of a file attribute."""
+    return json_bytes(dict(settings), indent=None).decode().strip()
