@@ -1,0 +1,48 @@
+"""How good the phone's own patches are where a run was validated.
+
+Without it a learning curve says little: DPED's PSNR is lifted mostly by the colours.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dped_build.patches.dataset import NoPatchesError, PatchDataset
+from dped_build.train.batches import training_and_validation
+from dped_build.train.metrics import ms_ssim, psnr
+
+
+@torch.no_grad()
+def phone_unchanged(patches: Path, config: dict[str, Any]) -> dict[str, float] | None:
+    """PSNR and MS-SSIM of the phone's patches, by the protocol of the learning curve.
+
+    Args:
+        patches: The workspace's patches.
+        config: The run's `config.json`.
+
+    Returns:
+        `psnr` and `ms_ssim`, per batch, unclipped, mean over the validation patches;
+        None where the run was trained on other patches, or without validation.
+    """
+    try:
+        training = PatchDataset(patches, "train")
+    except NoPatchesError:
+        return None
+    try:
+        validation = PatchDataset(patches, "val")
+    except NoPatchesError:
+        validation = None
+    identities = [part.identity for part in (training, validation) if part]
+    if config.get("patches", {}).get("identity") != " ".join(identities):
+        return None
+    _, batches = training_and_validation(
+        training, validation, device=torch.device("cpu")
+    )
+    if batches is None:
+        return None
+    sums = {"psnr": 0.0, "ms_ssim": 0.0}
+    for phone, dslr in batches.in_order(size=int(config["settings"]["batch_size"])):
+        sums["psnr"] += float(psnr(phone, dslr, per_batch=True)) * len(phone)
+        sums["ms_ssim"] += float(ms_ssim(phone, dslr, per_batch=True)) * len(phone)
+    return {name: total / len(batches) for name, total in sums.items()}

@@ -1,0 +1,200 @@
+"""Charts as SVG: plain numbers in, bytes out; no file is touched.
+
+An SVG shown by a page follows the reader's light or dark scheme by a style sheet of its
+own, for which INK, the colour of all text and axes, is replaced. The same numbers give
+the same bytes.
+"""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from dped_build.report.training import is_baseline
+
+INK = "#33393f"
+INK_DARK = "#d5dade"
+ACCEPTED = "#0f9d80"
+REJECTED = "#d98032"
+SERIES = ("#2a7fb8", ACCEPTED, REJECTED, "#a569bd", "#b8a12a", "#c9506b", "#6b7f8f")
+EMPTY = "#8a939b"  # a cell without windows; drawn faintly
+STYLE: Any = {
+    "svg.hashsalt": "dped-build",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+}
+DARK_RULE = (
+    "<style>@media (prefers-color-scheme: dark) {"
+    f'[style*="fill: {INK}"] {{fill: {INK_DARK} !important}}'
+    f'[style*="stroke: {INK}"] {{stroke: {INK_DARK} !important}}'
+    "}</style>"
+)
+
+
+def ncc_figure(ncc: dict[str, Any], *, min_corr: float | None) -> bytes:
+    """NCC of all measured windows, stacked by outcome, with the threshold."""
+
+    def draw(axes: Axes) -> None:
+        edges, accepted = np.array(ncc["accepted"]["edges"]), ncc["accepted"]["counts"]
+        width = edges[1] - edges[0]
+        bars = {"width": width * 0.92, "align": "edge"}
+        axes.bar(edges[:-1], accepted, color=ACCEPTED, label="accepted", **bars)
+        axes.bar(
+            edges[:-1],
+            ncc["rejected"]["counts"],
+            bottom=accepted,
+            color=REJECTED,
+            label="rejected",
+            **bars,
+        )
+        if min_corr is not None:
+            axes.axvline(min_corr, color=INK, linewidth=1, linestyle=(0, (4, 2)))
+        axes.set_xlabel("NCC of the stored patches")
+        axes.set_ylabel("windows")
+        axes.set_xlim(0, 1)
+        axes.legend(loc="upper left")
+
+    return _chart(draw, size=(5.2, 2.8))
+
+
+def histogram_figure(counts: dict[str, Any], *, label: str) -> bytes:
+    """One histogram of accepted windows."""
+
+    def draw(axes: Axes) -> None:
+        edges = np.array(counts["edges"])
+        width = (edges[1] - edges[0]) * 0.92
+        axes.bar(edges[:-1], counts["counts"], width, align="edge", color=SERIES[0])
+        axes.set_xlabel(label)
+        axes.set_ylabel("windows")
+        axes.set_xlim(edges[0], edges[-1])
+
+    return _chart(draw, size=(3.8, 2.6))
+
+
+def field_figure(cells: dict[str, Any]) -> bytes:
+    """Mean shift of each cell of the phone frame as an arrow, enlarged."""
+
+    def draw(axes: Axes) -> None:
+        shifts = [shift or [np.nan, np.nan] for shift in cells["mean_shift_px"]]
+        field = np.array(shifts, float).reshape(cells["rows"], cells["columns"], 2)
+        lengths = np.linalg.norm(field, axis=2)
+        longest = np.nanmax(lengths) if np.isfinite(lengths).any() else 0.0
+        unit = max(float(longest), 0.01)
+        x, y = np.meshgrid(np.arange(cells["columns"]), np.arange(cells["rows"]))
+        axes.scatter(x, y, s=3, color=EMPTY, linewidths=0)
+        known = np.isfinite(lengths)
+        axes.quiver(
+            x[known],
+            y[known],
+            field[known, 0],
+            field[known, 1],
+            color=SERIES[0],
+            angles="xy",
+            scale_units="xy",
+            scale=unit / 0.9,  # the longest arrow nearly spans a cell
+            pivot="middle",
+            width=0.006,
+        )
+        _frame(axes, cells)
+        axes.set_xlabel(f"longest arrow: {longest:.2f} phone px")
+
+    return _chart(draw, size=_frame_size(cells))
+
+
+def acceptance_figure(cells: dict[str, Any]) -> bytes:
+    """Share of the candidates that were accepted, per cell of the phone frame."""
+
+    def draw(axes: Axes) -> None:
+        candidates = np.array(cells["candidates"], float)
+        rate = np.full(candidates.shape, np.nan)
+        np.divide(cells["accepted"], candidates, out=rate, where=candidates > 0)
+        share = 100 * rate.reshape(cells["rows"], cells["columns"])
+        faint = mpl.colormaps["viridis"].with_extremes(bad=(0.5, 0.55, 0.6, 0.25))
+        x = np.arange(cells["columns"] + 1) - 0.5
+        y = np.arange(cells["rows"] + 1) - 0.5
+        masked = np.ma.masked_invalid(share)
+        mesh = axes.pcolormesh(x, y, masked, cmap=faint, vmin=0, vmax=100)
+        for (row, column), percent in np.ndenumerate(share):
+            if np.isfinite(percent):
+                ink = "#ffffff" if percent < 60 else "#10151a"
+                text = f"{percent:.0f}"
+                axes.text(
+                    column, row, text, color=ink, ha="center", va="center", size=7
+                )
+        _frame(axes, cells)
+        _colour_bar(axes, mesh, "accepted, %")
+
+    return _chart(draw, size=_frame_size(cells))
+
+
+def curves_figure(panels: dict[str, dict[str, list[list[float]]]]) -> bytes:
+    """The learning curves of a run, a panel per kind; the phone unchanged is dashed."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5.2, 2.2 * len(panels)), layout="constrained")
+        grid = figure.subplots(len(panels), 1, squeeze=False, sharex=True)
+        for axes, (title, curves) in zip(grid[:, 0], panels.items(), strict=True):
+            for number, (name, curve) in enumerate(curves.items()):
+                axes.plot(
+                    *np.array(curve).T,
+                    color=EMPTY if is_baseline(name) else SERIES[number % len(SERIES)],
+                    linestyle="dashed" if is_baseline(name) else "solid",
+                    linewidth=1.4,
+                    label=name.replace("$", r"\$"),
+                )
+            if title == "loss":
+                axes.set_yscale("symlog", linthresh=1e-3)
+            axes.set_ylabel(title)
+            axes.legend(loc="best", fontsize=8)
+        grid[-1, 0].set_xlabel("iteration")
+        return _svg(figure)
+
+
+def _frame(axes: Axes, cells: dict[str, Any]) -> None:
+    axes.set_xlim(-0.5, cells["columns"] - 0.5)
+    axes.set_ylim(cells["rows"] - 0.5, -0.5)
+    axes.set_aspect("equal")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(True)
+
+
+def _frame_size(cells: dict[str, Any]) -> tuple[float, float]:
+    return 4.6, 3.6 * min(2.0, cells["rows"] / cells["columns"]) + 0.3
+
+
+def _colour_bar(axes: Axes, mappable: Any, label: str) -> None:  # noqa: ANN401
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        bar = figure.colorbar(mappable, ax=axes, shrink=0.85, pad=0.02, label=label)
+        bar.outline.set_visible(False)
+
+
+def _chart(draw: Callable[[Axes], None], *, size: tuple[float, float]) -> bytes:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure.subplots())
+        return _svg(figure)
+
+
+def _svg(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    FigureCanvasSVG(figure)
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    start = buffer.getvalue().decode()
+    return start.replace("<defs>", f"{DARK_RULE}<defs>", 1).encode()

@@ -1,0 +1,191 @@
+"""Read what the other stages left in a workspace; the formats are in data/README.md.
+
+A stage that has not run yet is None or an empty list. A file that is there but cannot
+be understood is an error that names it.
+"""
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.align.photos import natural_key
+from dped_build.align.records import Alignment
+from dped_build.patches.settings import PatchSettings
+from dped_build.report.tables import (
+    StoredPatches,
+    Windows,
+    damaged,
+    read_stored,
+    read_windows,
+)
+
+SAMPLE_SUFFIXES = (".png", ".jpg")
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class PatchSet:
+    """The folder `patches/`."""
+
+    manifest: dict[str, Any]
+    windows: Windows | None
+    stored: StoredPatches
+    split: dict[str, str]  # pair → train, val or test
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the patch stage, those of the windows among them."""
+        windows = {} if self.windows is None else self.windows.settings
+        return {**self.manifest.get("settings", {}), **windows}
+
+    @property
+    def window_size(self) -> int:
+        """Side of a window, phone pixels."""
+        return int(self.settings.get("size", PatchSettings.size))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One folder of `runs/`."""
+
+    name: str
+    config: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    samples: list[Path]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a report is made of."""
+
+    workspace: Path
+    alignment: dict[str, Any]
+    pairs: list[Alignment]
+    patches: PatchSet | None
+    runs: list[Run]
+
+
+def require_aligned(workspace: Path) -> None:
+    """Refuse a workspace in which there is nothing to report.
+
+    Raises:
+        DpedBuildError: There is no `aligned/`.
+    """
+    if not (workspace / "aligned" / "alignment.jsonl").is_file():
+        raise DpedBuildError(
+            f"{workspace}: nothing to report yet; "
+            "run dped-build align PHONE_DIR DSLR_DIR first"
+        )
+
+
+def read_workspace(workspace: Path) -> Inputs:
+    """Read everything but the pictures.
+
+    Raises:
+        DpedBuildError: There is no `aligned/`, or a file is damaged.
+    """
+    require_aligned(workspace)
+    aligned, patches = workspace / "aligned", workspace / "patches"
+    return Inputs(
+        workspace=workspace,
+        alignment=_read_json(aligned / "manifest.json"),
+        pairs=_parsed_lines(aligned / "alignment.jsonl", _pair_record),
+        patches=_read_patches(patches) if _is_published(patches) else None,
+        runs=_read_runs(workspace / "runs"),
+    )
+
+
+def _is_published(folder: Path) -> bool:
+    return (folder / "manifest.json").is_file()
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """One JSON object; NaN and infinity, which JSON does not have, become None."""
+    value = json.loads(text, parse_constant=lambda _: None)
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return _parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise damaged(path, error) from error
+
+
+def _parsed_lines(
+    path: Path, parse: Callable[[dict[str, Any]], Record], *, growing: bool = False
+) -> list[Record]:
+    """Parse every line; of a file that is still growing, the unfinished last not."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        if growing:
+            lines = lines[:-1]
+        return [parse(_parse(line)) for line in lines if line.strip()]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise damaged(path, error) from error
+
+
+def _text(value: str) -> str:
+    """Text that can be written as UTF-8: file names need not be."""
+    return value.encode("utf-8", "replace").decode()
+
+
+def _pair_record(line: dict[str, Any]) -> Alignment:
+    return Alignment.from_json(
+        {
+            key: _text(value) if isinstance(value, str) else value
+            for key, value in line.items()
+        }
+    )
+
+
+def _read_patches(folder: Path) -> PatchSet:
+    manifest = _read_json(folder / "manifest.json")
+    windows, split = folder / "windows.h5", folder / "split.csv"
+    try:
+        return PatchSet(
+            manifest=manifest,
+            windows=read_windows(windows) if windows.is_file() else None,
+            stored=read_stored(
+                folder, [str(shard["file"]) for shard in manifest["shards"]]
+            ),
+            split=_read_split(split) if split.is_file() else {},
+        )
+    except (KeyError, TypeError) as error:
+        raise damaged(folder / "manifest.json", error) from error
+
+
+def _read_split(path: Path) -> dict[str, str]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {line["pair"]: line["split"] for line in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise damaged(path, error) from error
+
+
+def _read_runs(folder: Path) -> list[Run]:
+    runs = [path.parent for path in folder.glob("*/metrics.jsonl")]
+    return [
+        _read_run(run) for run in sorted(runs, key=lambda run: natural_key(run.name))
+    ]
+
+
+def _read_run(folder: Path) -> Run:
+    samples = [
+        path
+        for path in (folder / "samples").glob("*")
+        if path.suffix.lower() in SAMPLE_SUFFIXES
+    ]
+    config = folder / "config.json"
+    return Run(
+        name=_text(folder.name),
+        config=_read_json(config) if config.is_file() else {},
+        metrics=_parsed_lines(folder / "metrics.jsonl", dict, growing=True),
+        samples=sorted(samples, key=lambda path: natural_key(path.name)),
+    )

@@ -1,0 +1,211 @@
+"""Put the report together as one JSON-ready record that holds every number shown."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import PureWindowsPath
+from typing import Any
+
+from dped_build.align.records import Alignment
+from dped_build.align.settings import AlignSettings
+from dped_build.align.stage import CREATED_WITH
+from dped_build.patches.settings import PatchSettings
+from dped_build.report.inputs import Inputs, PatchSet, Run
+from dped_build.report.statistics import (
+    DPED_PATCHES_PER_PHOTO,
+    accepted_histograms,
+    accepted_spreads,
+    choose_patches,
+    frame_cells,
+    ncc_statistics,
+    pair_counts,
+    window_counts,
+    windows_per_pair,
+)
+from dped_build.report.tables import StoredPatches
+from dped_build.report.training import run_numbers
+from dped_build.report.wording import warnings_of
+
+FORMAT, VERSION = "dped-build/report", 1
+ABSOLUTE = re.compile(r"^(/|[A-Za-z]:[\\/]|\\\\|~)")
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """How much the report shows; the numbers do not depend on it."""
+
+    rows_per_page: int = 200  # pairs; more go to further pages
+    pair_px: int = 300  # longer side of each crop in the table of pairs
+    overlay_px: int = 560  # longer side of the crop with the windows drawn on it
+    patches_shown: int = 6  # in each group of the contact sheet
+    samples_shown: int = 4  # training samples of each run, the latest
+
+
+def report_numbers(inputs: Inputs, settings: ReportSettings) -> dict[str, Any]:
+    """Every number, name and setting that the report shows; no pictures."""
+    pairs, patches = pair_counts(inputs.pairs), inputs.patches
+    report: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "created_with": CREATED_WITH,
+        "phone_camera": str(inputs.alignment.get("phone_camera", "phone")),
+        "dslr_camera": str(inputs.alignment.get("dslr_camera", "dslr")),
+        "pairs": pairs,
+        "patches": None if patches is None else _patch_numbers(patches, pairs),
+        "windows": None if patches is None else _window_numbers(inputs),
+        "shown_patches": [],
+        "runs": [run_numbers(run, phone=_baseline(inputs, run)) for run in inputs.runs],
+        "table": pair_table(inputs.pairs, patches),
+    }
+    if patches is not None:
+        report["shown_patches"] = shown_patches(patches.stored, settings.patches_shown)
+    report["warnings"] = warnings_of(report)
+    report["made_with"] = _made_with(inputs)
+    return report
+
+
+def pair_table(
+    records: Sequence[Alignment], patches: PatchSet | None
+) -> list[dict[str, Any]]:
+    """One row per record: what became of the pair, and of its windows."""
+    split = {} if patches is None else patches.split
+    counts: dict[str, tuple[int, int]] = {}
+    if patches is not None and patches.windows is not None:
+        counts = windows_per_pair(patches.windows)
+    rows = []
+    for record in records:
+        windows, accepted = counts.get(record.pair, (0, 0))
+        measured = bool(counts) and record.aligned
+        rows.append(
+            {
+                "pair": record.pair,
+                "status": record.status,
+                "reason": record.reason,
+                "message": record.message,
+                "phone": record.phone,
+                "dslr": record.dslr,
+                "split": split.get(record.pair),
+                "matches": record.matches,
+                "inliers": record.inliers,
+                "inlier_rmse_px": record.inlier_rmse_px,
+                "overlap": record.overlap,
+                "windows": windows if measured else None,
+                "accepted": accepted if measured else None,
+            }
+        )
+    return rows
+
+
+def shown_patches(stored: StoredPatches, count: int) -> list[dict[str, Any]]:
+    """The patches of the contact sheet, by group: where each lies, and its NCC."""
+    return [
+        {
+            "group": group,
+            "patches": [
+                {
+                    "pair": stored.photos[stored.photo[index]],
+                    "window_xy": stored.xy[index].tolist(),
+                    "ncc": round(float(stored.ncc[index]), 6),
+                    "file": stored.files[stored.file[index]],
+                    "row": int(stored.row[index]),
+                }
+                for index in rows
+            ],
+        }
+        for group, rows in choose_patches(stored, count=count).items()
+    ]
+
+
+def public(value: Any) -> Any:  # noqa: ANN401
+    """A JSON value with each absolute path reduced to its last component."""
+    if isinstance(value, Mapping):
+        return {str(key): public(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [public(item) for item in value]
+    if isinstance(value, str) and ABSOLUTE.match(value):
+        return PureWindowsPath(value).name  # knows both kinds of separators
+    return value
+
+
+def _patch_numbers(patches: PatchSet, pairs: dict[str, Any]) -> dict[str, Any]:
+    splits = {
+        name: {"photos": int(split["photos"]), "patches": int(split["patches"])}
+        for name, split in patches.manifest.get("splits", {}).items()
+    }
+    total = sum(split["patches"] for split in splits.values())
+    return {
+        "stored": total,
+        "shards": len(patches.manifest["shards"]),
+        "splits": splits,
+        "per_photo": round(total / pairs["paired"], 3) if pairs["paired"] else 0.0,
+        "dped_per_photo": DPED_PATCHES_PER_PHOTO,
+    }
+
+
+def _window_numbers(inputs: Inputs) -> dict[str, Any] | None:
+    patches = inputs.patches
+    if patches is None or patches.windows is None:
+        return None
+    windows = patches.windows
+    sizes = {
+        record.pair: record.phone_size
+        for record in inputs.pairs
+        if record.aligned and record.phone_size is not None
+    }
+    return {
+        **window_counts(windows),
+        "size": patches.window_size,
+        "min_corr": patches.settings.get("min_corr"),
+        "ncc": ncc_statistics(windows),
+        "accepted_spread": accepted_spreads(windows),
+        "accepted_histograms": accepted_histograms(windows),
+        "frame": frame_cells(windows, sizes, window_size=patches.window_size),
+    }
+
+
+def _baseline(inputs: Inputs, run: Run) -> dict[str, float] | None:
+    if inputs.patches is None or "patches" not in run.config:
+        return None
+    from dped_build.report.baseline import phone_unchanged  # torch takes seconds
+
+    return phone_unchanged(inputs.workspace / "patches", run.config)
+
+
+def _made_with(inputs: Inputs) -> dict[str, Any]:
+    """Settings, versions and the commands that lead to the same result."""
+    align = inputs.alignment.get("settings", {})
+    made: dict[str, Any] = {
+        "align": {
+            "created_with": inputs.alignment.get("created_with"),
+            "settings": align,
+            "command": "dped-build align PHONE_DIR DSLR_DIR"
+            + changed_options(align, AlignSettings()),
+        }
+    }
+    made["patches"] = None
+    if inputs.patches is not None:
+        manifest = inputs.patches.manifest
+        settings = inputs.patches.settings
+        made["patches"] = {
+            "created_with": manifest.get("created_with"),
+            "dataset_id": manifest.get("dataset_id"),
+            "settings": settings,
+            "command": "dped-build patches"
+            + changed_options(settings, PatchSettings()),
+        }
+    made["runs"] = {run.name: run.config for run in inputs.runs}
+    return dict(public(made))
+
+
+def changed_options(
+    settings: Mapping[str, Any], defaults: AlignSettings | PatchSettings
+) -> str:
+    """The options whose recorded value is not the default, as typed."""
+    options = []
+    for field in fields(defaults):
+        value = settings.get(field.name, getattr(defaults, field.name))
+        if isinstance(value, int | float | str) and value != getattr(
+            defaults, field.name
+        ):
+            options.append(f" --{field.name.replace('_', '-')} {value}")
+    return "".join(options)

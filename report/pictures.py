@@ -1,0 +1,132 @@
+"""Pictures of pairs, windows and patches: arrays in, arrays out; no file is touched."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Rgb = tuple[int, int, int]
+
+ACCEPTED_RGB: Rgb = (18, 190, 150)
+REASON_RGB: dict[str, Rgb] = {
+    "low_ncc": (235, 130, 40),
+    "flat": (150, 160, 170),
+    "uncertain": (240, 200, 60),
+    "depth_edge": (200, 90, 220),
+    "shift_limit": (225, 60, 80),
+    "outside": (120, 95, 80),
+    "soft_target": (70, 130, 240),
+    "color_misfit": (40, 180, 225),
+    "clipped": (245, 245, 245),
+    "surplus": (20, 105, 85),
+    "excluded": (20, 25, 30),
+}
+OTHER_RGB: Rgb = (225, 60, 80)
+GAP = 4  # pixels between the two photos of a pair
+PAPER = 84  # grey of gaps, and of the phone photo outside the crop
+DIFFERENCE_GAIN = 4
+MIN_VARIANCE = 1e-6
+
+
+def reason_rgb(reason: str) -> Rgb:
+    """The colour of a window with this outcome."""
+    if reason == "accepted":
+        return ACCEPTED_RGB
+    return REASON_RGB.get(reason, OTHER_RGB)
+
+
+def shrink(photo: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """`photo`, (H, W, 3), reduced so that its longer side is at most `side` pixels."""
+    height, width = photo.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    reduced = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(reduced, dtype=np.uint8)
+
+
+def side_by_side(
+    first: NDArray[np.uint8], *others: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Pictures, (H, W, 3) each, in a row with gaps; all are scaled to the first."""
+    height, width = first.shape[:2]
+    gap = np.full((height, GAP, 3), PAPER, np.uint8)
+    parts = [first]
+    for other in others:
+        resized = cv2.resize(other, (width, height), interpolation=cv2.INTER_AREA)
+        parts += [gap, np.asarray(resized, dtype=np.uint8)]
+    return np.concatenate(parts, axis=1)
+
+
+def windows_overlay(
+    crop: NDArray[np.uint8],
+    *,
+    box: tuple[int, int, int, int],
+    xy: NDArray[np.int32],
+    reasons: list[str],
+    size: int,
+) -> NDArray[np.uint8]:
+    """The phone crop with every window outlined in the colour of its outcome.
+
+    Args:
+        crop: The phone crop, (H, W, 3), reduced by any factor.
+        box: Left, top, width and height of the crop in the phone photo, pixels.
+        xy: Top-left pixels of the windows in the phone photo, (K, 2); where windows
+            leave the crop, the picture grows by a grey margin.
+        reasons: Outcome of each window.
+        size: Side of the windows, phone pixels.
+    """
+    left, top, width, height = box
+    scale = crop.shape[1] / width
+    first = np.minimum(xy.min(axis=0, initial=2**30), (left, top))
+    last = np.maximum(xy.max(axis=0, initial=0) + size, (left + width, top + height))
+    columns, rows = np.ceil((last - first) * scale).astype(int) + 1
+    picture = np.full((rows, columns, 3), PAPER, np.uint8)
+    x, y = np.floor(((left, top) - first) * scale).astype(int)
+    picture[y : y + crop.shape[0], x : x + crop.shape[1]] = crop[
+        : rows - y, : columns - x
+    ]
+    tinted = picture.copy()
+    corners = (xy - first) * scale
+    side = size * scale
+    for (x0, y0), reason in zip(corners.tolist(), reasons, strict=True):
+        start = round(x0) + 1, round(y0) + 1
+        end = round(x0 + side) - 1, round(y0 + side) - 1
+        cv2.rectangle(tinted, start, end, reason_rgb(reason), cv2.FILLED)
+        cv2.rectangle(picture, start, end, reason_rgb(reason), 1)
+    blended = cv2.addWeighted(picture, 0.78, tinted, 0.22, 0)
+    return np.asarray(blended, dtype=np.uint8)
+
+
+def patch_triple(
+    phone: NDArray[np.uint8], dslr: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Phone | DSLR | difference of two (S, S, 3) patches, (S, 3S + gaps, 3)."""
+    return side_by_side(phone, dslr, luma_difference(phone, dslr))
+
+
+def luma_difference(
+    phone: NDArray[np.uint8], dslr: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """DSLR minus phone luma after the best gain and bias, (S, S, 3): grey is equal.
+
+    Exposure and contrast cancel, so that what remains is detail and misalignment,
+    amplified DIFFERENCE_GAIN times.
+    """
+    phone_luma = cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY).astype(np.float64)
+    dslr_luma = cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY).astype(np.float64)
+    centred = phone_luma - phone_luma.mean()
+    residual = dslr_luma - dslr_luma.mean()
+    gain = (centred * residual).mean() / max((centred**2).mean(), MIN_VARIANCE)
+    amplified = 128 + DIFFERENCE_GAIN * (residual - gain * centred)
+    grey = np.clip(np.rint(amplified), 0, 255).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def jpeg(picture: NDArray[np.uint8], *, quality: int = 82) -> bytes:
+    """An RGB picture as JPEG."""
+    flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    return bytes(cv2.imencode(".jpg", picture[:, :, ::-1], flags)[1])
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """An RGB picture as PNG."""
+    return bytes(cv2.imencode(".png", picture[:, :, ::-1])[1])

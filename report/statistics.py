@@ -1,0 +1,239 @@
+"""The numbers of the report: records and columns in, plain JSON-ready values out."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dped_build.align.records import Alignment
+from dped_build.report.tables import StoredPatches, Windows
+
+DPED_PATCHES_PER_PHOTO = 28  # 160K training patches from 5,727 iPhone photos (Table 1)
+NCC_THRESHOLDS = (0.80, 0.85, 0.90, 0.95)
+NCC_EDGES = np.linspace(0, 1, 51)
+FRAME_COLUMNS = 12  # cells along the photo's long side, fewer for small photos
+SPREAD_BINS = 40
+
+
+def pair_counts(records: Sequence[Alignment]) -> dict[str, Any]:
+    """Photos of each camera, pairs by status, and how many each reason cost."""
+    status = Counter(record.status for record in records)
+    paired = [record for record in records if record.phone and record.dslr]
+    single = [record for record in records if not (record.phone and record.dslr)]
+    return {
+        "phone_photos": sum(record.phone is not None for record in records),
+        "dslr_photos": sum(record.dslr is not None for record in records),
+        "records": len(records),
+        "paired": len(paired),
+        "aligned": status["aligned"],
+        "rejected": status["rejected"],
+        "failed": status["failed"],
+        "lost_before_pairing": reason_counts(single),
+        "lost_in_alignment": reason_counts(paired),
+    }
+
+
+def reason_counts(records: Sequence[Alignment]) -> dict[str, int]:
+    """How many records each reason names, most frequent first."""
+    counts = Counter(record.reason for record in records if record.reason)
+    return _most_first(counts)
+
+
+def window_counts(windows: Windows) -> dict[str, Any]:
+    """Candidate windows, accepted windows, and how many each reason cost."""
+    rejected = np.bincount(
+        windows.reason[~windows.accepted], minlength=len(windows.reasons)
+    )
+    reasons = {
+        reason: int(count)
+        for reason, count in zip(windows.reasons, rejected, strict=True)
+        if count
+    }
+    return {
+        "candidates": len(windows.xy),
+        "accepted": int(windows.accepted.sum()),
+        "accepted_share": _share(windows.accepted.sum(), len(windows.xy)),
+        "reasons": _most_first(reasons),
+    }
+
+
+def histogram(values: ArrayLike, edges: NDArray[np.float64]) -> dict[str, Any]:
+    """Counts per bin of the finite values; the outer bins take what lies beyond."""
+    finite = _finite(values)
+    inside = np.clip(finite, edges[0], edges[-1])
+    return {
+        "edges": _rounded(edges),
+        "counts": np.histogram(inside, edges)[0].tolist(),
+    }
+
+
+def spread(values: ArrayLike) -> dict[str, Any]:
+    """Number of finite values, their 5, 50 and 95 % quantiles and extremes, or None."""
+    finite = _finite(values)
+    names = ("min", "p05", "median", "p95", "max")
+    if not len(finite):
+        return {"n": 0, **dict.fromkeys(names)}
+    quantiles = np.quantile(finite, (0, 0.05, 0.5, 0.95, 1))
+    return {"n": len(finite), **dict(zip(names, _rounded(quantiles), strict=True))}
+
+
+def spread_edges(values: ArrayLike, *, symmetric: bool = False) -> NDArray[np.float64]:
+    """Bins from 0 (or from the mirrored end) to a round number above 99.5 % of all."""
+    finite = np.abs(_finite(values))
+    reach = float(np.quantile(finite, 0.995)) if len(finite) else 0.0
+    step = 10.0 ** math.floor(math.log10(reach)) / 2 if reach > 1e-6 else 1.0
+    end = step * math.ceil(reach / step) if reach > 1e-6 else 1.0
+    return np.linspace(-end if symmetric else 0.0, end, SPREAD_BINS + 1)
+
+
+def ncc_statistics(windows: Windows) -> dict[str, Any]:
+    """NCC histograms by outcome, and what other thresholds would take by NCC alone."""
+    ncc = windows.measures["ncc"]
+    return {
+        "measured": int(np.isfinite(ncc).sum()),
+        "accepted": histogram(ncc[windows.accepted], NCC_EDGES),
+        "rejected": histogram(ncc[~windows.accepted], NCC_EDGES),
+        "above": [
+            {
+                "threshold": threshold,
+                "windows": int((ncc > np.float32(threshold)).sum()),
+                "share": _share((ncc > np.float32(threshold)).sum(), len(ncc)),
+            }
+            for threshold in NCC_THRESHOLDS
+        ],
+    }
+
+
+def accepted_spreads(windows: Windows) -> dict[str, dict[str, Any]]:
+    """Spread of every measured column over the accepted windows."""
+    lengths = np.linalg.norm(windows.shift_px[windows.accepted], axis=1)
+    spreads = {"ncc": spread(windows.measures["ncc"][windows.accepted])}
+    spreads["shift_length_px"] = spread(lengths)
+    for name, column in windows.measures.items():
+        spreads[name] = spread(column[windows.accepted])
+    return {name: values for name, values in spreads.items() if values["n"]}
+
+
+def accepted_histograms(windows: Windows) -> dict[str, dict[str, Any]]:
+    """Shift length, rotation and uncertainty of the accepted windows."""
+    lengths = np.linalg.norm(windows.shift_px[windows.accepted], axis=1)
+    rotation = windows.measures["rotation_deg"][windows.accepted]
+    sigma = windows.measures["sigma_px"][windows.accepted]
+    return {
+        "shift": histogram(lengths, spread_edges(lengths)),
+        "rotation": histogram(rotation, spread_edges(rotation, symmetric=True)),
+        "sigma": histogram(sigma, spread_edges(sigma)),
+    }
+
+
+def frame_cells(
+    windows: Windows, phone_sizes: dict[str, tuple[int, int]], *, window_size: int
+) -> dict[str, Any]:
+    """Acceptance and mean shift of the accepted windows, per cell of the phone frame.
+
+    Photos of the most frequent orientation only, each scaled to one frame: a lens does
+    not turn with the upright photo, so portrait and landscape must not be mixed.
+
+    Args:
+        windows: The windows.
+        phone_sizes: Width and height of each pair's upright phone photo, pixels.
+        window_size: Side of a window, pixels.
+
+    Returns:
+        `columns`, `rows`, and row by row per cell `candidates`, `accepted`,
+        `mean_shift_px` ([x, y] or None); `left_out`: windows of other orientations.
+    """
+    sizes = np.array([phone_sizes.get(pair, (0, 0)) for pair in windows.pairs], float)
+    sizes = sizes.reshape(-1, 2)[windows.pair]  # (W, 2)
+    known = sizes.min(axis=1, initial=np.inf) > 0
+    wide = sizes[:, 0] >= sizes[:, 1]
+    used = known & (wide == (2 * (wide & known).sum() >= known.sum()))
+    columns, rows = _frame_shape(sizes[used], window_size)
+    centres = windows.xy[used] + (window_size - 1) / 2
+    at = np.floor((centres + 0.5) / sizes[used] * (columns, rows)).astype(int)
+    at = np.clip(at, 0, (columns - 1, rows - 1))
+    cell = at[:, 1] * columns + at[:, 0]
+    accepted, shift = windows.accepted[used], windows.shift_px[used]
+    cells = columns * rows
+    known_shift = accepted & np.isfinite(shift).all(axis=1)
+    counts = np.bincount(cell[known_shift], minlength=cells)
+    sums = [
+        np.bincount(cell[known_shift], shift[known_shift, axis], minlength=cells)
+        for axis in (0, 1)
+    ]
+    return {
+        "columns": columns,
+        "rows": rows,
+        "candidates": np.bincount(cell, minlength=cells).tolist(),
+        "accepted": np.bincount(cell[accepted], minlength=cells).tolist(),
+        "mean_shift_px": [
+            [round(x / n, 4), round(y / n, 4)] if n else None
+            for n, x, y in zip(
+                counts.tolist(), *(s.tolist() for s in sums), strict=True
+            )
+        ],
+        "left_out": int((~used).sum()),
+    }
+
+
+def _frame_shape(sizes: NDArray[np.float64], window_size: int) -> tuple[int, int]:
+    """Columns and rows of square cells no smaller than a window; sizes (W, 2)."""
+    if not len(sizes):
+        return FRAME_COLUMNS, FRAME_COLUMNS * 3 // 4
+    width, height = np.median(sizes, axis=0)
+    cell = max(width / FRAME_COLUMNS, height / FRAME_COLUMNS, window_size)
+    return max(1, int(width / cell)), max(1, int(height / cell))
+
+
+def windows_per_pair(windows: Windows) -> dict[str, tuple[int, int]]:
+    """Candidate and accepted windows of each pair."""
+    candidates = np.bincount(windows.pair, minlength=len(windows.pairs)).tolist()
+    accepted = np.bincount(
+        windows.pair[windows.accepted], minlength=len(windows.pairs)
+    ).tolist()
+    return dict(zip(windows.pairs, zip(candidates, accepted, strict=True), strict=True))
+
+
+def choose_patches(stored: StoredPatches, *, count: int) -> dict[str, list[int]]:
+    """Rows of the best, middling and worst NCC, at most one of each photo per group."""
+    finite = np.flatnonzero(np.isfinite(stored.ncc))
+    ncc = stored.ncc[finite]
+    if not len(ncc):
+        return {}
+    distance = np.abs(ncc - np.median(ncc))
+    return {
+        "best": _one_per_photo(finite[np.argsort(-ncc, kind="stable")], stored, count),
+        "typical": _one_per_photo(
+            finite[np.argsort(distance, kind="stable")], stored, count
+        ),
+        "just accepted": _one_per_photo(
+            finite[np.argsort(ncc, kind="stable")], stored, count
+        ),
+    }
+
+
+def _one_per_photo(
+    order: NDArray[np.intp], stored: StoredPatches, count: int
+) -> list[int]:
+    _, first = np.unique(stored.photo[order], return_index=True)
+    return [int(row) for row in order[np.sort(first)[:count]]]
+
+
+def _most_first(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _finite(values: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64).ravel()
+    return array[np.isfinite(array)]
+
+
+def _rounded(values: NDArray[np.float64]) -> list[float]:
+    return [round(float(value), 6) for value in values]
+
+
+def _share(part: float, whole: float) -> float:
+    return round(float(part) / whole, 6) if whole else 0.0

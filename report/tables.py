@@ -1,0 +1,143 @@
+"""Read the HDF5 tables of `patches/`: candidate windows and stored patches."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.errors import DpedBuildError
+
+MEASURES = (  # float columns of windows.h5, NaN where a window was not measured
+    "ncc",
+    "rotation_deg",
+    "sigma_px",
+    "sharpness_ratio",
+    "color_fit_psnr",
+    "clipped_phone",
+    "clipped_dslr",
+)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Every candidate window; row i of each array is window i, (W,) or (W, 2)."""
+
+    pairs: list[str]
+    pair: NDArray[np.intp]  # index into `pairs`
+    xy: NDArray[np.int32]  # top-left pixel in the phone photo
+    reasons: list[str]
+    reason: NDArray[np.intp]  # index into `reasons`
+    accepted: NDArray[np.bool_]
+    shift_px: NDArray[np.float32]
+    measures: dict[str, NDArray[np.float32]]  # the columns named in MEASURES
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoredPatches:
+    """The small columns of all shards, one row per stored patch, (N,)."""
+
+    files: list[str]
+    file: NDArray[np.intp]  # index into `files`
+    row: NDArray[np.intp]  # row in that file
+    photos: list[str]
+    photo: NDArray[np.intp]  # index into `photos`
+    xy: NDArray[np.int32]  # (N, 2), top-left pixel in the phone photo
+    ncc: NDArray[np.float32]
+
+
+def _codes(texts: NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
+    """Distinct texts, sorted, and the index of each row's text among them."""
+    names, codes = np.unique(texts.astype("S"), return_inverse=True)
+    return [name.decode("utf-8", "replace") for name in names.tolist()], codes
+
+
+def read_windows(path: Path) -> Windows:
+    """All candidate windows, columns that are absent as NaN.
+
+    Raises:
+        DpedBuildError: The file is damaged.
+    """
+    try:
+        with h5py.File(path) as file:
+            xy = file["window_xy"][:]
+            pairs, pair = _codes(file["pair"][:])
+            reasons, reason = _codes(file["reason"][:])
+            absent = np.full(len(xy), np.nan, np.float32)
+            return Windows(
+                pairs=pairs,
+                pair=pair,
+                xy=xy,
+                reasons=reasons,
+                reason=reason,
+                accepted=file["status"][:].astype("S") == b"accepted",
+                shift_px=file["shift_px"][:],
+                measures={
+                    name: file[name][:] if name in file else absent for name in MEASURES
+                },
+                settings=json.loads(file.attrs.get("settings", "{}")),
+            )
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise damaged(path, error) from error
+
+
+def read_stored(folder: Path, files: list[str]) -> StoredPatches:
+    """The small columns of the shards named in `files`.
+
+    Raises:
+        DpedBuildError: A shard is missing or damaged.
+    """
+    names: list[str] = []
+    file, row, photo, xy, ncc = [], [], [], [], []
+    for index, name in enumerate(files):
+        try:
+            with h5py.File(folder / name) as shard:
+                ncc.append(shard["ncc"][:])
+                xy.append(shard["window_xy"][:])
+                photo.append(shard["photo"][:] + len(names))
+                names.extend(
+                    text.decode("utf-8", "replace") for text in shard["photos"][:]
+                )
+        except (OSError, KeyError) as error:
+            raise damaged(folder / name, error) from error
+        row.append(np.arange(len(ncc[-1])))
+        file.append(np.full(len(ncc[-1]), index))
+    return StoredPatches(
+        files=files,
+        file=np.concatenate([np.zeros(0, np.intp), *file]),
+        row=np.concatenate([np.zeros(0, np.intp), *row]),
+        photos=names,
+        photo=np.concatenate([np.zeros(0, np.intp), *photo]),
+        xy=np.concatenate([np.zeros((0, 2), np.int32), *xy]),
+        ncc=np.concatenate([np.zeros(0, np.float32), *ncc]),
+    )
+
+
+def read_patch(
+    workspace: Path, file: str, row: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """One stored patch pair, phone and DSLR, each (S, S, 3) RGB.
+
+    Raises:
+        DpedBuildError: The shard is missing or damaged.
+    """
+    path = workspace / "patches" / file
+    try:
+        with h5py.File(path) as shard:
+            return shard["phone"][row], shard["dslr"][row]
+    except (OSError, KeyError) as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, error: Exception) -> DpedBuildError:
+    """The one-line error for a file of a stage that cannot be understood."""
+    stage = {"aligned": "align", "patches": "patches"}.get(path.parent.name, "train")
+    detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+    name = f"{path.parent.name}/{path.name}"
+    return DpedBuildError(
+        f"{name} cannot be read ({detail}); run dped-build {stage} --force"
+    )

@@ -1,0 +1,106 @@
+"""The numbers of training runs: lines of `metrics.jsonl` in, curves and bests out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dped_build.report.inputs import Run
+
+CURVE_POINTS = 400  # a curve is some 500 pixels wide
+GROUPS = (("psnr", "PSNR, dB"), ("ssim", "MS-SSIM"), ("accuracy", "accuracy"))
+BASELINE_WORDS = ("input", "phone", "unchanged")
+
+
+def run_numbers(run: Run, *, phone: dict[str, float] | None = None) -> dict[str, Any]:
+    """Curves by panel, best and last values, and the phone unchanged, of one run.
+
+    `phone` has the measures of the phone unchanged where the run did not log them.
+    """
+    curves = metric_curves(run.metrics)
+    iterations = [point[0] for curve in curves.values() for point in curve]
+    if iterations and not any(is_baseline(name) for name in curves):
+        for name, value in (phone or {}).items():
+            ends = (min(iterations), max(iterations))
+            curves[f"phone unchanged {name}"] = [[end, value] for end in ends]
+    panels: dict[str, dict[str, list[list[float]]]] = {}
+    for name, curve in curves.items():
+        panels.setdefault(panel_of(name), {})[name] = thinned(curve)
+    return {
+        "name": run.name,
+        "iterations": int(max(iterations, default=0)),
+        "panels": panels,
+        "quality": [
+            quality_row(name, curve, curves)
+            for name, curve in curves.items()
+            if is_quality(name)
+        ],
+    }
+
+
+def metric_curves(lines: Sequence[dict[str, Any]]) -> dict[str, list[list[float]]]:
+    """Every number logged against the iteration: name → [[iteration, value], …]."""
+    curves: dict[str, list[list[float]]] = {}
+    for line in lines:
+        iteration = line.get("iteration", line.get("step"))
+        if not isinstance(iteration, int | float):
+            continue
+        for name, value in flattened(line).items():
+            if name not in ("iteration", "step"):
+                curves.setdefault(name, []).append([iteration, value])
+    return curves
+
+
+def flattened(line: dict[str, Any], prefix: str = "") -> dict[str, float]:
+    """The finite numbers of a nested object, under names joined by spaces."""
+    numbers: dict[str, float] = {}
+    for key, value in line.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            numbers |= flattened(value, f"{name} ")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            numbers[name] = value
+    return numbers
+
+
+def panel_of(name: str) -> str:
+    """The panel that draws a curve; everything that is not a measure is a loss."""
+    return next((title for word, title in GROUPS if word in name.lower()), "loss")
+
+
+def is_baseline(name: str) -> bool:
+    """Whether a curve is of the phone's patches unchanged, not of the output."""
+    return any(word in name.lower() for word in BASELINE_WORDS)
+
+
+def is_quality(name: str) -> bool:
+    """Whether a curve is of an output's quality: higher is better."""
+    return panel_of(name) in ("PSNR, dB", "MS-SSIM") and not is_baseline(name)
+
+
+def quality_row(
+    name: str,
+    curve: Sequence[Sequence[float]],
+    curves: dict[str, list[list[float]]],
+) -> dict[str, Any]:
+    """Best and last value of one measure, and the phone's own where it is logged."""
+    best = max(curve, key=lambda point: point[1])
+    phone = next(
+        (
+            other[-1][1]
+            for key, other in curves.items()
+            if is_baseline(key) and panel_of(key) == panel_of(name)
+        ),
+        None,
+    )
+    return {
+        "measure": name,
+        "best": best[1],
+        "best_iteration": best[0],
+        "last": curve[-1][1],
+        "phone_unchanged": phone,
+    }
+
+
+def thinned(curve: list[list[float]]) -> list[list[float]]:
+    """At most about CURVE_POINTS points of a curve, the last one among them."""
+    stride = -(-len(curve) // CURVE_POINTS)
+    return curve if stride <= 1 else curve[:-1:stride] + curve[-1:]

@@ -1,0 +1,153 @@
+"""The report in words: reasons, warnings, and the summary for the terminal."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+PAIR_REASONS = {
+    "unreadable": "the file cannot be read as a photo",
+    "truncated": "the file ends too early",
+    "too_large": "more pixels than the limit",
+    "no_partner": "no photo of the other camera has the same name",
+    "ambiguous_partner": "several photos of one camera share the name",
+    "too_few_matches": "too little common detail",
+    "too_few_inliers": "the common detail does not fit one view",
+    "implausible_homography": "the fit is not one of two cameras side by side",
+    "small_overlap": "too little of the scene is in both photos",
+    "worker_lost": "the process that worked on it was killed, twice",
+}
+WINDOW_REASONS = {
+    "low_ncc": "correlation below the threshold",
+    "flat": "too little texture to correlate",
+    "uncertain": "the texture does not determine the shift",
+    "depth_edge": "parts of the window move differently",
+    "shift_limit": "would have to move further than allowed",
+    "outside": "partly outside the DSLR photo",
+    "soft_target": "the DSLR shows less fine detail than asked for",
+    "color_misfit": "the colours differ by more than allowed",
+    "clipped": "more clipped pixels than allowed",
+    "surplus": "the photo has its share of patches already",
+    "excluded": "taken out by exclude.csv",
+}
+FEW = 0.2  # share of the pairs below which the pairing itself is in doubt
+BAR = 24  # characters
+
+
+def reason_text(reason: str) -> str:
+    """What a reason code means; the code itself where it is not known."""
+    known = PAIR_REASONS | WINDOW_REASONS
+    return known.get(reason, reason.replace("_", " "))
+
+
+def warnings_of(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """What deserves a look, in plain words, each with the pairs it is about."""
+    warnings = _set_warnings(report)
+    by_reason: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in report["table"]:
+        if row["status"] != "aligned":
+            by_reason[row["reason"] or row["status"]].append(row)
+    for reason, rows in sorted(
+        by_reason.items(), key=lambda item: (-len(item[1]), item[0])
+    ):
+        what = "photo" if rows[0]["status"] == "failed" else "pair"
+        text = f"{counted(len(rows), what)} not used: {reason_text(reason)}"
+        warnings.append(_warning(text, rows, reason))
+    empty = [row for row in report["table"] if row["accepted"] == 0]
+    if empty:
+        text = f"{counted(len(empty), 'aligned pair')} gave no patch at all"
+        warnings.append(_warning(text, empty, None))
+    return warnings
+
+
+def _set_warnings(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Warnings about the set as a whole."""
+    pairs, patches = report["pairs"], report["patches"]
+    texts = []
+    if pairs["paired"] == 0:
+        texts.append(
+            "No photo has a partner: are these two folders of the same scenes?"
+        )
+    elif pairs["aligned"] < FEW * pairs["paired"]:
+        texts.append(
+            f"Only {pairs['aligned']:,} of {counted(pairs['paired'], 'pair')} aligned: "
+            "the names may pair photos of different scenes"
+        )
+    if patches is not None and not patches["stored"]:
+        texts.append("No patch was accepted: there is nothing to train on")
+    elif patches is not None:
+        empty = [
+            name for name, split in patches["splits"].items() if not split["patches"]
+        ]
+        if empty:
+            texts.append(f"No patches in the split {' and '.join(empty)}")
+    return [{"text": text, "reason": None, "pairs": []} for text in texts]
+
+
+def _warning(
+    text: str, rows: Sequence[dict[str, Any]], reason: str | None
+) -> dict[str, Any]:
+    named = [{"pair": row["pair"], "message": row["message"]} for row in rows]
+    return {"text": text, "reason": reason, "pairs": named}
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 pair`, `2,000 pairs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def summary_text(report: dict[str, Any]) -> str:
+    """The report on one terminal screen, at most 24 lines of 80 characters."""
+    pairs, windows, patches = report["pairs"], report["windows"], report["patches"]
+    cameras = f"{report['phone_camera']} | {report['dslr_camera']}"
+    lines = [cameras, "", _line("photo pairs", pairs["paired"], None)]
+    lines.append(_line("aligned", pairs["aligned"], pairs["paired"]))
+    lost = pairs["lost_before_pairing"] | pairs["lost_in_alignment"]
+    lines.append(_reasons(lost))
+    if windows is None:
+        lines.append("no windows yet: run dped-build patches")
+    else:
+        lines.append(_line("windows", windows["candidates"], None))
+        lines.append(_line("accepted", windows["accepted"], windows["candidates"]))
+        lines.append(_reasons(windows["reasons"]))
+    if patches is not None:
+        lines.append(_line("patches stored", patches["stored"], None))
+        splits = (f"{name} {s['patches']:,}" for name, s in patches["splits"].items())
+        lines.append(_indented(", ".join(splits)))
+        lines.append(
+            f"{'per photo':<16}{patches['per_photo']:>10.1f}"
+            f"  DPED: {patches['dped_per_photo']}"
+        )
+    if not report["runs"]:
+        lines.append("no training run yet: run dped-build train")
+    lines += [_run_line(run) for run in report["runs"][:4]]
+    return "\n".join(_printable(line)[:80].rstrip() for line in lines)
+
+
+def _line(label: str, number: int, whole: int | None) -> str:
+    text = f"{label:<16}{number:>10,}"
+    if not whole:
+        return text
+    share = number / whole
+    filled = round(share * BAR)
+    return f"{text}  {'█' * filled}{'░' * (BAR - filled)} {share:.1%}"
+
+
+def _reasons(reasons: dict[str, int]) -> str:
+    parts = [f"{reason} {count:,}" for reason, count in reasons.items()]
+    return _indented(", ".join(parts) if parts else "none lost")
+
+
+def _indented(text: str) -> str:
+    return f"{'':18}{text}"
+
+
+def _run_line(run: dict[str, Any]) -> str:
+    best = ", ".join(
+        f"{row['measure']} {row['best']:.4g}" for row in run["quality"][:3]
+    )
+    return f"run {run['name']}: {run['iterations']:,} iterations; {best or 'no scores'}"
+
+
+def _printable(text: str) -> str:
+    """No control characters: file names must not command the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -1,0 +1,144 @@
+"""Known windows must come out as the numbers they were made from."""
+
+import numpy as np
+import pytest
+
+from dped_build.report.inputs import Run
+from dped_build.report.statistics import (
+    choose_patches,
+    frame_cells,
+    histogram,
+    ncc_statistics,
+    spread,
+    spread_edges,
+    window_counts,
+    windows_per_pair,
+)
+from dped_build.report.tables import MEASURES, StoredPatches, Windows
+from dped_build.report.training import run_numbers
+
+
+def make_windows(xy, *, pair=None, accepted=None, ncc=None, shift=None, pairs=("a",)):
+    count = len(xy)
+    accepted = np.ones(count, bool) if accepted is None else np.array(accepted)
+    nothing = np.full(count, np.nan, np.float32)
+    measures = dict.fromkeys(MEASURES, nothing)
+    measures["ncc"] = nothing if ncc is None else np.array(ncc, np.float32)
+    return Windows(
+        pairs=list(pairs),
+        pair=np.zeros(count, int) if pair is None else np.array(pair),
+        xy=np.array(xy, np.int32),
+        reasons=["accepted", "low_ncc"],
+        reason=np.where(accepted, 0, 1),
+        accepted=accepted,
+        shift_px=np.zeros((count, 2), np.float32)
+        if shift is None
+        else np.array(shift, np.float32),
+        measures=measures,
+        settings={},
+    )
+
+
+def test_histogram_counts_every_finite_value_once():
+    values = [-5.0, 0.1, 0.1, 0.9, 7.0, np.nan]
+    counted = histogram(values, np.linspace(0, 1, 3))
+    assert counted == {"edges": [0.0, 0.5, 1.0], "counts": [3, 2]}
+
+
+def test_spread_has_the_quantiles_and_ignores_what_was_not_measured():
+    values = spread(np.append(np.arange(101.0), np.nan))
+    assert values == {"n": 101, "min": 0, "p05": 5, "median": 50, "p95": 95, "max": 100}
+    assert spread([np.nan])["median"] is None
+
+
+@pytest.mark.parametrize("largest", [0.003, 0.87, 4.2, 63.0])
+def test_bins_reach_over_the_largest_value_but_not_far(largest):
+    edges = spread_edges([0.0, largest], symmetric=True)
+    assert largest * 0.99 <= edges[-1] <= 2 * largest
+    assert edges[0] == -edges[-1]
+
+
+def test_thresholds_count_windows_above_them_by_ncc_alone():
+    ncc = [0.79, 0.81, 0.86, 0.91, 0.96, np.nan]
+    windows = make_windows([(0, 0)] * 6, ncc=ncc, accepted=[False] * 6)
+    above = {row["threshold"]: row for row in ncc_statistics(windows)["above"]}
+    assert [above[t]["windows"] for t in (0.80, 0.85, 0.90, 0.95)] == [4, 3, 2, 1]
+    assert above[0.95]["share"] == pytest.approx(1 / 6, abs=1e-6)
+
+
+def test_windows_are_counted_by_outcome_and_by_pair():
+    accepted = [True, False, False, True]
+    windows = make_windows(
+        [(0, 0)] * 4, pair=[0, 0, 1, 1], pairs=("a", "b"), accepted=accepted
+    )
+    assert window_counts(windows) == {
+        "candidates": 4,
+        "accepted": 2,
+        "accepted_share": 0.5,
+        "reasons": {"low_ncc": 2},
+    }
+    assert windows_per_pair(windows) == {"a": (2, 1), "b": (2, 1)}
+
+
+def test_a_known_field_comes_back_cell_by_cell():
+    xy = [(x, y) for y in range(0, 900, 100) for x in range(0, 1200, 100)]
+    shift = [(x / 1000, -y / 1000) for x, y in xy]
+    accepted = [x != 300 for x, _ in xy]
+    windows = make_windows(xy, shift=shift, accepted=accepted)
+    cells = frame_cells(windows, {"a": (1200, 900)}, window_size=100)
+    assert (cells["columns"], cells["rows"]) == (12, 9)
+    assert cells["candidates"] == [1] * 108
+    assert cells["accepted"] == [int(ok) for ok in accepted]
+    for mean, known, ok in zip(cells["mean_shift_px"], shift, accepted, strict=True):
+        assert mean == (pytest.approx(known, abs=1e-4) if ok else None)
+
+
+def test_cells_are_no_smaller_than_a_window():
+    cells = frame_cells(
+        make_windows([(0, 0), (700, 500)]), {"a": (840, 600)}, window_size=100
+    )
+    assert (cells["columns"], cells["rows"]) == (8, 6)
+    assert cells["candidates"][0] == cells["candidates"][-1] == 1
+
+
+def test_the_rarer_orientation_is_left_out_of_the_frame():
+    windows = make_windows(
+        [(0, 0)] * 3, pair=[0, 1, 2], pairs=("a", "b", "c"), accepted=[True] * 3
+    )
+    sizes = {"a": (400, 300), "b": (300, 400), "c": (400, 300)}
+    cells = frame_cells(windows, sizes, window_size=20)
+    assert cells["left_out"] == 1
+    assert sum(cells["candidates"]) == 2
+
+
+def test_best_and_just_accepted_patches_take_one_of_each_photo():
+    stored = StoredPatches(
+        files=["train-00000.h5"],
+        file=np.zeros(5, int),
+        row=np.arange(5),
+        photos=["a", "b"],
+        photo=np.array([0, 0, 1, 1, 0]),
+        xy=np.zeros((5, 2), np.int32),
+        ncc=np.array([0.99, 0.98, 0.97, 0.91, np.nan], np.float32),
+    )
+    chosen = choose_patches(stored, count=6)
+    assert chosen["best"] == [0, 2]
+    assert chosen["just accepted"] == [3, 1]
+
+
+def test_curves_take_numbers_only_and_find_the_best():
+    lines = [
+        {"iteration": 10, "psnr": 18.0, "val_loss": 2.0, "note": "x", "ok": True},
+        {"iteration": 20, "psnr": 19.0, "val": {"loss": 1.5}, "train_loss": None},
+        {"iteration": 30, "psnr": 18.5},
+        {"psnr": 99.0},
+    ]
+    run = run_numbers(Run("r", {}, lines, []))
+    assert run["iterations"] == 30
+    assert run["panels"] == {
+        "PSNR, dB": {"psnr": [[10, 18.0], [20, 19.0], [30, 18.5]]},
+        "loss": {"val_loss": [[10, 2.0]], "val loss": [[20, 1.5]]},
+    }
+    (quality,) = run["quality"]
+    assert (quality["best"], quality["best_iteration"]) == (19.0, 20)
+    assert (quality["last"], quality["phone_unchanged"]) == (18.5, None)
