@@ -14,9 +14,10 @@ from dped_build.patches.pieces import Piece
 from dped_build.patches.records import ACCEPTED, Windows
 from dped_build.patches.shards import (
     WINDOWS_FILE,
+    read_keys,
     read_patch_rows,
     read_pixels,
-    read_windows,
+    read_tables,
 )
 from dped_build.patches.split import SplitRow, parse_split
 
@@ -30,20 +31,21 @@ class Previous:
 
     Attributes:
         manifest: `manifest.json`.
-        measured: Pair → key of its inputs, and its windows.
+        keys: Pair → key of what its measurements were made from.
+        measured: Pair → its windows.
         stored: Pair → place of each stored patch → its shard and row.
         split: The lines of `split.csv`.
     """
 
     manifest: Mapping[str, Any]
-    measured: Mapping[str, tuple[str, Windows]]
+    keys: Mapping[str, str]
+    measured: Mapping[str, Windows]
     stored: Mapping[str, Mapping[Place, tuple[Path, int]]]
     split: list[SplitRow]
 
     def windows(self, pair: str, key: str) -> Windows | None:
         """A pair's measurements, if they were made from the same inputs."""
-        found, windows = self.measured.get(pair, ("", None))
-        return windows if found == key else None
+        return self.measured[pair] if self.keys.get(pair) == key else None
 
     def holds(self, pair: str, windows: Windows, reasons: NDArray[np.str_]) -> bool:
         """Whether the shards hold every kept patch of a pair."""
@@ -77,14 +79,15 @@ def read_previous(stage: Stage) -> Previous | None:
             path = stage.folder / shard["file"]
             for row, (pair, place) in enumerate(read_patch_rows(path)):
                 stored.setdefault(pair, {})[place] = (path, row)
-        measured = read_windows(stage.folder / WINDOWS_FILE)
+        keys = read_keys(stage.folder / WINDOWS_FILE)
+        measured = read_tables(stage.folder / WINDOWS_FILE)
         split = parse_split((stage.folder / SPLIT_FILE).read_text(encoding="utf-8"))
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise DpedBuildError(
             f"{stage.folder}: damaged ({error}); move the folder away and run "
             "dped-build patches again"
         ) from error
-    return Previous(manifest, measured, stored, split)
+    return Previous(manifest, keys, measured, stored, split)
 
 
 def _places(windows: Windows, reasons: NDArray[np.str_]) -> list[Place]:

@@ -132,27 +132,35 @@ def write_windows(
         _read_back(temporary, len(table))
 
 
-def read_windows(path: Path) -> dict[str, tuple[str, Windows]]:
-    """Pair name → (key, windows) of a `windows.h5`.
+def read_tables(path: Path) -> dict[str, Windows]:
+    """Pair name → its rows, of a shard or of `windows.h5`.
+
+    Raises:
+        OSError: The file is damaged.
+        KeyError: It is neither.
+    """
+    with h5py.File(path, "r") as file:
+        owners = file["photo"][:]
+        names = [str(name) for name in file["photos"].asstr()[:]]
+        columns = {name: file[name][:] for name in COLUMNS}
+    ends = np.searchsorted(owners, np.arange(len(names)), side="right")
+    starts = np.concatenate([[0], ends])[: len(names)]
+    return {
+        pair: Windows(**{n: values[start:end] for n, values in columns.items()})
+        for pair, start, end in zip(names, starts, ends, strict=True)
+    }
+
+
+def read_keys(path: Path) -> dict[str, str]:
+    """Pair name → key of what its measurements in `windows.h5` were made from.
 
     Raises:
         OSError: The file is damaged.
         KeyError: It is not a `windows.h5`.
     """
     with h5py.File(path, "r") as file:
-        owners = file["photo"][:]
-        names = file["photos"].asstr()[:]
-        keys = file["photo_key"].asstr()[:]
-        columns = {name: file[name][:] for name in COLUMNS}
-    ends = np.searchsorted(owners, np.arange(len(names)), side="right")
-    starts = np.concatenate([[0], ends])[: len(names)]
-    return {
-        str(pair): (
-            str(key),
-            Windows(**{n: values[start:end] for n, values in columns.items()}),
-        )
-        for pair, key, start, end in zip(names, keys, starts, ends, strict=True)
-    }
+        names, keys = file["photos"].asstr()[:], file["photo_key"].asstr()[:]
+    return {str(name): str(key) for name, key in zip(names, keys, strict=True)}
 
 
 def read_patch_rows(path: Path) -> list[tuple[str, tuple[int, int]]]:

@@ -1,0 +1,82 @@
+"""Hold shards of simulated photos against the geometry they were made with."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.align.geometry import FloatArray, apply_homography
+from dped_build.align.simulate import Rig
+from dped_build.patches.records import Windows
+from dped_build.patches.shards import read_tables
+
+GRID = 5  # points along each side of a patch
+
+
+@dataclass(frozen=True)
+class TruthSummary:
+    """How far patches are from the truth, phone px."""
+
+    patches: int
+    median_px: float
+    p95_px: float
+    worst_px: float
+    below_1px: float  # share
+
+
+def patch_errors(windows: Windows, rig: Rig, size: int) -> FloatArray:
+    """Mean distance (N,) between each patch's claim and the truth, phone px.
+
+    The claim is that the pixel at `patch_to_phone` shows what the DSLR's at
+    `patch_to_dslr` does; it is tested on a 5x5 grid over the patch.
+    """
+    line = np.linspace(0, size - 1, GRID)
+    grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+    errors = [
+        np.linalg.norm(
+            rig.residual_px(apply_homography(a, grid), apply_homography(b, grid)),
+            axis=-1,
+        ).mean()
+        for a, b in zip(windows.patch_to_phone, windows.patch_to_dslr, strict=True)
+    ]
+    return np.array(errors, dtype=np.float64)
+
+
+def read_rig(path: Path) -> Rig:
+    """A truth file.
+
+    Raises:
+        DpedBuildError: It is not one.
+    """
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        tuples = {k: tuple(v) for k, v in values.items() if isinstance(v, list)}
+        return Rig(**{**values, **tuples})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise DpedBuildError(f"{path}: not a truth file ({error})") from error
+
+
+def compare_with_truth(patches: Path, truth: Path, *, size: int) -> TruthSummary:
+    """Errors of all patches of a folder against `<truth>/<pair>.json`.
+
+    Raises:
+        DpedBuildError: There are no patches, or a pair has no truth file.
+    """
+    errors = [
+        patch_errors(windows, read_rig(truth / f"{pair}.json"), size)
+        for path in sorted(patches.glob("*-[0-9]*.h5"))
+        for pair, windows in read_tables(path).items()
+    ]
+    if not errors:
+        raise DpedBuildError(f"{patches}: no patches to compare")
+    pooled = np.concatenate(errors)
+    return TruthSummary(
+        len(pooled),
+        float(np.median(pooled)),
+        float(np.percentile(pooled, 95)),
+        float(pooled.max()),
+        float((pooled < 1).mean()),
+    )
