@@ -5,53 +5,35 @@ Heavy imports stand inside the commands, so that `--help` answers at once.
 
 import functools
 import json
-import signal
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import fields
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 import click
 
-from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.align.console import (
+    FOLDER,
+    CommandGroup,
+    Progress,
+    announce,
+    echo_reasons,
+    json_option,
+    new,
+    settings_options,
+    stage_options,
+    where,
+    workspace_option,
+)
+from dped_build.align.errors import DpedBuildError
 from dped_build.align.settings import COLORS, CROP_FORMATS, AlignSettings
 from dped_build.patches.settings import COMPRESSIONS, PatchSettings
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-FOLDER = click.Path(path_type=Path)
-INTERRUPTED = 130
+from dped_build.train.presets import PRESETS
+from dped_build.train.settings import TrainSettings
 
 
-class _Group(click.Group):
-    """Turns what goes wrong into one line and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        signal.signal(signal.SIGTERM, _interrupt)
-        try:
-            return super().invoke(ctx)
-        except UsageError as error:
-            raise click.UsageError(str(error)) from error
-        except DpedBuildError as error:
-            raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:
-            click.echo(
-                "Interrupted; finished work is kept. Run the same command again to go "
-                "on.",
-                err=True,
-            )
-            ctx.exit(INTERRUPTED)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="dped-build")
 def cli() -> None:
-    r"""Turn photos of the same scenes, taken with two cameras, into training data.
+    """Turn photos of the same scenes, taken with two cameras, into training data.
 
     \b
     dped-build align raw/iphone raw/canon     photos → aligned pairs
@@ -62,77 +44,6 @@ def cli() -> None:
 
     Everything is written into one workspace, data/ unless --workspace says otherwise.
     """
-
-
-def workspace_option(command: Command) -> Command:
-    """`--workspace`, which every command has."""
-    return click.option(
-        "--workspace",
-        "-w",
-        type=FOLDER,
-        default=Path("data"),
-        show_default=True,
-        envvar="DPED_BUILD_WORKSPACE",
-        help="Folder that everything is written into: one phone with one DSLR.",
-    )(command)
-
-
-def json_option(command: Command) -> Command:
-    """`--json`, where a script would want the summary."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
-
-
-def stage_options(command: Command) -> Command:
-    """The options of the stages that work through many photos."""
-    for option in (
-        click.option(
-            "--jobs",
-            type=click.IntRange(min=1),
-            help="Worker processes.  [default: all cores]",
-        ),
-        click.option(
-            "--backend",
-            type=click.Choice(["loky", "threading"]),
-            default="loky",
-            show_default=True,
-            help="How joblib runs the workers.",
-        ),
-        click.option(
-            "--force", is_flag=True, help="Replace what other settings have made."
-        ),
-        click.option(
-            "--rehash", is_flag=True, help="Compare photos by content, not by date."
-        ),
-        click.option(
-            "--dry-run", is_flag=True, help="Say what would be done and stop."
-        ),
-        json_option,
-        workspace_option,
-    ):
-        command = option(command)
-    return command
-
-
-def settings_options(
-    settings: type, options: Mapping[str, tuple[object, str]]
-) -> Callable[[Command], Command]:
-    """One option for each named field of a settings class, its default from there."""
-    defaults = {field.name: field.default for field in fields(settings)}
-
-    def add(command: Command) -> Command:
-        for name, (kind, text) in reversed(options.items()):
-            default = defaults[name]
-            command = click.option(
-                "--" + name.replace("_", "-"),
-                name,
-                type=kind,
-                default=default,
-                show_default=default is not None,
-                help=text,
-            )(command)
-        return command
-
-    return add
 
 
 @cli.command()
@@ -164,7 +75,7 @@ def align(
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    r"""Align photos of the same names: PHONE_DIR/0001.jpg with DSLR_DIR/0001.jpg.
+    """Align photos of the same names: PHONE_DIR/0001.jpg with DSLR_DIR/0001.jpg.
 
     Each pair gets a homography from SIFT keypoints and is cropped to what both photos
     show. Photos that do not match are recorded with the reason. Run it again to add
@@ -176,7 +87,7 @@ def align(
     """
     from dped_build.align import align_folders
 
-    with _Progress("pairs", quiet=as_json) as progress:
+    with Progress("pairs", quiet=as_json) as progress:
         summary = align_folders(
             phone_dir,
             dslr_dir,
@@ -188,7 +99,7 @@ def align(
             rehash=rehash,
             probe=not no_probe,
             dry_run=dry_run,
-            announce=functools.partial(_announce, quiet=as_json),
+            announce=functools.partial(announce, quiet=as_json),
             progress=progress,
         )
     if summary is None:
@@ -196,14 +107,17 @@ def align(
     if as_json:
         click.echo(json.dumps(summary.to_json(), indent=1))
     else:
-        click.echo(f"{summary.aligned} of {summary.pairs} pairs aligned{_new(summary)}")
-        _echo_reasons(summary.reasons)
+        click.echo(
+            f"{summary.aligned} of {summary.pairs} pairs aligned"
+            f"{new(summary.newly_done)}"
+        )
+        echo_reasons(summary.reasons)
         if summary.swapped:
             click.echo(
                 "Most pairs look swapped: the DSLR has fewer pixels than the phone. "
                 f"Try: dped-build align {dslr_dir} {phone_dir} --force"
             )
-        click.echo(f"→ {summary.folder}  (next: dped-build patches{_where(workspace)})")
+        click.echo(f"→ {summary.folder}  (next: dped-build patches{where(workspace)})")
     if not summary.aligned:
         raise DpedBuildError(_nothing_aligned(summary.pairs))
 
@@ -240,7 +154,7 @@ def patches(
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    r"""Cut aligned pairs into patches that match to a fraction of a pixel.
+    """Cut aligned pairs into patches that match to a fraction of a pixel.
 
     Windows of the phone photo are kept as they are; each is found in the DSLR photo by
     sub-pixel shift and rotation, and kept where the two agree. Every window that is
@@ -253,7 +167,7 @@ def patches(
     """
     from dped_build.patches import build_shards
 
-    with _Progress("pairs", quiet=as_json) as progress:
+    with Progress("pairs", quiet=as_json) as progress:
         summary = build_shards(
             workspace,
             settings=PatchSettings(**options),
@@ -262,7 +176,7 @@ def patches(
             force=force,
             rehash=rehash,
             dry_run=dry_run,
-            announce=functools.partial(_announce, quiet=as_json),
+            announce=functools.partial(announce, quiet=as_json),
             progress=progress,
         )
     if summary is None:
@@ -273,75 +187,282 @@ def patches(
         total = sum(summary.windows.values())
         click.echo(
             f"{summary.accepted} of {total} windows accepted from {summary.photos} "
-            f"pairs{_new(summary)}"
+            f"pairs{new(summary.newly_done)}"
         )
-        _echo_reasons({k: n for k, n in summary.windows.items() if k != "accepted"})
+        echo_reasons({k: n for k, n in summary.windows.items() if k != "accepted"})
         for failed in summary.failed:
             click.echo(f"  {failed['pair']}: {failed['message']}")
         counts = ", ".join(f"{k} {v['patches']}" for k, v in summary.splits.items())
         click.echo(f"  patches: {counts}")
-        click.echo(f"→ {summary.folder}  (next: dped-build report{_where(workspace)})")
+        click.echo(f"→ {summary.folder}  (next: dped-build report{where(workspace)})")
     if not summary.accepted:
         raise DpedBuildError(
             f"{summary.folder}: no window was accepted; dped-build report shows why"
         )
 
 
-def _announce(plan: Any, *, quiet: bool) -> None:  # noqa: ANN401
-    """Say what a run will take, before it starts."""
-    if not quiet and plan.todo:
-        click.echo(
-            f"{plan.pairs} pairs, {plan.todo} to do: about {plan.bytes / 1e9:.2f} GB, "
-            f"{_duration(plan.seconds)}"
-        )
+@cli.command()
+@click.argument("patches", nargs=-1, type=FOLDER)
+@click.option("--out", type=FOLDER, help="Run folder.  [default: runs/PRESET-MODEL]")
+@settings_options(
+    TrainSettings,
+    {
+        "preset": (click.Choice(list(PRESETS)), "Settings of a publication."),
+        "model": (str, "dped, fast or srcnn.  [default: the preset's]"),
+        "channels": (int, "Width of the network.  [default: as published]"),
+        "blocks": (int, "Residual blocks.  [default: as published]"),
+        "kernel": (int, "Kernel of the residual blocks.  [default: as published]"),
+        "prelu": (bool, "Learned slopes instead of ReLU."),
+        "loss": (str, "Sum of color, content, texture, mse.  [default: the preset's]"),
+        "color_weight": (float, "Weight of the colour loss."),
+        "content_weight": (float, "Weight of the VGG loss."),
+        "texture_weight": (float, "Weight of the adversarial loss."),
+        "tv_weight": (float, "Weight of the total variation."),
+        "mse_weight": (float, "Weight of the squared error."),
+        "vgg": (FOLDER, "VGG-19 weights: vgg19-dcbb9e9d.pth or the MatConvNet .mat."),
+        "iterations": (int, "Training steps.  [default: the preset's]"),
+        "batch_size": (int, "Patches per step.  [default: the preset's]"),
+        "learning_rate": (float, "Of Adam.  [default: the preset's]"),
+        "device": (str, "auto, cpu or cuda."),
+        "seed": (int, "Of weights and batches."),
+        "checkpoint_every": (int, "Iterations between checkpoints."),
+        "log_every": (int, "Iterations between evaluations on val."),
+    },
+)
+@click.option("--resume", is_flag=True, help="Go on with an unfinished run.")
+@json_option
+@workspace_option
+def train(
+    patches: tuple[Path, ...],
+    *,
+    workspace: Path,
+    out: Path | None,
+    resume: bool,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Train a photo enhancer on PATCHES (default: those of the workspace).
+
+    The content loss needs VGG-19 weights (--vgg FILE); --loss mse+texture needs none.
+    Ctrl-C saves; --resume goes on, to the same weights as without the interruption.
+
+    \b
+    Examples:
+      dped-build train --vgg vgg19-dcbb9e9d.pth
+      dped-build train --loss mse+texture --model fast --iterations 2000 --batch-size 16
+    """
+    from dped_build.train import train as run_training
+
+    settings = TrainSettings(**options)
+    folders = patches or (workspace / "patches",)
+    run_dir = out or workspace / "runs" / f"{settings.preset}-{settings.model}"
+    result = run_training(
+        folders, run_dir, settings, resume=resume, progress=not as_json
+    )
+    last = result.metrics[-1] if result.metrics else {}
+    if as_json:
+        summary = {"run": str(run_dir), "iteration": result.iteration, "metrics": last}
+        click.echo(json.dumps(summary, indent=1))
+        return
+    click.echo(f"{result.iteration} iterations done")
+    click.echo(f"→ {run_dir}  (next: dped-build evaluate {run_dir}{where(workspace)})")
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+@cli.command()
+@click.argument("model", type=FOLDER)
+@click.argument("patches", nargs=-1, type=FOLDER)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@json_option
+@workspace_option
+def evaluate(
+    model: Path,
+    patches: tuple[Path, ...],
+    *,
+    workspace: Path,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Hold MODEL (a run folder or generator.pt) against the test patches.
+
+    Prints PSNR, SSIM and MS-SSIM of the phone's patches as they are and enhanced.
+
+    \b
+    Example:
+      dped-build evaluate data/runs/released-dped
+    """
+    from dped_build.train import load_generator
+    from dped_build.train.evaluation import evaluate as run_evaluation
+
+    folders = patches or (workspace / "patches",)
+    result = run_evaluation(load_generator(model), folders, device=device)
+    if as_json:
+        click.echo(json.dumps(result, indent=1))
+        return
+    click.echo(f"{result['n']} test patches of {len(result['photos'])} photos")
+    click.echo(f"  {'':16s} {'phone':>9s} {'enhanced':>9s}")
+    for name in result["input"]:
+        values = (_figure(result[side][name]) for side in ("input", "output"))
+        click.echo("  {:16s} {:>9s} {:>9s}".format(name, *values))
 
 
-class _Progress:
-    """A bar with rate and ETA on a terminal, elsewhere a line every tenth."""
+@cli.command()
+@click.argument("model", type=FOLDER)
+@click.argument("photos", nargs=-1, required=True, type=FOLDER, metavar="PHOTO...")
+@click.option("--out", type=FOLDER, help="Folder.  [default: beside each photo]")
+@click.option(
+    "--tile", type=click.IntRange(min=16), help="Bound memory: tiles of N px."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+def enhance(
+    model: Path,
+    photos: tuple[Path, ...],
+    *,
+    out: Path | None,
+    tile: int | None,
+    device: str,
+) -> None:
+    """Run MODEL (a run folder or generator.pt) over whole photos of any size.
 
-    def __init__(self, unit: str, *, quiet: bool) -> None:
-        self.unit, self.quiet = unit, quiet
-        self.bar: Any = None
-        self.shown = 0
+    Writes <stem>-enhanced.png. With --tile memory stays bounded; the result is that of
+    the whole photo.
 
-    def __enter__(self) -> Callable[[int, int], None]:
-        return self._update
+    \b
+    Example:
+      dped-build enhance data/runs/released-dped IMG_0001.jpg
+    """
+    from dped_build.train.enhancement import enhance_files
 
-    def __exit__(self, *error: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-    def _update(self, done: int, total: int) -> None:
-        if self.quiet or not total:
-            return
-        if sys.stderr.isatty():
-            if self.bar is None:
-                from tqdm import tqdm
-
-                self.bar = tqdm(total=total, unit=" " + self.unit)
-            self.bar.update(done - self.bar.n)
-        elif done and done * 10 // total > self.shown:
-            self.shown = done * 10 // total
-            click.echo(f"{done} of {total} {self.unit}", err=True)
-
-
-def _echo_reasons(reasons: Mapping[str, int]) -> None:
-    for reason, count in reasons.items():
-        click.echo(f"  {count:6d} {reason}")
-
-
-def _new(summary: Any) -> str:  # noqa: ANN401
-    return "" if summary.newly_done else " (nothing new to do)"
+    result = enhance_files(model, photos, out=out, tile=tile, device=device)
+    for path in result.written:
+        click.echo(f"→ {path}")
+    for message in result.failed.values():
+        click.echo(f"failed: {message}", err=True)
+    if not result.written:
+        raise DpedBuildError("no photo was enhanced")
 
 
-def _where(workspace: Path) -> str:
-    return "" if workspace == Path("data") else f" -w {workspace}"
+@cli.command()
+@click.option("--jobs", type=click.IntRange(min=1), help="Threads.  [default: 8]")
+@json_option
+@workspace_option
+def report(*, workspace: Path, jobs: int | None, as_json: bool) -> None:
+    """Show what came of the photos: a page to look at, and a table on the terminal.
+
+    \b
+    Example:
+      dped-build report
+    """
+    from dped_build.report import write_report
+
+    summary = write_report(workspace, jobs=jobs)
+    if as_json:
+        click.echo(json.dumps(summary.report, indent=1))
+        return
+    click.echo(str(summary))
+    click.echo(f"→ {summary.index}")
+
+
+@cli.command()
+@workspace_option
+def verify(*, workspace: Path) -> None:
+    """Read everything in the workspace again: checksums, counts, NCC of a sample.
+
+    \b
+    Example:
+      dped-build verify
+    """
+    from dped_build.patches.verification import verify_workspace
+
+    found = verify_workspace(workspace)
+    for line in found.damage:
+        click.echo(line)
+    if found.damage:
+        raise DpedBuildError(f"{len(found.damage)} damaged; see the list above")
+    click.echo(f"{found.files} files and {found.patches} sampled patches are as stated")
+
+
+@cli.command("import")
+@click.argument("source", type=FOLDER)
+@click.option("--out", type=FOLDER, help="The .pt file.  [default: SOURCE's name]")
+def import_(source: Path, *, out: Path | None) -> None:
+    """Turn SOURCE, a TensorFlow checkpoint of the original code, into a generator.pt.
+
+    SOURCE is the checkpoint's prefix: models_orig/iphone_orig, not itself a file.
+    Needs the extra `tensorflow`; the result does not.
+
+    \b
+    Example:
+      dped-build import models_orig/iphone_orig --out iphone.pt
+    """
+    from dped_build.train.importing import import_checkpoint
+
+    click.echo(f"→ {import_checkpoint(source, out or Path(source.name + '.pt'))}")
+
+
+@cli.command()
+@click.argument("folder", type=FOLDER, default=Path("data/demo"))
+@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.")
+@click.pass_context
+def demo(context: click.Context, folder: Path, *, jobs: int | None) -> None:
+    """Make a small photo set with known geometry and run the whole way through.
+
+    The photographs come with scikit-image (extra `demo`); two simulated cameras take
+    them. One pair is unrelated and one file is damaged, to show what that looks like.
+
+    \b
+    Example:
+      dped-build demo
+    """
+    from dped_build.align.demo_set import DSLR, PHONE, TRUTH, write_demo_set
+    from dped_build.patches.truth import compare_with_truth
+
+    write_demo_set(folder)
+    steps: list[tuple[click.Command, dict[str, Any], str]] = [
+        (
+            align,
+            {"phone_dir": folder / PHONE, "dslr_dir": folder / DSLR, "jobs": jobs},
+            f"align {folder / PHONE} {folder / DSLR}",
+        ),
+        (patches, {"jobs": jobs}, "patches"),
+        (
+            train,
+            {**DEMO_TRAINING, "resume": True},
+            f"train {_as_options(DEMO_TRAINING)}",
+        ),
+        (evaluate, {"model": folder / DEMO_RUN}, f"evaluate {folder / DEMO_RUN}"),
+        (report, {}, "report"),
+    ]
+    for command, options, text in steps:
+        click.secho(f"\n$ dped-build {text}{where(folder)}", bold=True)
+        context.invoke(command, workspace=folder, **options)
+    errors = compare_with_truth(
+        folder / "patches", folder / TRUTH, size=PatchSettings.size
+    )
+    click.echo(
+        f"\nAgainst the truth: {errors.patches} patches are off by "
+        f"{errors.median_px:.2f} px (median), {errors.p95_px:.2f} px (95 %), "
+        f"{errors.worst_px:.2f} px (worst); {errors.below_1px:.1%} below 1 px."
+    )
+    click.echo(f"Open the report: {(folder / 'report' / 'index.html').resolve()}")
+
+
+DEMO_RUN = Path("runs/released-fast")
+DEMO_TRAINING = {
+    "model": "fast",
+    "loss": "mse+texture",
+    "iterations": 200,
+    "batch_size": 8,
+    "checkpoint_every": 50,
+    "log_every": 50,
+}
+
+
+def _as_options(options: dict[str, Any]) -> str:
+    return " ".join(f"--{k.replace('_', '-')} {v}" for k, v in options.items())
+
+
+def _figure(value: float | None) -> str:
+    return "inf" if value is None else f"{value:.4f}"
 
 
 def _nothing_aligned(pairs: int) -> str:

@@ -2,8 +2,8 @@
 
 The picture is a flat scene far away. The DSLR is a pinhole camera; the phone is
 another, turned against it, with radial lens distortion, and all that makes a phone
-photo worse: blur, vignetting, a colour cast, noise, a tone curve. Points are (x, y), pixel
-centres at integers.
+photo worse: blur, vignetting, a colour cast, noise, a tone curve. Points are (x, y),
+pixel centres at integers.
 """
 
 from collections.abc import Callable

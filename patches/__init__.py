@@ -2,8 +2,9 @@
 
 Reading order: `grid` (candidate windows), `refine` and `field` (where each lies in the
 DSLR photo), `quality` (what it is worth), `selection` (which are kept), `extract` (one
-pair, all of that), `split`, `shards` and `windows_file` (files), `build` (the stage),
-`dataset` (reading shards back).
+pair, all of that), `split` and `shards` (files), `inputs`, `pieces`, `previous`,
+`publication` and `build` (the stage), `dataset` (reading shards back), `verification`
+and `truth` (holding them against what they state, and against a simulation).
 """
 
 from typing import TYPE_CHECKING

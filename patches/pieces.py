@@ -72,14 +72,17 @@ def measuring_key(
     return hashlib.sha256(json_bytes(inputs)).hexdigest()
 
 
-def piece_path(
-    folder: Path, key: str, pair: str, settings: PatchSettings, exclusions: Exclusions
-) -> Path:
-    """Where the piece goes that these inputs make."""
-    own = sorted(entry for entry in exclusions if entry[0] == pair)
-    inputs = [key, settings.selecting(), own]
+def piece_name(key: str, settings: PatchSettings, excluded: Exclusions) -> str:
+    """File name of the piece that these inputs make.
+
+    Args:
+        key: Of the pair's measurements.
+        settings: Say which windows are kept.
+        excluded: What is taken out of this pair by hand.
+    """
+    inputs = [key, settings.selecting(), sorted(excluded)]
     digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
-    return folder / f"{digest[:32]}.npz"
+    return f"{digest[:32]}.npz"
 
 
 def reasons_of(

@@ -76,8 +76,8 @@ class Windows:
         """How many windows."""
         return len(self.window_xy)
 
-    def rows(self, chosen: NDArray[np.bool_]) -> "Windows":
-        """The windows that `chosen` (N,) marks."""
+    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Windows":
+        """The windows that `chosen` marks (N,) or numbers."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
 
 

@@ -74,7 +74,7 @@ def write_shard(
     tables: list[Windows] = []
     names: list[str] = []
     with durable(path) as temporary:
-        with h5py.File(temporary, "w", track_order=True) as file:
+        with h5py.File(temporary, "w") as file:
             _state(file, FORMAT, attributes)
             for name in ("phone", "dslr"):
                 file.create_dataset(
@@ -119,7 +119,7 @@ def write_windows(
     names = _text(list(tables))
     reason = np.concatenate([[], *(reasons[pair] for pair in tables)]).astype("U")
     with durable(path) as temporary:
-        with h5py.File(temporary, "w", track_order=True) as file:
+        with h5py.File(temporary, "w") as file:
             _state(file, WINDOWS_FORMAT, attributes)
             file["photos"] = names
             file["photo_key"] = _text([keys[pair] for pair in tables])

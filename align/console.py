@@ -1,0 +1,188 @@
+"""What every command shares: options, progress, the way errors end.
+
+No heavy imports: `--help` must answer at once.
+"""
+
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from dped_build.align.errors import DpedBuildError, UsageError
+
+if TYPE_CHECKING:
+    from dped_build.align.planning import Plan
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+FOLDER = click.Path(path_type=Path)
+DEFAULT_WORKSPACE = Path("data")
+INTERRUPTED = 130
+
+
+class CommandGroup(click.Group):
+    """Turns what goes wrong into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; a failure that the user can mend has no traceback."""
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            raise click.UsageError(str(error)) from error
+        except DpedBuildError as error:
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo(
+                "Interrupted; finished work is kept. Run the same command again to go "
+                "on.",
+                err=True,
+            )
+            ctx.exit(INTERRUPTED)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def workspace_option(command: Command) -> Command:
+    """`--workspace`, which every command has."""
+    return click.option(
+        "--workspace",
+        "-w",
+        type=FOLDER,
+        default=DEFAULT_WORKSPACE,
+        show_default=True,
+        envvar="DPED_BUILD_WORKSPACE",
+        help="Folder that everything is written into: one phone with one DSLR.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`, where a script would want the summary."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def stage_options(command: Command) -> Command:
+    """The options of the stages that work through many photos."""
+    for option in (
+        click.option(
+            "--jobs",
+            type=click.IntRange(min=1),
+            help="Worker processes.  [default: all cores]",
+        ),
+        click.option(
+            "--backend",
+            type=click.Choice(["loky", "threading"]),
+            default="loky",
+            show_default=True,
+            help="How joblib runs the workers.",
+        ),
+        click.option(
+            "--force", is_flag=True, help="Replace what other settings have made."
+        ),
+        click.option(
+            "--rehash", is_flag=True, help="Compare photos by content, not by date."
+        ),
+        click.option(
+            "--dry-run", is_flag=True, help="Say what would be done and stop."
+        ),
+        json_option,
+        workspace_option,
+    ):
+        command = option(command)
+    return command
+
+
+def settings_options(
+    settings: type, options: Mapping[str, tuple[object, str]]
+) -> Callable[[Command], Command]:
+    """One option for each named field of a settings class, its default from there."""
+    defaults = {field.name: field.default for field in fields(settings)}
+
+    def add(command: Command) -> Command:
+        for name, (kind, text) in reversed(list(options.items())):
+            default = defaults[name]
+            command = click.option(
+                "--" + name.replace("_", "-"),
+                name,
+                type=kind,
+                default=default,
+                is_flag=True if kind is bool else None,
+                show_default=not (
+                    default is None or kind is bool or "[default" in text
+                ),
+                help=text,
+            )(command)
+        return command
+
+    return add
+
+
+def announce(plan: "Plan", *, quiet: bool) -> None:
+    """Say what a run will take, before it starts."""
+    if not quiet and plan.todo:
+        click.echo(
+            f"{plan.pairs} pairs, {plan.todo} to do: about {plan.bytes / 1e9:.2f} GB, "
+            f"{_duration(plan.seconds)}"
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class Progress:
+    """A bar with rate and ETA on a terminal, elsewhere a line every tenth."""
+
+    def __init__(self, unit: str, *, quiet: bool) -> None:
+        self.unit, self.quiet = unit, quiet
+        self.bar: Any = None
+        self.shown = 0
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        """Hand out the function that is told (done, total)."""
+        return self._update
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the terminal's line finished."""
+        if self.bar is not None:
+            self.bar.close()
+
+    def _update(self, done: int, total: int) -> None:
+        if self.quiet or not total:
+            return
+        if sys.stderr.isatty():
+            if self.bar is None:
+                from tqdm import tqdm
+
+                self.bar = tqdm(total=total, unit=" " + self.unit)
+            self.bar.update(done - self.bar.n)
+        elif done and done * 10 // total > self.shown:
+            self.shown = done * 10 // total
+            click.echo(f"{done} of {total} {self.unit}", err=True)
+
+
+def echo_reasons(reasons: Mapping[str, int]) -> None:
+    """One line a reason: how many, and the code."""
+    for reason, count in reasons.items():
+        click.echo(f"  {count:6d} {reason}")
+
+
+def new(newly_done: int) -> str:
+    """Says so where a run found everything finished."""
+    return "" if newly_done else " (nothing new to do)"
+
+
+def where(workspace: Path) -> str:
+    """The option that the next command needs to find this workspace."""
+    if workspace == DEFAULT_WORKSPACE:
+        return ""
+    return f" -w {shlex.quote(str(workspace))}"

@@ -1,0 +1,224 @@
+"""Read patch pairs back from the shards of one or several `patches` folders.
+
+NumPy and h5py only, so that notebooks and other frameworks can use it. Rows come in the
+order of the folders given, then of the shards' names, then of the shard. What the
+workspace's `exclude.csv` takes out is left out here too, so that an exclusion counts
+for training without `dped-build patches` having run again.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.patches.exclusions import Exclusions, is_excluded, read_exclusions
+
+FORMAT = "dped-build/patches"
+VERSION = 1
+SPLITS = ("train", "val", "test")
+
+
+class NoPatchesError(DpedBuildError):
+    """The folders hold no patch of the split that was asked for."""
+
+
+@dataclass(frozen=True)
+class _Shard:
+    path: Path
+    size: int  # side of a patch, pixels
+    rows: NDArray[np.int64]  # the rows that are not excluded, ascending
+    photos: NDArray[np.object_]  # pair name of each of them
+
+
+class PatchDataset:
+    """The patch pairs of one split; `ds[i]` is `(phone, dslr)`, uint8 (S, S, 3) RGB.
+
+    Safe with any number of `DataLoader` workers: every process opens the shards itself.
+
+    Attributes:
+        split: `train`, `val` or `test`.
+        patch_size: S, pixels.
+        photos: Pair name of every row, (N,) object array of str. Where several folders
+            are read, `<number of the folder>/<pair>`: their names may be equal.
+        identity: SHA-256 that changes whenever the folders' content or the rows left
+            out do.
+    """
+
+    def __init__(
+        self, folders: str | Path | Sequence[str | Path], split: str = "train"
+    ) -> None:
+        """Read the headers of the split's shards.
+
+        Raises:
+            NoPatchesError: No shard of this split, or every patch in it is excluded.
+            DpedBuildError: A folder is missing, a file is damaged or not a patch shard,
+                or the shards' patch sizes differ.
+        """
+        self.split = split
+        roots = [folders] if isinstance(folders, str | Path) else list(folders)
+        labels = _labels([Path(root) for root in roots])
+        parts = [
+            (Path(root), label, _open_shards(Path(root), split))
+            for root, label in zip(roots, labels, strict=True)
+        ]
+        self._shards = [shard for _, _, shards in parts for shard in shards]
+        counts = [len(shard.rows) for shard in self._shards]
+        if sum(counts) == 0:
+            raise NoPatchesError(_nothing_in(roots, split, bool(self._shards)))
+        self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self.patch_size = _common_size(self._shards)
+        self.photos: NDArray[np.object_] = np.concatenate(
+            [label + shard.photos for _, label, shards in parts for shard in shards]
+        )
+        self.identity = _identity(parts)
+        self._files: dict[int, h5py.File] = {}
+        self._owner = os.getpid()
+
+    def __len__(self) -> int:
+        """Number of patch pairs."""
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Read one pair: the phone's patch and the DSLR's, uint8 (S, S, 3) RGB each."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"patch {index} of {len(self)}")
+        index = index % len(self)
+        number = int(np.searchsorted(self._starts, index, side="right")) - 1
+        row = int(self._shards[number].rows[index - self._starts[number]])
+        file = self._file(number)
+        try:
+            return file["phone"][row], file["dslr"][row]
+        except OSError as error:  # a checksum that fails
+            raise _damaged(self._shards[number].path) from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the open files, which belong to this process."""
+        return {**self.__dict__, "_files": {}}
+
+    def _file(self, number: int) -> h5py.File:
+        if self._owner != os.getpid():  # forked: the parent's handles are not ours
+            self._files, self._owner = {}, os.getpid()
+        if number not in self._files:
+            self._files[number] = _open(self._shards[number].path)
+        return self._files[number]
+
+
+def _open_shards(folder: Path, split: str) -> list[_Shard]:
+    """Headers and kept rows of a folder's shards of one split, by name."""
+    excluded = read_exclusions(folder.absolute().parent / "exclude.csv")
+    return [
+        _read_header(path, excluded, stated)
+        for path, stated in _shard_paths(folder, split)
+    ]
+
+
+def _shard_paths(folder: Path, split: str) -> list[tuple[Path, int | None]]:
+    """Paths of the split's shards and, where a manifest says, how many rows they hold.
+
+    Without a manifest the names decide, so that copied or hand-made shards work too.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split {split!r}: the splits are {', '.join(SPLITS)}")
+    if not folder.is_dir():
+        raise DpedBuildError(
+            f"no patches in {folder}: run dped-build patches first, or name the folder"
+        )
+    manifest = _read_manifest(folder)
+    if manifest is None:
+        return [(path, None) for path in sorted(folder.glob(f"{split}-*.h5"))]
+    entries = [entry for entry in manifest["shards"] if entry["split"] == split]
+    entries.sort(key=lambda entry: str(entry["file"]))
+    return [(folder / entry["file"], int(entry["patches"])) for entry in entries]
+
+
+def _read_manifest(folder: Path) -> dict[str, Any] | None:
+    path = folder / "manifest.json"
+    if not path.exists():
+        return None
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_bytes())
+        if not all({"file", "split", "patches"} <= set(s) for s in manifest["shards"]):
+            raise KeyError("shards")
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path) from error
+    return manifest
+
+
+def _read_header(path: Path, excluded: Exclusions, stated: int | None) -> _Shard:
+    with _open(path) as file:
+        missing = {"phone", "dslr", "photo", "photos", "window_xy"} - set(file)
+        if missing:
+            raise DpedBuildError(f"{path} lacks {sorted(missing)}: not a patch shard")
+        names = file["photos"].asstr()[:]
+        photos = names[file["photo"][:]] if len(names) else np.empty(0, dtype=object)
+        count, size = len(file["phone"]), int(file["phone"].shape[1])
+        if not count == len(photos) == len(file["dslr"]) or stated not in (None, count):
+            raise _damaged(path)
+        kept = np.ones(count, dtype=bool)
+        if excluded:
+            kept = ~is_excluded(photos, file["window_xy"][:], excluded)
+    return _Shard(path, size, np.flatnonzero(kept), photos[kept])
+
+
+def _open(path: Path) -> h5py.File:
+    """Open a shard, telling a missing from a damaged from a foreign file."""
+    if not path.exists():
+        raise DpedBuildError(f"{path} is missing: run dped-build verify")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise _damaged(path) from error
+    stated = file.attrs.get("format"), file.attrs.get("version")
+    if stated != (FORMAT, VERSION):
+        file.close()
+        raise DpedBuildError(
+            f"{path} is {stated[0] or 'no patch shard'}, version {stated[1]}; this "
+            f"program reads {FORMAT}, version {VERSION}"
+        )
+    return file
+
+
+def _labels(roots: list[Path]) -> list[str]:
+    if len(roots) == 1:
+        return [""]
+    return [f"{number}/" for number in range(1, len(roots) + 1)]
+
+
+def _common_size(shards: list[_Shard]) -> int:
+    sizes = {shard.size: shard.path for shard in shards}
+    if len(sizes) > 1:
+        told = ", ".join(f"{size} px in {path}" for size, path in sizes.items())
+        raise DpedBuildError(f"patches of one size are needed, these differ: {told}")
+    return shards[0].size
+
+
+def _identity(parts: list[tuple[Path, str, list[_Shard]]]) -> str:
+    digest = hashlib.sha256()
+    for folder, _, shards in parts:
+        manifest = _read_manifest(folder) or {}
+        digest.update(str(manifest.get("dataset_id")).encode())
+        for shard in shards:
+            digest.update(f"{shard.path.name} {shard.path.stat().st_size}".encode())
+            digest.update(shard.rows.tobytes())
+    return digest.hexdigest()
+
+
+def _nothing_in(roots: Sequence[str | Path], split: str, any_shard: bool) -> str:
+    told = ", ".join(str(root) for root in roots)
+    if any_shard:
+        return (
+            f"every {split} patch in {told} was rejected or excluded: see exclude.csv"
+        )
+    return f"no {split} patches in {told}: run dped-build patches first"
+
+
+def _damaged(path: Path) -> DpedBuildError:
+    return DpedBuildError(f"{path} is damaged: run dped-build verify")

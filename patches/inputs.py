@@ -1,0 +1,106 @@
+"""Everything that the patch stage's result depends on."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dped_build.align.aligned import Aligned, read_aligned
+from dped_build.align.errors import DpedBuildError
+from dped_build.align.photos import capture_time
+from dped_build.align.records import Alignment
+from dped_build.align.stage import json_bytes
+from dped_build.patches.exclusions import Exclusions, read_exclusions
+from dped_build.patches.pieces import measuring_key, piece_name
+from dped_build.patches.settings import PatchSettings
+
+EXCLUDE_FILE = "exclude.csv"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The alignment, the settings, and what is taken out by hand."""
+
+    aligned: Aligned
+    settings: PatchSettings
+    exclusions: Exclusions
+
+    @cached_property
+    def records(self) -> list[Alignment]:
+        """The pairs to cut, in order."""
+        return [record for record in self.aligned.records.values() if record.aligned]
+
+    @cached_property
+    def paired(self) -> list[Alignment]:
+        """The pairs with both photos, aligned or not, in order."""
+        return [r for r in self.aligned.records.values() if r.phone and r.dslr]
+
+    @cached_property
+    def reading(self) -> dict[str, Any]:
+        """How photos are read: as they were for the alignment."""
+        stated = self.aligned.manifest["settings"]
+        return {key: stated[key] for key in ("color", "max_megapixels")}
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """Pair → name of everything that its measurements depend on."""
+        return {
+            record.pair: measuring_key(record, self.reading, self.settings)
+            for record in self.records
+        }
+
+    @cached_property
+    def recorded_settings(self) -> dict[str, Any]:
+        """The settings as the manifest states them, hand exclusions by their hash."""
+        excluded = sorted(self.exclusions)
+        digest = hashlib.sha256(json_bytes(excluded)).hexdigest() if excluded else None
+        return {**self.settings.to_json(), EXCLUDE_FILE: digest}
+
+    @property
+    def cameras(self) -> dict[str, str]:
+        """Names of the two cameras."""
+        names = ("phone_camera", "dslr_camera")
+        return {name: str(self.aligned.manifest[name]) for name in names}
+
+    def excluded(self, pair: str) -> Exclusions:
+        """What is taken out by hand of one pair."""
+        return {entry for entry in self.exclusions if entry[0] == pair}
+
+    def piece_name(self, pair: str) -> str:
+        """File name of a pair's piece."""
+        return piece_name(self.keys[pair], self.settings, self.excluded(pair))
+
+    def times(self) -> Mapping[str, datetime | None]:
+        """When each pair was taken, by the phone's clock."""
+        root = self.aligned.phone_root
+        return {r.pair: capture_time(root / str(r.phone)) for r in self.paired}
+
+
+def read_inputs(workspace: Path, settings: PatchSettings, *, rehash: bool) -> Inputs:
+    """The inputs of a workspace.
+
+    Raises:
+        DpedBuildError: There is no finished alignment, or a photo changed since.
+    """
+    aligned = read_aligned(workspace)
+    if aligned is None:
+        raise DpedBuildError(
+            f"{workspace / 'aligned'}: no finished alignment; run "
+            "dped-build align PHONE_DIR DSLR_DIR first"
+        )
+    inputs = Inputs(aligned, settings, read_exclusions(workspace / EXCLUDE_FILE))
+    changed = [
+        path
+        for record in inputs.records
+        if (path := aligned.changed(record, rehash=rehash))
+    ]
+    if changed:
+        more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+        raise DpedBuildError(
+            f"{changed[0]}{more}: changed or gone since it was aligned; run "
+            "dped-build align again"
+        )
+    return inputs
