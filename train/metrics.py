@@ -1,0 +1,150 @@
+"""How close enhanced images are to their targets, by the field's two protocols.
+
+Images are (B, 3, H, W) RGB in [0, 1]; all arithmetic is float64. "Per image", (B,), is
+the protocol of PIRM 2018 (Ignatov et al., "PIRM Challenge on Perceptual Image
+Enhancement on Smartphones", ECCV Workshops 2018); "per batch", a scalar, that of the
+original training code, which DPED's own tables use. Means over a data set are left to
+the caller: of images, or of batches of 50.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+WINDOW = 11  # taps of the Gaussian window; smaller images get a smaller one
+WINDOW_SIGMA = 1.5  # px, for the whole window
+C1, C2 = 0.01**2, 0.03**2
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+ROUNDING = (
+    1e-24  # mean squared difference that float64 arithmetic leaves of a perfect fit
+)
+
+
+def psnr(a: Tensor, b: Tensor, *, per_batch: bool = False) -> Tensor:
+    """Peak signal-to-noise ratio, dB; infinite where there is no difference.
+
+    Args:
+        a: Images, (B, 3, H, W).
+        b: Images of the same shape.
+        per_batch: One value from the mean over the batch, nothing clipped, in place of
+            (B,) values of the images clipped to [0, 1].
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    a, b = _checked(a, b)
+    if per_batch:
+        return _decibels((a - b).square().mean())
+    return _decibels((a.clamp(0, 1) - b.clamp(0, 1)).square().mean(dim=(1, 2, 3)))
+
+
+def color_fit_psnr(image: Tensor, target: Tensor) -> Tensor:
+    """PSNR after the affine change of colour that fits the target best, (B,), dB.
+
+    Least squares over each image's pixels finds the 3x4 matrix; what it is applied to
+    and what comes out are clipped to [0, 1]. What remains is not a matter of the cast.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    image, target = _checked(image, target)
+    source = image.clamp(0, 1).flatten(2)  # (B, 3, N)
+    wanted = target.clamp(0, 1).flatten(2)
+    mean = wanted.mean(dim=2, keepdim=True)
+    centred = source - source.mean(dim=2, keepdim=True)
+    spread = centred @ centred.mT / source.shape[2]
+    shared = (wanted - mean) @ centred.mT / source.shape[2]
+    # A grey or flat image has no spread in some direction of colour space.
+    matrix = shared @ torch.linalg.pinv(spread, atol=1e-12, hermitian=True)
+    fitted = (matrix @ centred + mean).clamp(0, 1)
+    error = (fitted - wanted).square().mean(dim=(1, 2))
+    return _decibels(torch.where(error < ROUNDING, 0.0, error))
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Structural similarity, (B,): mean over pixels and channels, nothing clipped.
+
+    Wang et al., "Image Quality Assessment: From Error Visibility to Structural
+    Similarity", IEEE TIP 2004, on each colour channel.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    similarity, _ = _similarity(*_checked(a, b))
+    return similarity.mean(dim=1)
+
+
+def ms_ssim(a: Tensor, b: Tensor, *, per_batch: bool = False) -> Tensor:
+    """Multi-scale structural similarity as the original code logs it; nothing clipped.
+
+    Wang et al., "Multiscale Structural Similarity for Image Quality Assessment", 2003.
+    The means over channels (and over the batch, if `per_batch`) come before the powers
+    of the five scales. Images may be smaller than the window. A negative mean, whose
+    powers do not exist, counts as 0.
+
+    Returns:
+        (B,) values, or with `per_batch` a scalar.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    a, b = _checked(a, b)
+    factors = []
+    for scale, weight in enumerate(SCALE_WEIGHTS):
+        if scale:
+            a, b = _halved(a), _halved(b)
+        similarity, contrast = _similarity(a, b)
+        last = scale == len(SCALE_WEIGHTS) - 1
+        values = similarity if last else contrast
+        means = values.mean() if per_batch else values.mean(dim=1)
+        factors.append(means.clamp(min=0) ** weight)
+    return torch.stack(factors).prod(dim=0)
+
+
+def _checked(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    if a.shape != b.shape or a.ndim != 4:
+        raise ValueError(f"images {tuple(a.shape)} and {tuple(b.shape)} do not match")
+    return a.double(), b.double()
+
+
+def _decibels(error: Tensor) -> Tensor:
+    return -10 * torch.log10(error)
+
+
+def _similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """SSIM and its contrast-structure part, each the mean over pixels, (B, C)."""
+    filtered = _windowed(torch.cat([a, b, a * a, b * b, a * b]))
+    mean_a, mean_b, square_a, square_b, product = filtered.chunk(5)
+    means = mean_a * mean_b
+    squares = mean_a.square() + mean_b.square()
+    contrast = (2 * (product - means) + C2) / (square_a + square_b - squares + C2)
+    similarity = contrast * (2 * means + C1) / (squares + C1)
+    return similarity.mean(dim=(2, 3)), contrast.mean(dim=(2, 3))
+
+
+def _windowed(images: Tensor) -> Tensor:
+    """Gaussian means of (B, C, H, W) wherever the whole window fits.
+
+    By banded matrices, as torch's float64 convolutions are many times slower.
+    """
+    size = min(WINDOW, *images.shape[2:])
+    sigma = WINDOW_SIGMA * size / WINDOW
+    offsets = torch.arange(size, dtype=images.dtype, device=images.device)
+    taps = torch.exp(-((offsets - (size - 1) / 2) ** 2) / (2 * sigma**2))
+    taps /= taps.sum()
+    down, right = (_band(taps, length) for length in images.shape[2:])
+    return down @ images @ right.mT
+
+
+def _band(taps: Tensor, length: int) -> Tensor:
+    """The matrix (length - taps + 1, length) that slides `taps` along an axis."""
+    rows = length - len(taps) + 1
+    padded = F.pad(taps, (0, rows))  # repeated, every row starts one column later
+    return padded.repeat(rows)[: rows * length].view(rows, length)
+
+
+def _halved(images: Tensor) -> Tensor:
+    """Every second 2x2 mean, (B, C, H, W) to half; an odd last row is repeated."""
+    height, width = images.shape[2:]
+    even = F.pad(images, (0, width % 2, 0, height % 2), mode="replicate")
+    return F.avg_pool2d(even, 2)

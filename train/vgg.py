@@ -1,0 +1,171 @@
+"""The VGG-19 features that the content loss compares, from a file of weights.
+
+Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
+Recognition", ICLR 2015. Two files are in use, each with its own preparation of the
+image: torchvision's, and MatConvNet's, which the original code reads.
+"""
+
+import pickle
+import sys
+from collections.abc import Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+from torch import Tensor, nn
+
+from dped_build.align.errors import DpedBuildError
+
+URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+HASH_PREFIX = "dcbb9e9d"  # of the file's SHA-256
+MATLAB_FILE = "imagenet-vgg-verydeep-19.mat"
+CONVOLUTIONS = (2, 2, 4, 4, 4)  # between the poolings
+
+# Mean and deviation of the three channels, RGB in [0, 1].
+TORCHVISION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MATCONVNET = (123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255, 1 / 255, 1 / 255)
+
+Weights = list[tuple[Tensor, Tensor]]  # (outputs, inputs, 3, 3) and (outputs,)
+
+
+class VGG19(nn.Module):
+    """VGG-19 up to relu5_4, with the preparation that its weights expect.
+
+    Args:
+        weights: Kernel and bias of the 16 convolutions.
+        scaling: Mean and deviation that the channels are freed of, RGB in [0, 1].
+        ceil_mode: Whether pooling keeps an odd last row and column (TensorFlow's SAME).
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        scaling: tuple[tuple[float, ...], tuple[float, ...]],
+        ceil_mode: bool,
+    ) -> None:
+        super().__init__()
+        mean, deviation = (torch.tensor(value).view(3, 1, 1) for value in scaling)
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+        self.features = nn.Sequential()
+        remaining = iter(weights)
+        for stage, count in enumerate(CONVOLUTIONS):
+            if stage:
+                self.features.append(nn.MaxPool2d(2, ceil_mode=ceil_mode))
+            for _ in range(count):
+                self.features.append(_convolution(*next(remaining)))
+                self.features.append(nn.ReLU(inplace=True))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """relu5_4, (B, C, H / 16, W / 16), of (B, 3, H, W) RGB in [0, 1]."""
+        return cast("Tensor", self.features((images - self.mean) / self.deviation))
+
+
+def load_vgg(path: Path) -> nn.Module:
+    """Read VGG-19 weights into a frozen network, (B, 3, H, W) in [0, 1] to relu5_4.
+
+    Args:
+        path: torchvision's state dict, whole or features only, or MatConvNet's .mat.
+            A network of other widths will do.
+
+    Raises:
+        DpedBuildError: The file is missing, damaged or something else.
+    """
+    if not path.is_file():
+        raise DpedBuildError(f"--vgg {path}: no such file")
+    try:
+        if path.suffix == ".mat":
+            weights, scaling, ceil_mode = _matconvnet_weights(path), MATCONVNET, True
+        else:
+            weights, scaling, ceil_mode = _torchvision_weights(path), TORCHVISION, False
+        vgg = VGG19(weights, scaling=scaling, ceil_mode=ceil_mode)
+    except (
+        *(OSError, EOFError, RuntimeError, ValueError, KeyError, IndexError),
+        *(TypeError, AttributeError, NotImplementedError),
+        *(pickle.UnpicklingError, MatReadError),
+    ) as error:
+        raise DpedBuildError(
+            f"--vgg {path}: not VGG-19 weights, or damaged ({_first_line(error)}); "
+            f"give {Path(URL).name} from torchvision or {MATLAB_FILE}"
+        ) from error
+    return vgg.eval().requires_grad_(False)
+
+
+def find_vgg(path: Path | None = None) -> Path:
+    """The given file, else torch's own copy, which is fetched where it is absent.
+
+    Raises:
+        DpedBuildError: No such file, or it cannot be fetched.
+    """
+    if path is not None:
+        if not path.is_file():
+            raise DpedBuildError(f"--vgg {path}: no such file")
+        return path
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL).name
+    if cached.is_file():
+        return cached
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(
+            URL, str(cached), hash_prefix=HASH_PREFIX, progress=sys.stderr.isatty()
+        )
+    except (OSError, HTTPException, RuntimeError) as error:
+        raise DpedBuildError(
+            f"no VGG-19 weights for the content loss ({_first_line(error)}): "
+            f"fetch {URL} or {MATLAB_FILE} and name it with --vgg FILE, "
+            "or train with --loss mse+texture, which needs none"
+        ) from error
+    return cached
+
+
+def _convolution(kernel: Tensor, bias: Tensor) -> nn.Conv2d:
+    outputs, inputs, height, width = kernel.shape
+    if (height, width) != (3, 3) or bias.shape != (outputs,):
+        raise ValueError(f"a kernel of {tuple(kernel.shape)}")
+    convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
+    convolution.load_state_dict({"weight": kernel, "bias": bias})
+    return convolution
+
+
+def _positions() -> list[int]:
+    """Where the convolutions stand among all layers; both files count alike."""
+    positions, position = [], 0
+    for count in CONVOLUTIONS:
+        positions += [position + 2 * index for index in range(count)]
+        position += 2 * count + 1  # every convolution has a ReLU, every stage a pooling
+    return positions
+
+
+def _torchvision_weights(path: Path) -> Weights:
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, Mapping):
+        raise TypeError("no state dict")
+    prefix = "features." if "features.0.weight" in state else ""
+    return [
+        (state[f"{prefix}{position}.weight"], state[f"{prefix}{position}.bias"])
+        for position in _positions()
+    ]
+
+
+def _matconvnet_weights(path: Path) -> Weights:
+    layers = loadmat(path)["layers"].ravel()
+    weights = []
+    for position in _positions():
+        kernel, bias = layers[position]["weights"].item().ravel()
+        # (width, height, inputs, outputs) as the original code understands it
+        kernel = np.ascontiguousarray(kernel.transpose(3, 2, 1, 0), dtype=np.float32)
+        bias = np.ascontiguousarray(bias.ravel(), dtype=np.float32)
+        weights.append((torch.from_numpy(kernel), torch.from_numpy(bias)))
+    return weights
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
