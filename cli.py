@@ -5,6 +5,7 @@ Heavy imports stand inside the commands, so that `--help` answers at once.
 
 import functools
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,8 @@ def align(
         if summary.swapped:
             click.echo(
                 "Most pairs look swapped: the DSLR has fewer pixels than the phone. "
-                f"Try: dped-build align {dslr_dir} {phone_dir} --force"
+                "Try: "
+                f"dped-build align {dslr_dir} {phone_dir} --force{where(workspace)}"
             )
         click.echo(f"→ {summary.folder}  (next: dped-build patches{where(workspace)})")
     if not summary.aligned:
@@ -265,7 +267,8 @@ def train(
         click.echo(json.dumps(summary, indent=1))
         return
     click.echo(f"{result.iteration} iterations done")
-    click.echo(f"→ {run_dir}  (next: dped-build evaluate {run_dir}{where(workspace)})")
+    quoted = shlex.quote(str(run_dir))
+    click.echo(f"→ {run_dir}  (next: dped-build evaluate {quoted}{where(workspace)})")
 
 
 @cli.command()

@@ -76,7 +76,7 @@ def write_demo_set(folder: Path) -> None:
     Raises:
         DpedBuildError: scikit-image is not installed.
     """
-    pictures = _picture_folder()
+    pictures = picture_folder()
     for number, scene in enumerate(SCENES):
         phone_path, dslr_path = (
             folder / d / f"{scene.name}.jpg" for d in (PHONE, DSLR)
@@ -97,7 +97,12 @@ def write_demo_set(folder: Path) -> None:
         write_atomic(truth_path, json_bytes(asdict(scene.rig)))
 
 
-def _picture_folder() -> Path:
+def picture_folder() -> Path:
+    """Where scikit-image keeps the photographs that come with it.
+
+    Raises:
+        DpedBuildError: It is not installed.
+    """
     spec = find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise DpedBuildError(
