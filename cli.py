@@ -214,6 +214,7 @@ def patches(
         "channels": (int, "Width of the network.  [default: as published]"),
         "blocks": (int, "Residual blocks.  [default: as published]"),
         "kernel": (int, "Kernel of the residual blocks.  [default: as published]"),
+        "strided_kernel": (int, "Of the fast network.  [default: as published]"),
         "prelu": (bool, "Learned slopes instead of ReLU."),
         "loss": (str, "Sum of color, content, texture, mse.  [default: the preset's]"),
         "color_weight": (float, "Weight of the colour loss."),

@@ -3,10 +3,10 @@
 import json
 import math
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from oracle import first_discriminator, real_patches
 
 from dped_build.train.losses import (
     BLUR_KERNEL,
@@ -18,12 +18,11 @@ from dped_build.train.losses import (
     texture_loss,
     total_variation_loss,
 )
-from dped_build.train.networks import Discriminator, build_generator
-from dped_build.train.tensorflow_checkpoint import discriminator_state, generator_state
+from dped_build.train.networks import build_generator
+from dped_build.train.tensorflow_checkpoint import generator_state
 from dped_build.train.vgg import load_vgg
 
 BATCHES = ("random", "patches", "out_of_range")
-START = 0.01  # sigma of the weights before training, and every bias
 
 
 @pytest.fixture(params=BATCHES)
@@ -119,37 +118,6 @@ def test_the_target_gets_no_gradient_from_the_content_loss():
     assert target.grad is None
 
 
-def _patches(folder, camera, indices):
-    files = [folder / "dped" / "patches" / camera / f"{index}.jpg" for index in indices]
-    pixels = [cv2.cvtColor(cv2.imread(str(f)), cv2.COLOR_BGR2RGB) for f in files]
-    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2) / 255
-
-
-def _first_discriminator(shared_data, generator_variables):
-    """The discriminator that the reference step started from, drawn again."""
-    shapes = np.load(shared_data / "oracle" / "discriminator" / "disc_weights.npz")
-    random = np.random.RandomState(3)  # as the reference drew
-
-    def kernel(shape):
-        values = random.randn(*shape)
-        while (beyond := np.abs(values) > 2).any():
-            values[beyond] = random.randn(beyond.sum())
-        return values * START
-
-    for value in generator_variables.values():
-        if value.ndim > 1:
-            kernel(value.shape)  # the generator's were drawn first
-    variables = {}
-    for number, (name, value) in enumerate(shapes.items()):
-        in_norm_layer = (number - 2) % 4 if 2 <= number < 18 else 0
-        start = {2: 0.0, 3: 1.0}.get(in_norm_layer, START)  # shift, scale, bias
-        drawn = value.ndim > 1
-        variables[name] = kernel(value.shape) if drawn else np.full(value.shape, start)
-    discriminator = Discriminator()
-    discriminator.load_state_dict(discriminator_state(variables))
-    return discriminator
-
-
 def test_the_first_training_step_has_the_original_losses_and_gradients(
     shared_data, vgg
 ):
@@ -160,10 +128,10 @@ def test_the_first_training_step_has_the_original_losses_and_gradients(
     architecture, state = generator_state(start)
     generator = build_generator(architecture)
     generator.load_state_dict(state)
-    discriminator = _first_discriminator(shared_data, start)
+    discriminator = first_discriminator(shared_data, start)
 
     phone, dslr = (
-        _patches(shared_data, camera, expected["idx_gen"])
+        real_patches(shared_data, camera, expected["idx_gen"])
         for camera in ("iphone", "canon")
     )
     enhanced = generator(phone)
@@ -192,9 +160,9 @@ def test_the_first_discriminator_judges_real_patches_as_in_the_original(shared_d
     folder = shared_data / "oracle" / "train_step"
     expected = json.loads((folder / "trainstep_thin.json").read_text())["steps"][0]
     start = dict(np.load(folder / "trainstep_thin_gen_init.npz"))
-    discriminator = _first_discriminator(shared_data, start)
+    discriminator = first_discriminator(shared_data, start)
     with torch.inference_mode():
-        logits = discriminator(_patches(shared_data, "canon", expected["idx_disc"]))
+        logits = discriminator(real_patches(shared_data, "canon", expected["idx_disc"]))
     real = torch.tensor(expected["swaps"]) == 1
     reference = torch.tensor(expected["disc_pred"])
     torch.testing.assert_close(

@@ -1,0 +1,158 @@
+"""Shards come back as written, from any process, in the order of their names."""
+
+import json
+import multiprocessing
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from shards import write_patches, write_shard
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.patches.dataset import NoPatchesError, PatchDataset
+
+
+def test_rows_come_in_the_order_of_the_shards_names(tmp_path):
+    folder = tmp_path / "patches"
+    second = write_shard(folder, "train-00001.h5", ["b"], seed=1)
+    first = write_shard(folder, "train-00000.h5", ["a", "c"], seed=2)
+    write_shard(folder, "test-00000.h5", ["d"], split="test", seed=3)
+    patches = PatchDataset(folder)
+    phones = np.concatenate([first[0], second[0]])
+    dslrs = np.concatenate([first[1], second[1]])
+    assert len(patches) == 9
+    assert patches.patch_size == 100
+    assert list(patches.photos) == ["a"] * 3 + ["c"] * 3 + ["b"] * 3
+    for row in range(len(patches)):
+        phone, dslr = patches[row]
+        assert phone.dtype == dslr.dtype == np.uint8
+        np.testing.assert_array_equal(phone, phones[row])
+        np.testing.assert_array_equal(dslr, dslrs[row])
+
+
+def test_rows_count_from_the_end_and_stop_there(tmp_path):
+    patches = PatchDataset(write_patches(tmp_path))
+    np.testing.assert_array_equal(patches[-1][0], patches[len(patches) - 1][0])
+    with pytest.raises(IndexError):
+        patches[len(patches)]
+    assert len(list(patches)) == len(patches)
+
+
+def test_several_folders_are_read_one_after_the_other(tmp_path):
+    one, two = (write_patches(tmp_path / name) for name in ("one", "two"))
+    both = PatchDataset([one, two])
+    assert len(both) == 2 * len(PatchDataset(one))
+    assert both.photos[0] == "1/0001"
+    assert both.photos[-1] == "2/0003"
+
+
+def test_excluded_photos_and_windows_are_left_out(tmp_path):
+    folder = write_patches(tmp_path, per_photo=4)
+    everything = PatchDataset(folder)
+    lines = "pair,x,y,note\n0002,,,blurred\n0003,100,0,a bird\n"
+    (tmp_path / "exclude.csv").write_text(lines)
+    patches = PatchDataset(folder)
+    kept = [0, 1, 2, 3, 8, 10, 11]
+    assert len(patches) == len(kept)
+    for row, original in enumerate(kept):
+        np.testing.assert_array_equal(patches[row][0], everything[original][0])
+    assert patches.identity != everything.identity
+
+
+def test_an_exclusion_may_name_pairs_alone(tmp_path):
+    folder = write_patches(tmp_path)
+    (tmp_path / "exclude.csv").write_text("pair\n0001\n")
+    assert set(PatchDataset(folder).photos) == {"0002", "0003"}
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [("photo\n0001\n", "first line must be"), ("pair,x,y\n0001,7,\n", "line 2")],
+)
+def test_an_exclusion_that_cannot_be_read_is_named(tmp_path, text, message):
+    folder = write_patches(tmp_path)
+    (tmp_path / "exclude.csv").write_text(text)
+    with pytest.raises(DpedBuildError, match=message):
+        PatchDataset(folder)
+
+
+def test_the_manifest_says_which_shards_belong(tmp_path):
+    folder = write_patches(tmp_path)
+    write_shard(folder, "train-00009.h5", ["left over"])
+    shards = [{"file": "train-00000.h5", "split": "train", "patches": 12, "photos": 3}]
+    manifest = {"shards": shards, "dataset_id": "abc"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert len(PatchDataset(folder)) == 12
+    shards[0]["patches"] = 13
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DpedBuildError, match="damaged"):
+        PatchDataset(folder)
+
+
+def test_missing_and_empty_say_what_to_run_first(tmp_path):
+    with pytest.raises(DpedBuildError, match="run dped-build patches first"):
+        PatchDataset(tmp_path / "patches")
+    (tmp_path / "patches").mkdir()
+    with pytest.raises(NoPatchesError, match="run dped-build patches first"):
+        PatchDataset(tmp_path / "patches")
+    folder = write_patches(tmp_path)
+    (tmp_path / "exclude.csv").write_text("pair\n0004\n")
+    with pytest.raises(NoPatchesError, match=r"excluded.*exclude\.csv"):
+        PatchDataset(folder, "val")
+
+
+def test_files_that_are_no_shards_are_named(tmp_path):
+    folder = write_patches(tmp_path)
+    (folder / "train-00001.h5").write_bytes(b"not HDF5")
+    with pytest.raises(DpedBuildError, match=r"train-00001\.h5 is damaged"):
+        PatchDataset(folder)
+    with h5py.File(folder / "train-00001.h5", "w") as file:
+        file["phone"] = np.zeros(3)
+    with pytest.raises(DpedBuildError, match=r"train-00001\.h5 is no patch shard"):
+        PatchDataset(folder)
+    with h5py.File(folder / "train-00001.h5", "w") as file:
+        file.attrs.update({"format": "dped-build/patches", "version": 2})
+    with pytest.raises(DpedBuildError, match="version 2"):
+        PatchDataset(folder)
+
+
+def test_a_patch_whose_checksum_fails_is_an_error(tmp_path):
+    folder = write_patches(tmp_path)
+    path = folder / "train-00000.h5"
+    with h5py.File(path) as file:
+        offset = file["phone"].id.get_chunk_info(5).byte_offset
+    with path.open("r+b") as file:
+        file.seek(offset + 100)
+        file.write(b"\x55\xaa\x55\xaa")
+    patches = PatchDataset(folder)
+    patches[4]
+    with pytest.raises(DpedBuildError, match="damaged"):
+        patches[5]
+
+
+def test_patches_of_two_sizes_are_refused(tmp_path):
+    folder = write_patches(tmp_path)
+    write_shard(folder, "train-00001.h5", ["0009"], size=50)
+    with pytest.raises(DpedBuildError, match=r"100 px in .*50 px in"):
+        PatchDataset(folder)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_worker_processes_read_the_same_rows(tmp_path, method):
+    patches = PatchDataset(write_patches(tmp_path))
+    expected = patches[7]  # the file is open here before the workers start
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        for phone, dslr in pool.map(patches.__getitem__, [7] * 4):
+            np.testing.assert_array_equal(phone, expected[0])
+            np.testing.assert_array_equal(dslr, expected[1])
+
+
+def test_reading_patches_needs_no_torch(tmp_path):
+    program = (
+        "import sys; from dped_build.patches.dataset import PatchDataset; "
+        f"PatchDataset({str(write_patches(tmp_path))!r})[0]; "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,0 +1,89 @@
+"""One iteration does what the original code's does."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from oracle import first_discriminator, real_patches
+from shards import write_patches
+
+from dped_build.patches.dataset import PatchDataset
+from dped_build.train import TrainSettings
+from dped_build.train.batches import Batches
+from dped_build.train.step import BETAS, EPSILON, descend, new_state, train_step
+from dped_build.train.tensorflow_checkpoint import generator_state
+from dped_build.train.vgg import load_vgg
+
+CPU = torch.device("cpu")
+ADVERSARIAL = TrainSettings(channels=4, blocks=1, loss="color+texture")
+
+
+def test_adam_is_tensorflows():
+    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
+    optimizer = torch.optim.Adam([weight], lr=0.1, betas=BETAS, eps=EPSILON)
+    expected, m, v = weight.detach().clone(), torch.zeros(2), torch.zeros(2)
+    gradient = torch.tensor([3e-9, 0.5], dtype=torch.float64)  # 3e-9: epsilon matters
+    for step in range(1, 6):
+        descend(optimizer, (weight * gradient).sum(), iteration=step)
+        m = 0.9 * m + 0.1 * gradient
+        v = 0.999 * v + 0.001 * gradient**2
+        rate = 0.1 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        expected -= rate * m / (v.sqrt() + 1e-8)
+    torch.testing.assert_close(weight.detach(), expected, rtol=1e-10, atol=0)
+
+
+class Scripted:
+    """Stands for the batches and for the random numbers: gives what it was told."""
+
+    def __init__(self, answers):
+        self.answers = iter(answers)
+
+    def draw(self, random, *, size):
+        """In place of a random batch."""
+        return next(self.answers)
+
+    def integers(self, high, *, size):
+        """In place of random swaps."""
+        return next(self.answers)
+
+
+def test_losses_after_a_step_are_the_original_codes(shared_data):
+    """Both optimizers and the discriminator's swaps show in the second iteration."""
+    oracle = shared_data / "oracle"
+    log = json.loads((oracle / "train_step/trainstep_thin.json").read_text())
+    start = dict(np.load(oracle / "train_step/trainstep_thin_gen_init.npz"))
+    vgg = load_vgg(oracle / "losses/vgg19_thin8_random.mat")
+    state = new_state(TrainSettings(), CPU)
+    state.generator.load_state_dict(generator_state(start)[1])
+    first = first_discriminator(shared_data, start)
+    state.discriminator.load_state_dict(first.state_dict())
+    for step, rel in zip(log["steps"][:2], (1e-5, 2e-3), strict=True):
+        batches, random = Scripted(pairs_of(shared_data, step)), state.random
+        state.random = Scripted([np.array(step["swaps"])])
+        state.sums = {}
+        train_step(state, batches, batch_size=4, weights=log["weights"], vgg=vgg)
+        state.random = random
+        for name in ("content", "color", "texture", "tv"):
+            value = float(state.sums[name])
+            assert value == pytest.approx(step[f"loss_{name}"], rel=rel), name
+        assert float(state.sums["discriminator_accuracy"]) == step["disc_acc"]
+
+
+def pairs_of(shared_data, step):
+    """The two batches of an iteration of the original code."""
+    for indices in (step["idx_gen"], step["idx_disc"]):
+        yield [
+            real_patches(shared_data, camera, indices) for camera in ("iphone", "canon")
+        ]
+
+
+def test_the_generators_step_leaves_the_discriminator_alone(tmp_path):
+    state = new_state(ADVERSARIAL, CPU)
+    state.discriminator_optimizer = None  # so that only the generator steps
+    before = [p.clone() for p in state.discriminator.parameters()]
+    batches = Batches(PatchDataset(write_patches(tmp_path)), device=CPU)
+    weights = ADVERSARIAL.loss_weights()
+    train_step(state, batches, batch_size=2, weights=weights, vgg=None)
+    for old, new in zip(before, state.discriminator.parameters(), strict=True):
+        assert torch.equal(old, new) and new.grad is None

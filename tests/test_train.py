@@ -1,0 +1,243 @@
+"""A run learns, and comes out the same whether or not it was interrupted."""
+
+import dataclasses
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+import torch
+from shards import write_patches, write_shard
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.train import TrainSettings, load_generator, train
+from dped_build.train.checkpoint import saved_iteration
+from dped_build.train.step import new_state
+
+CPU = torch.device("cpu")
+TINY = TrainSettings(
+    channels=4,
+    blocks=1,
+    loss="color+mse",
+    iterations=6,
+    batch_size=3,
+    log_every=3,
+    checkpoint_every=2,
+    device="cpu",
+)
+ADVERSARIAL = dataclasses.replace(TINY, loss="color+texture")
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def run(patches, run_dir, settings=TINY, **options):
+    return train(patches, run_dir, settings, progress=False, **options)
+
+
+def content(run_dir):
+    """What must not differ between equal runs: weights and metrics."""
+    states = {
+        name: load_generator(run_dir / name).state_dict()
+        for name in ("generator.pt", "best.pt")
+    }
+    return states, (run_dir / "metrics.jsonl").read_bytes()
+
+
+def assert_equal_runs(one, two):
+    (states, lines), (other_states, other_lines) = content(one), content(two)
+    assert lines == other_lines
+    for name, state in states.items():
+        for key, value in state.items():
+            assert torch.equal(value, other_states[name][key]), (name, key)
+
+
+@pytest.fixture(scope="module")
+def patches(tmp_path_factory):
+    return write_patches(tmp_path_factory.mktemp("workspace"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(one_thread, patches, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("runs") / "uninterrupted"
+    run(patches, run_dir, ADVERSARIAL)
+    return run_dir
+
+
+def test_a_run_learns_the_tone_of_the_target(tmp_path):
+    folder = write_patches(tmp_path, size=20)
+    settings = TrainSettings(
+        model="srcnn",
+        loss="mse",
+        iterations=300,
+        batch_size=4,
+        learning_rate=2e-3,
+        log_every=100,
+        device="cpu",
+    )
+    result = run(folder, tmp_path / "run", settings)
+    psnrs = [line["psnr"] for line in result.metrics]
+    assert [line["iteration"] for line in result.metrics] == [100, 200, 300]
+    assert psnrs[-1] > psnrs[0] + 3  # dB
+
+
+def test_a_run_leaves_every_file(uninterrupted):
+    names = {path.name.split(".")[0] for path in uninterrupted.iterdir()}
+    assert names == {
+        *("config", "metrics", "checkpoint", "best", "generator", "events", "samples")
+    }
+    samples = sorted(path.name for path in (uninterrupted / "samples").iterdir())
+    assert samples == ["000003.png", "000006.png"]
+    config = json.loads((uninterrupted / "config.json").read_text())
+    assert config["loss_weights"] == {"color": 0.5, "texture": 1.0, "tv": 2000.0}
+    assert str(uninterrupted.parent) not in (uninterrupted / "config.json").read_text()
+
+
+def test_a_line_holds_the_losses_of_both_splits(uninterrupted):
+    first = json.loads((uninterrupted / "metrics.jsonl").read_text().splitlines()[0])
+    names = ("loss", "color", "texture", "tv", "discriminator_accuracy")
+    expected = {f"{split}_{name}" for split in ("train", "val") for name in names}
+    assert set(first) == {"iteration", "psnr", "ms_ssim", *expected}
+    loss = 0.5 * first["val_color"] + first["val_texture"] + 2000 * first["val_tv"]
+    assert first["val_loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def test_two_runs_with_one_seed_are_equal(patches, uninterrupted, tmp_path):
+    run(patches, tmp_path / "again", ADVERSARIAL)
+    assert_equal_runs(uninterrupted, tmp_path / "again")
+
+
+def test_another_seed_gives_other_weights(patches, tmp_path):
+    settings = dataclasses.replace(TINY, iterations=1)
+    run(patches, tmp_path / "a", settings)
+    run(patches, tmp_path / "b", dataclasses.replace(settings, seed=1))
+    one, two = (load_generator(tmp_path / name).state_dict() for name in "ab")
+    assert not all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_a_resumed_run_equals_the_uninterrupted(patches, uninterrupted, tmp_path):
+    shorter = dataclasses.replace(ADVERSARIAL, iterations=3)
+    run(patches, tmp_path / "run", shorter)
+    run(patches, tmp_path / "run", ADVERSARIAL, resume=True)
+    assert_equal_runs(uninterrupted, tmp_path / "run")
+
+
+def test_what_a_crash_left_behind_the_checkpoint_is_dropped(
+    patches, uninterrupted, tmp_path
+):
+    run(patches, tmp_path / "run", dataclasses.replace(ADVERSARIAL, iterations=3))
+    with (tmp_path / "run/metrics.jsonl").open("a") as file:
+        file.write('{"iteration": 6, "psnr": 99}\n{"iterat')
+    run(patches, tmp_path / "run", ADVERSARIAL, resume=True)
+    assert_equal_runs(uninterrupted, tmp_path / "run")
+
+
+def test_a_terminated_run_saves_and_goes_on(patches, uninterrupted, tmp_path):
+    run_dir = tmp_path / "run"
+    long = dataclasses.replace(ADVERSARIAL, checkpoint_every=100_000)
+
+    def terminate_after_the_first_line():
+        while not (run_dir / "metrics.jsonl").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    killer = threading.Thread(target=terminate_after_the_first_line)
+    killer.start()
+    with pytest.raises(KeyboardInterrupt):
+        run(patches, run_dir, long)
+    killer.join()
+    assert (run_dir / "checkpoint.pt").exists()
+    result = run(patches, run_dir, ADVERSARIAL, resume=True)
+    assert result.iteration == 6
+    assert_equal_runs(uninterrupted, run_dir)
+
+
+def test_an_unfinished_run_asks_for_resume(patches, tmp_path):
+    run(patches, tmp_path / "run", TINY)
+    longer = dataclasses.replace(TINY, iterations=8)
+    with pytest.raises(DpedBuildError, match=r"6 of 8 iterations.*--resume"):
+        run(patches, tmp_path / "run", longer)
+    assert run(patches, tmp_path / "run", longer, resume=True).iteration == 8
+
+
+def test_a_finished_run_is_left_as_it_is(patches, uninterrupted):
+    before = {path: path.stat().st_mtime_ns for path in uninterrupted.iterdir()}
+    for resume in (True, False):
+        result = run(patches, uninterrupted, ADVERSARIAL, resume=resume)
+        assert result.iteration == 6
+    assert {p: p.stat().st_mtime_ns for p in uninterrupted.iterdir()} == before
+
+
+def test_resume_without_a_run_starts_one(patches, tmp_path):
+    settings = dataclasses.replace(TINY, iterations=1)
+    assert run(patches, tmp_path / "run", settings, resume=True).iteration == 1
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"batch_size": 2}, "--batch-size 3 there, 2 here"),
+        ({"color_weight": 1.0}, "--color-weight 0.5 there, 1.0 here"),
+        ({"iterations": 5}, "can only be raised"),
+    ],
+)
+def test_other_settings_are_refused_by_name(patches, uninterrupted, change, told):
+    settings = dataclasses.replace(ADVERSARIAL, **change)
+    with pytest.raises(DpedBuildError, match=told):
+        run(patches, uninterrupted, settings, resume=True)
+
+
+def test_other_patches_are_refused(uninterrupted, tmp_path):
+    folder = write_patches(tmp_path, per_photo=2)
+    with pytest.raises(DpedBuildError, match="the patches have changed"):
+        run(folder, uninterrupted, ADVERSARIAL, resume=True)
+
+
+def test_a_folder_with_other_things_is_never_written_into(patches, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/thesis.txt").write_text("mine")
+    with pytest.raises(DpedBuildError, match="no training run"):
+        run(patches, tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+def test_a_diverged_run_keeps_its_last_good_checkpoint(patches, tmp_path):
+    settings = dataclasses.replace(
+        TINY, loss="mse", learning_rate=1e30, checkpoint_every=1
+    )
+    with pytest.raises(DpedBuildError, match="NaN or infinite") as caught:
+        run(patches, tmp_path / "run", settings)
+    good = saved_iteration(tmp_path / "run/checkpoint.pt")
+    assert good >= 1
+    assert f"the last good one, of iteration {good};" in str(caught.value)
+    for weights in load_generator(tmp_path / "run").state_dict().values():
+        assert torch.isfinite(weights).all()
+
+
+def test_without_texture_there_is_no_discriminator(patches, tmp_path):
+    run(patches, tmp_path / "run", dataclasses.replace(TINY, iterations=1))
+    saved = torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)
+    assert "discriminator" not in saved
+    assert new_state(ADVERSARIAL, CPU).discriminator is not None
+
+
+def test_texture_needs_patches_of_its_size(tmp_path):
+    folder = write_patches(tmp_path, size=60)
+    with pytest.raises(DpedBuildError, match="100 px, these have 60"):
+        run(folder, tmp_path / "run", ADVERSARIAL)
+
+
+def test_a_gpu_that_is_not_there_is_an_error(patches, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DpedBuildError, match="--device cpu"):
+        run(patches, tmp_path / "run", dataclasses.replace(TINY, device="cuda"))
+
+
+def test_a_set_without_validation_photos_trains_all_the_same(tmp_path):
+    write_shard(tmp_path / "patches", "train-00000.h5", ["only"])
+    settings = dataclasses.replace(TINY, iterations=1)
+    result = run(tmp_path / "patches", tmp_path / "run", settings)
+    assert "psnr" not in result.metrics[0]
+    assert not (tmp_path / "run/best.pt").exists()

@@ -1,0 +1,49 @@
+"""Settings are complete once made, and refused where they cannot be meant."""
+
+import subprocess
+import sys
+
+import pytest
+
+from dped_build.align.errors import UsageError
+from dped_build.train import TrainSettings
+
+
+def test_presets_fill_in_what_is_not_given():
+    assert TrainSettings().iterations == 20_000
+    assert TrainSettings().loss_weights() == {
+        "color": 0.5,
+        "content": 10.0,
+        "texture": 1.0,
+        "tv": 2000.0,
+    }
+    paper = TrainSettings(preset="paper", content_weight=2, loss="texture + content")
+    assert paper.loss_weights() == {"content": 2.0, "texture": 0.4, "tv": 400.0}
+    assert TrainSettings(loss="mse").loss_weights() == {"mse": 7500.0}
+    assert TrainSettings(loss="content").loss_weights() == {"content": 10.0}
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        ({"loss": "color+sharpness"}, "color, content, texture or mse"),
+        ({"loss": "color+color"}, "at most once"),
+        ({"loss": ""}, "color, content, texture or mse"),
+        ({"preset": "best"}, "released or paper"),
+        ({"model": "unet"}, "dped"),
+        ({"iterations": 0}, "--iterations must be 1"),
+        ({"learning_rate": 0.0}, "--learning-rate"),
+        ({"device": "tpu"}, "auto, cpu or cuda"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(options, told):
+    with pytest.raises(UsageError, match=told):
+        TrainSettings(**options)
+
+
+def test_reading_the_defaults_needs_no_torch():
+    program = (
+        "import sys; from dped_build.train.settings import TrainSettings; "
+        "TrainSettings.seed; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

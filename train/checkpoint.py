@@ -1,0 +1,91 @@
+"""Save and restore a run's whole state, so that it continues bit for bit."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.align.stage import CREATED_WITH, write_atomic
+from dped_build.train.model_file import read_torch, torch_bytes
+from dped_build.train.step import TrainingState
+
+FORMAT = "dped-build/checkpoint"
+VERSION = 1
+
+
+def save_checkpoint(path: Path, state: TrainingState, config: dict[str, Any]) -> None:
+    """Write the state of a run and its `config.json`, replacing an older checkpoint."""
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "created_with": CREATED_WITH,
+        "config": json.dumps(config),
+        "iteration": state.iteration,
+        "generator": state.generator.state_dict(),
+        "generator_optimizer": state.generator_optimizer.state_dict(),
+        "random": json.dumps(state.random.bit_generator.state),
+        "sums": state.sums,
+        "summed": state.summed,
+        "best_psnr": state.best_psnr,
+    }
+    if state.discriminator and state.discriminator_optimizer:
+        content["discriminator"] = state.discriminator.state_dict()
+        content["discriminator_optimizer"] = state.discriminator_optimizer.state_dict()
+    write_atomic(path, torch_bytes(content))
+
+
+def restore_checkpoint(path: Path, state: TrainingState) -> None:
+    """Put a saved state into one just made with the same settings.
+
+    Raises:
+        DpedBuildError: The file is missing, damaged, or of another kind of run.
+    """
+    device = next(state.generator.parameters()).device
+    content = read_torch(path, expected=FORMAT, version=VERSION, device=device)
+    try:
+        state.generator.load_state_dict(content["generator"])
+        state.generator_optimizer.load_state_dict(content["generator_optimizer"])
+        if state.discriminator and state.discriminator_optimizer:
+            state.discriminator.load_state_dict(content["discriminator"])
+            state.discriminator_optimizer.load_state_dict(
+                content["discriminator_optimizer"]
+            )
+        state.random.bit_generator.state = json.loads(content["random"])
+        state.iteration = int(content["iteration"])
+        state.sums = dict(content["sums"])
+        state.summed = int(content["summed"])
+        state.best_psnr = float(content["best_psnr"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise DpedBuildError(
+            f"{path} does not fit these settings: start another run with --out"
+        ) from error
+
+
+def saved_iteration(path: Path) -> int:
+    """How many iterations a checkpoint has behind it; 0 where there is none."""
+    if not path.exists():
+        return 0
+    return int(read_torch(path, expected=FORMAT, version=VERSION)["iteration"])
+
+
+def is_finite(state: TrainingState) -> bool:
+    """Whether no weight and no loss since the last log is NaN or infinite."""
+    networks = [state.generator, state.discriminator]
+    weights = [p for network in networks if network for p in network.parameters()]
+    values: list[Tensor] = [*weights, *state.sums.values()]
+    return all(bool(torch.isfinite(value).all()) for value in values)
+
+
+def means(state: TrainingState) -> dict[str, float]:
+    """Mean of every summed loss since the last log."""
+    count = max(state.summed, 1)
+    return {name: float(value) / count for name, value in state.sums.items()}
+
+
+def finite_or_none(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,48 @@
+"""Write scalars where TensorBoard finds them.
+
+TensorBoard's own writer loads TensorFlow wherever it is installed, and puts the name of
+the machine into the file's; its record format is all that is needed.
+"""
+
+import time
+from pathlib import Path
+from types import TracebackType
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+
+class EventFile:
+    """One `events.*` file of a run folder, which may hold one per start of the run."""
+
+    def __init__(self, folder: Path, *, start: int) -> None:
+        """Begin after iteration `start`; what older files say of later ones is void."""
+        name = f"events.out.tfevents.{int(time.time())}.{start:09d}"
+        self._records = RecordWriter((folder / name).open("ab"))
+        self._write(Event(file_version="brain.Event:2"))
+        session = SessionLog(status=SessionLog.START)
+        self._write(Event(step=start + 1, session_log=session))
+
+    def __enter__(self) -> "EventFile":
+        """Nothing to prepare."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self._records.close()
+
+    def add(self, iteration: int, values: dict[str, float]) -> None:
+        """Add scalars by their tags, such as `val/loss`."""
+        scalars = [Summary.Value(tag=t, simple_value=v) for t, v in values.items()]
+        self._write(Event(step=iteration, summary=Summary(value=scalars)))
+        self._records.flush()
+
+    def _write(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())

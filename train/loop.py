@@ -1,0 +1,262 @@
+"""Train a generator on patch shards: the run from its first file to its last.
+
+`train` opens the run folder, then repeats `train_step`, with an evaluation every
+`log_every` and a checkpoint every `checkpoint_every` iterations. All randomness lies in
+the state that checkpoints hold, so two runs with one seed on one machine's CPU, with as
+many threads, give the same weights, interrupted or not.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.patches.dataset import NoPatchesError, PatchDataset
+from dped_build.train import run_folder
+from dped_build.train.batches import Batches, training_and_validation
+from dped_build.train.checkpoint import (
+    finite_or_none,
+    is_finite,
+    means,
+    restore_checkpoint,
+    save_checkpoint,
+    saved_iteration,
+)
+from dped_build.train.devices import choose_device
+from dped_build.train.events import EventFile
+from dped_build.train.interrupts import deferred_signals
+from dped_build.train.model_file import FILE_NAME, save_generator
+from dped_build.train.networks import PATCH
+from dped_build.train.pixels import to_pixels
+from dped_build.train.progress import Progress
+from dped_build.train.run_config import describe_run
+from dped_build.train.settings import TrainSettings
+from dped_build.train.step import TrainingState, new_state, train_step
+from dped_build.train.validation import validate
+from dped_build.train.vgg import find_vgg, load_vgg
+
+DEFAULTS = TrainSettings()
+SAMPLES = 5  # examples per picture
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Where a run lies and how far it came."""
+
+    run_dir: Path
+    iteration: int
+    metrics: list[dict[str, Any]]  # the lines of `metrics.jsonl`
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What stays the same while training."""
+
+    folder: Path
+    settings: TrainSettings
+    config: dict[str, Any]
+    weights: dict[str, float]
+    training: Batches
+    validation: Batches | None
+    vgg: nn.Module | None
+    events: EventFile
+
+
+def train(
+    patches: str | Path | Sequence[str | Path],
+    run_dir: str | Path,
+    settings: TrainSettings = DEFAULTS,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+) -> TrainResult:
+    """Train on the patches of one or several folders, or go on with an unfinished run.
+
+    `best.pt` is chosen on the `val` split; where none of the folders has one, on whole
+    photos held out of `train`; with fewer than three photos not at all. A finished run
+    with the same settings is left as it is.
+
+    Args:
+        patches: `patches` folders.
+        run_dir: Folder for everything that is written.
+        settings: How to train.
+        resume: Go on where an unfinished run stands; without a checkpoint, from 0.
+        progress: Tell on stderr how far it is.
+
+    Raises:
+        DpedBuildError: No patches or VGG weights, a run that cannot go on, no such
+            device, too little memory on it, or a loss that became NaN.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the checkpoint is written before.
+    """
+    folder = Path(run_dir)
+    device = choose_device(settings.device)
+    training, validation = _open_patches(patches, settings)
+    vgg_path = _vgg_path(settings)
+    config = describe_run(settings, training, validation, vgg_path)
+    done = saved_iteration(folder / run_folder.CHECKPOINT)
+    if not run_folder.open_run(folder, config, resume=resume, done=done):
+        return TrainResult(folder, done, run_folder.read_metrics(folder))
+
+    state = new_state(settings, device)
+    if done:
+        restore_checkpoint(folder / run_folder.CHECKPOINT, state)
+    run_folder.forget_metrics_after(folder, done)
+    learn, judge = training_and_validation(training, validation, device=device)
+    with EventFile(folder, start=done) as events:
+        run = _Run(
+            folder=folder,
+            settings=settings,
+            config=config,
+            weights=settings.loss_weights(),
+            training=learn,
+            validation=judge,
+            vgg=load_vgg(vgg_path).to(device) if vgg_path else None,
+            events=events,
+        )
+        with (
+            deferred_signals() as asked_to_stop,
+            Progress(total=settings.iterations, start=done, show=progress) as shown,
+        ):
+            try:
+                _iterate(run, state, shown, asked_to_stop)
+            except torch.OutOfMemoryError as error:
+                raise DpedBuildError(
+                    f"{device} has too little memory for --batch-size "
+                    f"{settings.batch_size}: lower it"
+                ) from error
+    return TrainResult(folder, state.iteration, run_folder.read_metrics(folder))
+
+
+def _iterate(
+    run: _Run, state: TrainingState, shown: Progress, asked_to_stop: threading.Event
+) -> None:
+    """Repeat the training step until the run is finished or asked to stop."""
+    settings = run.settings
+    while state.iteration < settings.iterations:
+        train_step(
+            state,
+            run.training,
+            batch_size=settings.batch_size,
+            weights=run.weights,
+            vgg=run.vgg,
+        )
+        shown.advance(state.iteration, means(state) if shown.due() else None)
+        stop = asked_to_stop.is_set()
+        last = state.iteration == settings.iterations
+        log = last or state.iteration % settings.log_every == 0
+        save = stop or last or state.iteration % settings.checkpoint_every == 0
+        if (log or save) and not is_finite(state):
+            raise DpedBuildError(_not_finite(run, state))
+        if log:
+            _log(run, state, shown)
+        if save:
+            _save(run, state)
+        if stop and not last:
+            raise KeyboardInterrupt
+
+
+def _log(run: _Run, state: TrainingState, shown: Progress) -> None:
+    """Evaluate, and write the numbers, a picture and the best generator so far."""
+    line: dict[str, Any] = {"iteration": state.iteration}
+    line |= {f"train_{name}": value for name, value in means(state).items()}
+    state.sums, state.summed = {}, 0
+    if run.validation is not None:
+        values = validate(
+            state,
+            run.validation,
+            batch_size=run.settings.batch_size,
+            weights=run.weights,
+            vgg=run.vgg,
+            seed=run.settings.seed,
+        )
+        quality = {name: values.pop(name) for name in ("psnr", "ms_ssim")}
+        line |= {f"val_{name}": value for name, value in values.items()} | quality
+        if quality["psnr"] > state.best_psnr:
+            state.best_psnr = quality["psnr"]
+            _save_generator(run, state, run_folder.BEST)
+    line = {
+        name: finite_or_none(value) if isinstance(value, float) else value
+        for name, value in line.items()
+    }
+    run_folder.append_metrics(run.folder, line)
+    _show(run, state, line, shown)
+
+
+def _show(
+    run: _Run, state: TrainingState, line: dict[str, Any], shown: Progress
+) -> None:
+    """The numbers for TensorBoard and the reader, and a before | after | target."""
+    numbers = {name: line[name] for name in line if line[name] is not None}
+    iteration = numbers.pop("iteration")
+    told = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+    shown.say(f"iteration {iteration}: {told}")
+    run.events.add(iteration, {_tag(name): numbers[name] for name in numbers})
+
+    shelf = run.validation or run.training
+    places = np.linspace(0, len(shelf) - 1, min(SAMPLES, len(shelf))).astype(np.int64)
+    before, target = shelf.take(places)
+    with torch.no_grad():
+        after = state.generator(before)
+    triples = zip(
+        *(to_pixels(images) for images in (before, after, target)), strict=True
+    )
+    rows = [list(triple) for triple in triples]
+    run_folder.write_sample(run.folder, state.iteration, rows)
+
+
+def _tag(name: str) -> str:
+    """`train_loss` as `train/loss`; PSNR and MS-SSIM are those of `val`."""
+    split, _, rest = name.partition("_")
+    return f"{split}/{rest}" if split in ("train", "val") else f"val/{name}"
+
+
+def _save(run: _Run, state: TrainingState) -> None:
+    _save_generator(run, state, FILE_NAME)
+    save_checkpoint(run.folder / run_folder.CHECKPOINT, state, run.config)
+
+
+def _save_generator(run: _Run, state: TrainingState, name: str) -> None:
+    origin = {
+        "preset": run.settings.preset,
+        "iteration": state.iteration,
+        "patches": run.config["patches"]["identity"],
+    }
+    architecture = run.settings.architecture()
+    save_generator(run.folder / name, state.generator, architecture, origin=origin)
+
+
+def _vgg_path(settings: TrainSettings) -> Path | None:
+    if "content" not in settings.loss_weights():
+        return None
+    return find_vgg(Path(settings.vgg) if settings.vgg else None)
+
+
+def _open_patches(
+    folders: str | Path | Sequence[str | Path], settings: TrainSettings
+) -> tuple[PatchDataset, PatchDataset | None]:
+    training = PatchDataset(folders, "train")
+    if "texture" in settings.loss_weights() and training.patch_size != PATCH:
+        raise DpedBuildError(
+            f"the texture loss reads patches of {PATCH} px, these have "
+            f"{training.patch_size}: choose a --loss without texture"
+        )
+    try:
+        return training, PatchDataset(folders, "val")
+    except NoPatchesError:
+        return training, None
+
+
+def _not_finite(run: _Run, state: TrainingState) -> str:
+    good = saved_iteration(run.folder / run_folder.CHECKPOINT)
+    kept = f"its checkpoint is the last good one, of iteration {good}" if good else ""
+    return (
+        f"{run.folder}: a loss or weight was NaN or infinite by iteration "
+        f"{state.iteration}; {kept or 'no checkpoint had been written'}; train anew "
+        "with a lower --learning-rate"
+    )

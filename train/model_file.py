@@ -1,0 +1,121 @@
+"""Read and write a trained generator: `generator.pt`, its weights and its architecture.
+
+The file holds tensors, numbers and text only and is read with `weights_only=True`, so
+opening one from elsewhere runs no code.
+"""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.align.stage import CREATED_WITH, write_atomic
+from dped_build.train.networks import Architecture, build_generator
+
+FORMAT = "dped-build/generator"
+VERSION = 1
+FILE_NAME = "generator.pt"
+
+
+def save_generator(
+    path: Path,
+    generator: nn.Module,
+    architecture: Architecture,
+    *,
+    origin: dict[str, Any] | None = None,
+) -> None:
+    """Write a generator so that `load_generator` rebuilds it.
+
+    Args:
+        path: The file, replaced at once where it exists.
+        generator: The network.
+        architecture: How to build it.
+        origin: Where the weights come from, for people: numbers and text.
+    """
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "created_with": CREATED_WITH,
+        "architecture": architecture.to_dict(),
+        "state": {name: value.cpu() for name, value in generator.state_dict().items()},
+        "origin": origin or {},
+    }
+    write_atomic(path, torch_bytes(content))
+
+
+def load_generator(path: str | Path) -> nn.Module:
+    """Rebuild the generator in a run folder or a `generator.pt`, on the CPU.
+
+    A run folder stands for its `generator.pt`, the weights at its last checkpoint; name
+    its `best.pt` for those that did best on the validation photos.
+
+    Raises:
+        DpedBuildError: Nothing there, a damaged file, or not one of ours.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / FILE_NAME).exists():
+            raise DpedBuildError(
+                f"{path} holds no {FILE_NAME}: name a run folder that has been trained"
+            )
+        path = path / FILE_NAME
+    content = read_torch(path, expected=FORMAT, version=VERSION)
+    try:
+        generator = build_generator(Architecture.from_dict(content["architecture"]))
+        generator.load_state_dict(content["state"])
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise DpedBuildError(
+            f"{path}: its weights do not fit its architecture; write it anew"
+        ) from error
+    return generator.eval()
+
+
+def torch_bytes(content: dict[str, Any]) -> bytes:
+    """What `torch.save` writes."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def read_torch(
+    path: Path, *, expected: str, version: int, device: str | torch.device = "cpu"
+) -> dict[str, Any]:
+    """Read one of our `torch.save` files, and nothing else.
+
+    Args:
+        path: The file.
+        expected: Its `format`.
+        version: Its `version`.
+        device: Where its tensors go.
+
+    Raises:
+        DpedBuildError: Missing, damaged, another format or another version.
+    """
+    if not path.is_file():
+        raise DpedBuildError(f"{path}: no such file; name a run folder or a .pt file")
+    if not zipfile.is_zipfile(path):  # torch would fall back on an older, looser format
+        raise DpedBuildError(
+            f"{path} is damaged or no torch file: restore it, or train or import again"
+        )
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
+        raise DpedBuildError(
+            f"{path} is damaged: restore it, or train or import again"
+        ) from error
+    except pickle.UnpicklingError as error:
+        raise DpedBuildError(
+            f"{path} is no {expected} file: it is damaged or holds more than weights"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != expected:
+        raise DpedBuildError(f"{path} is no {expected} file: it was not written by us")
+    if content.get("version") != version:
+        raise DpedBuildError(
+            f"{path} has version {content.get('version')}, this program reads {version}"
+        )
+    return content

@@ -1,0 +1,23 @@
+"""uint8 pixels, (H, W, 3), and what networks read, float (3, H, W) in [0, 1]."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def to_unit(pixels: Tensor) -> Tensor:
+    """uint8 (B, H, W, 3) to float (B, 3, H, W) in [0, 1]."""
+    return pixels.permute(0, 3, 1, 2).float().div_(255).contiguous()
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """Float (B, 3, H, W), clipped to [0, 1] and rounded, to uint8 (B, H, W, 3)."""
+    levels = images.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1)
+    return np.ascontiguousarray(levels.cpu().numpy())
+
+
+def png_bytes(photo: NDArray[np.uint8]) -> bytes:
+    """An RGB photo, (H, W, 3), as the content of a PNG file."""
+    _, data = cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
+    return bytes(data)

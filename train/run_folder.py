@@ -1,0 +1,128 @@
+"""The files of a training run and the rules for coming back to one.
+
+config.json      settings, loss weights, patches and versions; written first
+metrics.jsonl    a line per evaluation, no times, so that equal runs are equal
+checkpoint.pt    the whole state, `generator.pt` the weights alone, both per checkpoint
+best.pt          the generator with the highest PSNR on the validation photos
+samples/         before | after | target
+events.*         the same numbers for TensorBoard
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.align.stage import json_bytes, write_atomic
+from dped_build.train.pixels import png_bytes
+
+CONFIG = "config.json"
+CHECKPOINT = "checkpoint.pt"
+BEST = "best.pt"
+METRICS = "metrics.jsonl"
+SAMPLES = "samples"
+FREE = ("iterations", "device", "checkpoint_every")  # may differ when resuming
+
+
+def open_run(run_dir: Path, config: dict[str, Any], *, resume: bool, done: int) -> bool:
+    """Decide whether a run may start, go on, or is finished.
+
+    Args:
+        run_dir: The run's folder.
+        config: What `config.json` shall say.
+        resume: Whether the user agreed to go on with an unfinished run.
+        done: Iterations behind its checkpoint, 0 without one.
+
+    Returns:
+        True where there is something left to do.
+
+    Raises:
+        DpedBuildError: The folder holds other things, a run with other settings, or an
+            unfinished run that the user did not ask to resume.
+    """
+    path = run_dir / CONFIG
+    if not path.exists():
+        if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
+            raise DpedBuildError(
+                f"{run_dir} holds files that are no training run: name another --out"
+            )
+        write_atomic(path, json_bytes(config))
+        return True
+    try:
+        before: dict[str, Any] = json.loads(path.read_bytes())
+        differences = _differences(before, config)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DpedBuildError(f"{path} is damaged: name another --out") from error
+    if differences:
+        raise DpedBuildError(
+            f"{run_dir} was trained with other settings ({'; '.join(differences)}): "
+            "use those, or name another --out"
+        )
+    iterations = config["settings"]["iterations"]
+    if done >= iterations:
+        return False
+    if not resume:
+        raise DpedBuildError(
+            f"{run_dir} holds an unfinished run ({done} of {iterations} iterations): "
+            "go on with --resume, or name another --out"
+        )
+    write_atomic(path, json_bytes(config))
+    return True
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What keeps a run from going on, as `--option there, here` in words."""
+    old, new = before["settings"], now["settings"]
+    told = [
+        f"--{name.replace('_', '-')} {old.get(name)} there, {value} here"
+        for name, value in new.items()
+        if name not in FREE and old.get(name) != value
+    ]
+    if new["iterations"] < old["iterations"]:
+        told.append(
+            f"--iterations {old['iterations']} there, {new['iterations']} here: they "
+            "can only be raised"
+        )
+    if before["patches"]["identity"] != now["patches"]["identity"]:
+        told.append("the patches have changed")
+    if before["vgg_sha256"] != now["vgg_sha256"]:
+        told.append("--vgg names other weights")
+    return told
+
+
+def append_metrics(run_dir: Path, line: dict[str, Any]) -> None:
+    """Add one line to `metrics.jsonl`."""
+    with (run_dir / METRICS).open("ab") as file:
+        file.write(json_bytes(line, indent=None))
+
+
+def forget_metrics_after(run_dir: Path, iteration: int) -> None:
+    """Drop the lines (and a torn last one) that the run is about to write again."""
+    path = run_dir / METRICS
+    if not path.exists():
+        return
+    kept = [line for line in read_metrics(run_dir) if line["iteration"] <= iteration]
+    write_atomic(path, b"".join(json_bytes(line, indent=None) for line in kept))
+
+
+def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
+    """The whole lines of `metrics.jsonl`, in order; none where there is no file."""
+    path = run_dir / METRICS
+    if not path.exists():
+        return []
+    whole = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline is torn
+    try:
+        return [json.loads(line) for line in whole]
+    except ValueError as error:
+        raise DpedBuildError(f"{path} is damaged: name another --out") from error
+
+
+def write_sample(
+    run_dir: Path, iteration: int, rows: list[list[NDArray[np.uint8]]]
+) -> None:
+    """Write `samples/<iteration>.png`: a row of equal RGB patches per example."""
+    picture = np.vstack([np.hstack(row) for row in rows])
+    write_atomic(run_dir / SAMPLES / f"{iteration:06d}.png", png_bytes(picture))

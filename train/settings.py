@@ -1,0 +1,106 @@
+"""Every choice of a training run, with its default, in one place."""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.train.presets import PRESETS
+
+if TYPE_CHECKING:
+    from dped_build.train.networks import Architecture
+
+LOSS_TERMS = ("color", "content", "texture", "mse")
+OF_PRESET: Any = (
+    None  # stands in the signature; `__post_init__` puts the preset's value
+)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a generator is trained; complete after construction, preset included."""
+
+    preset: str = "released"
+    model: str = OF_PRESET  # dped, fast or srcnn
+    channels: int = 0  # of the first layer; 0 here and below: as published
+    blocks: int = 0  # residual blocks
+    kernel: int = 0
+    strided_kernel: int = 0  # of the fast generator
+    prelu: bool = False
+    loss: str = OF_PRESET  # sum of LOSS_TERMS, "color+content+texture"
+    content_weight: float = OF_PRESET
+    color_weight: float = OF_PRESET
+    texture_weight: float = OF_PRESET
+    tv_weight: float = OF_PRESET
+    mse_weight: float = OF_PRESET
+    iterations: int = OF_PRESET  # a generator and a discriminator step each
+    batch_size: int = OF_PRESET  # patches
+    learning_rate: float = OF_PRESET  # of both networks
+    device: str = "auto"  # auto, cpu or cuda
+    seed: int = 0  # weights, batches and the discriminator's swaps
+    checkpoint_every: int = 1000  # iterations
+    log_every: int = 1000  # iterations between two evaluations on `val`
+    vgg: str | Path | None = None  # VGG-19 weights; None: where torch keeps its own
+
+    def __post_init__(self) -> None:
+        """Fill in the preset and refuse what cannot be meant."""
+        if self.preset not in PRESETS:
+            raise UsageError(f"--preset {self.preset}: choose {_or(PRESETS)}")
+        preset = PRESETS[self.preset]
+        for field in dataclasses.fields(preset):
+            if getattr(self, field.name) is None:
+                object.__setattr__(self, field.name, getattr(preset, field.name))
+        object.__setattr__(self, "loss", _ordered(self.loss))
+        for name in ("iterations", "batch_size", "checkpoint_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} must be 1 or more")
+        if not self.learning_rate > 0:
+            raise UsageError("--learning-rate must be above 0")
+        if self.device.split(":")[0] not in ("auto", "cpu", "cuda"):
+            raise UsageError(f"--device {self.device}: choose auto, cpu or cuda")
+        try:
+            self.architecture()
+        except DpedBuildError as error:
+            raise UsageError(str(error)) from error
+
+    def architecture(self) -> "Architecture":
+        """The generator's architecture."""
+        # Here, so that reading the defaults for --help does not import torch.
+        from dped_build.train.networks import Architecture
+
+        return Architecture(
+            model=self.model,
+            channels=self.channels,
+            blocks=self.blocks,
+            kernel=self.kernel,
+            strided_kernel=self.strided_kernel,
+            prelu=self.prelu,
+        )
+
+    def loss_weights(self) -> dict[str, float]:
+        """Weight of every loss term in use, total variation included where it belongs.
+
+        The papers add total variation wherever the colour or texture loss would
+        otherwise reward noise: beside `color` and beside `texture`.
+        """
+        terms = self.loss.split("+")
+        if "color" in terms or "texture" in terms:
+            terms.append("tv")
+        return {term: float(getattr(self, f"{term}_weight")) for term in terms}
+
+
+def _ordered(loss: str) -> str:
+    """The sum in the order of LOSS_TERMS, so that equal sums are equal settings."""
+    terms = [term.strip() for term in loss.split("+")]
+    if len(set(terms)) != len(terms) or not set(terms) <= set(LOSS_TERMS):
+        raise UsageError(
+            f"--loss {loss}: give each of {_or(LOSS_TERMS)} at most once, joined by +"
+        )
+    return "+".join(term for term in LOSS_TERMS if term in terms)
+
+
+def _or(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} or {last}"
