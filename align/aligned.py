@@ -65,6 +65,18 @@ def aligned_stage(workspace: Path) -> Stage:
     return Stage(workspace, NAME, FORMAT)
 
 
+def camera_names(phone_dir: Path, dslr_dir: Path) -> dict[str, str]:
+    """The cameras' names: the last components of their folders."""
+    # As given: a link is not followed. "." and ".." have no name of their own.
+    phone, dslr = (
+        folder.resolve().name if folder.name in ("", "..") else folder.name
+        for folder in (phone_dir, dslr_dir)
+    )
+    if phone == dslr or not phone or not dslr:
+        phone, dslr = "phone", "dslr"
+    return {"phone_camera": phone, "dslr_camera": dslr}
+
+
 def file_state(path: Path) -> FileState:
     """Size and modification time of a file."""
     stat = path.stat()
@@ -83,7 +95,7 @@ def read_aligned(workspace: Path) -> Aligned | None:
         return None
     path = stage.folder / "alignment.jsonl"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_bytes().splitlines()  # of bytes: at line feeds alone
         records = [Alignment.from_json(json.loads(line)) for line in lines]
         path = stage.folder / "local.json"
         local = json.loads(path.read_text(encoding="utf-8"))

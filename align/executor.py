@@ -5,7 +5,9 @@ solves take seconds. joblib starts the workers; `backend` is one of its backends
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from typing import TypeVar
 
 import cv2
@@ -34,22 +36,26 @@ def run_all(
     *,
     jobs: int,
     backend: str = "loky",
-) -> Iterator[tuple[int, Result | None]]:
+) -> Generator[tuple[int, Result | None]]:
     """Yield (index of the task, result) as results come, in any order.
 
     A task whose worker process dies twice yields None. Which task a dead worker held is
     not known, so those in flight are tried again one by one, each in its own process.
     """
     waiting = list(range(len(tasks)))
-    while waiting:
-        try:
-            for index, result in _run_pool(function, tasks, waiting, jobs, backend):
-                waiting.remove(index)
-                yield index, result
-        except BrokenProcessPool:
-            for index in waiting[: _AHEAD * jobs]:
-                waiting.remove(index)
-                yield index, _run_alone(function, tasks[index])
+    # Threads share the limit: were it set per task, the first to end would lift it.
+    with _one_thread() if backend == "threading" else nullcontext():
+        while waiting:
+            pool = _run_pool(function, tasks, waiting, jobs, backend)
+            try:
+                with closing(pool):
+                    for index, result in pool:
+                        waiting.remove(index)
+                        yield index, result
+            except BrokenProcessPool:
+                for index in waiting[: _AHEAD * jobs]:
+                    waiting.remove(index)
+                    yield index, _run_alone(function, tasks[index])
 
 
 def _run_pool(
@@ -58,38 +64,55 @@ def _run_pool(
     indices: Sequence[int],
     jobs: int,
     backend: str,
-) -> Iterator[tuple[int, Result]]:
+) -> Generator[tuple[int, Result]]:
     threads = {"inner_max_num_threads": 1} if backend == "loky" and jobs > 1 else {}
+    call = _numbered if backend == "threading" else _numbered_one_thread
     with joblib.parallel_config(backend=backend, n_jobs=jobs, **threads):
         parallel = joblib.Parallel(
             return_as="generator_unordered", pre_dispatch=_AHEAD * jobs, batch_size=1
         )
-        yield from parallel(
-            joblib.delayed(_numbered)(function, index, tasks[index])
+        results = parallel(
+            joblib.delayed(call)(function, index, tasks[index])
             for index in list(indices)
         )
+        try:
+            for numbered in results:  # noqa: UP028 - that would close it unguarded
+                yield numbered
+        finally:
+            with warnings.catch_warnings():  # that an interrupt cancels tasks is meant
+                warnings.filterwarnings("ignore", module="joblib")
+                results.close()
 
 
 def _run_alone(function: Callable[[Task], Result], task: Task) -> Result | None:
     with ProcessPoolExecutor(max_workers=1) as pool:
         try:
-            result: Result = pool.submit(_single_threaded, function, task).result()
+            numbered = pool.submit(_numbered_one_thread, function, 0, task).result()
         except BrokenProcessPool:
             return None
+    result: Result = numbered[1]
     return result
 
 
 def _numbered(
     function: Callable[[Task], Result], index: int, task: Task
 ) -> tuple[int, Result]:
-    return index, _single_threaded(function, task)
+    return index, function(task)
 
 
-def _single_threaded(function: Callable[[Task], Result], task: Task) -> Result:
+def _numbered_one_thread(
+    function: Callable[[Task], Result], index: int, task: Task
+) -> tuple[int, Result]:
+    with _one_thread():
+        return index, function(task)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
         with threadpool_limits(limits=1):
-            return function(task)
+            yield
     finally:
         cv2.setNumThreads(before)

@@ -1,9 +1,8 @@
 """The alignment stage: two folders of photos → `<workspace>/aligned/`."""
 
-import os
 import shutil
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from dped_build.align.aligned import (
     Aligned,
     FileState,
     aligned_stage,
+    camera_names,
     file_state,
     files_of,
     read_aligned,
@@ -32,7 +32,7 @@ from dped_build.align.planning import (
     refuse_hopeless,
     spread,
 )
-from dped_build.align.records import Alignment
+from dped_build.align.records import Alignment, counts_of
 from dped_build.align.settings import AlignSettings
 from dped_build.align.stage import (
     CREATED_WITH,
@@ -40,6 +40,7 @@ from dped_build.align.stage import (
     Stage,
     as_json,
     fresh_folder,
+    link_file,
     opened,
     publish_folder,
     read_sums,
@@ -126,6 +127,8 @@ def align_folders(
         refuse_full_disk(workspace, plan)
         if dry_run:
             return None
+        if force:
+            shutil.rmtree(stage.scratch, ignore_errors=True)
         newly_done = run.work(progress, probe=probe)
         run.publish((phone_dir, dslr_dir))
         return run.summary(newly_done)
@@ -153,14 +156,6 @@ def find_pairs(phone_dir: Path, dslr_dir: Path) -> list[Pair]:
     return pair_by_name(*photos)
 
 
-def camera_names(phone_dir: Path, dslr_dir: Path) -> dict[str, str]:
-    """The cameras' names: the last components of their folders."""
-    phone, dslr = phone_dir.resolve().name, dslr_dir.resolve().name
-    if phone == dslr or not phone or not dslr:
-        phone, dslr = "phone", "dslr"
-    return {"phone_camera": phone, "dslr_camera": dslr}
-
-
 class _Run:
     """One run: what is finished, what is left, and how it is published."""
 
@@ -184,9 +179,8 @@ class _Run:
 
     def keep_finished(self, *, force: bool, rehash: bool) -> None:
         """Take over records whose photos are unchanged; the rest is to do."""
-        if force:
-            shutil.rmtree(self.stage.scratch, ignore_errors=True)
-        unfinished = {line["record"]["pair"]: line for line in self.journal.read()}
+        lines = [] if force else self.journal.read()
+        unfinished = {line["record"]["pair"]: line for line in lines}
         for pair in self.pairs:
             for camera, path in (("phone", pair.phone), ("dslr", pair.dslr)):
                 if path is not None:
@@ -210,14 +204,18 @@ class _Run:
         here = replace(
             self.before, phone_root=pair.phone.parent, dslr_root=pair.dslr.parent
         )
-        return None if here.changed(record, rehash=rehash) else record
+        if here.changed(record, rehash=rehash):
+            return None
+        crops = self._crop_paths(pair, self.stage.folder) if record.aligned else None
+        whole = all(path.is_file() for path in crops or ())
+        return record if whole else None
 
     def _from_journal(
         self, pair: Pair, line: Mapping[str, Any] | None
     ) -> Alignment | None:
         if line is None or line["key"] != self._key(pair):
             return None
-        crops = self._crop_paths(pair)
+        crops = self._crop_paths(pair, self.stage.scratch)
         record = Alignment.from_json(line["record"])
         if record.aligned and crops and not all(path.exists() for path in crops):
             return None
@@ -232,19 +230,21 @@ class _Run:
         ]
         return as_json({"settings": asdict(self.settings), "photos": photos})
 
-    def _crop_paths(self, pair: Pair) -> tuple[Path, Path] | None:
+    def _crop_paths(self, pair: Pair, folder: Path) -> tuple[Path, Path] | None:
         if self.settings.crops == "none":
             return None
         name = f"{pair.name}.{self.settings.crops}"
         phone, dslr = self.cameras.values()
-        return self.stage.scratch / phone / name, self.stage.scratch / dslr / name
+        return folder / phone / name, folder / dslr / name
 
     def work(self, progress: Progress, *, probe: bool) -> int:
         """Align what is left; every finished pair goes to the journal at once."""
         total = len(self.todo)
-        if probe and len(self.pairs) > PROBE_ABOVE and total > PROBE_PAIRS:
-            first = spread(self.todo, PROBE_PAIRS)
-            self._align(first, progress, total)
+        paired = [pair for pair in self.pairs if pair.reason is None]
+        if probe and len(paired) > PROBE_ABOVE and total > PROBE_PAIRS:
+            first = spread(paired, PROBE_PAIRS)
+            left = [pair for pair in first if pair.name not in self.records]
+            self._align(left, progress, total)
             refuse_hopeless([self.records[pair.name] for pair in first])
         self._align(
             [p for p in self.todo if p.name not in self.records], progress, total
@@ -253,19 +253,21 @@ class _Run:
 
     def _align(self, pairs: Sequence[Pair], progress: Progress, total: int) -> None:
         tasks = [
-            PairFiles(pair, self.settings, self._crop_paths(pair)) for pair in pairs
+            PairFiles(pair, self.settings, self._crop_paths(pair, self.stage.scratch))
+            for pair in pairs
         ]
         done = sum(pair.name in self.records for pair in self.todo)
         progress(done, total)
-        for index, result in run_all(
-            align_files, tasks, jobs=self.jobs, backend=self.backend
-        ):
-            pair = pairs[index]
-            record = result or lost(pair)
-            self.records[pair.name] = record
-            self.journal.append({"key": self._key(pair), "record": record.to_json()})
-            done += 1
-            progress(done, total)
+        results = run_all(align_files, tasks, jobs=self.jobs, backend=self.backend)
+        with closing(results):
+            for index, result in results:
+                pair = pairs[index]
+                record = result or lost(pair)
+                self.records[pair.name] = record
+                line = {"key": self._key(pair), "record": record.to_json()}
+                self.journal.append(line)
+                done += 1
+                progress(done, total)
 
     def publish(self, roots: tuple[Path, Path]) -> None:
         """Replace `aligned/` as a whole, unless it is already what it should be."""
@@ -276,13 +278,18 @@ class _Run:
             **self.cameras,
             "settings": asdict(self.settings),
             "created_with": CREATED_WITH,
-            "counts": _counts(records),
+            "counts": counts_of(records),
         }
         files = files_of(records, manifest, roots, self.states)
-        if self.before and all(
-            (self.stage.folder / name).read_bytes() == data
-            for name, data in files.items()
+        if (
+            self.before
+            and not self.todo
+            and all(
+                (self.stage.folder / name).read_bytes() == data
+                for name, data in files.items()
+            )
         ):
+            shutil.rmtree(self.stage.scratch, ignore_errors=True)
             return
         build = fresh_folder(self.stage.build)
         for name, data in files.items():
@@ -299,22 +306,24 @@ class _Run:
         old = read_sums(self.stage.folder) if self.before else {}
         known = {}
         for pair, record in zip(self.pairs, records, strict=True):
-            crops = self._crop_paths(pair)
+            # Not whichever exists: an abandoned run may have left a newer crop behind.
+            kept = self.before and record is self.before.records.get(pair.name)
+            source = self.stage.folder if kept else self.stage.scratch
+            crops = self._crop_paths(pair, source)
             if not record.aligned or crops is None:
                 continue
             for path in crops:
-                name = path.relative_to(self.stage.scratch)
-                published = self.stage.folder / name
-                if not path.exists():
-                    path, known[name.as_posix()] = published, old[name.as_posix()]
+                name = path.relative_to(source)
+                if kept:
+                    known[name.as_posix()] = old[name.as_posix()]
                 (build / name).parent.mkdir(parents=True, exist_ok=True)
-                _link(path, build / name)
+                link_file(path, build / name)
         return known
 
     def summary(self, newly_done: int) -> AlignSummary:
         """What it came to."""
         records = list(self.records.values())
-        counts = _counts(records)
+        counts = counts_of(records)
         swapped = [r for r in records if r.message and SWAPPED in r.message]
         paired = sum(pair.reason is None for pair in self.pairs)
         return AlignSummary(
@@ -332,20 +341,3 @@ def _state(path: Path) -> FileState:
         return file_state(path)
     except OSError:  # a dangling link: reading it will say so
         return 0, 0
-
-
-def _counts(records: Sequence[Alignment]) -> dict[str, int]:
-    reasons = Counter(record.reason for record in records if record.reason)
-    aligned = sum(record.aligned for record in records)
-    return {
-        "photos": sum((r.phone is not None) + (r.dslr is not None) for r in records),
-        "aligned": aligned,
-        **{reason: reasons[reason] for reason in sorted(reasons)},
-    }
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without links
-        shutil.copyfile(source, target)

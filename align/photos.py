@@ -8,6 +8,9 @@ profile is embedded; nothing else touches them. Pillow decodes.
 import io
 import re
 import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -15,13 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from dped_build.align.errors import PhotoError, UsageError
+from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
 from dped_build.align.settings import MAX_MEGAPIXELS
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 FORMATS = ("JPEG", "PNG", "TIFF")
+MAX_SIDE = 32_766  # px; OpenCV's limit for the photos that it resamples
 SRGB_TOLERANCE = 2  # grey levels; a profile that moves no colour further is sRGB
-_EXIF_IFD, _DATE_TIME_ORIGINAL, _DATE_TIME = 0x8769, 0x9003, 0x0132
+_ORIENTATION, _EXIF_IFD = 0x0112, 0x8769
+_DATE_TIME_ORIGINAL, _DATE_TIME = 0x9003, 0x0132
 
 # Every photo's header is held against our own limit, which the user can raise.
 Image.MAX_IMAGE_PIXELS = None
@@ -31,7 +36,7 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     """Sort key under which IMG_2 comes before IMG_10; ties break by spelling."""
     parts = re.split(r"([0-9]+)", name)
     key = [(0, int(p)) if i % 2 else (1, p) for i, p in enumerate(parts) if p]
-    return (*key, (2, name))
+    return (*key, (-1, name))
 
 
 def list_photos(folder: Path) -> list[Path]:
@@ -39,17 +44,34 @@ def list_photos(folder: Path) -> list[Path]:
 
     Raises:
         UsageError: `folder` is missing or not a folder.
+        DpedBuildError: It cannot be listed, or a file name cannot be written to JSON.
     """
     if not folder.exists():
         raise UsageError(f"{folder}: no such folder")
     if not folder.is_dir():
         raise UsageError(f"{folder}: not a folder; name the folder that holds photos")
-    found = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    ]
+    try:
+        found = [
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        ]
+    except OSError as error:
+        raise DpedBuildError(f"{folder}: cannot be read ({error.strerror})") from error
+    for path in found:
+        if not re.fullmatch(r"[^\x00-\x1f\x7f\ud800-\udfff]+", path.name):
+            raise DpedBuildError(
+                f"{folder}: the file name {path.name!r} is not plain UTF-8; rename it"
+            )
     return sorted(found, key=lambda path: natural_key(path.name))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings: what matters in them comes as an error as well."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        yield
 
 
 def open_photo(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Image.Image:
@@ -61,11 +83,14 @@ def open_photo(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Image.I
     try:
         if not path.is_file():
             raise PhotoError("unreadable", f"{path.name}: not a regular file")
-        image = Image.open(path, formats=FORMATS)
+        with _quiet():
+            image = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
         empty = path.stat().st_size == 0
         what = "the file is empty" if empty else "not a JPEG, PNG or TIFF photo"
-        raise PhotoError("unreadable", f"{path.name}: {what}") from error
+        raise PhotoError(
+            "unreadable", f"{path.name}: {what}; copy it again or remove it"
+        ) from error
     except (OSError, SyntaxError, ValueError, struct.error) as error:
         raise _decode_error(path, error) from error
     width, height = image.size
@@ -75,6 +100,13 @@ def open_photo(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Image.I
             "too_large",
             f"{path.name}: {width}x{height} px is over {max_megapixels:g} megapixels; "
             "raise --max-megapixels to read it",
+        )
+    if max(width, height) > MAX_SIDE:
+        image.close()
+        raise PhotoError(
+            "too_large",
+            f"{path.name}: {width}x{height} px is over {MAX_SIDE} px on a side; "
+            "scale it down or remove it",
         )
     return image
 
@@ -89,14 +121,16 @@ def photo_size(
     """
     with open_photo(path, max_megapixels=max_megapixels) as image:
         width, height = image.size
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        # Pillow states the upright size of a TIFF, but the stored size of the others.
+        with _quiet():
+            turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION, 1) > 4
     return (height, width) if turned else (width, height)
 
 
 def capture_time(path: Path) -> datetime | None:
     """When the photo was taken by its EXIF data (camera clock); None if unknown."""
     try:
-        with open_photo(path, max_megapixels=float("inf")) as image:
+        with open_photo(path, max_megapixels=float("inf")) as image, _quiet():
             exif = image.getexif()
             text = exif.get_ifd(_EXIF_IFD).get(_DATE_TIME_ORIGINAL)
             return datetime.strptime(
@@ -119,7 +153,7 @@ def read_photo(
     Raises:
         PhotoError: `unreadable`, `truncated` or `too_large`.
     """
-    with open_photo(path, max_megapixels=max_megapixels) as image:
+    with open_photo(path, max_megapixels=max_megapixels) as image, _quiet():
         try:
             image.load()
             upright = ImageOps.exif_transpose(image)
@@ -133,6 +167,8 @@ def read_photo(
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if image.mode.startswith("I;16"):  # 16-bit grey: keep the upper byte
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError("32-bit samples; save it with 8 or 16 bits")
     if image.mode not in ("RGB", "CMYK", "LAB"):
         image = image.convert("RGB")
     transform = _srgb_transform(profile, image.mode) if profile else None
@@ -179,4 +215,7 @@ def _decode_error(path: Path, error: Exception) -> PhotoError:
         )
     if isinstance(error, PermissionError):
         return PhotoError("unreadable", f"{path.name}: no permission to read it")
-    return PhotoError("unreadable", f"{path.name}: cannot be decoded ({text})")
+    return PhotoError(
+        "unreadable",
+        f"{path.name}: cannot be decoded ({text}); copy it again or remove it",
+    )

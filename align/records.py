@@ -1,6 +1,7 @@
 """What is known about one pair after alignment: a line of `alignment.jsonl`."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -96,3 +97,14 @@ class Alignment:
         if values["phone_to_dslr"] is not None:
             values["phone_to_dslr"] = tuple(map(tuple, values["phone_to_dslr"]))
         return cls(**values)
+
+
+def counts_of(records: Sequence[Alignment]) -> dict[str, int]:
+    """Photos, aligned pairs, and records by reason, as the manifest counts them."""
+    reasons = Counter(record.reason for record in records if record.reason)
+    aligned = sum(record.aligned for record in records)
+    return {
+        "photos": sum((r.phone is not None) + (r.dslr is not None) for r in records),
+        "aligned": aligned,
+        **{reason: reasons[reason] for reason in sorted(reasons)},
+    }

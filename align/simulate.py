@@ -67,7 +67,7 @@ class PhoneLook:
 
     blur_px: float = 0.8
     vignetting: float = 0.3
-    gains: tuple[float, float, float] = (0.99, 0.9, 0.8)  # exposure times cast, RGB
+    gains: tuple[float, float, float] = (0.95, 0.75, 0.5)  # exposure times cast, RGB
     noise: float = 0.02  # of full scale, at full exposure
     tone: float = 0.4  # share of an S-curve
 

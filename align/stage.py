@@ -9,13 +9,13 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -47,24 +47,16 @@ def write_atomic(path: Path, data: bytes) -> None:
 def durable(path: Path) -> Iterator[Path]:
     """Yield a temporary file to write; on success it is on disk and named `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=scratch_folder(path), prefix="tmp-")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = scratch_folder(path) / f"tmp-{uuid4().hex}"
+    temporary.touch(exist_ok=False)
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def json_bytes(value: object, *, indent: int | None = 1) -> bytes:
@@ -168,6 +160,10 @@ def opened(stage: Stage) -> Iterator[None]:
 def _refuse_foreign(stage: Stage) -> None:
     if not stage.folder.exists():
         return
+    if not stage.folder.is_dir():
+        raise DpedBuildError(
+            f"{stage.folder}: not a folder; move it away or choose another --workspace"
+        )
     ours = set(read_sums(stage.folder)) | {SUMS} if stage.complete else set()
     for path in sorted(stage.folder.rglob("*")):
         name = path.relative_to(stage.folder).as_posix()
@@ -209,7 +205,7 @@ def _short(value: object) -> str:
 
 def read_sums(folder: Path) -> dict[str, str]:
     """File names (relative, POSIX) → SHA-256 as the folder's SHA256SUMS states them."""
-    lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    lines = (folder / SUMS).read_text(encoding="utf-8").split("\n")
     parts = (line.split("  ", 1) for line in lines if "  " in line)
     return {name: digest for digest, name in parts}
 
@@ -247,6 +243,14 @@ def fresh_folder(path: Path) -> Path:
     return path
 
 
+def link_file(source: Path, target: Path) -> None:
+    """A second name for a finished file, or a copy of it."""
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
+
+
 class Journal:
     """Finished pieces of an unfinished run: one JSON object a line, appended.
 
@@ -254,7 +258,6 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
 
     def read(self) -> list[dict[str, Any]]:
@@ -262,7 +265,7 @@ class Journal:
         if not self.path.exists():
             return []
         found = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for line in self.path.read_bytes().splitlines():  # a torn one is not UTF-8
             try:
                 found.append(json.loads(line))
             except ValueError:
@@ -271,6 +274,7 @@ class Journal:
 
     def append(self, value: Mapping[str, Any]) -> None:
         """Add a line; on disk when this returns."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as file:
             if file.tell() and not self._ends_whole():
                 file.write(b"\n")

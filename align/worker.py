@@ -30,7 +30,7 @@ def align_files(task: PairFiles) -> Alignment:
         return record
     try:
         record = replace(
-            record, phone_sha256=sha256(pair.phone), dslr_sha256=sha256(pair.dslr)
+            record, phone_sha256=_digest(pair.phone), dslr_sha256=_digest(pair.dslr)
         )
         phone, dslr = (
             read_photo(
@@ -55,6 +55,11 @@ def align_files(task: PairFiles) -> Alignment:
         for path, crop in zip(task.crops, crops, strict=True):
             write_crop(path, crop)
     return alignment
+
+
+def _digest(path: Path) -> str | None:
+    """A file's SHA-256; None for a pipe, which would block, and for a folder."""
+    return sha256(path) if path.is_file() else None
 
 
 def unaligned(pair: Pair) -> Alignment:

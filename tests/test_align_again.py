@@ -1,0 +1,198 @@
+"""Running `align` again: what is finished stays, what changed is redone."""
+
+import os
+import shutil
+
+import pytest
+from PIL import Image
+from two_folders import align, check_sums, contents, records, stop_after, times
+
+from dped_build.align import AlignSettings, align_folders, folders
+from dped_build.align.aligned import read_aligned
+from dped_build.align.errors import DpedBuildError
+from dped_build.align.stage import SCRATCH, SUMS
+
+
+def test_running_again_does_nothing(raw, work):
+    align(raw, work)
+    before = times(work)
+    summary = align(raw, work)
+    assert (summary.newly_done, summary.aligned) == (0, 3)
+    assert times(work) == before
+    assert align(raw, work, rehash=True).newly_done == 0
+    assert times(work) == before
+    assert [path.name for path in (work / SCRATCH).iterdir()] == ["lock"]
+
+
+def test_touched_photo_with_the_same_content_is_not_redone(raw, work):
+    align(raw, work)
+    before = contents(work, but=("local.json", SUMS))
+    os.utime(raw / "iphone" / "0002.jpg", ns=(1, 1))
+    assert align(raw, work).newly_done == 0
+    assert contents(work, but=("local.json", SUMS)) == before
+    check_sums(work)
+
+
+def test_moved_photos_are_not_redone(raw, work):
+    align(raw, work)
+    other = raw.rename(raw.parent / "elsewhere")
+    assert align(other, work).newly_done == 0
+    assert read_aligned(work).phone_root == (other / "iphone").resolve()
+
+
+def test_added_photo_only_adds(raw, work):
+    for camera in ("iphone", "canon"):
+        (raw / camera / "0002.jpg").rename(raw / f"{camera} later.jpg")
+    align(raw, work)
+    before = contents(
+        work, but=("alignment.jsonl", "manifest.json", "local.json", SUMS)
+    )
+    assert list(records(work)) == ["0001", "0010"]
+    for camera in ("iphone", "canon"):
+        (raw / f"{camera} later.jpg").rename(raw / camera / "0002.jpg")
+    assert align(raw, work).newly_done == 1
+    after = contents(work)
+    assert {name: after[name] for name in before} == before
+    align(raw, work.with_name("at once"))
+    assert after == contents(work.with_name("at once"))
+    check_sums(work)
+
+
+def test_removed_photo_goes_from_the_records(raw, work):
+    align(raw, work)
+    (raw / "canon" / "0002.jpg").unlink()
+    assert align(raw, work).newly_done == 0
+    assert records(work)["0002"]["reason"] == "no_partner"
+    assert "iphone/0002.jpg" not in contents(work)
+    check_sums(work)
+
+
+def test_changed_photo_is_redone(raw, work):
+    align(raw, work)
+    shutil.copy(raw / "canon" / "0001.jpg", raw / "canon" / "0002.jpg")
+    assert align(raw, work).newly_done == 1
+    assert records(work)["0002"]["status"] == "rejected"
+    align(raw, work.with_name("at once"))
+    assert contents(work) == contents(work.with_name("at once"))
+
+
+def test_same_size_and_time_hide_a_change_until_rehash(raw, work):
+    path = raw / "iphone" / "0001.jpg"
+    align(raw, work)
+    stat, data = path.stat(), bytearray(path.read_bytes())
+    data[-10] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert align(raw, work).newly_done == 0
+    assert align(raw, work, rehash=True).newly_done == 1
+
+
+def test_deleted_crop_is_made_again(raw, work):
+    align(raw, work)
+    before = contents(work)
+    (work / "aligned" / "canon" / "0002.jpg").unlink()
+    assert align(raw, work).newly_done == 1
+    assert contents(work) == before
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_interrupted_run_goes_on_where_it_stopped(raw, work, jobs):
+    with pytest.raises(KeyboardInterrupt):
+        align(raw, work, jobs=jobs, progress=stop_after(2))
+    assert not (work / "aligned").exists()
+    summary = align(raw, work)
+    assert (summary.newly_done, summary.aligned) == (1, 3)
+    assert not (work / SCRATCH / "aligned-work").exists()
+    align(raw, work.with_name("at once"))
+    assert contents(work) == contents(work.with_name("at once"))
+
+
+def test_lost_worker_is_recorded_and_the_pair_tried_again(raw, work, monkeypatch):
+    def lose_the_second(function, tasks, **options):
+        for index, task in enumerate(tasks):
+            yield index, None if index == 1 else function(task)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folders, "run_all", lose_the_second)
+        assert align(raw, work).reasons == {"worker_lost": 1}
+    lost = records(work)["0002"]
+    assert (lost["status"], lost["reason"]) == ("failed", "worker_lost")
+    assert "lower --jobs" in lost["message"]
+    assert align(raw, work).newly_done == 1
+    align(raw, work.with_name("at once"))
+    assert contents(work) == contents(work.with_name("at once"))
+
+
+def test_photo_restored_after_an_interrupted_redo_has_its_own_crop(raw, work):
+    align(raw, work)
+    path, kept = raw / "iphone" / "0001.jpg", raw / "kept"
+    before, size = contents(work), path.stat().st_size
+    path.rename(kept)
+    with Image.open(kept) as photo:
+        photo.transpose(Image.Transpose.ROTATE_180).save(path, quality=90)
+    shutil.copy(path, raw / "iphone" / "0002.jpg")
+    assert path.stat().st_size != size
+    with pytest.raises(KeyboardInterrupt):
+        align(raw, work, progress=stop_after(1))
+    kept.rename(path)
+    align(raw, work)
+    for name in ("iphone/0001.jpg", "canon/0001.jpg"):
+        assert contents(work)[name] == before[name]
+    check_sums(work)
+
+
+def test_other_settings_are_refused_by_name_and_forced(raw, work):
+    align(raw, work)
+    before = contents(work)
+    other = AlignSettings(crops="none")
+    with pytest.raises(DpedBuildError, match="crops = jpg, now none; add --force"):
+        align(raw, work, settings=other)
+    assert contents(work) == before
+    assert align(raw, work, settings=other, force=True).newly_done == 3
+    expected = ["SHA256SUMS", "alignment.jsonl", "local.json", "manifest.json"]
+    assert sorted(contents(work)) == expected
+
+
+def test_other_cameras_are_refused(raw, work):
+    align(raw, work)
+    (raw / "iphone").rename(raw / "sony")
+    with pytest.raises(DpedBuildError, match="phone-camera = iphone, now sony"):
+        align_folders(raw / "sony", raw / "canon", workspace=work, jobs=1)
+
+
+def test_force_after_an_interruption_starts_over(raw, work):
+    with pytest.raises(KeyboardInterrupt):
+        align(raw, work, progress=stop_after(2))
+    plans = []
+    align(raw, work, force=True, dry_run=True, announce=plans.append)
+    assert plans[0].todo == 3
+    align(raw, work, dry_run=True, announce=plans.append)  # nothing was thrown away
+    assert plans[1].todo == 1
+    assert align(raw, work, force=True).newly_done == 3
+
+
+def test_dry_run_announces_and_writes_nothing(raw, work):
+    plans = []
+    assert align(raw, work, dry_run=True, announce=plans.append) is None
+    assert (plans[0].pairs, plans[0].todo) == (3, 3)
+    assert plans[0].bytes > 0
+    assert plans[0].seconds > 0
+    assert [path.name for path in work.iterdir()] == [SCRATCH]
+
+
+def test_full_disk_stops_before_work(raw, work, monkeypatch):
+    usage = shutil._ntuple_diskusage(10, 9, 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(DpedBuildError, match=r"GB needed, .* GB free; choose"):
+        align(raw, work)
+
+
+def test_damaged_alignment_is_named_and_force_mends_it(raw, work):
+    align(raw, work)
+    before = contents(work)
+    path = work / "aligned" / "alignment.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DpedBuildError, match=r"alignment\.jsonl: damaged .*--force"):
+        align(raw, work)
+    align(raw, work, force=True)
+    assert contents(work) == before

@@ -1,0 +1,178 @@
+"""Simulated pairs align near the truth; what cannot match says why."""
+
+import cv2
+import numpy as np
+import pytest
+
+from dped_build.align import AlignSettings, align_pair
+from dped_build.align.geometry import apply_homography
+from dped_build.align.records import REASONS, Alignment
+from dped_build.align.simulate import PhoneLook, Rig, photograph
+
+PHONE, DSLR = (320, 240), (480, 320)
+
+
+def rig(**changes):
+    small = {"phone_size": PHONE, "dslr_size": DSLR, "distortion": (0.0, 0.0)}
+    return Rig(**small | changes)
+
+
+@pytest.fixture(scope="module")
+def picture(textured):
+    return textured(0, (720, 480))
+
+
+@pytest.fixture(scope="module")
+def pair(picture):
+    """A straight pair: phone photo, DSLR photo."""
+    return photograph(picture, rig(), PhoneLook(), seed=1)
+
+
+def worst_residual(alignment, truth):
+    """Largest error in the middle half of the phone photo, phone px."""
+    share = np.stack(np.meshgrid(*[np.linspace(0.25, 0.75, 5)] * 2), axis=-1)
+    points = share * truth.phone_size
+    claimed = apply_homography(alignment.matrix(), points)
+    return np.linalg.norm(truth.residual_px(points, claimed), axis=-1).max()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"turn_deg": (15.0, 1.0, -1.0)},
+        {"turn_deg": (90.0, 0.0, 0.0)},
+        {"turn_deg": (180.0, 0.0, 0.0)},
+        {"turn_deg": (270.0, 0.0, 0.0)},
+        {"phone_size": (240, 180), "dslr_size": (960, 640)},
+        {"phone_size": (480, 360), "dslr_size": (480, 320)},
+    ],
+)
+def test_homography_is_near_the_truth(picture, changes):
+    truth = rig(**changes)
+    alignment = align_pair(*photograph(picture, truth, PhoneLook(), seed=1))
+    assert alignment.status == "aligned"
+    assert worst_residual(alignment, truth) < 0.25  # phone px
+    assert 0 < alignment.inlier_rmse_px < 1
+    assert alignment.overlap > 0.5
+
+
+def test_lens_distortion_costs_less_than_a_pixel_in_the_middle(picture):
+    truth = rig(distortion=(-0.03, 0.008))
+    alignment = align_pair(*photograph(picture, truth, PhoneLook(), seed=1))
+    assert alignment.aligned
+    assert 0.2 < worst_residual(alignment, truth) < 1  # phone px
+
+
+def test_dark_photo_aligns(picture):
+    look = PhoneLook(gains=(0.06, 0.055, 0.05))  # four stops under
+    phone, dslr = photograph(picture, rig(), look, seed=1)
+    assert phone.mean() < 30
+    alignment = align_pair(phone, dslr)
+    assert alignment.aligned
+    assert worst_residual(alignment, rig()) < 0.6  # phone px
+
+
+def test_record_states_what_was_found(pair):
+    alignment = align_pair(*pair, pair="0001")
+    assert (alignment.pair, alignment.reason, alignment.message) == ("0001", None, None)
+    assert (alignment.phone_size, alignment.dslr_size) == (PHONE, DSLR)
+    assert alignment.inliers <= alignment.matches <= min(alignment.keypoints)
+    left, top, width, height = alignment.phone_box
+    box = [(left, top), (left + width - 1, top + height - 1)]
+    seen = apply_homography(alignment.matrix(), box)
+    assert (seen > -1e-6).all()
+    assert (seen < np.array(DSLR) - 1 + 1e-6).all()
+    assert width * height <= alignment.overlap * PHONE[0] * PHONE[1]
+
+
+def test_same_photos_give_the_same_record(pair):
+    assert align_pair(*pair) == align_pair(*pair)
+
+
+def test_record_comes_back_from_json(pair):
+    alignment = align_pair(*pair, pair="0001")
+    assert Alignment.from_json(alignment.to_json()) == alignment
+    assert Alignment.from_json({**alignment.to_json(), "later": 1}) == alignment
+
+
+def test_swapped_cameras_are_rejected_with_the_hint(pair):
+    phone, dslr = pair
+    alignment = align_pair(dslr, phone)
+    assert alignment.status == "rejected"
+    assert alignment.reason == "implausible_homography"
+    assert "swapped?" in alignment.message
+
+
+def test_mirrored_photo_is_not_aligned(textured):
+    scene = textured(0, DSLR)
+    alignment = align_pair(scene[:, ::-1].copy(), scene)
+    assert alignment.status == "rejected"
+    assert alignment.reason in REASONS
+
+
+def test_unrelated_photos_are_rejected(pair, textured):
+    alignment = align_pair(pair[0], textured(9, DSLR))
+    assert alignment.status == "rejected"
+    assert alignment.reason in ("too_few_matches", "too_few_inliers")
+    assert "same scene" in alignment.message
+
+
+@pytest.mark.parametrize("side", ["phone", "dslr"])
+def test_flat_photo_has_too_few_matches(pair, side):
+    photos = dict(zip(("phone", "dslr"), pair, strict=True))
+    photos[side] = np.full_like(photos[side], 240)
+    alignment = align_pair(photos["phone"], photos["dslr"])
+    assert (alignment.status, alignment.reason) == ("rejected", "too_few_matches")
+    assert alignment.matches == 0
+
+
+def test_tiny_photo_has_too_few_matches(pair):
+    alignment = align_pair(pair[0][:31, :200], pair[1])
+    assert (alignment.status, alignment.reason) == ("rejected", "too_few_matches")
+    assert "smaller than 32 px" in alignment.message
+
+
+def test_photo_reduced_to_a_line_is_rejected_not_an_error(textured):
+    thin = textured(0, (20_000, 33))
+    assert align_pair(thin, thin).status == "rejected"
+
+
+def test_small_overlap_is_rejected_and_says_how_small(textured):
+    scene = textured(0, (640, 480))
+    alignment = align_pair(scene[:, :340].copy(), scene[:, 310:].copy())
+    assert (alignment.status, alignment.reason) == ("rejected", "small_overlap")
+    assert alignment.overlap == pytest.approx(30 / 340, abs=0.01)
+    assert "only 9% of the phone photo" in alignment.message
+
+
+def test_larger_sizes_are_tried_when_few_match(pair):
+    small = AlignSettings(matching_sides=(48,))
+    both = AlignSettings(matching_sides=(48, 512))
+    assert not align_pair(*pair, settings=small).aligned
+    assert align_pair(*pair, settings=both).aligned
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((64, 64, 3), np.float32),
+        np.zeros((64, 64), np.uint8),
+        np.zeros((64, 64, 4), np.uint8),
+    ],
+)
+def test_anything_but_rgb_uint8_is_the_callers_mistake(wrong):
+    right = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(ValueError, match="phone must be RGB uint8"):
+        align_pair(wrong, right)
+    with pytest.raises(ValueError, match="dslr must be RGB uint8"):
+        align_pair(right, wrong)
+
+
+def test_exposure_and_cast_change_nothing_much(pair):
+    phone, dslr = pair
+    cast = np.clip(phone * np.array([0.5, 0.8, 1.2]), 0, 255).astype(np.uint8)
+    blurred = cv2.GaussianBlur(cast, (0, 0), 1.0)
+    alignment = align_pair(blurred, dslr)
+    assert alignment.aligned
+    assert worst_residual(alignment, rig()) < 0.4  # phone px

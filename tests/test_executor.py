@@ -1,0 +1,72 @@
+"""Every task is answered, whatever happens to the workers."""
+
+import os
+import signal
+
+import cv2
+import pytest
+from threadpoolctl import threadpool_info
+
+from dped_build.align.executor import default_jobs, run_all
+
+
+def square(number):
+    return number**2
+
+
+def die_on_three(number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number**2
+
+
+def threads(_):
+    pools = [pool["num_threads"] for pool in threadpool_info()]
+    return [cv2.getNumThreads(), *pools]
+
+
+def stumble(number):
+    raise ZeroDivisionError(number)
+
+
+@pytest.mark.parametrize(
+    "backend, jobs", [("loky", 1), ("loky", 2), ("threading", 1), ("threading", 3)]
+)
+def test_all_results_come_with_their_index(backend, jobs):
+    results = dict(run_all(square, range(5, 25), jobs=jobs, backend=backend))
+    assert results == {i: (i + 5) ** 2 for i in range(20)}
+
+
+def test_no_task_gives_no_result():
+    assert list(run_all(square, [], jobs=2)) == []
+
+
+def test_killed_worker_costs_its_own_task_only():
+    results = list(run_all(die_on_three, range(8), jobs=2))
+    assert len(results) == 8
+    assert dict(results) == {i: None if i == 3 else i**2 for i in range(8)}
+
+
+@pytest.mark.parametrize("backend, jobs", [("loky", 2), ("threading", 2)])
+def test_each_worker_computes_with_one_thread(backend, jobs):
+    for _, found in run_all(threads, range(4), jobs=jobs, backend=backend):
+        assert set(found) == {1}
+
+
+@pytest.mark.parametrize("backend, jobs", [("loky", 1), ("threading", 2)])
+def test_threads_of_the_caller_come_back(backend, jobs):
+    before = threads(None)
+    cv2.setNumThreads(2)
+    list(run_all(square, range(8), jobs=jobs, backend=backend))
+    assert cv2.getNumThreads() == 2
+    cv2.setNumThreads(before[0])
+    assert threads(None) == before
+
+
+def test_mistake_in_the_function_is_not_swallowed():
+    with pytest.raises(ZeroDivisionError):
+        list(run_all(stumble, range(3), jobs=1))
+
+
+def test_default_is_every_core_this_process_may_use():
+    assert 1 <= default_jobs() <= (os.cpu_count() or 1)

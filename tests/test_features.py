@@ -1,0 +1,83 @@
+"""Keypoints lie where they should, and matches are mutual and distinct."""
+
+import cv2
+import numpy as np
+import pytest
+
+from dped_build.align.features import find_keypoints, match_keypoints, matching_luma
+
+
+def test_small_photo_is_not_enlarged(textured):
+    luma, scale = matching_luma(textured(0, (120, 90)), 512)
+    assert luma.shape == (90, 120)
+    np.testing.assert_array_equal(scale, [1, 1])
+
+
+def test_large_photo_is_reduced_and_says_by_how_much(textured):
+    luma, scale = matching_luma(textured(0, (301, 200)), 100)
+    assert (luma.shape, luma.dtype) == ((66, 100), np.uint8)
+    np.testing.assert_allclose(scale, [100 / 301, 66 / 200])
+
+
+def test_dark_photo_is_stretched_to_the_full_range(textured):
+    dark = textured(0, (200, 150)) // 16
+    luma, _ = matching_luma(dark, 512)
+    assert (luma.min(), luma.max()) == (0, 255)
+
+
+def test_flat_photo_has_no_keypoints():
+    luma, _ = matching_luma(np.full((90, 120, 3), 200, np.uint8), 512)
+    positions, descriptors = find_keypoints(luma)
+    assert positions.shape == (0, 2)
+    assert descriptors.shape == (0, 128)
+
+
+def test_descriptors_have_unit_length(textured):
+    luma, _ = matching_luma(textured(0, (200, 150)), 512)
+    positions, descriptors = find_keypoints(luma)
+    assert len(positions) == len(descriptors) > 50
+    np.testing.assert_allclose(np.linalg.norm(descriptors, axis=1), 1, atol=1e-3)
+
+
+def test_a_blobs_keypoint_is_at_its_centre():
+    luma = np.zeros((81, 101), np.float32)
+    luma[33, 60] = 1
+    luma = cv2.GaussianBlur(luma, (0, 0), 4)
+    positions, _ = find_keypoints(np.rint(255 * luma / luma.max()).astype(np.uint8))
+    nearest = np.linalg.norm(positions - (60, 33), axis=1).min()
+    assert nearest < 0.05  # px; without the precise upscaling 0.25
+
+
+def unit_rows(rng, count):
+    rows = rng.random((count, 128)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_shuffled_descriptors_find_their_own(textured):
+    rng = np.random.default_rng(0)
+    descriptors, order = unit_rows(rng, 50), rng.permutation(50)
+    pairs = match_keypoints(descriptors, descriptors[order], ratio=0.8)
+    np.testing.assert_array_equal(pairs[:, 0], np.arange(50))
+    np.testing.assert_array_equal(order[pairs[:, 1]], pairs[:, 0])
+
+
+def test_a_descriptor_that_occurs_twice_matches_nothing():
+    descriptors = unit_rows(np.random.default_rng(0), 20)
+    twice = np.concatenate([descriptors, descriptors[:1]])
+    pairs = match_keypoints(descriptors, twice, ratio=0.8)
+    np.testing.assert_array_equal(pairs[:, 0], np.arange(1, 20))
+
+
+def test_only_one_of_two_rivals_matches():
+    rng = np.random.default_rng(0)
+    dslr = unit_rows(rng, 20)
+    rival = dslr[0] + 0.01 * unit_rows(rng, 1)[0]
+    phone = np.stack([dslr[0], rival / np.linalg.norm(rival)])
+    np.testing.assert_array_equal(match_keypoints(phone, dslr, ratio=0.8), [[0, 0]])
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_descriptors_match_nothing(count):
+    descriptors = unit_rows(np.random.default_rng(0), 20)
+    assert match_keypoints(descriptors[:count], descriptors, ratio=0.8).shape == (0, 2)
+    assert match_keypoints(descriptors, descriptors[:count], ratio=0.8).shape == (0, 2)

@@ -1,0 +1,312 @@
+"""Every kind of photo comes out upright in sRGB, or as an error with its reason."""
+
+import os
+import struct
+import zlib
+from datetime import datetime
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
+from dped_build.align.photos import (
+    MAX_SIDE,
+    capture_time,
+    list_photos,
+    natural_key,
+    photo_size,
+    read_photo,
+)
+
+RAMP = (np.arange(40 * 60 * 3) % 251).reshape(40, 60, 3).astype(np.uint8)
+UPRIGHT = {  # EXIF orientation → what undoes it
+    1: lambda photo: photo,
+    2: lambda photo: photo[:, ::-1],
+    3: lambda photo: photo[::-1, ::-1],
+    4: lambda photo: photo[::-1],
+    5: lambda photo: photo.swapaxes(0, 1),
+    6: lambda photo: np.rot90(photo, -1),
+    7: lambda photo: photo[::-1, ::-1].swapaxes(0, 1),
+    8: lambda photo: np.rot90(photo, 1),
+}
+# Colorants adapted to D50, as columns X, Y, Z (ICC specification; SMPTE EG 432-1).
+SRGB_TO_XYZ = np.array(
+    [[0.4361, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7141]]
+)
+P3_TO_XYZ = np.array(
+    [[0.5151, 0.2920, 0.1571], [0.2412, 0.6922, 0.0666], [-0.0011, 0.0419, 0.7841]]
+)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Saves an array or image under a name and returns its path."""
+
+    def save(picture, name, **options):
+        image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+        image.save(tmp_path / name, **options)
+        return tmp_path / name
+
+    return save
+
+
+def srgb_profile():
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def p3_profile():
+    """The sRGB profile with the colorants of Display P3."""
+    data = bytearray(srgb_profile())
+    count = struct.unpack_from(">I", data, 128)[0]
+    for i in range(count):
+        tag, offset, _ = struct.unpack_from(">4sII", data, 132 + 12 * i)
+        if tag in (b"rXYZ", b"gXYZ", b"bXYZ"):
+            column = P3_TO_XYZ[:, "rgb".index(chr(tag[0]))]
+            fixed = np.rint(column * 65536).astype(int).tolist()
+            struct.pack_into(">3i", data, offset + 8, *fixed)
+    return bytes(data)
+
+
+def p3_as_srgb(values):
+    """Display P3 values as sRGB, by matrix and transfer curve; floats 0 to 255."""
+    coded = values / 255
+    linear = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(linear @ (np.linalg.inv(SRGB_TO_XYZ) @ P3_TO_XYZ).T, 0, 1)
+    curve = 1.055 * linear ** (1 / 2.4) - 0.055
+    return 255 * np.where(linear <= 0.0031308, 12.92 * linear, curve)
+
+
+def reason(path, **options):
+    with pytest.raises(PhotoError) as caught:
+        read_photo(path, **options)
+    assert path.name in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg"])
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_every_orientation_is_turned_upright(saved, suffix, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = RAMP if suffix != "jpg" else np.repeat(np.repeat(RAMP, 8, 0), 8, 1)
+    plain = read_photo(saved(picture, f"plain.{suffix}"))
+    path = saved(picture, f"turned.{suffix}", exif=exif)
+    photo = read_photo(path)
+    np.testing.assert_array_equal(photo, UPRIGHT[orientation](plain))
+    assert photo_size(path) == photo.shape[1::-1]
+
+
+def test_plain_photos_keep_their_values(saved):
+    np.testing.assert_array_equal(read_photo(saved(RAMP, "a.png")), RAMP)
+    np.testing.assert_array_equal(read_photo(saved(RAMP, "a.tif")), RAMP)
+
+
+def test_srgb_profile_leaves_the_values_alone(saved):
+    path = saved(RAMP, "a.png", icc_profile=srgb_profile())
+    np.testing.assert_array_equal(read_photo(path), RAMP)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_display_p3_is_converted_to_srgb(saved, name):
+    rng = np.random.default_rng(0)
+    colours = rng.integers(40, 216, size=(40, 60, 3), dtype=np.uint8)
+    photo = read_photo(saved(colours, name, icc_profile=p3_profile()))
+    expected = p3_as_srgb(colours.astype(float))
+    assert np.abs(expected - colours).max() > 20  # levels
+    inside = ((expected > 8) & (expected < 250)).all(axis=-1)  # of what sRGB can show
+    assert inside.mean() > 0.8
+    assert np.abs(photo - expected)[inside].max() < 1.5  # levels
+
+
+def test_keep_leaves_a_profiles_values_as_stored(saved):
+    path = saved(RAMP, "a.png", icc_profile=p3_profile())
+    np.testing.assert_array_equal(read_photo(path, color="keep"), RAMP)
+
+
+def test_damaged_profile_is_passed_over(saved):
+    path = saved(RAMP, "a.png", icc_profile=b"no profile at all")
+    np.testing.assert_array_equal(read_photo(path), RAMP)
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
+def test_deep_grey_keeps_its_upper_byte(saved, name):
+    grey = np.arange(40 * 60, dtype=np.uint16).reshape(40, 60) * 27
+    photo = read_photo(saved(grey, name))
+    np.testing.assert_array_equal(photo, np.repeat((grey >> 8)[..., None], 3, axis=2))
+
+
+def test_grey_photo_has_three_equal_channels(saved):
+    photo = read_photo(saved(RAMP[..., 0], "a.png"))
+    np.testing.assert_array_equal(photo, np.repeat(RAMP[..., :1], 3, axis=2))
+
+
+@pytest.mark.parametrize("transparency", [None, bytes(range(8))])
+def test_palette_becomes_its_colours(saved, transparency):
+    index = Image.fromarray(RAMP[..., 0] % 8, mode=None).convert("P")
+    colours = np.arange(24, dtype=np.uint8).reshape(8, 3) * 10
+    index.putpalette(colours.tobytes())
+    options = {} if transparency is None else {"transparency": transparency}
+    photo = read_photo(saved(index, "a.png", **options))
+    np.testing.assert_array_equal(photo, colours[RAMP[..., 0] % 8])
+
+
+def test_cmyk_becomes_rgb(saved):
+    ink = Image.new("CMYK", (64, 48), (0, 255, 255, 0))  # magenta and yellow: red
+    photo = read_photo(saved(ink, "a.jpg"))
+    assert photo.shape == (48, 64, 3)
+    assert np.abs(photo.astype(int) - (255, 0, 0)).max() <= 3
+
+
+def test_alpha_is_dropped_without_touching_colours(saved):
+    alpha = np.dstack([RAMP, RAMP[..., 0]])
+    np.testing.assert_array_equal(read_photo(saved(alpha, "a.png")), RAMP)
+
+
+def test_floating_point_samples_are_refused_not_clipped(saved):
+    assert reason(saved(np.full((40, 60), 0.5, np.float32), "a.tif")) == "unreadable"
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("a.jpg", {}),
+        ("a.jpg", {"progressive": True}),
+        ("a.png", {}),
+        ("a.tif", {}),
+        ("a.tif", {"compression": "tiff_lzw"}),
+        ("a.tif", {"compression": "tiff_adobe_deflate"}),
+        ("a.tif", {"compression": "jpeg"}),
+    ],
+)
+def test_cut_file_is_an_error_and_never_grey(saved, textured, name, options):
+    path = saved(textured(0, (160, 120)), name, **options)
+    whole, data = read_photo(path), path.read_bytes()
+    cuts = [1, 2, 8, 20, 100, 300, 700, *(len(data) * i // 8 for i in range(1, 8))]
+    cuts += [len(data) - rest for rest in (2000, 500, 100, 20, 13, 12, 4, 2, 1)]
+    refused = 0
+    for length in cuts:
+        path.write_bytes(data[:length])
+        try:
+            photo = read_photo(path)
+        except PhotoError as error:
+            assert error.reason in ("truncated", "unreadable")
+            refused += 1
+        else:  # a PNG's last chunks hold no pixel
+            np.testing.assert_array_equal(photo, whole)
+    assert refused >= len(cuts) - 6
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
+def test_photo_cut_in_half_is_called_truncated(saved, textured, name):
+    path = saved(textured(0, (160, 120)), name)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert reason(path) == "truncated"
+
+
+def test_empty_file_says_so(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.touch()
+    with pytest.raises(PhotoError, match="the file is empty; copy it again") as caught:
+        read_photo(path)
+    assert caught.value.reason == "unreadable"
+
+
+@pytest.mark.parametrize("text", [b"not a photo\n", b"\xff\xd8\xff", b"\x89PNG\r\n"])
+def test_text_called_jpg_is_unreadable(tmp_path, text):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(text)
+    assert reason(path) in ("unreadable", "truncated")
+
+
+def test_gif_called_jpg_is_unreadable(saved):
+    path = saved(RAMP, "a.gif").rename(saved(RAMP, "b.jpg"))
+    assert reason(path) == "unreadable"
+
+
+def png_header(width, height):
+    """A PNG that ends before its first pixel: nothing in it could be decoded."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13)
+    return start + body + struct.pack(">II", zlib.crc32(body), 1000) + b"IDAT"
+
+
+def test_a_thousand_megapixels_are_refused_by_their_header(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(png_header(31_250, 32_000))
+    with pytest.raises(PhotoError, match="raise --max-megapixels") as caught:
+        read_photo(path)
+    assert caught.value.reason == "too_large"
+
+
+def test_side_beyond_what_can_be_resampled_is_refused(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(png_header(MAX_SIDE + 1, 100))
+    assert reason(path) == "too_large"
+
+
+def test_limit_on_megapixels_is_inclusive(saved):
+    path = saved(RAMP, "a.png")  # 2,400 px
+    assert read_photo(path, max_megapixels=0.0024).shape == RAMP.shape
+    assert reason(path, max_megapixels=0.002399) == "too_large"
+
+
+def test_folders_pipes_and_dangling_links_are_no_photos(tmp_path):
+    (tmp_path / "folder.jpg").mkdir()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "link.jpg").symlink_to("nowhere.jpg")
+    paths = list_photos(tmp_path)
+    assert [path.name for path in paths] == ["folder.jpg", "link.jpg", "pipe.jpg"]
+    assert [reason(path) for path in paths] == ["unreadable"] * 3
+
+
+def test_suffixes_count_in_either_case_and_other_files_do_not(tmp_path):
+    for name in ("a.JPG", "b.jpeg", "c.Png", "d.TIF", "e.tiff", "f.txt", ".g.jpg", "h"):
+        (tmp_path / name).touch()
+    names = [path.name for path in list_photos(tmp_path)]
+    assert names == ["a.JPG", "b.jpeg", "c.Png", "d.TIF", "e.tiff"]
+
+
+def test_numbers_in_names_sort_by_value():
+    names = ["IMG_10", "IMG_2", "IMG_002", "10", "9", "IMG_2b", "a", "B"]
+    ordered = sorted(names, key=natural_key)
+    assert ordered == ["9", "10", "B", "IMG_002", "IMG_2", "IMG_2b", "IMG_10", "a"]
+
+
+def test_missing_folder_and_a_file_in_its_place_are_usage_errors(tmp_path):
+    with pytest.raises(UsageError, match="nowhere: no such folder"):
+        list_photos(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file: not a folder"):
+        list_photos(tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.jpg", b"two\nlines.jpg"])
+def test_name_that_no_record_can_hold_is_named(tmp_path, name):
+    (tmp_path / os.fsdecode(name)).touch()
+    with pytest.raises(DpedBuildError, match="rename it") as caught:
+        list_photos(tmp_path)
+    assert len(str(caught.value).encode().splitlines()) == 1
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_capture_time_is_the_cameras_clock(saved, suffix):
+    exif = Image.Exif()
+    exif[0x0132] = "2026:01:01 00:00:00"  # last changed
+    exif.get_ifd(0x8769)[0x9003] = "2025:07:14 18:30:59"
+    path = saved(RAMP, f"a.{suffix}", exif=exif)
+    assert capture_time(path) == datetime(2025, 7, 14, 18, 30, 59)
+
+
+def test_capture_time_falls_back_and_may_be_unknown(saved, tmp_path):
+    exif = Image.Exif()
+    exif[0x0132] = "2026:01:01 00:00:00"
+    assert capture_time(saved(RAMP, "a.jpg", exif=exif)) == datetime(2026, 1, 1)
+    exif[0x0132] = "    :  :     :  :  "
+    assert capture_time(saved(RAMP, "b.jpg", exif=exif)) is None
+    assert capture_time(saved(RAMP, "c.jpg")) is None
+    (tmp_path / "d.jpg").write_bytes(b"text")
+    assert capture_time(tmp_path / "d.jpg") is None
+    assert capture_time(tmp_path / "missing.jpg") is None
