@@ -39,13 +39,13 @@ SCENES = (
     Scene("cat", "chelsea.png", Rig(turn_deg=(0.8, 0.7, -0.9))),
     Scene("coffee", "coffee.png", Rig(turn_deg=(-1.2, -0.5, 1.0))),
     Scene(
-        "galaxies",
+        "hubble",
         "hubble_deep_field.jpg",
         Rig(turn_deg=(1.5, 1.0, 0.5), distortion=(-0.05, 0.02)),
         PhoneLook(noise=0.015, gains=(1.1, 0.9, 0.7)),
     ),
     Scene(
-        "launch",
+        "rocket",
         "rocket.jpg",
         Rig(turn_deg=(-0.5, 1.0, 1.2), distortion=(0.02, -0.01)),
         PhoneLook(gains=(1.0, 0.8, 0.55)),
@@ -65,7 +65,7 @@ SCENES = (
         Rig(turn_deg=(0.9, -0.9, -1.0)),
         PhoneLook(gains=(0.9, 0.7, 0.45)),
     ),
-    Scene("unrelated", "gravel.png", Rig(), dslr_picture="brick.png"),
+    Scene("two-scenes", "gravel.png", Rig(), dslr_picture="brick.png"),
     Scene("damaged", "grass.png", Rig(), broken=True),
 )
 

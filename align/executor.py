@@ -97,6 +97,7 @@ def _run_alone(function: Callable[[Task], Result], task: Task) -> Result | None:
 def _numbered(
     function: Callable[[Task], Result], index: int, task: Task
 ) -> tuple[int, Result]:
+    threadpool_limits(limits=1)  # OpenMP counts threads for each thread that asks
     return index, function(task)
 
 

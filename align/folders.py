@@ -113,7 +113,7 @@ def align_folders(
     stage = aligned_stage(workspace)
     with opened(stage):
         cameras = camera_names(phone_dir, dslr_dir)
-        wanted = {**cameras, **asdict(settings)}
+        wanted = {**cameras, **settings.to_json()}
         before = None if force else read_aligned(workspace)
         if before is not None:
             found = {key: before.manifest.get(key) for key in cameras}
@@ -228,7 +228,7 @@ class _Run:
             for camera, path in (("phone", pair.phone), ("dslr", pair.dslr))
             if path is not None
         ]
-        return as_json({"settings": asdict(self.settings), "photos": photos})
+        return as_json({"settings": self.settings.to_json(), "photos": photos})
 
     def _crop_paths(self, pair: Pair, folder: Path) -> tuple[Path, Path] | None:
         if self.settings.crops == "none":
@@ -276,7 +276,7 @@ class _Run:
             "format": FORMAT,
             "version": 1,
             **self.cameras,
-            "settings": asdict(self.settings),
+            "settings": self.settings.to_json(),
             "created_with": CREATED_WITH,
             "counts": counts_of(records),
         }

@@ -1,11 +1,13 @@
 """Every choice of the alignment, with its default, in one place."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from dped_build.align.errors import UsageError
 
 MAX_MEGAPIXELS = 200.0
 COLORS = ("srgb", "keep")
+ALGORITHM = 1  # rises when the same photos and settings would align otherwise
 CROP_FORMATS = ("jpg", "png", "none")
 
 
@@ -23,6 +25,10 @@ class AlignSettings:
     min_inliers: int = 20  # unrelated photos reach 7
     plenty_of_inliers: int = 200  # with fewer, the next size is tried as well
     min_overlap: float = 0.1  # share of the phone photo
+
+    def to_json(self) -> dict[str, Any]:
+        """All settings, as the manifest records them."""
+        return {**asdict(self), "algorithm": ALGORITHM}
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""

@@ -204,8 +204,17 @@ def _short(value: object) -> str:
 
 
 def read_sums(folder: Path) -> dict[str, str]:
-    """File names (relative, POSIX) → SHA-256 as the folder's SHA256SUMS states them."""
-    lines = (folder / SUMS).read_text(encoding="utf-8").split("\n")
+    """File names (relative, POSIX) → SHA-256 as the folder's SHA256SUMS states them.
+
+    Raises:
+        DpedBuildError: The file is damaged.
+    """
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DpedBuildError(
+            f"{folder / SUMS}: damaged ({error}); move {folder} away and run again"
+        ) from error
     parts = (line.split("  ", 1) for line in lines if "  " in line)
     return {name: digest for digest, name in parts}
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dped_build.align.errors import DpedBuildError
 from dped_build.align.executor import default_jobs, run_all
 from dped_build.align.geometry import visible_rows
 from dped_build.align.planning import Plan, Progress, refuse_full_disk
@@ -18,6 +19,7 @@ from dped_build.patches.previous import Previous, read_previous
 from dped_build.patches.publication import FORMAT, Finished, Table, publish
 from dped_build.patches.records import ACCEPTED, Windows
 from dped_build.patches.settings import PatchSettings
+from dped_build.patches.split import DamagedSplitError
 
 NAME = "patches"
 SECONDS_PER_WINDOW = 0.015  # refined and sampled, on one 2.5 GHz core
@@ -89,7 +91,7 @@ def build_shards(
     stage = patch_stage(workspace)
     with opened(stage):
         inputs = read_inputs(workspace, settings or PatchSettings(), rehash=rehash)
-        previous = read_previous(stage)
+        previous = _read_previous(stage, force=force)
         if previous and not force:
             recorded = previous.manifest["settings"]
             refuse_other_settings(stage, recorded, inputs.recorded_settings)
@@ -111,6 +113,21 @@ def build_shards(
         manifest["failed"],
         len(todo),
     )
+
+
+def _read_previous(stage: Stage, *, force: bool) -> Previous | None:
+    """What an earlier run holds; with `force`, a damaged one counts for nothing.
+
+    Its split is never given up: whoever trained on it must not be tested on the same.
+    """
+    try:
+        return read_previous(stage)
+    except DamagedSplitError:
+        raise
+    except DpedBuildError:
+        if not force:
+            raise
+        return None
 
 
 def _divide(

@@ -100,6 +100,8 @@ def measure_windows(
     Raises:
         ValueError: As `extract_patches`.
     """
+    if not alignment.aligned:
+        raise ValueError(f"pair {alignment.pair} is not aligned ({alignment.reason})")
     phone_to_dslr, size = alignment.matrix(), settings.size
     sizes = (phone.shape[1::-1], dslr.shape[1::-1])
     if sizes != (alignment.phone_size, alignment.dslr_size):

@@ -14,7 +14,7 @@ from dped_build.align.photos import capture_time
 from dped_build.align.records import Alignment
 from dped_build.align.stage import json_bytes
 from dped_build.patches.exclusions import Exclusions, read_exclusions
-from dped_build.patches.pieces import measuring_key, piece_name
+from dped_build.patches.pieces import MEASUREMENT, measuring_key, piece_name
 from dped_build.patches.settings import PatchSettings
 
 EXCLUDE_FILE = "exclude.csv"
@@ -55,9 +55,15 @@ class Inputs:
     @cached_property
     def recorded_settings(self) -> dict[str, Any]:
         """The settings as the manifest states them, hand exclusions by their hash."""
-        excluded = sorted(self.exclusions)
-        digest = hashlib.sha256(json_bytes(excluded)).hexdigest() if excluded else None
-        return {**self.settings.to_json(), EXCLUDE_FILE: digest}
+        excluded, stated = sorted(self.exclusions), "none"
+        if excluded:
+            digest = hashlib.sha256(json_bytes(excluded)).hexdigest()
+            stated = f"{len(excluded)} entries, SHA-256 {digest[:16]}"
+        return {
+            **self.settings.to_json(),
+            EXCLUDE_FILE: stated,
+            "measurement": MEASUREMENT,
+        }
 
     @property
     def cameras(self) -> dict[str, str]:

@@ -15,16 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.errors import PhotoError
+from dped_build.align.errors import DpedBuildError, PhotoError
 from dped_build.align.photos import read_photo
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample
-from dped_build.align.stage import CREATED_WITH, durable, json_bytes
+from dped_build.align.stage import durable, json_bytes
 from dped_build.patches.exclusions import Exclusions, is_excluded
 from dped_build.patches.extract import cut, measure_windows
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
+
+MEASUREMENT = 1  # rises when the same photos and settings would be measured otherwise
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def measuring_key(
         "alignment": alignment.to_json(),
         "photos": dict(photos),
         "settings": settings.measuring(),
-        "created_with": CREATED_WITH,
+        "measurement": MEASUREMENT,
     }
     return hashlib.sha256(json_bytes(inputs)).hexdigest()
 
@@ -136,14 +138,13 @@ def read_piece(path: Path, *, pixels: bool) -> Piece:
     """Read a piece back; without `pixels`, the patches are left on the disk.
 
     Raises:
-        OSError: It cannot be read.
-        ValueError: It is damaged.
+        DpedBuildError: It is damaged.
     """
     none = np.zeros((0, 0, 0, 3), np.uint8)
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             windows = Windows(**{name: data[name] for name in COLUMNS})
             phone, dslr = (data[n] if pixels else none for n in ("phone", "dslr"))
             return Piece(windows, data["reasons"], phone, dslr)
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: damaged") from error
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DpedBuildError(f"{path}: damaged; delete it and run again") from error

@@ -57,10 +57,17 @@ class Previous:
 
         Raises:
             KeyError: They do not hold all of them.
-            OSError: A shard is damaged.
+            DpedBuildError: A shard is damaged.
         """
         rows = [self.stored[pair][place] for place in _places(windows, reasons)]
-        phone, dslr = read_pixels(rows)
+        try:
+            phone, dslr = read_pixels(rows)
+        except OSError as error:
+            folder = rows[0][0].parent
+            raise DpedBuildError(
+                f"{folder}: damaged ({error}); move the folder away and run "
+                "dped-build patches again"
+            ) from error
         return Piece(windows, reasons, phone, dslr)
 
 
@@ -84,8 +91,8 @@ def read_previous(stage: Stage) -> Previous | None:
         split = parse_split((stage.folder / SPLIT_FILE).read_text(encoding="utf-8"))
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise DpedBuildError(
-            f"{stage.folder}: damaged ({error}); move the folder away and run "
-            "dped-build patches again"
+            f"{stage.folder}: damaged ({error}); run dped-build patches --force to "
+            "make it again"
         ) from error
     return Previous(manifest, keys, measured, stored, split)
 

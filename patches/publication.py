@@ -65,8 +65,12 @@ class Finished:
         """The pairs that could not be cut, as the manifest lists them."""
         return [
             {"pair": pair, "reason": failure.reason, "message": failure.message}
-            for pair, failure in sorted(self.failures.items())
+            for pair, failure in self._failures_in_order()
         ]
+
+    def _failures_in_order(self) -> list[tuple[str, PieceFailure]]:
+        pairs = (record.pair for record in self.inputs.records)
+        return [(pair, self.failures[pair]) for pair in pairs if pair in self.failures]
 
     def _table(self, pair: str) -> Table:
         if pair in self.in_shards:

@@ -27,6 +27,7 @@ COARSE_SIGMA_PX = 1.5  # error of a coarse match, phone px
 PRIOR_FLOOR_PX = 0.2  # the field is never believed beyond this
 LINEAR_PRIOR_PX = 0.2  # ... nor its slope, as displacement at the patch's border
 CORRELATED_PIXELS = 50.0  # neighbouring residuals are not independent; makes sigma true
+MIN_VARIANCE = 1e-6  # grey levels²; identical photos leave none
 LOST_PX = 4.0  # a coarse match further from the field is taken for a wrong one
 
 
@@ -205,7 +206,8 @@ def _fit(
         rest = window - window.mean() - gain * (value - value.mean())
         scale = 1.4826 * np.median(np.abs(rest)) + 1e-3
         weights = 1 / (1 + (rest / (3 * scale)) ** 2)
-        noise = float((weights * rest**2).sum() / weights.sum()) * CORRELATED_PIXELS
+        variance = float((weights * rest**2).sum() / weights.sum())
+        noise = max(variance, MIN_VARIANCE) * CORRELATED_PIXELS
         design[:, :6] *= gain
         weighted = design * weights[:, None]
         normal = (design.T @ weighted).astype(np.float64) / noise

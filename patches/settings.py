@@ -34,7 +34,7 @@ class PatchSettings:
         """Refuse what cannot be meant."""
         limits = {
             "size": (16, 1024),
-            "max_shift": (0, 512),
+            "max_shift": (1, 512),
             "max_rotation": (0, 45),
             "min_std": (0, 255),
             "min_corr": (-1, 1),

@@ -76,15 +76,9 @@ def write_shard(
     with durable(path) as temporary:
         with h5py.File(temporary, "w") as file:
             _state(file, FORMAT, attributes)
+            layout = _pixel_layout(size, compress) if count else {}
             for name in ("phone", "dslr"):
-                file.create_dataset(
-                    name,
-                    shape=(count, size, size, 3),
-                    dtype="u1",
-                    chunks=(1, size, size, 3),
-                    fletcher32=True,
-                    compression=None if compress == "none" else compress,
-                )
+                file.create_dataset(name, (count, size, size, 3), "u1", **layout)
             start = 0
             for photo in photos:
                 rows = slice(start, start + len(photo.windows))
@@ -205,6 +199,15 @@ def _state(file: h5py.File, kind: str, attributes: Mapping[str, str]) -> None:
     for name, value in attributes.items():
         file.attrs[name] = value
     file.attrs["created_with"] = CREATED_WITH
+
+
+def _pixel_layout(size: int, compress: str) -> dict[str, Any]:
+    """How pixels are stored: row by row, because training reads rows at random."""
+    return {
+        "chunks": (1, size, size, 3),
+        "fletcher32": True,
+        "compression": None if compress == "none" else compress,
+    }
 
 
 def _columns(file: h5py.File, table: Windows) -> None:

@@ -22,6 +22,10 @@ MIN_GROUPS = 3  # with fewer scenes everything is for training
 HEADER = ("pair", "group", "split")
 
 
+class DamagedSplitError(DpedBuildError):
+    """`split.csv` cannot be trusted; drawing it anew could leak test photos."""
+
+
 @dataclass(frozen=True)
 class SplitRow:
     """One line of `split.csv`."""
@@ -116,15 +120,29 @@ def parse_split(text: str) -> list[SplitRow]:
     """The lines of `split.csv`.
 
     Raises:
-        DpedBuildError: A line is not `pair,group,split`.
+        DamagedSplitError: A line is not `pair,group,split`, a pair is there twice, or a
+            group is in two splits.
     """
     lines = list(csv.reader(io.StringIO(text, newline="")))
     if not lines or tuple(lines[0]) != HEADER:
-        raise DpedBuildError("split.csv: the first line must be pair,group,split")
+        raise _damaged("the first line must be pair,group,split")
+    pairs: set[str] = set()
+    splits: dict[str, str] = {}
     for number, line in enumerate(lines[1:], start=2):
         if len(line) != len(HEADER) or line[2] not in SPLITS:
-            raise DpedBuildError(
-                f"split.csv line {number}: not pair,group,split with "
-                f"{', '.join(SPLITS)}; restore the file or use --force"
-            )
+            told = ", ".join(SPLITS)
+            raise _damaged(f"line {number} is not pair,group,split with {told}")
+        pair, group, split = line
+        if pair in pairs:
+            raise _damaged(f"line {number}: pair {pair} is there twice")
+        if splits.setdefault(group, split) != split:
+            raise _damaged(f"line {number}: group {group} is in two splits")
+        pairs.add(pair)
     return [SplitRow(*line) for line in lines[1:]]
+
+
+def _damaged(what: str) -> DamagedSplitError:
+    return DamagedSplitError(
+        f"split.csv: {what}; restore the file, or move the patches folder away and run "
+        "dped-build patches again"
+    )

@@ -1,5 +1,6 @@
 """Read a workspace again and hold it against what it states of itself."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,11 @@ def verify_workspace(workspace: Path) -> Verification:
         if not stage.complete:
             damage.append(f"{stage.folder}: {SUMS} is missing: not a finished stage")
             continue
-        sums = read_sums(stage.folder)
+        try:
+            sums = read_sums(stage.folder)
+        except DpedBuildError as error:
+            damage.append(str(error))
+            continue
         files += len(sums)
         damage += _wrong_files(stage.folder, sums)
     patches = 0
@@ -72,18 +77,37 @@ def _wrong_files(folder: Path, sums: dict[str, str]) -> Iterator[str]:
 
 
 def _check_shards(stage: Stage) -> tuple[int, list[str]]:
-    checked, wrong = 0, []
-    for shard in (stage.manifest() or {}).get("shards", []):
-        path = stage.folder / shard["file"]
-        with h5py.File(path, "r") as file:
-            stated = file["ncc"][:]
-        if len(stated) != shard["patches"]:
-            wrong.append(f"{path}: {len(stated)} patches, {shard['patches']} stated")
-            continue
-        rows = np.unique(np.linspace(0, len(stated) - 1, SAMPLE).round().astype(int))
-        phone, dslr = read_pixels([(path, int(row)) for row in rows])
-        found = normalised_cross_correlation(lumas(phone), lumas(dslr))
-        off = np.flatnonzero(~(np.abs(found - stated[rows]) <= NCC_TOLERANCE))
-        wrong += [f"{path}: row {rows[i]}: NCC is not as stated" for i in off]
-        checked += len(rows)
+    """How many patches were looked at, and what is wrong with shards and counts."""
+    manifest = stage.manifest() or {}
+    checked, held = 0, Counter[str]()
+    listed = {shard["file"] for shard in manifest["shards"]}
+    there = {path.name for path in stage.folder.glob("*-[0-9]*.h5")}
+    wrong = [
+        f"{stage.folder / name}: only one of folder and manifest.json knows it"
+        for name in sorted(listed ^ there)
+    ]
+    for shard in manifest["shards"]:
+        if shard["file"] in there:
+            rows, found = _check_shard(stage.folder / shard["file"], shard["patches"])
+            checked += rows
+            wrong += found
+        held[shard["split"]] += shard["patches"]
+    for split, totals in manifest["splits"].items():
+        if totals["patches"] != held[split]:
+            wrong.append(
+                f"{stage.folder / 'manifest.json'}: {totals['patches']} {split} "
+                f"patches in all, {held[split]} in its shards"
+            )
     return checked, wrong
+
+
+def _check_shard(path: Path, count: int) -> tuple[int, list[str]]:
+    with h5py.File(path, "r") as file:
+        stated = file["ncc"][:]
+    if len(stated) != count:
+        return 0, [f"{path}: {len(stated)} patches, {count} stated"]
+    rows = np.unique(np.linspace(0, count - 1, SAMPLE).round().astype(int))
+    phone, dslr = read_pixels([(path, int(row)) for row in rows])
+    found = normalised_cross_correlation(lumas(phone), lumas(dslr))
+    off = np.flatnonzero(~(np.abs(found - stated[rows]) <= NCC_TOLERANCE))
+    return len(rows), [f"{path}: row {rows[i]}: NCC is not as stated" for i in off]

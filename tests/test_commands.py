@@ -84,7 +84,7 @@ def test_help_and_align_and_patches_do_without_torch():
 @pytest.mark.slow
 def test_bad_pairs_of_the_demo_are_recorded_with_their_reasons(demo):
     found = {k: (v["status"], v["reason"]) for k, v in records(demo).items()}
-    assert found.pop("unrelated") == ("rejected", "too_few_matches")
+    assert found.pop("two-scenes") == ("rejected", "too_few_matches")
     assert found.pop("damaged") == ("failed", "truncated")
     assert set(found.values()) == {("aligned", None)}
     assert len(found) == 7
@@ -134,7 +134,7 @@ def test_the_report_is_written_and_summed_up(demo, trained):
     text = run("report", "-w", demo)
     assert "too_few_matches 1, truncated 1" in text
     page = (demo / "report" / "index.html").read_text()
-    assert "unrelated" in page
+    assert "two-scenes" in page
     assert "released-srcnn" in page
     assert "http://" not in page
 

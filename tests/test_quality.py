@@ -1,0 +1,114 @@
+"""The figures of a patch pair against their definitions."""
+
+import cv2
+import numpy as np
+import pytest
+
+from dped_build.patches.quality import (
+    clipped_share,
+    color_fit_psnr,
+    deviations,
+    lumas,
+    normalised_cross_correlation,
+    sharpness_ratio,
+)
+
+COUNT, SIZE = 4, 40
+
+
+@pytest.fixture(scope="module")
+def patches(textured):
+    """(N, S, S, 3) u8 out of one picture."""
+    picture = textured(5, (COUNT * SIZE, SIZE))
+    return np.stack(np.split(picture, COUNT, axis=1))
+
+
+def test_lumas_are_opencvs_to_the_last_bit():
+    rng = np.random.default_rng(0)
+    random = rng.integers(0, 256, (3, 37, 37, 3), dtype=np.uint8)
+    for patch, luma in zip(random, lumas(random), strict=True):
+        np.testing.assert_array_equal(luma, cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY))
+
+
+def test_no_patches_have_no_lumas():
+    assert lumas(np.zeros((0, 20, 20, 3), np.uint8)).shape == (0, 20, 20)
+
+
+def test_ncc_is_the_correlation_coefficient(patches):
+    rng = np.random.default_rng(1)
+    other = np.clip(patches + rng.normal(0, 30, patches.shape), 0, 255)
+    one, other = lumas(patches), lumas(other.astype(np.uint8))
+    expected = [
+        np.corrcoef(a.ravel(), b.ravel())[0, 1]
+        for a, b in zip(one.astype(float), other.astype(float), strict=True)
+    ]
+    found = normalised_cross_correlation(one, other)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert found.max() < 0.95
+
+
+def test_ncc_knows_neither_gain_nor_offset_but_the_sign(patches):
+    one = lumas(patches) // 4
+    np.testing.assert_allclose(normalised_cross_correlation(one, 2 * one + 30), 1)
+    np.testing.assert_allclose(normalised_cross_correlation(one, 200 - one), -1)
+
+
+def test_a_flat_patch_has_no_ncc_on_either_side(patches):
+    one = lumas(patches)
+    flat = np.full_like(one, 250)
+    assert np.isnan(normalised_cross_correlation(flat, one)).all()
+    assert np.isnan(normalised_cross_correlation(one, flat)).all()
+
+
+def test_deviations_are_those_of_each_patch():
+    luma = np.zeros((2, 10, 10), np.uint8)
+    luma[1, :5] = 6
+    np.testing.assert_allclose(deviations(luma), [0, 3])
+
+
+def test_an_exact_colour_cast_is_fitted_away(patches):
+    cast = np.array([[0.6, 0.1, 0.05], [0.1, 0.5, 0.1], [0.0, 0.2, 0.4]])
+    target = np.rint(patches @ cast.T + (20, 10, 30)).astype(np.uint8)
+    raw = 10 * np.log10(255**2 / ((patches - target.astype(float)) ** 2).mean())
+    assert raw < 20
+    assert (color_fit_psnr(patches, target) > 50).all()
+
+
+def test_what_no_colour_fit_explains_is_left(patches):
+    rng = np.random.default_rng(2)
+    noise = rng.normal(0, 10, patches.shape)
+    target = np.clip(np.rint(100 + 0.2 * patches + noise), 0, 255).astype(np.uint8)
+    expected = 20 * np.log10(255 / 10)
+    np.testing.assert_allclose(color_fit_psnr(patches, target), expected, atol=0.3)
+
+
+def test_patches_of_one_colour_are_fitted_too():
+    red, blue = (np.full((1, SIZE, SIZE, 3), c, np.uint8) for c in ((200, 9, 9), 40))
+    assert color_fit_psnr(red, blue)[0] > 50
+
+
+def test_a_blurred_copy_is_less_sharp(patches):
+    luma = lumas(patches)
+    blurred = np.stack([cv2.GaussianBlur(x, (0, 0), 1.5) for x in luma])
+    assert (sharpness_ratio(luma, blurred) < 0.7).all()
+    assert (sharpness_ratio(blurred, luma) > 1.4).all()
+    np.testing.assert_allclose(sharpness_ratio(luma, luma), 1)
+
+
+def test_contrast_alone_is_not_sharpness(patches):
+    luma = lumas(patches)
+    weaker = (64 + luma // 2).astype(np.uint8)
+    np.testing.assert_allclose(sharpness_ratio(luma, weaker), 1, atol=0.02)
+
+
+def test_sharpness_of_a_flat_patch_is_not_stated(patches):
+    luma = lumas(patches)
+    assert np.isnan(sharpness_ratio(np.full_like(luma, 9), luma)).all()
+
+
+def test_a_pixel_is_clipped_by_any_channel_at_either_end():
+    patch = np.full((2, 10, 10, 3), 128, np.uint8)
+    patch[0, 0, :4] = (255, 128, 128)
+    patch[0, 1, :3] = (128, 128, 0)
+    patch[0, 2, :2] = (250, 250, 5)  # bright and dark, not clipped
+    np.testing.assert_allclose(clipped_share(patch), [0.07, 0])
