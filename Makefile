@@ -44,18 +44,20 @@ format: .venv/test.installed
 clean:
 	rm -rf .venv build dist *.egg-info
 
-.venv/bin/python:
-	@if [ -z "$(PYTHON)" ]; then \
-		echo 'dped-build needs Python 3.11, 3.12 or 3.13; found: '"$$(python3 --version 2>&1 || echo none)"; \
+.venv/made:
+	@if ! '$(PYTHON)' -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+		found=$$('$(or $(PYTHON),python3)' --version 2>/dev/null) || found='no python3'; \
+		echo "dped-build needs Python 3.11, 3.12 or 3.13; found: $$found"; \
 		echo 'Install one (Debian 12 and later: apt install python3 python3-venv) or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11'; \
 		exit 1; fi
 	@if ! '$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null; then \
 		echo "$(PYTHON) lacks the venv module. Debian: apt install python3-venv"; exit 1; fi
-	'$(PYTHON)' -m venv .venv
+	'$(PYTHON)' -m venv --clear .venv
+	@touch $@
 
 .venv/demo.installed: EXTRAS = demo
 .venv/test.installed: EXTRAS = $(TEST_EXTRAS)
-.venv/%.installed: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
+.venv/%.installed: setup.cfg pyproject.toml constraints.txt | .venv/made
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@$(MAKE) --no-print-directory opencv
 	@touch $@
