@@ -5,7 +5,7 @@ Heavy imports stand inside the commands, so that `--help` answers at once.
 
 import functools
 import json
-import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from dped_build.align.console import (
     echo_reasons,
     json_option,
     new,
+    quote,
     settings_options,
     stage_options,
     where,
@@ -30,12 +31,12 @@ from dped_build.patches.settings import COMPRESSIONS, PatchSettings
 from dped_build.train.presets import PRESETS
 from dped_build.train.settings import TrainSettings
 
-DEMO_RUN = Path("runs/released-dped")
-DEMO_TRAINING = {  # a small network without texture loss: a minute on two cores
+DEMO_RUN = Path("runs/demo")
+DEMO_TRAINING = {  # a small network and loss, so that two cores take a minute or two
     "channels": 16,
     "blocks": 1,
     "loss": "mse",
-    "iterations": 400,
+    "iterations": 300,
     "batch_size": 8,
     "learning_rate": 2e-3,
     "checkpoint_every": 100,
@@ -112,7 +113,7 @@ def align(
             rehash=rehash,
             probe=not no_probe,
             dry_run=dry_run,
-            announce=functools.partial(announce, quiet=as_json),
+            announce=functools.partial(announce, as_json=as_json, dry_run=dry_run),
             progress=progress,
         )
     if summary is None:
@@ -122,16 +123,17 @@ def align(
     else:
         click.echo(
             f"{summary.aligned} of {summary.pairs} pairs aligned"
-            f"{new(summary.newly_done)}"
+            f"{'' if force else new(summary.newly_done)}"
         )
         echo_reasons(summary.reasons)
         if summary.swapped:
             click.echo(
                 "Most pairs look swapped: the DSLR has fewer pixels than the phone. "
-                "Try: "
-                f"dped-build align {dslr_dir} {phone_dir} --force{where(workspace)}"
+                f"Try: dped-build align {quote(dslr_dir)} {quote(phone_dir)} --force"
+                f"{where(workspace)}"
             )
-        click.echo(f"→ {summary.folder}  (next: dped-build patches{where(workspace)})")
+        following = f"  (next: dped-build patches{where(workspace)})"
+        click.echo(f"→ {summary.folder}{following if summary.aligned else ''}")
     if not summary.aligned:
         raise DpedBuildError(_nothing_aligned(summary.pairs))
 
@@ -190,7 +192,7 @@ def patches(
             force=force,
             rehash=rehash,
             dry_run=dry_run,
-            announce=functools.partial(announce, quiet=as_json),
+            announce=functools.partial(announce, as_json=as_json, dry_run=dry_run),
             progress=progress,
         )
     if summary is None:
@@ -201,13 +203,18 @@ def patches(
         total = sum(summary.windows.values())
         click.echo(
             f"{summary.accepted} of {total} windows accepted from {summary.photos} "
-            f"pairs{new(summary.newly_done)}"
+            f"pairs{'' if force else new(summary.newly_done)}"
         )
         echo_reasons({k: n for k, n in summary.windows.items() if k != "accepted"})
         for failed in summary.failed:
             click.echo(f"  {failed['pair']}: {failed['message']}")
         counts = ", ".join(f"{k} {v['patches']}" for k, v in summary.splits.items())
         click.echo(f"  patches: {counts}")
+        if summary.accepted and not summary.splits["train"]["patches"]:
+            click.echo(
+                "  No patch is for training: lower --test-photos and --val-photos "
+                "(with --force), or add photos."
+            )
         click.echo(f"→ {summary.folder}  (next: dped-build report{where(workspace)})")
     if not summary.accepted:
         raise DpedBuildError(
@@ -280,8 +287,8 @@ def train(
         click.echo(json.dumps(summary, indent=1))
         return
     click.echo(f"{result.iteration} iterations done")
-    quoted = shlex.quote(str(run_dir))
-    click.echo(f"→ {run_dir}  (next: dped-build evaluate {quoted}{where(workspace)})")
+    following = f"dped-build evaluate {quote(run_dir)}{where(workspace)}"
+    click.echo(f"→ {run_dir}  (next: {following})")
 
 
 @cli.command()
@@ -358,7 +365,11 @@ def enhance(
 
 
 @cli.command()
-@click.option("--jobs", type=click.IntRange(min=1), help="Threads.  [default: 8]")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Threads.  [default: all cores, at most 8]",
+)
 @json_option
 @workspace_option
 def report(*, workspace: Path, jobs: int | None, as_json: bool) -> None:
@@ -379,8 +390,9 @@ def report(*, workspace: Path, jobs: int | None, as_json: bool) -> None:
 
 
 @cli.command()
+@json_option
 @workspace_option
-def verify(*, workspace: Path) -> None:
+def verify(*, workspace: Path, as_json: bool) -> None:
     """Read everything in the workspace again: checksums, counts, NCC of a sample.
 
     \b
@@ -390,11 +402,14 @@ def verify(*, workspace: Path) -> None:
     from dped_build.patches.verification import verify_workspace
 
     found = verify_workspace(workspace)
-    for line in found.damage:
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=1))
+    for line in [] if as_json else found.damage:
         click.echo(line)
     if found.damage:
         raise DpedBuildError(f"{len(found.damage)} damaged; see the list above")
-    click.echo(f"{found.files} files and {found.patches} sampled patches are as stated")
+    if not as_json:
+        click.echo(f"{found.files} files, {found.patches} sampled patches: as stated")
 
 
 @cli.command("import")
@@ -432,6 +447,7 @@ def demo(context: click.Context, folder: Path, *, jobs: int | None) -> None:
     from dped_build.align.demo_set import DSLR, PHONE, TRUTH, write_demo_set
     from dped_build.patches.truth import compare_with_truth
 
+    click.echo("A small run of everything: two to five minutes on two cores.")
     write_demo_set(folder)
     phone, dslr, run = folder / PHONE, folder / DSLR, folder / DEMO_RUN
     photo, out = phone / "coffee.jpg", folder / "enhanced"
@@ -442,19 +458,19 @@ def demo(context: click.Context, folder: Path, *, jobs: int | None) -> None:
         (
             align,
             {"phone_dir": phone, "dslr_dir": dslr, "jobs": jobs, "workspace": folder},
-            f"{phone} {dslr}{where(folder)}",
+            f"{quote(phone)} {quote(dslr)}{where(folder)}",
         ),
         (patches, {"jobs": jobs, "workspace": folder}, where(folder)),
         (
             train,
-            {**DEMO_TRAINING, "resume": True, "workspace": folder},
-            training + where(folder),
+            {**DEMO_TRAINING, "out": run, "resume": True, "workspace": folder},
+            f"--out {quote(run)} {training}{where(folder)}",
         ),
-        (evaluate, {"model": run, "workspace": folder}, f"{run}{where(folder)}"),
+        (evaluate, {"model": run, "workspace": folder}, f"{quote(run)}{where(folder)}"),
         (
             enhance,
             {"model": run, "photos": (photo,), "out": out},
-            f"{run} {photo} --out {out}",
+            f"{quote(run)} {quote(photo)} --out {quote(out)}",
         ),
         (report, {"workspace": folder}, where(folder)),
     ]

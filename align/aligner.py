@@ -140,23 +140,22 @@ def _judge(base: Alignment, found: _Matches, settings: AlignSettings) -> Alignme
             f"{settings.min_inliers} needed: the photos do not seem to show "
             "the same scene",
         )
+    trouble = implausible(fit.phone_to_dslr, base.phone_size or (0, 0))
+    seen = replace(seen, phone_to_dslr=_nested(fit.phone_to_dslr))
+    if trouble:
+        return replace(seen, reason="implausible_homography", message=trouble)
     rmse = reprojection_rmse(
         fit.phone_to_dslr, found.phone[fit.inliers], found.dslr[fit.inliers]
     )
-    seen = replace(
-        seen, phone_to_dslr=_nested(fit.phone_to_dslr), inlier_rmse_px=round(rmse, 4)
-    )
+    seen = replace(seen, inlier_rmse_px=round(rmse, 4))
     return _place(seen, fit.phone_to_dslr, settings)
 
 
 def _place(
     seen: Alignment, phone_to_dslr: FloatArray, settings: AlignSettings
 ) -> Alignment:
-    """Judge the homography itself and state the intersection."""
+    """State the intersection and judge it."""
     phone_size, dslr_size = seen.phone_size or (0, 0), seen.dslr_size or (0, 0)
-    trouble = implausible(phone_to_dslr, phone_size)
-    if trouble:
-        return replace(seen, reason="implausible_homography", message=trouble)
     rows = visible_rows(phone_to_dslr, phone_size, dslr_size)
     overlap = overlap_share(rows, phone_size)
     box = largest_box(rows)

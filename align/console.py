@@ -3,18 +3,19 @@
 No heavy imports: `--help` must answer at once.
 """
 
+import json
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.align.errors import DpedBuildError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from dped_build.align.planning import Plan
@@ -23,6 +24,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 FOLDER = click.Path(path_type=Path)
 DEFAULT_WORKSPACE = Path("data")
 INTERRUPTED = 130
+SAME_AGAIN = "Interrupted; finished work is kept. Run the same command again to go on."
 
 
 class CommandGroup(click.Group):
@@ -37,12 +39,16 @@ class CommandGroup(click.Group):
             raise click.UsageError(str(error)) from error
         except DpedBuildError as error:
             raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:
-            click.echo(
-                "Interrupted; finished work is kept. Run the same command again to go "
-                "on.",
-                err=True,
-            )
+        except OSError as error:  # the disk's or the system's, wherever it struck
+            where = f"{error.filename}: " if error.filename else ""
+            why = error.strerror or str(error).splitlines()[0]
+            raise click.ClickException(
+                f"{where}{why}; free space or mend the permissions, then run the same "
+                "command again"
+            ) from error
+        except KeyboardInterrupt as error:
+            said = str(error) if isinstance(error, Interrupted) else SAME_AGAIN
+            click.echo(said, err=True)
             ctx.exit(INTERRUPTED)
 
 
@@ -124,13 +130,18 @@ def settings_options(
     return add
 
 
-def announce(plan: "Plan", *, quiet: bool) -> None:
+def announce(plan: "Plan", *, as_json: bool, dry_run: bool) -> None:
     """Say what a run will take, before it starts."""
-    if not quiet and plan.todo:
+    if as_json:
+        if dry_run:
+            click.echo(json.dumps(asdict(plan), indent=1))
+    elif plan.todo:
         click.echo(
             f"{plan.pairs} pairs, {plan.todo} to do: about {plan.bytes / 1e9:.2f} GB, "
             f"{_duration(plan.seconds)}"
         )
+    elif dry_run:
+        click.echo(f"{plan.pairs} pairs, nothing to do")
 
 
 def _duration(seconds: float) -> str:
@@ -185,4 +196,9 @@ def where(workspace: Path) -> str:
     """The option that the next command needs to find this workspace."""
     if workspace == DEFAULT_WORKSPACE:
         return ""
-    return f" -w {shlex.quote(str(workspace))}"
+    return f" -w {quote(workspace)}"
+
+
+def quote(path: Path) -> str:
+    """A path as a shell takes it, for commands to copy."""
+    return shlex.quote(str(path))

@@ -3,6 +3,8 @@
 DpedBuildError          exit 1: one line that says what, which file, and what to do
 ├── UsageError          exit 2: the command line itself is wrong
 └── PhotoError          one photo cannot be used; costs that photo only
+
+and Interrupted, exit 130, which says how to go on.
 """
 
 
@@ -24,3 +26,7 @@ class PhotoError(DpedBuildError):
     def __reduce__(self) -> tuple[type["PhotoError"], tuple[str, str]]:
         """Both arguments, so that the error travels back from a worker process."""
         return PhotoError, (self.reason, str(self))
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM where the way to go on is not simply the same command."""

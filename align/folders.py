@@ -21,7 +21,7 @@ from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.align.executor import default_jobs, run_all
 from dped_build.align.homography import SWAPPED
 from dped_build.align.pairs import Pair, pair_by_name
-from dped_build.align.photos import SUFFIXES, list_photos
+from dped_build.align.photos import SUFFIXES, is_plain_text, list_photos
 from dped_build.align.planning import (
     PROBE_ABOVE,
     PROBE_PAIRS,
@@ -124,7 +124,7 @@ def align_folders(
         run.keep_finished(force=force, rehash=rehash)
         plan = estimate(pairs, run.todo, settings, jobs)
         announce(plan)
-        refuse_full_disk(workspace, plan)
+        refuse_full_disk(workspace, plan, "choose another --workspace or --crops none")
         if dry_run:
             return None
         if force:
@@ -142,6 +142,9 @@ def find_pairs(phone_dir: Path, dslr_dir: Path) -> list[Pair]:
         DpedBuildError: A folder holds no photos.
     """
     photos = [list_photos(folder) for folder in (phone_dir, dslr_dir)]
+    for folder in (phone_dir, dslr_dir):
+        if not is_plain_text(str(folder.resolve())):
+            raise UsageError(f"{str(folder)!r}: the name is not plain UTF-8; rename it")
     if phone_dir.samefile(dslr_dir):
         raise UsageError(
             f"{phone_dir}: given for both cameras; name the phone's folder, then the "
@@ -195,7 +198,7 @@ class _Run:
 
     def _published(self, pair: Pair, *, rehash: bool) -> Alignment | None:
         record = self.before and self.before.records.get(pair.name)
-        if not self.before or not record or record.reason == "worker_lost":
+        if not self.before or not record or record.worth_another_try():
             return None
         if not pair.phone or not pair.dslr:
             return None

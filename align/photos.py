@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
 from dped_build.align.settings import MAX_MEGAPIXELS
@@ -27,6 +27,29 @@ MAX_SIDE = 32_766  # px; OpenCV's limit for the photos that it resamples
 SRGB_TOLERANCE = 2  # grey levels; a profile that moves no colour further is sRGB
 _ORIENTATION, _EXIF_IFD = 0x0112, 0x8769
 _DATE_TIME_ORIGINAL, _DATE_TIME = 0x9003, 0x0132
+
+# What Pillow raises on files that are not what they say they are.
+DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    AttributeError,
+    OverflowError,
+    struct.error,
+)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
 
 # Every photo's header is held against our own limit, which the user can raise.
 Image.MAX_IMAGE_PIXELS = None
@@ -59,11 +82,16 @@ def list_photos(folder: Path) -> list[Path]:
     except OSError as error:
         raise DpedBuildError(f"{folder}: cannot be read ({error.strerror})") from error
     for path in found:
-        if not re.fullmatch(r"[^\x00-\x1f\x7f\ud800-\udfff]+", path.name):
+        if not is_plain_text(path.name):
             raise DpedBuildError(
                 f"{folder}: the file name {path.name!r} is not plain UTF-8; rename it"
             )
     return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def is_plain_text(name: str) -> bool:
+    """Whether a file name can stand in a text file: UTF-8, no control characters."""
+    return re.fullmatch(r"[^\x00-\x1f\x7f\ud800-\udfff]+", name) is not None
 
 
 @contextmanager
@@ -82,7 +110,8 @@ def open_photo(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Image.I
     """
     try:
         if not path.is_file():
-            raise PhotoError("unreadable", f"{path.name}: not a regular file")
+            what = "not a photo file" if path.exists() else "no such file"
+            raise PhotoError("unreadable", f"{path.name}: {what}")
         with _quiet():
             image = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -91,7 +120,7 @@ def open_photo(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Image.I
         raise PhotoError(
             "unreadable", f"{path.name}: {what}; copy it again or remove it"
         ) from error
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
+    except DECODE_ERRORS as error:
         raise _decode_error(path, error) from error
     width, height = image.size
     if width * height > max_megapixels * 1e6:
@@ -121,9 +150,7 @@ def photo_size(
     """
     with open_photo(path, max_megapixels=max_megapixels) as image:
         width, height = image.size
-        # Pillow states the upright size of a TIFF, but the stored size of the others.
-        with _quiet():
-            turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION, 1) > 4
+        turned = _turn(image) in _SIDEWAYS
     return (height, width) if turned else (width, height)
 
 
@@ -136,7 +163,7 @@ def capture_time(path: Path) -> datetime | None:
             return datetime.strptime(
                 str(text or exif.get(_DATE_TIME, "")).strip("\0 "), "%Y:%m:%d %H:%M:%S"
             )
-    except (PhotoError, ValueError, OSError, SyntaxError, struct.error):
+    except (PhotoError, *DECODE_ERRORS):
         return None
 
 
@@ -156,12 +183,25 @@ def read_photo(
     with open_photo(path, max_megapixels=max_megapixels) as image, _quiet():
         try:
             image.load()
-            upright = ImageOps.exif_transpose(image)
             profile = image.info.get("icc_profile") if color == "srgb" else None
-            rgb = _to_srgb(upright, profile)
-        except (OSError, SyntaxError, ValueError, struct.error) as error:
+            turn = _turn(image)
+            rgb = _to_srgb(image, profile)
+            upright = rgb if turn is None else rgb.transpose(turn)
+        except DECODE_ERRORS as error:
             raise _decode_error(path, error) from error
-    return np.array(rgb, dtype=np.uint8)
+    return np.array(upright, dtype=np.uint8)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What turns a photo upright by its EXIF orientation; an odd tag turns nothing."""
+    if image.format == "TIFF":
+        return None  # Pillow turns a TIFF itself and states its upright size
+    try:
+        with _quiet():
+            orientation = image.getexif().get(_ORIENTATION)
+    except DECODE_ERRORS:
+        return None
+    return _TURNS.get(orientation) if isinstance(orientation, int) else None
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

@@ -85,7 +85,7 @@ def refuse_hopeless(records: Sequence[Alignment]) -> None:
         )
 
 
-def refuse_full_disk(workspace: Path, plan: Plan) -> None:
+def refuse_full_disk(workspace: Path, plan: Plan, way_out: str) -> None:
     """Stop before work that the disk cannot hold.
 
     Raises:
@@ -94,6 +94,6 @@ def refuse_full_disk(workspace: Path, plan: Plan) -> None:
     free = shutil.disk_usage(workspace).free
     if plan.bytes > free:
         raise DpedBuildError(
-            f"{workspace}: about {plan.bytes / 1e9:.1f} GB needed, "
-            f"{free / 1e9:.1f} GB free; choose another --workspace or --crops none"
+            f"{workspace}: about {plan.bytes / 1e9:.3f} GB needed, "
+            f"{free / 1e9:.3f} GB free; {way_out}"
         )

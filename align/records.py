@@ -69,6 +69,11 @@ class Alignment:
         """Whether the pair can be cut into patches."""
         return self.status == "aligned"
 
+    def worth_another_try(self) -> bool:
+        """Whether the failure may have been the machine's and not the photo's."""
+        unread = self.phone_sha256 is None or self.dslr_sha256 is None
+        return self.reason == "worker_lost" or (self.status == "failed" and unread)
+
     def matrix(self) -> NDArray[np.float64]:
         """`phone_to_dslr` as an array (3, 3).
 

@@ -36,5 +36,7 @@ class AlignSettings:
             raise UsageError(f"--crops {self.crops}: choose {', '.join(CROP_FORMATS)}")
         if self.color not in COLORS:
             raise UsageError(f"--color {self.color}: choose {' or '.join(COLORS)}")
-        if self.max_megapixels <= 0:
-            raise UsageError("--max-megapixels must be above 0")
+        if not 0 < self.max_megapixels < float("inf"):
+            raise UsageError("--max-megapixels must be a number above 0")
+        if not 0 <= self.min_overlap <= 1:
+            raise UsageError("--min-overlap must be from 0 to 1")

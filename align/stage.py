@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from dped_build.align.errors import DpedBuildError
 
 SCRATCH = ".dped-build"
 SUMS = "SHA256SUMS"
+STALE_SECONDS = 24 * 3600  # after which a temporary file has no writer any more
 CREATED_WITH = f"dped-build {version('dped-build')}"
 
 
@@ -54,6 +56,13 @@ def durable(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        why = error.strerror or str(error).splitlines()[0]
+        raise DpedBuildError(
+            f"{path}: cannot be written ({why}); free space or mend the permissions, "
+            "then run the same command again"
+        ) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -175,9 +184,24 @@ def _refuse_foreign(stage: Stage) -> None:
 
 
 def _finish_publication(stage: Stage) -> None:
-    """Complete a swap that was interrupted between its two renames."""
-    if not stage.folder.exists() and (stage.build / SUMS).is_file():
+    """Complete a swap that was interrupted between its two renames; clear leftovers.
+
+    Only then is the old folder moved away and the new one not yet in place. Where the
+    user took the folder away, what was built before must not come back.
+    """
+    old = _replaced(stage.build)
+    if not stage.folder.exists() and old.exists() and (stage.build / SUMS).is_file():
         stage.build.replace(stage.folder)
+    for leftover in (stage.build, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for path in (stage.workspace / SCRATCH).glob("tmp-*"):
+        if time.time() - path.stat().st_mtime > STALE_SECONDS:  # of a killed command
+            path.unlink(missing_ok=True)
+
+
+def _replaced(built: Path) -> Path:
+    """Where the folder that `built` replaces stands for a moment."""
+    return built.with_name(f"{built.name}-old")
 
 
 def refuse_other_settings(
@@ -194,7 +218,7 @@ def refuse_other_settings(
         if old != new:
             raise DpedBuildError(
                 f"{stage.folder}: made with {name.replace('_', '-')} = {_short(old)}, "
-                f"now {_short(new)}; add --force to start over, or choose another "
+                f"now {_short(new)}; add --force to make it again, or choose another "
                 "--workspace"
             )
 
@@ -237,7 +261,7 @@ def write_sums(folder: Path, known: Mapping[str, str] | None = None) -> None:
 
 def publish_folder(built: Path, target: Path) -> None:
     """Move a finished folder into place; the one before it goes away whole."""
-    old = built.with_name(f"{built.name}-old")
+    old = _replaced(built)
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         target.replace(old)

@@ -40,9 +40,6 @@ def align_files(task: PairFiles) -> Alignment:
         )
     except PhotoError as error:
         return replace(record, reason=error.reason, message=str(error))
-    except OSError as error:
-        message = f"{Path(str(error.filename)).name}: {error.strerror}"
-        return replace(record, reason="unreadable", message=message)
     alignment = replace(
         align_pair(phone, dslr, settings=settings, pair=pair.name),
         phone=record.phone,
@@ -58,8 +55,17 @@ def align_files(task: PairFiles) -> Alignment:
 
 
 def _digest(path: Path) -> str | None:
-    """A file's SHA-256; None for a pipe, which would block, and for a folder."""
-    return sha256(path) if path.is_file() else None
+    """A file's SHA-256; None for a pipe, which would block, and for a folder.
+
+    Raises:
+        PhotoError: The file cannot be read.
+    """
+    try:
+        return sha256(path) if path.is_file() else None
+    except OSError as error:
+        why = error.strerror or "read error"
+        message = f"{path.name}: cannot be read ({why}); mend it and run again"
+        raise PhotoError("unreadable", message) from error
 
 
 def unaligned(pair: Pair) -> Alignment:

@@ -13,13 +13,12 @@ from dped_build.align.planning import Plan, Progress, refuse_full_disk
 from dped_build.align.records import Alignment
 from dped_build.align.stage import Stage, opened, refuse_other_settings
 from dped_build.patches.grid import grid_windows
-from dped_build.patches.inputs import Inputs, read_inputs
+from dped_build.patches.inputs import Inputs, read_inputs, require_aligned
 from dped_build.patches.pieces import PieceFailure, PieceTask, make_piece, reasons_of
-from dped_build.patches.previous import Previous, read_previous
+from dped_build.patches.previous import Previous, read_previous, read_split
 from dped_build.patches.publication import FORMAT, Finished, Table, publish
 from dped_build.patches.records import ACCEPTED, Windows
 from dped_build.patches.settings import PatchSettings
-from dped_build.patches.split import DamagedSplitError
 
 NAME = "patches"
 SECONDS_PER_WINDOW = 0.015  # refined and sampled, on one 2.5 GHz core
@@ -89,8 +88,11 @@ def build_shards(
     """
     jobs = jobs or default_jobs()
     stage = patch_stage(workspace)
+    require_aligned(workspace)
     with opened(stage):
         inputs = read_inputs(workspace, settings or PatchSettings(), rehash=rehash)
+        # Never given up: who trained on a photo must not be tested on it.
+        known_split = read_split(stage)
         previous = _read_previous(stage, force=force)
         if previous and not force:
             recorded = previous.manifest["settings"]
@@ -98,11 +100,13 @@ def build_shards(
         in_shards, todo = _divide(inputs, previous, stage.scratch)
         plan = _plan(inputs, todo, jobs)
         announce(plan)
-        refuse_full_disk(workspace, plan)
+        refuse_full_disk(workspace, plan, "choose another --workspace")
         if dry_run:
             return None
         failures = _work(todo, stage.scratch, jobs, backend, progress)
-        finished = Finished(inputs, stage.scratch, previous, in_shards, failures)
+        finished = Finished(
+            inputs, stage.scratch, previous, known_split, in_shards, failures
+        )
         manifest = publish(stage, finished)
         shutil.rmtree(stage.scratch, ignore_errors=True)
     return PatchSummary(
@@ -116,14 +120,9 @@ def build_shards(
 
 
 def _read_previous(stage: Stage, *, force: bool) -> Previous | None:
-    """What an earlier run holds; with `force`, a damaged one counts for nothing.
-
-    Its split is never given up: whoever trained on it must not be tested on the same.
-    """
+    """What an earlier run holds; with `force`, a damaged one counts for nothing."""
     try:
         return read_previous(stage)
-    except DamagedSplitError:
-        raise
     except DpedBuildError:
         if not force:
             raise

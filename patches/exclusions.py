@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from dped_build.align.errors import DpedBuildError
 
+EXCLUDE_FILE = "exclude.csv"  # in the workspace
+
 Exclusions = set[tuple[str, ...]]  # (pair,) or (pair, x, y), the numbers as text
 
 

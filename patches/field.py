@@ -8,11 +8,13 @@ field is a robust cubic polynomial plus a local plane through the neighbours' re
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from dped_build.align.geometry import FloatArray
 
 MIN_PER_COEFFICIENT = 3  # windows per coefficient of the polynomial
 NEIGHBOURHOOD = 1.2  # sigma of the neighbours' weights, in windows
+NEIGHBOURS = 48  # looked at; those further away weigh nothing
 RIDGE = 0.3  # neighbours that a plane must outweigh; fewer bend it towards zero
 ROUNDS = 12  # of reweighting
 MIN_TOLERANCE_PX = 0.2  # errors below this are never outliers
@@ -105,19 +107,24 @@ def _weighted_median(values: FloatArray, weights: FloatArray) -> float:
 
 def _local_planes(unit: FloatArray, rest: FloatArray, trust: FloatArray) -> Field:
     """Robust planes through the neighbours of each point, itself left out."""
-    offset = unit[None] - unit[:, None]  # (N, N, 2): from point to neighbour
+    count = min(len(unit), NEIGHBOURS + 1)
+    # (N, K) indices; asked for one by one, K = 1 keeps its axis too.
+    _, nearest = cKDTree(unit).query(unit, k=range(1, count + 1))
+    offset = unit[nearest] - unit[:, None]  # (N, K, 2): from point to neighbour
     near = np.exp(-0.5 * (offset**2).sum(axis=-1) / NEIGHBOURHOOD**2)
-    np.fill_diagonal(near, 0)
+    near[nearest == np.arange(len(unit))[:, None]] = 0
     trust = np.minimum(trust / max(float(np.median(trust)), 1e-9), 4.0)
-    design = np.concatenate([np.ones((*near.shape, 1)), offset], axis=-1)  # (N, N, 3)
+    near = near * trust[nearest]
+    values = rest[nearest]  # (N, K, 2)
+    design = np.concatenate([np.ones((*near.shape, 1)), offset], axis=-1)  # (N, K, 3)
     robust = np.ones_like(near)
     for _ in range(ROUNDS):
-        weights = near * trust[None] * robust
-        normal = np.einsum("ijk,ij,ijl->ikl", design, weights, design, optimize=True)
-        normal += RIDGE * np.eye(3)
-        right = np.einsum("ijk,ij,jd->ikd", design, weights, rest, optimize=True)
-        planes = np.linalg.solve(normal, right)  # (N, 3, 2)
-        errors = np.linalg.norm(rest[None] - design @ planes, axis=-1)  # (N, N)
+        weights = near * robust
+        weighted = (design * weights[..., None]).transpose(0, 2, 1)
+        planes = np.linalg.solve(
+            weighted @ design + RIDGE * np.eye(3), weighted @ values
+        )
+        errors = np.linalg.norm(values - design @ planes, axis=-1)  # (N, K)
         total = np.maximum(weights.sum(axis=1), 1e-9)
         spread = np.sqrt((weights * errors**2).sum(axis=1) / total)
         scale = np.maximum(1.5 * spread, MIN_TOLERANCE_PX)[:, None]

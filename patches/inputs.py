@@ -8,16 +8,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.aligned import Aligned, read_aligned
+from dped_build.align.aligned import Aligned, aligned_stage, read_aligned
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.photos import capture_time
 from dped_build.align.records import Alignment
 from dped_build.align.stage import json_bytes
-from dped_build.patches.exclusions import Exclusions, read_exclusions
+from dped_build.patches.exclusions import (
+    EXCLUDE_FILE,
+    Exclusions,
+    read_exclusions,
+)
 from dped_build.patches.pieces import MEASUREMENT, measuring_key, piece_name
 from dped_build.patches.settings import PatchSettings
-
-EXCLUDE_FILE = "exclude.csv"
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,7 @@ def read_inputs(workspace: Path, settings: PatchSettings, *, rehash: bool) -> In
     """
     aligned = read_aligned(workspace)
     if aligned is None:
-        raise DpedBuildError(
-            f"{workspace / 'aligned'}: no finished alignment; run "
-            "dped-build align PHONE_DIR DSLR_DIR first"
-        )
+        raise _no_alignment(workspace)
     inputs = Inputs(aligned, settings, read_exclusions(workspace / EXCLUDE_FILE))
     changed = [
         path
@@ -110,3 +109,20 @@ def read_inputs(workspace: Path, settings: PatchSettings, *, rehash: bool) -> In
             "dped-build align again"
         )
     return inputs
+
+
+def require_aligned(workspace: Path) -> None:
+    """Stop before anything is written where there is nothing to cut.
+
+    Raises:
+        DpedBuildError: There is no finished alignment.
+    """
+    if not aligned_stage(workspace).complete:
+        raise _no_alignment(workspace)
+
+
+def _no_alignment(workspace: Path) -> DpedBuildError:
+    return DpedBuildError(
+        f"{workspace / 'aligned'}: no finished alignment; run "
+        "dped-build align PHONE_DIR DSLR_DIR first"
+    )

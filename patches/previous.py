@@ -19,7 +19,7 @@ from dped_build.patches.shards import (
     read_pixels,
     read_tables,
 )
-from dped_build.patches.split import SplitRow, parse_split
+from dped_build.patches.split import DamagedSplitError, SplitRow, parse_split
 
 SPLIT_FILE = "split.csv"
 Place = tuple[int, int]  # window_xy
@@ -34,14 +34,12 @@ class Previous:
         keys: Pair → key of what its measurements were made from.
         measured: Pair → its windows.
         stored: Pair → place of each stored patch → its shard and row.
-        split: The lines of `split.csv`.
     """
 
     manifest: Mapping[str, Any]
     keys: Mapping[str, str]
     measured: Mapping[str, Windows]
     stored: Mapping[str, Mapping[Place, tuple[Path, int]]]
-    split: list[SplitRow]
 
     def windows(self, pair: str, key: str) -> Windows | None:
         """A pair's measurements, if they were made from the same inputs."""
@@ -71,6 +69,34 @@ class Previous:
         return Piece(windows, reasons, phone, dslr)
 
 
+@dataclass(frozen=True)
+class KnownSplit:
+    """A split that was drawn before, and the settings that it was drawn with."""
+
+    rows: list[SplitRow]
+    settings: Mapping[str, Any] | None  # None where the manifest cannot be read
+
+
+def read_split(stage: Stage) -> KnownSplit | None:
+    """The split of the stage's folder, whatever else of it is damaged.
+
+    Raises:
+        DamagedSplitError: `split.csv` itself cannot be trusted.
+    """
+    path = stage.folder / SPLIT_FILE
+    if not path.is_file():
+        return None
+    try:
+        rows = parse_split(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise DamagedSplitError(f"{path}: not UTF-8 text; restore it") from error
+    try:
+        manifest = stage.manifest()
+    except DpedBuildError:
+        manifest = None
+    return KnownSplit(rows, manifest["settings"] if manifest else None)
+
+
 def read_previous(stage: Stage) -> Previous | None:
     """What the stage's folder holds; None where it is not complete.
 
@@ -88,13 +114,12 @@ def read_previous(stage: Stage) -> Previous | None:
                 stored.setdefault(pair, {})[place] = (path, row)
         keys = read_keys(stage.folder / WINDOWS_FILE)
         measured = read_tables(stage.folder / WINDOWS_FILE)
-        split = parse_split((stage.folder / SPLIT_FILE).read_text(encoding="utf-8"))
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise DpedBuildError(
             f"{stage.folder}: damaged ({error}); run dped-build patches --force to "
             "make it again"
         ) from error
-    return Previous(manifest, keys, measured, stored, split)
+    return Previous(manifest, keys, measured, stored)
 
 
 def _places(windows: Windows, reasons: NDArray[np.str_]) -> list[Place]:

@@ -22,7 +22,7 @@ from dped_build.align.stage import (
 )
 from dped_build.patches.inputs import Inputs
 from dped_build.patches.pieces import Piece, PieceFailure, read_piece
-from dped_build.patches.previous import SPLIT_FILE, Previous
+from dped_build.patches.previous import SPLIT_FILE, KnownSplit, Previous
 from dped_build.patches.records import ACCEPTED, REASONS, Windows
 from dped_build.patches.shards import (
     WINDOWS_FILE,
@@ -47,6 +47,7 @@ class Finished:
     inputs: Inputs
     scratch: Path  # of the pieces
     previous: Previous | None
+    known_split: KnownSplit | None
     in_shards: Mapping[str, Table]  # pairs whose pixels the previous shards hold
     failures: Mapping[str, PieceFailure]
 
@@ -86,7 +87,7 @@ def publish(stage: Stage, finished: Finished) -> Mapping[str, Any]:
     A folder that already is what it should be is left untouched.
     """
     inputs, previous = finished.inputs, finished.previous
-    tables, split = finished.tables(), draw_split(inputs, previous)
+    tables, split = finished.tables(), draw_split(inputs, finished.known_split)
     if previous and _nothing_new(finished, previous, tables, split):
         return previous.manifest
     build = fresh_folder(stage.build)
@@ -108,16 +109,13 @@ def publish(stage: Stage, finished: Finished) -> Mapping[str, Any]:
     return manifest
 
 
-def draw_split(inputs: Inputs, previous: Previous | None) -> list[SplitRow]:
-    """`split.csv`; the previous one is only appended to, unless the user redraws it."""
-    known: list[SplitRow] = []
+def draw_split(inputs: Inputs, known: KnownSplit | None) -> list[SplitRow]:
+    """`split.csv`; the known one is only appended to, unless the user redraws it."""
     wanted = inputs.recorded_settings
-    if previous:
-        recorded = previous.manifest["settings"]
-        if all(recorded.get(key) == wanted[key] for key in SPLIT_SETTINGS):
-            known = previous.split
+    recorded = wanted if known is None else known.settings or wanted
+    kept = all(recorded.get(key) == wanted[key] for key in SPLIT_SETTINGS)
     return extend_split(
-        known,
+        known.rows if known and kept else [],
         [record.pair for record in inputs.paired],
         inputs.times(),
         test=inputs.settings.test_photos,
@@ -134,7 +132,8 @@ def _nothing_new(
 ) -> bool:
     return (
         set(tables) == set(finished.in_shards) == set(previous.measured)
-        and list(split) == previous.split
+        and finished.known_split is not None
+        and list(split) == finished.known_split.rows
         and previous.manifest["settings"] == finished.inputs.recorded_settings
         and previous.manifest["failed"] == finished.failed()
     )

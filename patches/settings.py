@@ -40,6 +40,8 @@ class PatchSettings:
             "min_corr": (-1, 1),
             "max_sigma": (0, 100),
             "max_per_photo": (0, 10**9),
+            "min_sharpness_ratio": (0, 100),
+            "min_color_fit": (0, 100),
             "max_clipped": (0, 1),
             "shard_patches": (1, 10**6),
         }

@@ -464,3 +464,20 @@ def test_a_damaged_folder_is_made_again_by_force(finished, name):
         cut(finished)
     cut(finished, force=True)
     assert (finished / "patches" / name).read_bytes() == before
+
+
+def test_a_damaged_folder_keeps_its_split(workspace, tmp_path):
+    cut(workspace)
+    path = workspace / "patches/split.csv"
+    rows = path.read_text().splitlines()
+    swapped = [row.replace(",train", ",test") for row in rows]  # no draw gives this
+    path.write_text("\n".join(swapped) + "\n")
+    (workspace / "patches/windows.h5").write_bytes(b"nothing")
+    cut(workspace, force=True)
+    assert path.read_text().splitlines() == swapped
+
+
+def test_patches_touch_nothing_where_there_is_no_workspace(tmp_path):
+    with pytest.raises(DpedBuildError, match="dped-build align"):
+        cut(tmp_path / "typo")
+    assert not (tmp_path / "typo").exists()

@@ -310,3 +310,17 @@ def test_capture_time_falls_back_and_may_be_unknown(saved, tmp_path):
     (tmp_path / "d.jpg").write_bytes(b"text")
     assert capture_time(tmp_path / "d.jpg") is None
     assert capture_time(tmp_path / "missing.jpg") is None
+
+
+def test_an_orientation_of_a_wrong_type_turns_nothing(tmp_path):
+    path = tmp_path / "odd.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 20), "red").save(path, exif=exif)
+    # The tag's type, SHORT, becomes UNDEFINED: what reads it gets bytes.
+    data = path.read_bytes()
+    for order in (b"\x01\x12\x00\x03", b"\x12\x01\x03\x00"):
+        data = data.replace(order, order.replace(b"\x03", b"\x07"))
+    path.write_bytes(data)
+    assert photo_size(path) == (40, 20)
+    assert read_photo(path).shape == (20, 40, 3)

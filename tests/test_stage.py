@@ -57,8 +57,14 @@ def test_written_files_have_the_usual_permissions(tmp_path):
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
-def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, error):
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (OSError(errno.ENOSPC, "full"), DpedBuildError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, error, told):
     write_atomic(tmp_path / "a", b"old")
 
     def write():
@@ -66,7 +72,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, error):
             temporary.write_bytes(b"half")
             raise error
 
-    with pytest.raises(type(error)):
+    with pytest.raises(told):
         write()
     assert (tmp_path / "a").read_bytes() == b"old"
     assert names(tmp_path) == ["a"]
@@ -224,8 +230,19 @@ def test_publication_replaces_the_folder_whole(stage):
 def test_interrupted_publication_is_finished(stage):
     enter(stage)
     fill(stage.build, "new")  # the old folder was moved away, then the power went
+    old = stage.build.with_name(f"{stage.build.name}-old")
+    old.mkdir()
     enter(stage)
     assert stage.manifest()["text"] == "new"
+    assert not stage.build.exists()
+    assert not old.exists()
+
+
+def test_a_folder_that_the_user_took_away_does_not_come_back(stage):
+    enter(stage)
+    fill(stage.build, "new")  # finished, then the power went before any rename
+    enter(stage)
+    assert not stage.folder.exists()
     assert not stage.build.exists()
 
 
