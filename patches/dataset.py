@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,17 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.patches.exclusions import Exclusions, is_excluded, read_exclusions
+from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.patches.exclusions import (
+    EXCLUDE_FILE,
+    Exclusions,
+    is_excluded,
+    read_exclusions,
+)
+from dped_build.patches.shards import FORMAT, VERSION
+from dped_build.patches.split import SPLITS
 
-FORMAT = "dped-build/patches"
-VERSION = 1
-SPLITS = ("train", "val", "test")
+Stamp = tuple[int, int, int]  # inode, size and modification time of a file
 
 
 class NoPatchesError(DpedBuildError):
@@ -33,6 +39,7 @@ class NoPatchesError(DpedBuildError):
 @dataclass(frozen=True)
 class _Shard:
     path: Path
+    stamp: Stamp  # when the header was read
     size: int  # side of a patch, pixels
     rows: NDArray[np.int64]  # the rows that are not excluded, ascending
     photos: NDArray[np.object_]  # pair name of each of them
@@ -61,6 +68,7 @@ class PatchDataset:
             NoPatchesError: No shard of this split, or every patch in it is excluded.
             DpedBuildError: A folder is missing, a file is damaged or not a patch shard,
                 or the shards' patch sizes differ.
+            UsageError: A folder is given twice.
         """
         self.split = split
         roots = [folders] if isinstance(folders, str | Path) else list(folders)
@@ -69,6 +77,7 @@ class PatchDataset:
             (Path(root), label, _open_shards(Path(root), split))
             for root, label in zip(roots, labels, strict=True)
         ]
+        _refuse_twice([root for root, _, _ in parts])
         self._shards = [shard for _, _, shards in parts for shard in shards]
         counts = [len(shard.rows) for shard in self._shards]
         if sum(counts) == 0:
@@ -107,13 +116,20 @@ class PatchDataset:
         if self._owner != os.getpid():  # forked: the parent's handles are not ours
             self._files, self._owner = {}, os.getpid()
         if number not in self._files:
-            self._files[number] = _open(self._shards[number].path)
+            shard = self._shards[number]
+            file = _open(shard.path)
+            if _stamp(shard.path) != shard.stamp:  # its rows may be others now
+                file.close()
+                raise DpedBuildError(
+                    f"{shard.path} changed while it was read; start again"
+                )
+            self._files[number] = file
         return self._files[number]
 
 
 def _open_shards(folder: Path, split: str) -> list[_Shard]:
     """Headers and kept rows of a folder's shards of one split, by name."""
-    excluded = read_exclusions(folder.absolute().parent / "exclude.csv")
+    excluded = read_exclusions(folder.absolute().parent / EXCLUDE_FILE)
     return [
         _read_header(path, excluded, stated)
         for path, stated in _shard_paths(folder, split)
@@ -153,6 +169,7 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def _read_header(path: Path, excluded: Exclusions, stated: int | None) -> _Shard:
+    stamp = _stamp(path)  # before opening: a shard replaced in between is noticed
     with _open(path) as file:
         missing = {"phone", "dslr", "photo", "photos", "window_xy"} - set(file)
         if missing:
@@ -165,15 +182,15 @@ def _read_header(path: Path, excluded: Exclusions, stated: int | None) -> _Shard
         kept = np.ones(count, dtype=bool)
         if excluded:
             kept = ~is_excluded(photos, file["window_xy"][:], excluded)
-    return _Shard(path, size, np.flatnonzero(kept), photos[kept])
+    return _Shard(path, stamp, size, np.flatnonzero(kept), photos[kept])
 
 
 def _open(path: Path) -> h5py.File:
     """Open a shard, telling a missing from a damaged from a foreign file."""
-    if not path.exists():
-        raise DpedBuildError(f"{path} is missing: run dped-build verify")
     try:
         file = h5py.File(path, "r")
+    except FileNotFoundError as error:
+        raise _missing(path) from error
     except OSError as error:
         raise _damaged(path) from error
     stated = file.attrs.get("format"), file.attrs.get("version")
@@ -184,6 +201,20 @@ def _open(path: Path) -> h5py.File:
             f"program reads {FORMAT}, version {VERSION}"
         )
     return file
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _refuse_twice(roots: list[Path]) -> None:
+    for one, other in combinations(roots, 2):
+        if one.samefile(other):
+            raise UsageError(f"{other} is given twice: name every folder once")
 
 
 def _labels(roots: list[Path]) -> list[str]:
@@ -206,7 +237,7 @@ def _identity(parts: list[tuple[Path, str, list[_Shard]]]) -> str:
         manifest = _read_manifest(folder) or {}
         digest.update(str(manifest.get("dataset_id")).encode())
         for shard in shards:
-            digest.update(f"{shard.path.name} {shard.path.stat().st_size}".encode())
+            digest.update(f"{shard.path.name} {shard.stamp[1]}".encode())
             digest.update(shard.rows.tobytes())
     return digest.hexdigest()
 
@@ -214,10 +245,12 @@ def _identity(parts: list[tuple[Path, str, list[_Shard]]]) -> str:
 def _nothing_in(roots: Sequence[str | Path], split: str, any_shard: bool) -> str:
     told = ", ".join(str(root) for root in roots)
     if any_shard:
-        return (
-            f"every {split} patch in {told} was rejected or excluded: see exclude.csv"
-        )
+        return f"every {split} patch in {told} was rejected or excluded: see {EXCLUDE_FILE}"
     return f"no {split} patches in {told}: run dped-build patches first"
+
+
+def _missing(path: Path) -> DpedBuildError:
+    return DpedBuildError(f"{path} is missing: run dped-build verify")
 
 
 def _damaged(path: Path) -> DpedBuildError:

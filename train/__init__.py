@@ -9,8 +9,9 @@ iteration, `loop` a whole run with `validation`, `checkpoint` and `run_folder` a
 side. `model_file`, `enhancement` with `tiles`, and `evaluation` use what was trained.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from dped_build.align.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from dped_build.train.enhancement import enhance
@@ -30,20 +31,16 @@ __all__ = [
     "train",
 ]
 
-_HOMES = {
-    "SRCNN": "networks",
-    "Discriminator": "networks",
-    "FastGenerator": "networks",
-    "Generator": "networks",
-    "TrainSettings": "settings",
-    "enhance": "enhancement",
-    "load_generator": "model_file",
-    "train": "loop",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import what is asked for, so that reading the settings does not load torch."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "SRCNN": "networks",
+        "Discriminator": "networks",
+        "FastGenerator": "networks",
+        "Generator": "networks",
+        "TrainSettings": "settings",
+        "enhance": "enhancement",
+        "load_generator": "model_file",
+        "train": "loop",
+    },
+)

@@ -1,12 +1,8 @@
 """Save and restore a run's whole state, so that it continues bit for bit."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.stage import CREATED_WITH, write_atomic
@@ -70,22 +66,3 @@ def saved_iteration(path: Path) -> int:
     if not path.exists():
         return 0
     return int(read_torch(path, expected=FORMAT, version=VERSION)["iteration"])
-
-
-def is_finite(state: TrainingState) -> bool:
-    """Whether no weight and no loss since the last log is NaN or infinite."""
-    networks = [state.generator, state.discriminator]
-    weights = [p for network in networks if network for p in network.parameters()]
-    values: list[Tensor] = [*weights, *state.sums.values()]
-    return all(bool(torch.isfinite(value).all()) for value in values)
-
-
-def means(state: TrainingState) -> dict[str, float]:
-    """Mean of every summed loss since the last log."""
-    count = max(state.summed, 1)
-    return {name: float(value) / count for name, value in state.sums.items()}
-
-
-def finite_or_none(value: float) -> float | None:
-    """JSON has no infinity."""
-    return value if math.isfinite(value) else None

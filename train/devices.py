@@ -1,8 +1,13 @@
-"""Which device a `--device` option means."""
+"""Which device a `--device` option means, and what to say when its memory is full."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from dped_build.align.errors import DpedBuildError
+
+CPU_ALLOCATOR = "DefaultCPUAllocator"  # which fails with a plain RuntimeError
 
 
 def choose_device(name: str) -> torch.device:
@@ -18,3 +23,23 @@ def choose_device(name: str) -> torch.device:
             f"--device {name}: torch sees no CUDA device here; use --device cpu"
         )
     return torch.device(name)
+
+
+@contextmanager
+def enough_memory(message: str) -> Iterator[None]:
+    """Turn every way of running out of memory into one error that says `message`.
+
+    Raises:
+        DpedBuildError: The memory of the device, or of NumPy, is full.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise DpedBuildError(message) from error
+
+
+def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or CPU_ALLOCATOR in str(error)

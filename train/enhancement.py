@@ -14,11 +14,16 @@ from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
 from dped_build.align.photos import read_photo
 from dped_build.align.settings import MAX_MEGAPIXELS
 from dped_build.align.stage import write_atomic
-from dped_build.train.devices import choose_device
+from dped_build.train.devices import choose_device, enough_memory
 from dped_build.train.model_file import load_generator
 from dped_build.train.networks import Chain
 from dped_build.train.pixels import png_bytes, to_pixels, to_unit
 from dped_build.train.tiles import forward_in_strips
+
+# What the CPU enhances whole. With the 64 channels of `dped`, a layer's output for 4
+# megapixels takes 1 GB, and several are there at a time.
+WHOLE_PIXELS = 4_000_000
+AUTO_TILE = 1024  # pixels, for larger photos
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,10 @@ def enhance(
         raise ValueError(f"photo {photo.dtype} {photo.shape} is not uint8 (H, W, 3)")
     where = choose_device(str(device))
     model = model.to(where).eval()
-    try:
+    with enough_memory(
+        f"{where} has too little memory for a photo of {photo.shape[1]} x "
+        f"{photo.shape[0]} px: give a --tile, or a smaller one"
+    ):
         if tile is not None:
             return forward_in_strips(
                 cast("Chain", model), photo, tile=tile, device=where
@@ -65,11 +73,6 @@ def enhance(
             pixels = torch.from_numpy(np.ascontiguousarray(photo)).to(where)
             enhanced: NDArray[np.uint8] = to_pixels(model(to_unit(pixels[None])))[0]
             return enhanced
-    except torch.OutOfMemoryError as error:
-        raise DpedBuildError(
-            f"{where} has too little memory for a photo of {photo.shape[1]} x "
-            f"{photo.shape[0]} px: give a --tile, or a smaller one"
-        ) from error
 
 
 def enhance_files(
@@ -84,6 +87,15 @@ def enhance_files(
     """Enhance photos into `<stem>-enhanced.png`, beside each or all in `out`.
 
     A photo that cannot be read is recorded and the others go on.
+
+    Args:
+        model_path: A run folder or a `generator.pt`.
+        photos: The photos' files.
+        out: Folder for the results; None: each photo's own.
+        tile: As `enhance` has it; None: chosen on a CPU, `AUTO_TILE` for photos of more
+            than `WHOLE_PIXELS`.
+        device: Where to compute: auto, cpu or cuda.
+        max_megapixels: Photos of more are recorded as failed.
 
     Raises:
         DpedBuildError: The model cannot be read, or the device not be used.
@@ -101,7 +113,8 @@ def enhance_files(
         except PhotoError as error:
             failed[str(photo)] = str(error)
             continue
-        enhanced = enhance(model, pixels, tile=tile, device=device)
+        chosen = tile or _choose_tile(pixels, choose_device(device))
+        enhanced = enhance(model, pixels, tile=chosen, device=device)
         write_atomic(target, png_bytes(enhanced))
         written.append(target)
     return EnhancedFiles(written, failed)
@@ -110,3 +123,12 @@ def enhance_files(
 def enhanced_path(photo: Path, *, out: str | Path | None) -> Path:
     """Where the enhanced photo goes."""
     return Path(out or photo.parent) / f"{photo.stem}-enhanced.png"
+
+
+def _choose_tile(photo: NDArray[np.uint8], device: torch.device) -> int | None:
+    """A full GPU says so, whereas a CPU starts to swap or the system ends the process.
+
+    Strips go through files, which would cost a GPU more time than the network does.
+    """
+    large = photo.shape[0] * photo.shape[1] > WHOLE_PIXELS
+    return AUTO_TILE if large and device.type == "cpu" else None

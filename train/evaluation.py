@@ -22,9 +22,14 @@ from torch import Tensor, nn
 
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train.batches import Batches
-from dped_build.train.checkpoint import finite_or_none
 from dped_build.train.devices import choose_device
-from dped_build.train.metrics import color_fit_psnr, ms_ssim, psnr, ssim
+from dped_build.train.metrics import (
+    color_fit_psnr,
+    finite_or_none,
+    ms_ssim,
+    psnr,
+    ssim,
+)
 
 BATCH = 50  # patches, as in the published tables
 FIGURES = (

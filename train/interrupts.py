@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from dped_build.align.errors import Interrupted
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -22,7 +24,7 @@ def deferred_signals() -> Iterator[threading.Event]:
 
     def ask(_number: int, _frame: FrameType | None) -> None:
         if asked.is_set():
-            raise KeyboardInterrupt
+            raise Interrupted("Interrupted at once. Go on with --resume.")
         asked.set()
 
     before = {number: signal.signal(number, ask) for number in SIGNALS}

@@ -16,28 +16,32 @@ import numpy as np
 import torch
 from torch import nn
 
-from dped_build.align.errors import DpedBuildError
+from dped_build.align.errors import DpedBuildError, Interrupted
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
 from dped_build.train import run_folder
 from dped_build.train.batches import Batches, training_and_validation
 from dped_build.train.checkpoint import (
-    finite_or_none,
-    is_finite,
-    means,
     restore_checkpoint,
     save_checkpoint,
     saved_iteration,
 )
-from dped_build.train.devices import choose_device
+from dped_build.train.devices import choose_device, enough_memory
 from dped_build.train.events import EventFile
 from dped_build.train.interrupts import deferred_signals
+from dped_build.train.metrics import finite_or_none
 from dped_build.train.model_file import FILE_NAME, save_generator
 from dped_build.train.networks import PATCH
 from dped_build.train.pixels import to_pixels
 from dped_build.train.progress import Progress
 from dped_build.train.run_config import describe_run
 from dped_build.train.settings import TrainSettings
-from dped_build.train.step import TrainingState, new_state, train_step
+from dped_build.train.step import (
+    TrainingState,
+    is_finite,
+    means,
+    new_state,
+    train_step,
+)
 from dped_build.train.validation import validate
 from dped_build.train.vgg import find_vgg, load_vgg
 
@@ -90,13 +94,39 @@ def train(
         progress: Tell on stderr how far it is.
 
     Raises:
-        DpedBuildError: No patches or VGG weights, a run that cannot go on, no such
-            device, too little memory on it, or a loss that became NaN.
-        KeyboardInterrupt: Ctrl-C or SIGTERM; the checkpoint is written before.
+        DpedBuildError: No patches or VGG weights, a run that cannot go on or that
+            another process is at, no such device, too little memory on it, or a loss
+            that became NaN.
+        Interrupted: Ctrl-C or SIGTERM; the checkpoint is written before.
     """
     folder = Path(run_dir)
     device = choose_device(settings.device)
-    training, validation = _open_patches(patches, settings)
+    full = (
+        f"{device} has too little memory for --batch-size {settings.batch_size}: "
+        "lower it"
+    )
+    datasets = _open_patches(patches, settings)
+    with run_folder.held(folder), enough_memory(full):
+        return _train(
+            datasets,
+            folder,
+            settings,
+            device=device,
+            resume=resume,
+            progress=progress,
+        )
+
+
+def _train(
+    datasets: tuple[PatchDataset, PatchDataset | None],
+    folder: Path,
+    settings: TrainSettings,
+    *,
+    device: torch.device,
+    resume: bool,
+    progress: bool,
+) -> TrainResult:
+    training, validation = datasets
     vgg_path = _vgg_path(settings)
     config = describe_run(settings, training, validation, vgg_path)
     done = saved_iteration(folder / run_folder.CHECKPOINT)
@@ -123,13 +153,7 @@ def train(
             deferred_signals() as asked_to_stop,
             Progress(total=settings.iterations, start=done, show=progress) as shown,
         ):
-            try:
-                _iterate(run, state, shown, asked_to_stop)
-            except torch.OutOfMemoryError as error:
-                raise DpedBuildError(
-                    f"{device} has too little memory for --batch-size "
-                    f"{settings.batch_size}: lower it"
-                ) from error
+            _iterate(run, state, shown, asked_to_stop)
     return TrainResult(folder, state.iteration, run_folder.read_metrics(folder))
 
 
@@ -158,7 +182,10 @@ def _iterate(
         if save:
             _save(run, state)
         if stop and not last:
-            raise KeyboardInterrupt
+            raise Interrupted(
+                f"Interrupted at iteration {state.iteration}; the checkpoint is saved. "
+                "Go on with --resume."
+            )
 
 
 def _log(run: _Run, state: TrainingState, shown: Progress) -> None:
@@ -258,5 +285,5 @@ def _not_finite(run: _Run, state: TrainingState) -> str:
     return (
         f"{run.folder}: a loss or weight was NaN or infinite by iteration "
         f"{state.iteration}; {kept or 'no checkpoint had been written'}; train anew "
-        "with a lower --learning-rate"
+        "with a lower --learning-rate under another --out"
     )

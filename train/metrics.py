@@ -7,6 +7,8 @@ original training code, which DPED's own tables use. Means over a data set are l
 the caller: of images, or of batches of 50.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,6 +20,11 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 ROUNDING = (
     1e-24  # mean squared difference that float64 arithmetic leaves of a perfect fit
 )
+
+
+def finite_or_none(value: float) -> float | None:
+    """A figure as JSON, which has no infinity, can hold it."""
+    return value if math.isfinite(value) else None
 
 
 def psnr(a: Tensor, b: Tensor, *, per_batch: bool = False) -> Tensor:

@@ -9,14 +9,19 @@ events.*         the same numbers for TensorBoard
 """
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import json_bytes, write_atomic
+from dped_build.align.stage import json_bytes, scratch_folder, write_atomic
+from dped_build.train.model_file import FILE_NAME
 from dped_build.train.pixels import png_bytes
 
 CONFIG = "config.json"
@@ -27,8 +32,39 @@ SAMPLES = "samples"
 FREE = ("iterations", "device", "checkpoint_every")  # may differ when resuming
 
 
+@contextmanager
+def held(run_dir: Path) -> Iterator[None]:
+    """Keep a run folder to one process.
+
+    Raises:
+        DpedBuildError: Another one trains here, or nothing can be written beside it.
+    """
+    whole = run_dir.resolve()  # the same for every way to name the folder
+    path = scratch_folder(whole) / f".{whole.name}.lock"
+    lock = FileLock(path, timeout=0)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise DpedBuildError(
+            f"{run_dir}: another dped-build trains in this folder; wait for it or name "
+            "another --out"
+        ) from error
+    except OSError as error:
+        raise DpedBuildError(
+            f"{path}: cannot be written ({error.strerror}); name another --out"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def open_run(run_dir: Path, config: dict[str, Any], *, resume: bool, done: int) -> bool:
     """Decide whether a run may start, go on, or is finished.
+
+    A run that ended before its first checkpoint has nothing to go on from, so it starts
+    anew, with whatever settings.
 
     Args:
         run_dir: The run's folder.
@@ -56,6 +92,10 @@ def open_run(run_dir: Path, config: dict[str, Any], *, resume: bool, done: int) 
         differences = _differences(before, config)
     except (ValueError, KeyError, TypeError) as error:
         raise DpedBuildError(f"{path} is damaged: name another --out") from error
+    if not done and not (run_dir / FILE_NAME).exists():
+        _forget_evaluations(run_dir)
+        write_atomic(path, json_bytes(config))
+        return True
     if differences:
         raise DpedBuildError(
             f"{run_dir} was trained with other settings ({'; '.join(differences)}): "
@@ -75,7 +115,8 @@ def open_run(run_dir: Path, config: dict[str, Any], *, resume: bool, done: int) 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What keeps a run from going on, as `--option there, here` in words."""
-    old, new = before["settings"], now["settings"]
+    # The architecture says what a size of 0, "as published", stands for.
+    old, new = (one["settings"] | one["architecture"] for one in (before, now))
     told = [
         f"--{name.replace('_', '-')} {old.get(name)} there, {value} here"
         for name, value in new.items()
@@ -91,6 +132,12 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     if before["vgg_sha256"] != now["vgg_sha256"]:
         told.append("--vgg names other weights")
     return told
+
+
+def _forget_evaluations(run_dir: Path) -> None:
+    for name in (METRICS, BEST):
+        (run_dir / name).unlink(missing_ok=True)
+    shutil.rmtree(run_dir / SAMPLES, ignore_errors=True)
 
 
 def append_metrics(run_dir: Path, line: dict[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """Every choice of a training run, with its default, in one place."""
 
 import dataclasses
+import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from dped_build.train.networks import Architecture
 
 LOSS_TERMS = ("color", "content", "texture", "mse")
+MAX_SEED = 2**63 - 1
 OF_PRESET: Any = (
     None  # stands in the signature; `__post_init__` puts the preset's value
 )
@@ -56,9 +59,16 @@ class TrainSettings:
         for name in ("iterations", "batch_size", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} must be 1 or more")
-        if not self.learning_rate > 0:
+        for field in dataclasses.fields(self):
+            if field.type is float and not 0 <= getattr(self, field.name) < math.inf:
+                raise UsageError(
+                    f"--{field.name.replace('_', '-')} must be 0 or more, and finite"
+                )
+        if self.learning_rate == 0:
             raise UsageError("--learning-rate must be above 0")
-        if self.device.split(":")[0] not in ("auto", "cpu", "cuda"):
+        if not 0 <= self.seed <= MAX_SEED:
+            raise UsageError(f"--seed must be from 0 to {MAX_SEED}")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise UsageError(f"--device {self.device}: choose auto, cpu or cuda")
         try:
             self.architecture()

@@ -170,6 +170,20 @@ def accuracy(logits: Tensor, is_real: Tensor) -> Tensor:
     return ((logits.argmax(dim=1) == 0) == is_real).double().mean()
 
 
+def is_finite(state: TrainingState) -> bool:
+    """Whether no weight and no loss since the last log is NaN or infinite."""
+    networks = [state.generator, state.discriminator]
+    weights = [p for network in networks if network for p in network.parameters()]
+    values: list[Tensor] = [*weights, *state.sums.values()]
+    return all(bool(torch.isfinite(value).all()) for value in values)
+
+
+def means(state: TrainingState) -> dict[str, float]:
+    """Mean of every summed loss since the last log."""
+    count = max(state.summed, 1)
+    return {name: float(value) / count for name, value in state.sums.items()}
+
+
 def _adam(module: nn.Module, rate: float) -> torch.optim.Adam:
     return torch.optim.Adam(module.parameters(), lr=rate, betas=BETAS, eps=EPSILON)
 
