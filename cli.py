@@ -333,7 +333,9 @@ def evaluate(
 @click.argument("photos", nargs=-1, required=True, type=FOLDER, metavar="PHOTO...")
 @click.option("--out", type=FOLDER, help="Folder.  [default: beside each photo]")
 @click.option(
-    "--tile", type=click.IntRange(min=16), help="Bound memory: tiles of N px."
+    "--tile",
+    type=click.IntRange(min=16),
+    help="Bound memory: about N x N px at a time.  [default: 1024 above 4 megapixels]",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 def enhance(
@@ -347,7 +349,7 @@ def enhance(
     """Run MODEL (a run folder or generator.pt) over whole photos of any size.
 
     Writes <stem>-enhanced.png. With --tile memory stays bounded; the result is that of
-    the whole photo.
+    the whole photo to one level of 255. On a CPU large photos are tiled by themselves.
 
     \b
     Example:

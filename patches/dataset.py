@@ -245,7 +245,10 @@ def _identity(parts: list[tuple[Path, str, list[_Shard]]]) -> str:
 def _nothing_in(roots: Sequence[str | Path], split: str, any_shard: bool) -> str:
     told = ", ".join(str(root) for root in roots)
     if any_shard:
-        return f"every {split} patch in {told} was rejected or excluded: see {EXCLUDE_FILE}"
+        return (
+            f"every {split} patch in {told} was rejected or excluded: see "
+            f"{EXCLUDE_FILE}"
+        )
     return f"no {split} patches in {told}: run dped-build patches first"
 
 

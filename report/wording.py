@@ -145,7 +145,8 @@ def _run_line(run: dict[str, Any]) -> str:
     best = ", ".join(
         f"{row['measure']} {row['best']:.4g}" for row in run["quality"][:3]
     )
-    return f"run {run['name']}: {run['iterations']:,} iterations; best {best or 'no scores'}"
+    scores = f"best {best}" if best else "no scores"
+    return f"run {run['name']}: {run['iterations']:,} iterations; {scores}"
 
 
 def _printable(text: str) -> str:

@@ -13,14 +13,13 @@ from dped_build.patches.dataset import PatchDataset
 from dped_build.train import TrainSettings, load_generator
 from dped_build.train.batches import Batches
 from dped_build.train.checkpoint import (
-    is_finite,
     restore_checkpoint,
     save_checkpoint,
     saved_iteration,
 )
 from dped_build.train.model_file import save_generator
 from dped_build.train.networks import Architecture, build_generator
-from dped_build.train.step import new_state, train_step
+from dped_build.train.step import is_finite, new_state, train_step
 
 CPU = torch.device("cpu")
 SETTINGS = TrainSettings(channels=4, blocks=1, loss="mse", device="cpu")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from shards import write_patches, write_shard
 
-from dped_build.align.errors import DpedBuildError
+from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
 
 
@@ -137,6 +137,31 @@ def test_patches_of_two_sizes_are_refused(tmp_path):
     write_shard(folder, "train-00001.h5", ["0009"], size=50)
     with pytest.raises(DpedBuildError, match=r"100 px in .*50 px in"):
         PatchDataset(folder)
+
+
+def test_a_shard_replaced_meanwhile_is_not_read(tmp_path):
+    folder = write_patches(tmp_path)
+    patches = PatchDataset(folder)
+    (folder / "train-00000.h5").unlink()
+    write_shard(folder, "train-00000.h5", ["0001", "0002", "0003"], per_photo=4, seed=7)
+    with pytest.raises(DpedBuildError, match=r"train-00000\.h5 changed.*start again"):
+        patches[0]
+
+
+def test_a_shard_that_went_away_is_named(tmp_path):
+    folder = write_patches(tmp_path)
+    patches = PatchDataset(folder)
+    (folder / "train-00000.h5").unlink()
+    with pytest.raises(DpedBuildError, match=r"train-00000\.h5 is missing"):
+        patches[0]
+
+
+def test_a_folder_is_read_once(tmp_path):
+    folder = write_patches(tmp_path)
+    (tmp_path / "link").symlink_to(folder)
+    for again in (folder, tmp_path / "link"):
+        with pytest.raises(UsageError, match="given twice"):
+            PatchDataset([folder, again])
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -7,7 +7,8 @@ import torch
 
 from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.train import enhance
-from dped_build.train.enhancement import enhance_files
+from dped_build.train.devices import enough_memory
+from dped_build.train.enhancement import WHOLE_PIXELS, enhance_files
 from dped_build.train.model_file import save_generator
 from dped_build.train.networks import Architecture, build_generator
 from dped_build.train.tensorflow_checkpoint import read_generator
@@ -81,6 +82,24 @@ def test_only_rgb_uint8_is_taken():
         enhance(generator(ARCHITECTURES["srcnn"]), np.zeros((4, 4, 3)))
 
 
+class Hungry(torch.nn.Module):
+    """Wants a petabyte."""
+
+    def forward(self, images):
+        """Allocate more than any machine addresses."""
+        return torch.empty(2**50, dtype=torch.uint8)
+
+
+def test_a_cpu_without_enough_memory_asks_for_a_tile():
+    with pytest.raises(DpedBuildError, match=r"31 x 20 px: give a --tile"):
+        enhance(Hungry(), photo(20, 31))
+
+
+def test_another_fault_is_not_taken_for_lack_of_memory():
+    with pytest.raises(RuntimeError, match="shapes"), enough_memory("too little"):
+        raise RuntimeError("shapes differ")
+
+
 @pytest.fixture
 def model_path(tmp_path):
     architecture = ARCHITECTURES["fast"]
@@ -126,3 +145,14 @@ def test_a_full_disk_for_temporary_files_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     with pytest.raises(DpedBuildError, match="set TMPDIR"):
         enhance(generator(ARCHITECTURES["srcnn"]), photo(20, 20), tile=16)
+
+
+def test_large_photos_go_through_files_on_a_cpu(monkeypatch, tmp_path, model_path):
+    """Shown by where the temporary files are wanted: strips need them, a whole not."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    wide = np.zeros((1000, WHOLE_PIXELS // 1000 + 1, 3), np.uint8)
+    large = write_photo(tmp_path / "large.png", wide)
+    small = write_photo(tmp_path / "small.png", photo(20, 20))
+    assert enhance_files(model_path, [small], device="cpu").written
+    with pytest.raises(DpedBuildError, match="set TMPDIR"):
+        enhance_files(model_path, [large], device="cpu")

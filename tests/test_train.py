@@ -11,10 +11,12 @@ import pytest
 import torch
 from shards import write_patches, write_shard
 
-from dped_build.align.errors import DpedBuildError
+from dped_build.align.errors import DpedBuildError, Interrupted
+from dped_build.align.stage import SCRATCH
 from dped_build.train import TrainSettings, load_generator, train
 from dped_build.train.checkpoint import saved_iteration
-from dped_build.train.step import new_state
+from dped_build.train.run_folder import held
+from dped_build.train.step import new_state, train_step
 
 CPU = torch.device("cpu")
 TINY = TrainSettings(
@@ -145,7 +147,7 @@ def test_a_terminated_run_saves_and_goes_on(patches, uninterrupted, tmp_path):
 
     killer = threading.Thread(target=terminate_after_the_first_line)
     killer.start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match=r"iteration \d; .* Go on with --resume"):
         run(patches, run_dir, long)
     killer.join()
     assert (run_dir / "checkpoint.pt").exists()
@@ -189,6 +191,16 @@ def test_other_settings_are_refused_by_name(patches, uninterrupted, change, told
         run(patches, uninterrupted, settings, resume=True)
 
 
+def test_a_size_given_as_published_is_the_same_architecture(patches, tmp_path):
+    settings = dataclasses.replace(TINY, model="fast", blocks=0, iterations=1)
+    run(patches, tmp_path / "run", settings)
+    longer = dataclasses.replace(settings, blocks=2, iterations=2)
+    assert run(patches, tmp_path / "run", longer, resume=True).iteration == 2
+    other = dataclasses.replace(longer, blocks=1, iterations=3)
+    with pytest.raises(DpedBuildError, match="--blocks 2 there, 1 here"):
+        run(patches, tmp_path / "run", other, resume=True)
+
+
 def test_other_patches_are_refused(uninterrupted, tmp_path):
     folder = write_patches(tmp_path, per_photo=2)
     with pytest.raises(DpedBuildError, match="the patches have changed"):
@@ -212,8 +224,54 @@ def test_a_diverged_run_keeps_its_last_good_checkpoint(patches, tmp_path):
     good = saved_iteration(tmp_path / "run/checkpoint.pt")
     assert good >= 1
     assert f"the last good one, of iteration {good};" in str(caught.value)
+    assert str(caught.value).endswith("--learning-rate under another --out")
     for weights in load_generator(tmp_path / "run").state_dict().values():
         assert torch.isfinite(weights).all()
+
+
+def test_a_run_that_fell_before_its_first_checkpoint_starts_anew(
+    patches, tmp_path, monkeypatch
+):
+    def step_then_want_a_petabyte(state, *arguments, **options):
+        if state.iteration == 1:
+            torch.empty(2**50, dtype=torch.uint8)
+        train_step(state, *arguments, **options)
+
+    large = dataclasses.replace(TINY, log_every=1, checkpoint_every=100)
+    with monkeypatch.context() as patch:
+        patch.setattr("dped_build.train.loop.train_step", step_then_want_a_petabyte)
+        with pytest.raises(DpedBuildError, match="too little memory for --batch-size"):
+            run(patches, tmp_path / "run", large)
+    assert (tmp_path / "run/best.pt").exists()
+    small = dataclasses.replace(TINY, batch_size=2)
+    run(patches, tmp_path / "run", small)
+    run(patches, tmp_path / "at once", small)
+    assert_equal_runs(tmp_path / "run", tmp_path / "at once")
+    samples = sorted(path.name for path in (tmp_path / "run/samples").iterdir())
+    assert samples == ["000003.png", "000006.png"]
+
+
+def test_a_generator_without_its_checkpoint_is_not_trained_over(patches, tmp_path):
+    run(patches, tmp_path / "run", TINY)
+    (tmp_path / "run/checkpoint.pt").unlink()
+    with pytest.raises(DpedBuildError, match="--resume"):
+        run(patches, tmp_path / "run", TINY)
+    with pytest.raises(DpedBuildError, match="other settings"):
+        run(patches, tmp_path / "run", dataclasses.replace(TINY, batch_size=2))
+
+
+@pytest.mark.parametrize("workspace", [True, False])
+def test_two_processes_never_train_in_one_folder(patches, tmp_path, workspace):
+    if workspace:
+        (tmp_path / SCRATCH).mkdir()
+    with held(tmp_path / "runs/one"):
+        with pytest.raises(DpedBuildError, match="another dped-build trains"):
+            run(patches, tmp_path / "runs/one")
+        assert not (tmp_path / "runs/one").exists()
+        run(patches, tmp_path / "runs/two", dataclasses.replace(TINY, iterations=1))
+    run(patches, tmp_path / "runs/one", dataclasses.replace(TINY, iterations=1))
+    visible = {path.name for path in (tmp_path / "runs").glob("[!.]*")}
+    assert visible == {"one", "two"}
 
 
 def test_without_texture_there_is_no_discriminator(patches, tmp_path):

@@ -1,5 +1,6 @@
 """Settings are complete once made, and refused where they cannot be meant."""
 
+import math
 import subprocess
 import sys
 
@@ -33,7 +34,15 @@ def test_presets_fill_in_what_is_not_given():
         ({"model": "unet"}, "dped"),
         ({"iterations": 0}, "--iterations must be 1"),
         ({"learning_rate": 0.0}, "--learning-rate"),
+        ({"learning_rate": math.nan}, "--learning-rate"),
+        ({"learning_rate": math.inf}, "--learning-rate"),
+        ({"tv_weight": -1.0}, "--tv-weight must be 0 or more"),
+        ({"content_weight": math.nan}, "--content-weight must be 0 or more"),
+        ({"mse_weight": math.inf}, "--mse-weight must be 0 or more"),
+        ({"seed": -1}, "--seed must be from 0"),
+        ({"seed": 2**64}, "--seed must be from 0"),
         ({"device": "tpu"}, "auto, cpu or cuda"),
+        ({"device": "cuda:first"}, "auto, cpu or cuda"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(options, told):

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
+from dped_build.align.errors import PhotoError, UsageError
 from dped_build.align.photos import read_photo
 from dped_build.align.settings import MAX_MEGAPIXELS
 from dped_build.align.stage import write_atomic
