@@ -235,7 +235,7 @@ def _read_back(path: Path, count: int) -> None:
     with h5py.File(path, "r") as file:
         for name in COLUMNS:
             if len(file[name][()]) != count:
-                raise OSError(f"{path}: {name} does not hold {count} rows")
+                raise OSError(f"{name} does not hold {count} rows")
         for name in {"phone", "dslr"} & set(file):
             for row in range(count):
                 file[name][row]

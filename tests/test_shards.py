@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
+from dped_build.align.errors import DpedBuildError
 from dped_build.align.geometry import translation
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, empty_windows
 from dped_build.patches.shards import (
@@ -147,7 +148,7 @@ def test_a_shard_that_could_not_be_filled_gets_no_name(tmp_path):
         yield PHOTOS[0]
         raise OSError("the disk is gone")
 
-    with pytest.raises(OSError, match="the disk is gone"):
+    with pytest.raises(DpedBuildError, match="the disk is gone"):
         write_shard(
             tmp_path / "train-00000.h5",
             broken(),
@@ -160,7 +161,7 @@ def test_a_shard_that_could_not_be_filled_gets_no_name(tmp_path):
 
 
 def test_fewer_patches_than_stated_are_found_on_reading_back(tmp_path):
-    with pytest.raises(OSError, match="does not hold 9 rows"):
+    with pytest.raises(DpedBuildError, match="does not hold 9 rows"):
         write_shard(
             tmp_path / "train-00000.h5",
             PHOTOS,
