@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from dped_build.align.errors import DpedBuildError, Interrupted, UsageError
+from dped_build.align.settings import BACKENDS
 
 if TYPE_CHECKING:
     from dped_build.align.planning import Plan
@@ -84,7 +85,7 @@ def stage_options(command: Command) -> Command:
         ),
         click.option(
             "--backend",
-            type=click.Choice(["loky", "threading"]),
+            type=click.Choice(BACKENDS),
             default="loky",
             show_default=True,
             help="How joblib runs the workers.",

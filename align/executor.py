@@ -16,7 +16,6 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from threadpoolctl import threadpool_limits
 
-BACKENDS = ("loky", "threading")
 _AHEAD = 2  # tasks handed out per worker
 
 Task = TypeVar("Task")

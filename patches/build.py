@@ -16,9 +16,10 @@ from dped_build.patches.grid import grid_windows
 from dped_build.patches.inputs import Inputs, read_inputs, require_aligned
 from dped_build.patches.pieces import PieceFailure, PieceTask, make_piece, reasons_of
 from dped_build.patches.previous import Previous, read_previous, read_split
-from dped_build.patches.publication import FORMAT, Finished, Table, publish
+from dped_build.patches.publication import Finished, Table, publish
 from dped_build.patches.records import ACCEPTED, Windows
 from dped_build.patches.settings import PatchSettings
+from dped_build.patches.shards import FORMAT
 
 NAME = "patches"
 SECONDS_PER_WINDOW = 0.015  # refined and sampled, on one 2.5 GHz core

@@ -25,6 +25,8 @@ from dped_build.patches.pieces import Piece, PieceFailure, read_piece
 from dped_build.patches.previous import SPLIT_FILE, KnownSplit, Previous
 from dped_build.patches.records import ACCEPTED, REASONS, Windows
 from dped_build.patches.shards import (
+    FORMAT,
+    VERSION,
     WINDOWS_FILE,
     PhotoPatches,
     plan_shards,
@@ -34,7 +36,6 @@ from dped_build.patches.shards import (
 )
 from dped_build.patches.split import SPLITS, SplitRow, extend_split, split_bytes
 
-FORMAT = "dped-build/patches"
 SPLIT_SETTINGS = ("test_photos", "val_photos", "split_seed")
 
 Table = tuple[Windows, NDArray[np.str_]]  # windows of a pair and their reasons
@@ -194,7 +195,7 @@ def _manifest(
         digest.update(f"{path.name} {sha256(path)}\n".encode())
     return {
         "format": FORMAT,
-        "version": 1,
+        "version": VERSION,
         **finished.inputs.cameras,
         "settings": settings,
         "created_with": CREATED_WITH,
