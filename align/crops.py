@@ -1,18 +1,20 @@
 """The two crops of an aligned pair, for people and other tools."""
 
-import io
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from dped_build.align.geometry import translation
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample
 from dped_build.align.stage import write_atomic
 
-JPEG_QUALITY = 95
+JPEG = (  # options, each before its value; the colours are not subsampled
+    *(cv2.IMWRITE_JPEG_QUALITY, 95),
+    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+)
 
 
 def crop_pair(
@@ -35,10 +37,6 @@ def crop_pair(
 
 def write_crop(path: Path, crop: NDArray[np.uint8]) -> None:
     """Write a crop as JPEG or PNG, by the suffix of `path`; whole or not at all."""
-    buffer = io.BytesIO()
-    image = Image.fromarray(crop)
-    if path.suffix == ".png":
-        image.save(buffer, "PNG")
-    else:
-        image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    write_atomic(path, buffer.getvalue())
+    bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(path.suffix, bgr, JPEG if path.suffix == ".jpg" else ())
+    write_atomic(path, data.tobytes())

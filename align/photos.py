@@ -2,19 +2,22 @@
 
 A photo is decoded strictly: a file that ends early is an error, never grey rows. Its
 pixels are turned upright (EXIF orientation) and converted to sRGB where another ICC
-profile is embedded; nothing else touches them. Pillow decodes.
+profile is embedded; nothing else touches them. Pillow reads the headers and decodes
+what is not a plain JPEG; plain JPEGs take a shorter way to the same pixels.
 """
 
 import io
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
@@ -24,6 +27,7 @@ from dped_build.align.settings import MAX_MEGAPIXELS
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 FORMATS = ("JPEG", "PNG", "TIFF")
 MAX_SIDE = 32_766  # px; OpenCV's limit for the photos that it resamples
+STRIP_ROWS = 256  # converted to sRGB at once
 SRGB_TOLERANCE = 2  # grey levels; a profile that moves no colour further is sRGB
 _ORIENTATION, _EXIF_IFD = 0x0112, 0x8769
 _DATE_TIME_ORIGINAL, _DATE_TIME = 0x9003, 0x0132
@@ -40,16 +44,16 @@ DECODE_ERRORS = (
     OverflowError,
     struct.error,
 )
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    2: lambda photo: cv2.flip(photo, 1),
+    3: lambda photo: cv2.rotate(photo, cv2.ROTATE_180),
+    4: lambda photo: cv2.flip(photo, 0),
+    5: cv2.transpose,
+    6: lambda photo: cv2.rotate(photo, cv2.ROTATE_90_CLOCKWISE),
+    7: lambda photo: cv2.rotate(cv2.transpose(photo), cv2.ROTATE_180),
+    8: lambda photo: cv2.rotate(photo, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
-_SIDEWAYS = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
+_SIDEWAYS = (5, 6, 7, 8)
 
 # Every photo's header is held against our own limit, which the user can raise.
 Image.MAX_IMAGE_PIXELS = None
@@ -150,7 +154,7 @@ def photo_size(
     """
     with open_photo(path, max_megapixels=max_megapixels) as image:
         width, height = image.size
-        turned = _turn(image) in _SIDEWAYS
+        turned = _orientation(image) in _SIDEWAYS
     return (height, width) if turned else (width, height)
 
 
@@ -182,29 +186,48 @@ def read_photo(
     """
     with open_photo(path, max_megapixels=max_megapixels) as image, _quiet():
         try:
-            image.load()
+            photo = _decode_plain_jpeg(path, image)
+            if photo is None:
+                image.load()  # what stands behind the pixels counts as well
+            orientation = _orientation(image)
             profile = image.info.get("icc_profile") if color == "srgb" else None
-            turn = _turn(image)
-            rgb = _to_srgb(image, profile)
-            upright = rgb if turn is None else rgb.transpose(turn)
+            if photo is None:
+                photo = np.array(_in_srgb(image, profile))
+            elif profile:
+                _convert_to_srgb(photo, profile)
         except DECODE_ERRORS as error:
             raise _decode_error(path, error) from error
-    return np.array(upright, dtype=np.uint8)
+    turn = _TURNS.get(orientation)
+    return photo if turn is None else turn(photo)
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What turns a photo upright by its EXIF orientation; an odd tag turns nothing."""
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; an odd tag counts as upright."""
     if image.format == "TIFF":
-        return None  # Pillow turns a TIFF itself and states its upright size
+        return 1  # Pillow turns a TIFF itself and states its upright size
     try:
         with _quiet():
-            orientation = image.getexif().get(_ORIENTATION)
+            found = image.getexif().get(_ORIENTATION)
     except DECODE_ERRORS:
+        return 1
+    return found if isinstance(found, int) and found in _TURNS else 1
+
+
+def _decode_plain_jpeg(path: Path, image: Image.Image) -> NDArray[np.uint8] | None:
+    """RGB values of an RGB or grey JPEG as stored; None for Pillow to judge.
+
+    What is not whole in every detail is left to Pillow, which knows the harmless flaws.
+    """
+    if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
         return None
-    return _TURNS.get(orientation) if isinstance(orientation, int) else None
+    try:
+        photo = simplejpeg.decode_jpeg(path.read_bytes(), "RGB", strict=True)
+    except ValueError:
+        return None
+    return np.asarray(photo, dtype=np.uint8)
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if image.mode.startswith("I;16"):  # 16-bit grey: keep the upper byte
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
@@ -215,6 +238,17 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if transform is not None:
         return ImageCms.applyTransform(image, transform) or image
     return image.convert("RGB")
+
+
+def _convert_to_srgb(photo: NDArray[np.uint8], profile: bytes) -> None:
+    """Convert RGB values in place, a strip at a time to save memory."""
+    transform = _srgb_transform(profile, "RGB")
+    if transform is None:
+        return
+    for top in range(0, len(photo), STRIP_ROWS):
+        strip = photo[top : top + STRIP_ROWS]
+        converted = ImageCms.applyTransform(Image.fromarray(strip), transform)
+        strip[:] = np.asarray(converted)
 
 
 def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:

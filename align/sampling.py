@@ -1,9 +1,14 @@
 """A photo on another grid, sampled once: neither aliased nor blurred.
 
-Each output pixel is the mean of the photo over the pixel's own area, taken from cubic
-samples at least as dense as the photo's pixels. That is what a sensor with the output's
-pixels would have seen.
+Each output pixel is the mean of the photo over the pixel's own area: what a sensor with
+the output's pixels would have seen. The photo is filtered by a box as wide as the pixel
+and then interpolated, which costs a fraction of averaging many samples. The box lies
+along the photo's axes; under a turn only its fourth moments differ from the pixel's.
 """
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,16 +23,18 @@ from dped_build.align.geometry import (
     translation,
 )
 
-SAMPLES_PER_PIXEL = 1.5  # of the source, along each axis
-MIN_SAMPLES = 2  # per output pixel, along each axis
-MARGIN = 4  # source px around a part, for the cubic kernel
-STRIP_SAMPLES = 4_000_000  # samples held at once; bounds the memory
+WIDEST_BOX = 3.0  # photo px that five taps can hold; wider pixels are means of several
+LINEAR_FROM = 1.2  # photo px; a narrower box leaves detail that only cubic keeps
+CUBIC_A = -0.75  # the parameter of OpenCV's cubic kernel
+MARGIN = 5  # photo px around a part, for the taps and the interpolation
+TILE = 512  # photo px along a side held as floats at once: fits a core's cache
+_FREQUENCIES = np.arange(1, 65) / 128  # cycles per photo px, up to the Nyquist limit
 
 
 def sample(
     photo: NDArray[np.uint8], to_photo: FloatArray, size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """The photo on a grid of `size` = (width, height) px.
+    """The photo on a grid of `size` = (width, height) px, rounded.
 
     Args:
         photo: (H, W) or (H, W, 3).
@@ -38,54 +45,116 @@ def sample(
         uint8 (height, width) or (height, width, 3). Beyond the photo its border is
         repeated.
     """
-    return np.rint(sample_float(photo, to_photo, size)).astype(np.uint8)
+    found = np.empty((size[1], size[0], *photo.shape[2:]), np.uint8)
+    for part, samples in _tiles(photo, to_photo, found):
+        cv2.add(samples, 0.0, dst=part, dtype=cv2.CV_8U)  # clips too, in one pass
+    return found
 
 
-def sample_float(
+def sample_exactly(
     photo: NDArray[np.uint8], to_photo: FloatArray, size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """As `sample`, unrounded: float32 in [0, 255]."""
-    width, height = size
-    per_pixel = _samples_per_pixel(to_photo, size)
-    rows = max(1, STRIP_SAMPLES // (width * per_pixel**2))
-    strips = [
-        _sample_strip(
-            photo,
-            to_photo @ translation(0, top),
-            (width, min(rows, height - top)),
-            per_pixel,
-        )
-        for top in range(0, height, rows)
-    ]
-    return np.clip(np.concatenate(strips), 0, 255)
+    """As `sample`, neither rounded nor clipped: float32."""
+    found = np.empty((size[1], size[0], *photo.shape[2:]), np.float32)
+    for part, samples in _tiles(photo, to_photo, found):
+        part[:] = samples
+    return found
 
 
-def _samples_per_pixel(to_photo: FloatArray, size: tuple[int, int]) -> int:
-    centre = ((size[0] - 1) / 2, (size[1] - 1) / 2)
-    stretch = np.linalg.norm(local_jacobian(to_photo, centre), axis=0).max()
-    return max(MIN_SAMPLES, int(np.ceil(SAMPLES_PER_PIXEL * stretch)))
+def _tiles(
+    photo: NDArray[np.uint8], to_photo: FloatArray, found: NDArray[Any]
+) -> Iterator[tuple[NDArray[Any], NDArray[np.float32]]]:
+    """Parts of `found` and the photo's samples there."""
+    height, width = found.shape[:2]
+    centre = ((width - 1) / 2, (height - 1) / 2)
+    side = max(1, int(TILE / np.abs(local_jacobian(to_photo, centre)).sum(1).max()))
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            part = found[top : top + side, left : left + side]
+            matrix = to_photo @ translation(left, top)
+            yield part, _sample_tile(photo, matrix, part.shape[1::-1])
 
 
-def _sample_strip(
-    photo: NDArray[np.uint8],
-    to_photo: FloatArray,
-    size: tuple[int, int],
-    per_pixel: int,
+def sample_patches(
+    photo: NDArray[np.uint8], to_photo: FloatArray, size: int
+) -> NDArray[np.uint8]:
+    """The photo on many square grids of `size` px, each as `sample` gives it alone.
+
+    Args:
+        photo: (H, W) or (H, W, 3).
+        to_photo: Homographies (N, 3, 3), patch px → photo px.
+        size: Side of the patches, px.
+
+    Returns:
+        uint8 (N, size, size) or (N, size, size, 3).
+    """
+    found = np.empty((len(to_photo), size, size, *photo.shape[2:]), np.uint8)
+    for patch, matrix in zip(found, to_photo, strict=True):
+        patch[:] = sample(photo, matrix, (size, size))
+    return found
+
+
+def _sample_tile(
+    photo: NDArray[np.uint8], to_photo: FloatArray, size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    width, height = size
-    # Only the part in view is converted: OpenCV also limits a side to 32,767 px.
+    centre = ((size[0] - 1) / 2, (size[1] - 1) / 2)
+    # The rows' norms are the sides of the upright box with the pixel's second moments.
+    widths = np.linalg.norm(local_jacobian(to_photo, centre), axis=1)
+    per_pixel = max(1, int(np.ceil(widths.max() / WIDEST_BOX)))
+    boxes = [round(float(width) / per_pixel, 2) for width in widths]
+    linear = min(boxes) >= LINEAR_FROM
     quad = apply_homography(to_photo, corners(size))
-    margin = MARGIN + per_pixel
-    limits = np.array(photo.shape[1::-1])
-    first = np.clip(np.floor(quad.min(axis=0)) - margin, 0, limits - 1).astype(int)
-    last = np.clip(np.ceil(quad.max(axis=0)) + margin + 1, first + 1, limits)
-    part = photo[first[1] : int(last[1]), first[0] : int(last[0])].astype(np.float32)
-    fine = cv2.warpPerspective(
-        part,
-        translation(*-first) @ to_photo @ rescaling(1 / per_pixel),
-        (width * per_pixel, height * per_pixel),
-        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+    margin = MARGIN + 2 * per_pixel
+    columns, rows = (
+        _span(ends, margin, length)
+        for ends, length in zip(quad.T, photo.shape[1::-1], strict=True)
+    )
+    smooth = cv2.sepFilter2D(
+        photo[rows, columns],
+        cv2.CV_32F,
+        *(_taps(box, linear=linear) for box in boxes),
+        borderType=cv2.BORDER_REPLICATE,
+    )
+    samples = cv2.warpPerspective(
+        smooth,
+        translation(-columns.start, -rows.start) @ to_photo @ rescaling(1 / per_pixel),
+        (size[0] * per_pixel, size[1] * per_pixel),
+        flags=(cv2.INTER_LINEAR if linear else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    mean = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(mean, dtype=np.float32)
+    if per_pixel > 1:
+        samples = cv2.resize(samples, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(samples, dtype=np.float32)
+
+
+def _span(ends: FloatArray, margin: int, length: int) -> slice:
+    """Pixels between `ends` along one axis of a photo, and `margin` more, not none."""
+    first = min(max(int(ends.min()) - margin, 0), length - 1)
+    return slice(first, min(max(int(ends.max()) + margin + 2, first + 1), length))
+
+
+@lru_cache(maxsize=256)
+def _taps(width: float, *, linear: bool) -> FloatArray:
+    """Five weights after which interpolation gives the mean over `width` photo px.
+
+    The mean meant is that of a cubic curve through the pixels. Weights and
+    interpolation together come nearest to its frequency response: least squares over
+    frequencies, weighted as a photo's amplitudes fall; a constant is kept exactly.
+    """
+    cubic = _cubic_response(_FREQUENCIES)
+    read = np.sinc(_FREQUENCIES) ** 2 if linear else cubic
+    wanted = np.sinc(width * _FREQUENCIES) * cubic
+    pairs = 2 * np.cos(2 * np.pi * np.outer(_FREQUENCIES, (1, 2))) - 2
+    weight = 1 / (_FREQUENCIES + _FREQUENCIES[3])
+    near, far = np.linalg.lstsq(
+        (weight * read)[:, None] * pairs, weight * (wanted - read), rcond=None
+    )[0]
+    return np.array([far, near, 1 - 2 * (near + far), near, far])
+
+
+def _cubic_response(frequency: FloatArray) -> FloatArray:
+    """Fourier transform of the cubic kernel (Keys 1981) at cycles per px above 0."""
+    double, quadruple = np.sinc(2 * frequency), np.sinc(4 * frequency)
+    plain = 3 * (np.sinc(frequency) ** 2 - double)
+    tail = 2 * CUBIC_A * (3 * double**2 - 2 * double - quadruple)
+    return np.asarray((plain + tail) / (np.pi * frequency) ** 2)

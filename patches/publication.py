@@ -103,9 +103,10 @@ def publish(stage: Stage, finished: Finished) -> Mapping[str, Any]:
         attributes,
     )
     write_atomic(build / SPLIT_FILE, split_bytes(split))
-    manifest = _manifest(build, finished, tables, shards)
+    sums = {path.name: sha256(path) for path in sorted(build.iterdir())}
+    manifest = _manifest(sums, finished, tables, shards)
     write_atomic(build / "manifest.json", json_bytes(manifest))
-    write_sums(build)
+    write_sums(build, sums)
     publish_folder(build, stage.folder)
     return manifest
 
@@ -183,7 +184,7 @@ def _shard_photos(
 
 
 def _manifest(
-    build: Path,
+    sums: Mapping[str, str],
     finished: Finished,
     tables: Mapping[str, Table],
     shards: Sequence[Mapping[str, Any]],
@@ -191,8 +192,8 @@ def _manifest(
     settings = finished.inputs.recorded_settings
     reasons = Counter(r for _, why in tables.values() for r in why.tolist())
     digest = hashlib.sha256(settings_text(settings).encode())
-    for path in sorted(build.iterdir()):
-        digest.update(f"{path.name} {sha256(path)}\n".encode())
+    for name, file_digest in sums.items():
+        digest.update(f"{name} {file_digest}\n".encode())
     return {
         "format": FORMAT,
         "version": VERSION,

@@ -21,6 +21,7 @@ FORMAT = "dped-build/patches"
 WINDOWS_FORMAT = "dped-build/windows"
 VERSION = 1
 WINDOWS_FILE = "windows.h5"
+ROWS_AT_ONCE = 64  # patches held when a shard is read back
 
 
 @dataclass(frozen=True)
@@ -178,19 +179,30 @@ def read_pixels(
     Raises:
         OSError: A shard is damaged.
     """
-    phone: list[NDArray[np.uint8]] = []
-    dslr: list[NDArray[np.uint8]] = []
-    with ExitStack() as stack:
-        files: dict[Path, h5py.File] = {}
-        for path, row in rows:
-            if path not in files:
-                files[path] = stack.enter_context(h5py.File(path, "r"))
-            phone.append(files[path]["phone"][row])
-            dslr.append(files[path]["dslr"][row])
     if not rows:
         none = np.zeros((0, 0, 0, 3), np.uint8)
         return none, none
-    return np.stack(phone), np.stack(dslr)
+    with ExitStack() as stack:
+        files = {
+            path: stack.enter_context(h5py.File(path, "r"))
+            for path in dict.fromkeys(path for path, _ in rows)
+        }
+        phone, dslr = (
+            np.concatenate([files[path][side][run] for path, run in _runs(rows)])
+            for side in ("phone", "dslr")
+        )
+    return phone, dslr
+
+
+def _runs(rows: Sequence[tuple[Path, int]]) -> list[tuple[Path, slice]]:
+    """Neighbouring rows of one file as slices, which are read in one go."""
+    runs: list[tuple[Path, slice]] = []
+    for path, row in rows:
+        if runs and runs[-1][0] == path and runs[-1][1].stop == row:
+            runs[-1] = path, slice(runs[-1][1].start, row + 1)
+        else:
+            runs.append((path, slice(row, row + 1)))
+    return runs
 
 
 def _state(file: h5py.File, kind: str, attributes: Mapping[str, str]) -> None:
@@ -237,8 +249,9 @@ def _read_back(path: Path, count: int) -> None:
             if len(file[name][()]) != count:
                 raise OSError(f"{name} does not hold {count} rows")
         for name in {"phone", "dslr"} & set(file):
-            for row in range(count):
-                file[name][row]
+            pixels = file[name]
+            for start in range(0, count, ROWS_AT_ONCE):
+                pixels[start : start + ROWS_AT_ONCE]
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Every kind of photo comes out upright in sRGB, or as an error with its reason."""
 
+import io
 import os
 import struct
 import zlib
@@ -7,6 +8,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image, ImageCms
 
 from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
@@ -95,6 +97,7 @@ def test_every_orientation_is_turned_upright(saved, suffix, orientation):
     path = saved(picture, f"turned.{suffix}", exif=exif)
     photo = read_photo(path)
     np.testing.assert_array_equal(photo, UPRIGHT[orientation](plain))
+    assert photo.flags.c_contiguous
     assert photo_size(path) == photo.shape[1::-1]
 
 
@@ -120,6 +123,15 @@ def test_display_p3_is_converted_to_srgb(saved, name):
     assert np.abs(photo - expected)[inside].max() < 1.5  # levels
 
 
+def test_a_jpegs_profile_is_applied_to_all_of_its_rows(saved, textured):
+    picture = textured(0, (60, 600))
+    jpeg = saved(picture, "a.jpg", icc_profile=p3_profile())
+    stored = read_photo(jpeg, color="keep")
+    png = saved(stored, "a.png", icc_profile=p3_profile())
+    np.testing.assert_array_equal(read_photo(jpeg), read_photo(png))
+    assert np.abs(read_photo(jpeg).astype(int) - stored).max() > 5  # levels
+
+
 def test_keep_leaves_a_profiles_values_as_stored(saved):
     path = saved(RAMP, "a.png", icc_profile=p3_profile())
     np.testing.assert_array_equal(read_photo(path, color="keep"), RAMP)
@@ -128,6 +140,55 @@ def test_keep_leaves_a_profiles_values_as_stored(saved):
 def test_damaged_profile_is_passed_over(saved):
     path = saved(RAMP, "a.png", icc_profile=b"no profile at all")
     np.testing.assert_array_equal(read_photo(path), RAMP)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"subsampling": 0},
+        {"subsampling": 1},
+        {"subsampling": 2},
+        {"progressive": True},
+        {"restart_marker_blocks": 3, "optimize": True},
+        {"quality": 30},
+        {"quality": 100, "keep_rgb": True},
+    ],
+)
+def test_jpegs_have_the_pixels_that_pillow_decodes(saved, textured, mode, options):
+    picture = Image.fromarray(textured(0, (61, 77))).convert(mode)
+    path = saved(picture, "a.jpg", **options)
+    with Image.open(path) as image:
+        expected = np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(read_photo(path), expected)
+
+
+@pytest.mark.parametrize("subsampling", ["422", "420", "440", "411"])
+def test_jpegs_of_any_colour_resolution_are_read(tmp_path, textured, subsampling):
+    picture = textured(0, (61, 77))
+    data = simplejpeg.encode_jpeg(picture, colorsubsampling=subsampling)
+    (tmp_path / "a.jpg").write_bytes(data)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(image)
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.jpg"), expected)
+
+
+def test_of_a_file_with_several_photos_the_first_is_read(saved):
+    second = Image.fromarray(255 - RAMP)
+    options = {"format": "MPO", "save_all": True, "append_images": [second]}
+    path = saved(RAMP, "a.jpg", **options)
+    with Image.open(path) as image:
+        assert image.format == "MPO"
+    np.testing.assert_array_equal(read_photo(path), read_photo(saved(RAMP, "b.jpg")))
+
+
+def test_stray_bytes_that_cost_no_pixel_are_no_damage(saved, textured):
+    path = saved(textured(0, (160, 120)), "a.jpg", restart_marker_blocks=3)
+    whole, restart = read_photo(path), b"\xff\xd0"
+    path.write_bytes(path.read_bytes().replace(restart, b"stray" + restart, 1))
+    with pytest.raises(ValueError, match="extraneous"):
+        simplejpeg.decode_jpeg(path.read_bytes())
+    np.testing.assert_array_equal(read_photo(path), whole)
 
 
 @pytest.mark.parametrize("name", ["deep.png", "deep.tif"])

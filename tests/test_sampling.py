@@ -5,16 +5,17 @@ import numpy as np
 import pytest
 
 from dped_build.align import sampling
-from dped_build.align.geometry import rescaling, translation
-from dped_build.align.sampling import sample, sample_float
+from dped_build.align.geometry import apply_homography, rescaling, translation
+from dped_build.align.sampling import sample, sample_patches
 
 INSIDE = (slice(4, -4), slice(4, -4))  # away from the repeated border
+SIZE = 40
 
 
 @pytest.fixture(scope="module")
 def photo(textured):
-    """As sharp as a photo gets after demosaicking, (180, 240, 3)."""
-    return cv2.GaussianBlur(textured(0, (240, 180)), (0, 0), 1.0)
+    """As sharp as a photo gets after demosaicking, (500, 640, 3)."""
+    return cv2.GaussianBlur(textured(0, (640, 500)), (0, 0), 1.0)
 
 
 def ramp(width, height):
@@ -27,12 +28,64 @@ def detail(picture):
     return float(cv2.Laplacian(luma, cv2.CV_32F)[INSIDE].std())
 
 
+def turned(scale, degrees, size=SIZE):
+    """A grid of `size` px around (320.3, 250.7): scaled, turned, a little tilted."""
+    middle = (size - 1) / 2
+    turn = np.eye(3)
+    turn[:2, :2] = scale * cv2.Rodrigues(np.radians([0, 0, degrees]))[0][:2, :2]
+    turn[2, :2] = 2e-5, -1e-5
+    return translation(320.3, 250.7) @ turn @ translation(-middle, -middle)
+
+
+def mean_of_many_samples(photo, to_photo, size=SIZE, count=12):
+    """Mean of `count` x `count` cubic samples in each output pixel, float."""
+    steps = (np.arange(size * count) + 0.5) / count - 0.5
+    places = apply_homography(to_photo, np.stack(np.meshgrid(steps, steps), axis=-1))
+    fine = cv2.remap(
+        photo.astype(np.float32),
+        *np.moveaxis(places.astype(np.float32), -1, 0),
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
+
+
+@pytest.mark.parametrize("degrees", [0, 1.5, 15, 45, 90, 180])
+@pytest.mark.parametrize("scale", [0.5, 0.8, 1, 1.15, 1.25, 1.5, 2.09, 2.5, 3.1, 5, 8])
+def test_every_pixel_is_the_mean_over_its_area(photo, scale, degrees):
+    matrix = turned(scale, degrees)
+    found = sample(photo, matrix, (SIZE, SIZE))
+    expected = np.clip(mean_of_many_samples(photo, matrix), 0, 255)
+    error = found - expected
+    assert 10 * np.log10(255**2 / (error**2).mean()) > 51.5  # dB
+    assert abs(error.mean()) < 0.1  # levels
+    if scale >= 1:  # below, there is hardly any
+        rounded = np.rint(expected).astype(np.uint8)
+        assert detail(found) == pytest.approx(detail(rounded), rel=0.03)
+
+
+def test_unequal_scales_keep_to_their_axes(photo):
+    matrix = translation(200, 220) @ np.diag([3.5, 1.2, 1])
+    found = sample(photo, matrix, (SIZE, SIZE))
+    error = found - mean_of_many_samples(photo, matrix)
+    assert 10 * np.log10(255**2 / (error**2).mean()) > 50  # dB
+
+
 def test_identity_keeps_ramps_and_the_picture(photo):
     plane = ramp(120, 90)
-    np.testing.assert_array_equal(sample(plane, np.eye(3), (120, 90)), plane)
-    same = sample(photo, np.eye(3), (240, 180))
+    np.testing.assert_array_equal(
+        sample(plane, np.eye(3), (120, 90))[INSIDE], plane[INSIDE]
+    )
+    same = sample(photo, np.eye(3), (640, 500))
     error = same[INSIDE].astype(float) - photo[INSIDE]
-    assert np.sqrt((error**2).mean()) < 1  # levels
+    assert np.sqrt((error**2).mean()) < 1.5  # levels
+
+
+@pytest.mark.parametrize("scale", [0.8, 1, 2.09, 11])
+def test_an_even_photo_stays_as_it_is(scale):
+    for level in (0, 1, 77, 254, 255):
+        plane = np.full((300, 400, 3), level, np.uint8)
+        assert (sample(plane, rescaling(scale), (30, 25)) == level).all()
 
 
 @pytest.mark.parametrize("dx, dy", [(7, 5), (31, 0)])
@@ -42,11 +95,19 @@ def test_integer_shift_is_the_same_picture_elsewhere(photo, dx, dy):
     np.testing.assert_array_equal(part[INSIDE], whole[dy:, dx:][:80, :100][INSIDE])
 
 
-def test_fractional_shift_lands_where_it_says():
-    plane = ramp(120, 90)
-    moved = sample_float(plane, translation(3.25, 2.5), (100, 80))
-    expected = plane[:80, :100] + 5.75
-    assert np.abs(moved - expected)[INSIDE].max() < 0.05  # levels
+@pytest.mark.parametrize("scale", [0.838, 1.138, 2.138, 4.138])
+def test_fractional_shift_lands_where_it_says(scale):
+    length = 250
+    x = np.tile(np.arange(length, dtype=np.uint8), (length, 1))
+    width = int((length - 30) / scale)
+    expected = np.rint(scale * np.arange(width) + 10.37)  # levels, which are px here
+    for plane, to_photo in ((x, (10.37, 12.5)), (x.T, (12.5, 10.37))):
+        matrix = translation(*to_photo) @ np.diag([scale, scale, 1])
+        found = sample(plane, matrix, (width, width))
+        along = found if plane is x else found.T
+        error = (along - expected)[INSIDE]
+        assert np.abs(error).max() <= 1
+        assert (error != 0).mean() < 0.05  # as many are rounded otherwise as px are off
 
 
 def test_grey_photo_stays_two_dimensional(photo):
@@ -56,14 +117,15 @@ def test_grey_photo_stays_two_dimensional(photo):
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
 def test_reduction_is_the_mean_over_each_pixels_area(photo, factor):
-    width, height = 240 // factor, 180 // factor
-    blocks = photo.reshape(height, factor, width, factor, 3).mean(axis=(1, 3))
+    width, height = 600 // factor, 480 // factor
+    whole = photo[: height * factor, : width * factor]
+    blocks = whole.reshape(height, factor, width, factor, 3).mean(axis=(1, 3))
     small = sample(photo, rescaling(factor), (width, height))
     error = small[INSIDE] - blocks[INSIDE]
     assert np.sqrt((error**2).mean()) < 1.2  # levels
-    assert abs(small.mean() - photo.mean()) < 0.2
+    assert abs(small.mean() - whole.mean()) < 0.2
     wanted = np.rint(blocks).astype(np.uint8)
-    assert detail(small) == pytest.approx(detail(wanted), rel=0.05)
+    assert detail(small) == pytest.approx(detail(wanted), rel=0.06)
 
 
 @pytest.mark.parametrize("factor", [1.6, 2.0, 2.7, 5.3])
@@ -75,20 +137,26 @@ def test_fine_checkerboard_becomes_grey_not_moire(factor):
     assert small.std() < 25  # of 127.5; a resampling without filter keeps them all
 
 
-def test_enlargement_keeps_ramps():
-    plane = ramp(60, 50)
-    large = sample_float(plane, rescaling(0.5), (120, 100))
-    x, y = np.meshgrid(np.arange(120), np.arange(100))
-    expected = (x + 0.5) / 2 - 0.5 + (y + 0.5) / 2 - 0.5
-    assert np.abs(large - expected)[8:-8, 8:-8].max() < 0.1  # levels
-
-
-def test_strips_equal_the_whole(photo, monkeypatch):
+def test_tiles_leave_no_seams(photo, monkeypatch):
     matrix = np.array([[1.4, 0.1, 5], [-0.08, 1.3, 20], [1e-4, 5e-5, 1]])
-    whole = sample_float(photo, matrix, (120, 90))
-    monkeypatch.setattr(sampling, "STRIP_SAMPLES", 120 * 9 * 7)
-    strips = sample_float(photo, matrix, (120, 90))
-    assert np.abs(strips - whole).max() < 0.5  # levels
+    whole = sample(photo, matrix, (120, 90))
+    monkeypatch.setattr(sampling, "TILE", 30)
+    tiles = sample(photo, matrix, (120, 90))
+    assert np.abs(tiles.astype(int) - whole).max() <= 1  # level
+
+
+def test_a_patchs_pixels_do_not_depend_on_the_others(photo):
+    matrices = np.array([turned(2 + n / 10, n) for n in range(6)])
+    patches = sample_patches(photo, matrices, SIZE)
+    assert patches.shape == (6, SIZE, SIZE, 3)
+    some = sample_patches(photo, matrices[[4, 1]], SIZE)
+    np.testing.assert_array_equal(some, patches[[4, 1]])
+    np.testing.assert_array_equal(patches[2], sample(photo, matrices[2], (SIZE, SIZE)))
+
+
+def test_no_patches_are_an_empty_array(photo):
+    assert sample_patches(photo, np.zeros((0, 3, 3)), 16).shape == (0, 16, 16, 3)
+    assert sample_patches(photo[..., 0], np.eye(3)[None], 16).shape == (1, 16, 16)
 
 
 def test_beyond_the_photo_its_border_is_repeated():

@@ -8,6 +8,7 @@ import pytest
 
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.geometry import translation
+from dped_build.patches import shards
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, empty_windows
 from dped_build.patches.shards import (
     PhotoPatches,
@@ -97,6 +98,10 @@ def test_rows_are_read_in_the_order_asked_for(tmp_path):
     np.testing.assert_array_equal(phone[0], PHOTOS[2].phone[3])
     np.testing.assert_array_equal(phone[1], PHOTOS[0].phone[0])
     np.testing.assert_array_equal(dslr[2], PHOTOS[2].dslr[0])
+    stored = np.concatenate([photo.phone for photo in PHOTOS[:2]])
+    rows = [1, 2, 3, 2, 0, 1, 1]  # runs, a step back, one twice
+    phone, _ = read_pixels([(one, row) for row in rows])
+    np.testing.assert_array_equal(phone, stored[rows])
     assert read_patch_rows(one)[3] == ("été 10", tuple(PHOTOS[1].windows.window_xy[0]))
 
 
@@ -171,6 +176,23 @@ def test_fewer_patches_than_stated_are_found_on_reading_back(tmp_path):
             attributes={},
         )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 3, 64])
+@pytest.mark.parametrize("side", ["phone", "dslr"])
+def test_damage_in_any_row_is_found_before_a_shard_gets_its_name(
+    tmp_path, monkeypatch, side, rows_at_once
+):
+    path = written(tmp_path / "train-00000.h5")
+    monkeypatch.setattr(shards, "ROWS_AT_ONCE", rows_at_once)
+    shards._read_back(path, 8)
+    with h5py.File(path) as file:
+        last = file[side].id.get_chunk_info(7).byte_offset
+    data = bytearray(path.read_bytes())
+    data[last + 5] ^= 0x10
+    path.write_bytes(data)
+    with pytest.raises(OSError, match="failure during read"):
+        shards._read_back(path, 8)
 
 
 @pytest.mark.parametrize("column", ["phone", "dslr", "patch_to_dslr", "photo"])
