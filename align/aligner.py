@@ -1,11 +1,16 @@
 """Two photos as arrays → their Alignment."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.features import find_keypoints, match_keypoints, matching_luma
+from dped_build.align.features import (
+    Features,
+    agreement,
+    find_features,
+    match_keypoints,
+)
 from dped_build.align.geometry import (
     FloatArray,
     largest_box,
@@ -13,24 +18,16 @@ from dped_build.align.geometry import (
     visible_rows,
 )
 from dped_build.align.homography import (
+    HomographyFit,
     estimate_homography,
     implausible,
     reprojection_rmse,
+    settle,
 )
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 
 MIN_SIDE = 32  # px; a smaller photo holds no keypoints worth the name
-
-
-@dataclass(frozen=True)
-class _Matches:
-    """Matched points at full size, and what they were found among."""
-
-    phone: FloatArray  # (M, 2)
-    dslr: FloatArray  # (M, 2)
-    keypoints: tuple[int, int]
-    dslr_scale: float  # matched px per DSLR px
 
 
 def align_pair(
@@ -42,9 +39,9 @@ def align_pair(
 ) -> Alignment:
     """Find the homography from a phone photo to a DSLR photo of the same scene.
 
-    Matching starts at a small size and is repeated at larger ones until a plausible
-    homography has plenty of inliers; the one with the most is kept. Photos that do not
-    match are a result, not an error.
+    Matching starts at a small size and goes on to larger ones only until the pair is
+    aligned; where it never is, the attempt with the most inliers is told. Photos that
+    do not match are a result, not an error.
 
     Args:
         phone: Upright RGB uint8 (H, W, 3).
@@ -65,87 +62,102 @@ def align_pair(
             raise ValueError(
                 f"{name} must be RGB uint8 (H, W, 3), not {photo.dtype} {photo.shape}"
             )
-    base = Alignment(pair, "rejected", phone_size=_size(phone), dslr_size=_size(dslr))
-    if min(*phone.shape[:2], *dslr.shape[:2]) < MIN_SIDE:
-        return replace(
-            base,
+    sizes = phone.shape[1::-1], dslr.shape[1::-1]
+    if min(*sizes[0], *sizes[1]) < MIN_SIDE:
+        return Alignment(
+            pair,
+            "rejected",
             reason="too_few_matches",
             message=f"a photo is smaller than {MIN_SIDE} px",
+            phone_size=sizes[0],
+            dslr_size=sizes[1],
             keypoints=(0, 0),
             matches=0,
         )
-    best = base
-    longest = max(*phone.shape[:2], *dslr.shape[:2])
-    for number, side in enumerate(settings.matching_sides):
-        if number and settings.matching_sides[number - 1] >= longest:
-            break  # both were matched at full size
-        found = _match(phone, dslr, side, settings)
-        alignment = _judge(base, found, settings)
-        if number == 0 or _rank(alignment) > _rank(best):
-            best = alignment
-        if best.aligned and (best.inliers or 0) >= settings.plenty_of_inliers:
-            break
-    return best
+    attempts: list[Alignment] = []
+    for side in settings.matching_sides:
+        features = find_features(phone, side), find_features(dslr, side)
+        attempts.append(align_features(*features, settings=settings, pair=pair))
+        if attempts[-1].aligned:
+            return attempts[-1]
+        if side >= max(*sizes[0], *sizes[1]):
+            break  # nothing larger is there to be seen
+    return max(attempts, key=lambda attempt: attempt.inliers or 0)
 
 
-def _rank(alignment: Alignment) -> tuple[bool, int]:
-    return alignment.aligned, alignment.inliers or 0
-
-
-def _size(photo: NDArray[np.uint8]) -> tuple[int, int]:
-    return photo.shape[1], photo.shape[0]
-
-
-def _match(
-    phone: NDArray[np.uint8],
-    dslr: NDArray[np.uint8],
-    side: int,
-    settings: AlignSettings,
-) -> _Matches:
-    positions, descriptors, scales = [], [], []
-    for photo in (phone, dslr):
-        luma, scale = matching_luma(photo, side)
-        points, described = find_keypoints(luma)
-        positions.append((points + 0.5) / scale - 0.5)
-        descriptors.append(described)
-        scales.append(scale)
-    pairs = match_keypoints(descriptors[0], descriptors[1], ratio=settings.ratio)
-    return _Matches(
-        positions[0][pairs[:, 0]],
-        positions[1][pairs[:, 1]],
-        (len(positions[0]), len(positions[1])),
-        float(scales[1].mean()),
+def align_features(
+    phone: Features, dslr: Features, *, settings: AlignSettings, pair: str = ""
+) -> Alignment:
+    """As `align_pair`, from the features of both photos at one size."""
+    pairs = match_keypoints(phone.descriptors, dslr.descriptors, ratio=settings.ratio)
+    phone_points = phone.positions[pairs[:, 0]]
+    dslr_points = dslr.positions[pairs[:, 1]]
+    seen = Alignment(
+        pair,
+        "rejected",
+        phone_size=phone.size,
+        dslr_size=dslr.size,
+        keypoints=(len(phone.positions), len(dslr.positions)),
+        matches=len(pairs),
     )
-
-
-def _judge(base: Alignment, found: _Matches, settings: AlignSettings) -> Alignment:
-    matches = len(found.phone)
-    seen = replace(base, keypoints=found.keypoints, matches=matches)
-    if matches < settings.min_matches:
+    if len(pairs) < settings.min_matches:
         return replace(
             seen,
             reason="too_few_matches",
-            message=f"{matches} matches, {settings.min_matches} needed: "
+            message=f"{len(pairs)} matches, {settings.min_matches} needed: "
             "the photos do not seem to show the same scene",
         )
-    threshold = settings.threshold_px / found.dslr_scale
-    fit = estimate_homography(found.phone, found.dslr, threshold_px=threshold)
+    threshold = settings.threshold_px / float(dslr.scale.mean())
+    fit = estimate_homography(phone_points, dslr_points, threshold_px=threshold)
+    if fit is not None:
+        fit = settle(
+            fit,
+            phone_points,
+            dslr_points,
+            phone_size=phone.size,
+            dslr_size=dslr.size,
+            noise_px=1 / float(phone.scale.mean()),
+            threshold_px=threshold,
+        )
+    seen = _judge(seen, fit, phone_points, dslr_points, settings)
+    if seen.status != "aligned":
+        return seen
+    alike = agreement(phone, dslr, seen.matrix())
+    if alike >= settings.min_agreement:
+        return seen
+    return replace(
+        seen,
+        status="rejected",
+        reason="implausible_homography",
+        message=f"keypoints match but the pictures do not (correlation {alike:.2f}, "
+        f"{settings.min_agreement:.2f} needed): a mirrored photo, or another scene "
+        "with the same structures?",
+    )
+
+
+def _judge(
+    seen: Alignment,
+    fit: HomographyFit | None,
+    phone_points: FloatArray,
+    dslr_points: FloatArray,
+    settings: AlignSettings,
+) -> Alignment:
     inliers = 0 if fit is None else int(fit.inliers.sum())
     seen = replace(seen, inliers=inliers)
     if fit is None or inliers < settings.min_inliers:
         return replace(
             seen,
             reason="too_few_inliers",
-            message=f"{inliers} inliers among {matches} matches, "
+            message=f"{inliers} inliers among {seen.matches} matches, "
             f"{settings.min_inliers} needed: the photos do not seem to show "
             "the same scene",
         )
-    trouble = implausible(fit.phone_to_dslr, base.phone_size or (0, 0))
     seen = replace(seen, phone_to_dslr=_nested(fit.phone_to_dslr))
+    trouble = implausible(fit.phone_to_dslr, seen.phone_size or (0, 0))
     if trouble:
         return replace(seen, reason="implausible_homography", message=trouble)
     rmse = reprojection_rmse(
-        fit.phone_to_dslr, found.phone[fit.inliers], found.dslr[fit.inliers]
+        fit.phone_to_dslr, phone_points[fit.inliers], dslr_points[fit.inliers]
     )
     seen = replace(seen, inlier_rmse_px=round(rmse, 4))
     return _place(seen, fit.phone_to_dslr, settings)

@@ -1,17 +1,58 @@
-"""Keypoints that two photos share: SIFT, rootSIFT, mutual nearest neighbours.
+"""What two photos share: keypoints with mutual neighbours, and the overlap's detail.
 
 Lowe, "Distinctive Image Features from Scale-Invariant Keypoints", IJCV 2004 (SIFT, the
 ratio test); Arandjelović and Zisserman, CVPR 2012 (rootSIFT).
 """
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.geometry import FloatArray
+from dped_build.align.geometry import FloatArray, visible_rows
+from dped_build.align.sampling import sample
 
-MAX_KEYPOINTS = 4000  # strongest kept; the distance table grows with the square
+KEYPOINTS_PER_PX = 1  # strongest kept, per px of the long side
+MAX_KEYPOINTS = 4000  # in all: the table of distances grows with the square
+MIN_CONTRAST = 0.01  # of a keypoint (Lowe: 0.04): weak ones fill skies and shadows
+HALVE_ABOVE = 3  # times the size wanted; halving is far faster than one reduction
+AGREEMENT_SIDE = 300  # px of the phone's long side at which photos are compared
+AGREEMENT_BOX = 21  # px of a local correlation
+DETAIL_SIGMAS = (1.5, 8.0)  # px; between them lies what is compared
 CONTRAST_PERCENTILES = (1, 99)  # stretched to the full range, for dark or hazy photos
+
+
+@dataclass(frozen=True)
+class Features:
+    """What one photo offers for matching.
+
+    Attributes:
+        size: (width, height) of the photo, px.
+        positions: (N, 2), px of the photo.
+        descriptors: Of unit length, (N, 128).
+        luma: The photo at the size searched, uint8 (h, w), contrast stretched.
+        scale: Px of that size per px of the photo, along x and y, (2,).
+    """
+
+    size: tuple[int, int]
+    positions: FloatArray
+    descriptors: NDArray[np.float32]
+    luma: NDArray[np.uint8]
+    scale: FloatArray
+
+
+def find_features(photo: NDArray[np.uint8], side: int) -> Features:
+    """Features of a photo, RGB (H, W, 3), reduced to a long side of `side` px."""
+    luma, scale = matching_luma(photo, side)
+    positions, descriptors = find_keypoints(luma)
+    return Features(
+        (photo.shape[1], photo.shape[0]),
+        (positions + 0.5) / scale - 0.5,
+        descriptors,
+        luma,
+        scale,
+    )
 
 
 def matching_luma(
@@ -27,11 +68,18 @@ def matching_luma(
         uint8 luma (h, w) and the scale of x and y, (2,): matched px per photo px.
     """
     luma = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
-    full = np.array(luma.shape[::-1])
-    if full.max() > side:
-        smaller = np.maximum(np.rint(full * side / full.max()), 1).astype(int)
-        luma = cv2.resize(luma, smaller.tolist(), interpolation=cv2.INTER_AREA)
-    scale = luma.shape[::-1] / full  # rounding to whole pixels differs along x and y
+    halved = 1
+    while max(luma.shape) >= HALVE_ABOVE * side and min(luma.shape) > 1:
+        height, width = luma.shape[0] // 2, luma.shape[1] // 2
+        even = luma[: 2 * height, : 2 * width]  # an odd last row or column is left out
+        luma = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+        halved *= 2
+    large = np.array(luma.shape[::-1])
+    if large.max() > side:
+        small = np.maximum(np.rint(large * side / large.max()), 1).astype(int)
+        luma = cv2.resize(luma, small.tolist(), interpolation=cv2.INTER_AREA)
+    # Rounding to whole pixels makes the scales of x and y differ.
+    scale = np.array(luma.shape[::-1]) / large / halved
     low, high = np.percentile(luma, CONTRAST_PERCENTILES)
     stretched = (luma.astype(np.float32) - low) * (255 / max(high - low, 1))
     return np.clip(stretched, 0, 255).astype(np.uint8), scale
@@ -45,7 +93,11 @@ def find_keypoints(
     Without the precise upscaling OpenCV's positions are off by a quarter pixel
     (opencv/opencv#23123), which would bias every homography.
     """
-    sift = cv2.SIFT_create(nfeatures=MAX_KEYPOINTS, enable_precise_upscale=True)
+    sift = cv2.SIFT_create(
+        nfeatures=min(KEYPOINTS_PER_PX * max(luma.shape), MAX_KEYPOINTS),
+        contrastThreshold=MIN_CONTRAST,
+        enable_precise_upscale=True,
+    )
     keypoints, descriptors = sift.detectAndCompute(luma, None)
     if descriptors is None:
         return np.empty((0, 2)), np.empty((0, 128), np.float32)
@@ -73,3 +125,48 @@ def match_keypoints(
     distances = np.sqrt(np.maximum(2 - 2 * np.stack([first, second]), 0))
     kept = np.flatnonzero(mutual & (distances[0] < ratio * distances[1]))
     return np.stack([kept, nearest[kept]], axis=1)
+
+
+def agreement(phone: Features, dslr: Features, phone_to_dslr: FloatArray) -> float:
+    """How alike the overlap looks once laid over each other, -1 to 1.
+
+    The mean local correlation of fine detail, where both photos have some: exposure,
+    cast and vignetting cancel. Keypoints can agree by chance, or on a symmetric front
+    seen in a mirror; the picture as a whole then does not.
+    """
+    width, height = (
+        min(n, round(AGREEMENT_SIDE * n / max(phone.size))) for n in phone.size
+    )
+    size = (max(width, 1), max(height, 1))
+    to_phone = np.linalg.inv(_reduction(np.array(size) / phone.size))
+    to_dslr = phone_to_dslr @ to_phone
+    one = _detail(sample(phone.luma, _reduction(phone.scale) @ to_phone, size))
+    other = _detail(sample(dslr.luma, _reduction(dslr.scale) @ to_dslr, size))
+    rows = visible_rows(to_dslr, size, dslr.size)
+    x = np.arange(size[0])
+    inside = ((x >= rows[:, :1]) & (x <= rows[:, 1:])).astype(np.float32)
+    whole = _mean(inside) > 1 - 1e-3
+    if not whole.any():
+        return 0.0
+    shared = _mean(one * other) - _mean(one) * _mean(other)
+    variances = [np.maximum(_mean(a * a) - _mean(a) ** 2, 1e-3) for a in (one, other)]
+    correlation = shared / np.sqrt(variances[0] * variances[1])
+    weight = np.sqrt(np.minimum(*variances)) * whole
+    return float((correlation * weight).sum() / weight.sum())
+
+
+def _reduction(scale: FloatArray) -> FloatArray:
+    """Photo px → px of the photo scaled by (x, y); centres map to centres."""
+    x, y = scale
+    return np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5], [0, 0, 1]])
+
+
+def _detail(luma: NDArray[np.uint8]) -> NDArray[np.float32]:
+    values = luma.astype(np.float32)
+    fine, coarse = (cv2.GaussianBlur(values, (0, 0), sigma) for sigma in DETAIL_SIGMAS)
+    return np.asarray(fine - coarse, dtype=np.float32)
+
+
+def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    box = (AGREEMENT_BOX, AGREEMENT_BOX)
+    return np.asarray(cv2.blur(values, box, borderType=cv2.BORDER_REPLICATE))

@@ -85,11 +85,16 @@ def largest_box(rows: NDArray[np.int64]) -> tuple[int, int, int, int] | None:
     """Largest rectangle inside a convex region: (left, top, width, height) in px.
 
     `rows` holds each row's first and last pixel. In a convex region a rectangle is
-    inside if its top and bottom rows are, so all pairs of rows are tried. None where
-    the region is empty.
+    inside if its top and bottom rows are, so pairs of rows are tried, the most
+    promising top first. None where the region is empty.
     """
+    widths = np.maximum(rows[:, 1] - rows[:, 0] + 1, 0)
+    limits = widths * np.arange(len(rows), 0, -1)  # no box with this top is larger
     best, box = 0, None
-    for top, (left, right) in enumerate(rows):
+    for top in np.argsort(-limits, kind="stable").tolist():
+        if limits[top] <= best:
+            break
+        left, right = rows[top]
         wide = np.minimum(rows[top:, 1], right) - np.maximum(rows[top:, 0], left) + 1
         area = np.maximum(wide, 0) * np.arange(1, len(wide) + 1)
         down = int(area.argmax())

@@ -1,4 +1,12 @@
-"""A robust homography from matches, and whether two cameras can have made it."""
+"""A robust homography from matches, and whether two cameras can have made it.
+
+Matches rarely fill the overlap: a plain fit to a crowded corner is off by a hundred
+pixels in the opposite one. `settle` adds what is known of two cameras with square
+pixels at one place (Hartley and Zisserman, Multiple View Geometry, 2nd ed., 8.4).
+Turned by a small angle θ against each other they see, beyond a similarity, a
+perspective of θ / f and a compression of θ² / 2 along the turn, and the phone's centre
+falls f·θ from the DSLR's: it tells what to expect where matches do not.
+"""
 
 from dataclasses import dataclass
 
@@ -11,11 +19,20 @@ from dped_build.align.geometry import (
     apply_homography,
     corners,
     local_jacobian,
+    translation,
 )
 
-MAX_SIDE_RATIO = 1.3  # of opposite sides of the mapped photo; more is a wild tilt
+MAX_SIDE_RATIO = 1.5  # of opposite sides of the mapped photo; more is a wild tilt
 ASPECT_RANGE = (0.8, 1.25)  # how differently x and y may be scaled
 MIN_SCALE = 0.8  # DSLR px per phone px; below, the two folders are probably swapped
+CELLS = 8  # across the phone's long side; the matches of one cell share an error
+CELL_ERROR = 0.001  # of that shared error, in half long sides: distortion, parallax
+PERSPECTIVE_ERROR = 0.005  # displacement at half the long side, in half long sides
+FOCAL_TERM = 0.25  # (half long side / focal length)², of a field of view of 53°
+FOCAL_DOUBT = 0.7  # relative error of that: fields of view from 31° to 66°
+MIN_PLACES = 4  # a keypoint with several orientations is one place
+REFITS = 2  # the second time with the matches that the first fit explains
+PRIOR_STEPS = 4
 SWAPPED = "are the phone and the DSLR folder swapped?"
 
 
@@ -47,6 +64,126 @@ def estimate_homography(
         return None
     inliers = mask.ravel().astype(bool)
     return HomographyFit(matrix, inliers) if inliers.sum() >= 4 else None
+
+
+def settle(
+    fit: HomographyFit,
+    phone_points: FloatArray,
+    dslr_points: FloatArray,
+    *,
+    phone_size: tuple[int, int],
+    dslr_size: tuple[int, int],
+    noise_px: float,
+    threshold_px: float,
+) -> HomographyFit:
+    """The homography that matches and cameras together make most likely.
+
+    Args:
+        fit: Of these points (M, 2); says which to begin with.
+        phone_points: Phone px.
+        dslr_points: DSLR px.
+        phone_size: (width, height).
+        dslr_size: (width, height).
+        noise_px: Standard error of a match, phone px.
+        threshold_px: Error of an inlier of the result, DSLR px.
+
+    Returns:
+        The homography and the matches within the threshold of it; `fit` itself where it
+        mirrors the photo or stands on fewer than four places.
+    """
+    inliers, matrix = fit.inliers, fit.phone_to_dslr
+    for _ in range(REFITS):
+        phone, dslr = phone_points[inliers], dslr_points[inliers]
+        if len(np.unique(np.rint(phone), axis=0)) < MIN_PLACES:
+            break
+        if np.linalg.det(local_jacobian(matrix, phone.mean(axis=0))) <= 0:
+            return fit
+        matrix = _likely_homography(phone, dslr, phone_size, dslr_size, noise_px)
+        error = apply_homography(matrix, phone_points) - dslr_points
+        inliers = np.linalg.norm(error, axis=1) < threshold_px
+    return HomographyFit(matrix, inliers)
+
+
+def _likely_homography(
+    phone: FloatArray,
+    dslr: FloatArray,
+    phone_size: tuple[int, int],
+    dslr_size: tuple[int, int],
+    noise_px: float,
+) -> FloatArray:
+    """Least squares over inliers with the cameras' prior, in half long sides."""
+    unit = max(phone_size) / 2
+    to_unit = np.diag([1 / unit, 1 / unit, 1]) @ translation(
+        *(-(np.array(phone_size) - 1) / 2)
+    )
+    points = apply_homography(to_unit, phone)
+    weights = 1 / (_crowd(points) * CELL_ERROR**2 + (noise_px / unit) ** 2)
+    similarity = _similarity(points, dslr, weights)
+    back = np.linalg.inv(similarity)
+    centre = apply_homography(back, (np.array(dslr_size) - 1) / 2)
+    seen = apply_homography(back, dslr)
+    rows = _equations(points, seen)  # (2, M, 8)
+    normal = np.einsum("kmi,m,kmj->ij", rows, weights, rows)
+    right = np.einsum("kmi,m,mk->i", rows, weights, seen - points)
+    found = np.zeros(8)
+    for _ in range(PRIOR_STEPS):  # the prior depends on where the phone's centre lies
+        expected, sigma = _expectation(found[:2] - centre)
+        prior = np.diag([0, 0, 0, 0, *(1 / sigma**2)])
+        mean = np.concatenate([np.zeros(4), expected])
+        found = np.linalg.solve(normal + prior, right + prior @ mean)
+    x, y, grow, turn, stretch, shear, tilt_x, tilt_y = found
+    warp = [
+        [1 + grow + stretch, shear - turn, x],
+        [shear + turn, 1 + grow - stretch, y],
+        [tilt_x, tilt_y, 1],
+    ]
+    matrix = similarity @ np.array(warp) @ to_unit
+    return np.asarray(matrix / matrix[2, 2])
+
+
+def _crowd(points: FloatArray) -> NDArray[np.int64]:
+    """How many points share each point's cell, (M,); points within ±1."""
+    cell = np.clip((points + 1) * CELLS / 2, 0, CELLS - 1).astype(int) @ (1, CELLS)
+    return np.asarray(np.bincount(cell)[cell])
+
+
+def _similarity(
+    points: FloatArray, targets: FloatArray, weights: FloatArray
+) -> FloatArray:
+    """Weighted least-squares similarity (3, 3) from points to targets, (M, 2) each."""
+    middles = [np.average(xy, axis=0, weights=weights) for xy in (points, targets)]
+    z, w = (xy - middle for xy, middle in zip((points, targets), middles, strict=True))
+    along = weights @ (z * w).sum(axis=1)
+    across = weights @ (z[:, 0] * w[:, 1] - z[:, 1] * w[:, 0])
+    power = weights @ (z**2).sum(axis=1)
+    cos, sin = along / power, across / power
+    turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+    return np.asarray(translation(*middles[1]) @ turn @ translation(*-middles[0]))
+
+
+def _equations(points: FloatArray, seen: FloatArray) -> FloatArray:
+    """A homography near the identity as linear equations, (2, M, 8).
+
+    The unknowns: shift, scale and turn, stretch and shear, perspective.
+    """
+    (x, y), (u, v) = points.T, seen.T
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    across = [one, zero, x, -y, x, y, -u * x, -u * y]
+    down = [zero, one, y, x, -y, x, -v * x, -v * y]
+    return np.stack([np.stack(across, axis=1), np.stack(down, axis=1)])
+
+
+def _expectation(offset: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Stretch, shear and perspective, and their sigma, (4,) each.
+
+    `offset` is the phone's centre from the DSLR's on the phone's axes, half long sides.
+    """
+    x, y = FOCAL_TERM * offset
+    bend = np.hypot(x, y) * np.linalg.norm(offset) / 4
+    expected = [(y * offset[1] - x * offset[0]) / 4, -x * offset[1] / 2, -x, -y]
+    affine = np.hypot(PERSPECTIVE_ERROR / 2, FOCAL_DOUBT * bend)
+    perspective = np.hypot(PERSPECTIVE_ERROR, FOCAL_DOUBT * np.hypot(x, y))
+    return np.array(expected), np.array([affine, affine, perspective, perspective])
 
 
 def reprojection_rmse(

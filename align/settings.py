@@ -7,7 +7,7 @@ from dped_build.align.errors import UsageError
 
 MAX_MEGAPIXELS = 200.0
 COLORS = ("srgb", "keep")
-ALGORITHM = 1  # rises when the same photos and settings would align otherwise
+ALGORITHM = 2  # rises when the same photos and settings would align otherwise
 BACKENDS = ("loky", "threading")  # of joblib
 CROP_FORMATS = ("jpg", "png", "none")
 
@@ -19,12 +19,12 @@ class AlignSettings:
     crops: str = "jpg"  # format of the crops for people: jpg, png or none
     color: str = "srgb"  # srgb: convert embedded profiles; keep: values as stored
     max_megapixels: float = MAX_MEGAPIXELS  # larger photos are refused by their header
-    matching_sides: tuple[int, ...] = (512, 1024, 2048)  # px, tried until enough match
+    matching_sides: tuple[int, ...] = (300, 600, 1200)  # px, tried until one aligns
     ratio: float = 0.8  # of the distances to nearest and second nearest descriptor
     threshold_px: float = 3.0  # reprojection error of an inlier, px of the matched size
     min_matches: int = 12
-    min_inliers: int = 20  # unrelated photos reach 7
-    plenty_of_inliers: int = 200  # with fewer, the next size is tried as well
+    min_inliers: int = 12  # unrelated photos reach 11, shared structures 44
+    min_agreement: float = 0.55  # correlation of the overlap; the latter reach 0.54
     min_overlap: float = 0.1  # share of the phone photo
 
     def to_json(self) -> dict[str, Any]:
@@ -39,5 +39,7 @@ class AlignSettings:
             raise UsageError(f"--color {self.color}: choose {' or '.join(COLORS)}")
         if not 0 < self.max_megapixels < float("inf"):
             raise UsageError("--max-megapixels must be a number above 0")
+        if not self.matching_sides or min(self.matching_sides) < 1:
+            raise UsageError("matching_sides must name sizes of at least 1 px")
         if not 0 <= self.min_overlap <= 1:
             raise UsageError("--min-overlap must be from 0 to 1")

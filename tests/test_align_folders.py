@@ -43,7 +43,7 @@ def test_manifest_states_cameras_settings_and_counts(raw, work):
     assert manifest["format"] == "dped-build/alignment"
     assert manifest["version"] == 1
     assert (manifest["phone_camera"], manifest["dslr_camera"]) == ("iphone", "canon")
-    settings = AlignSettings().to_json() | {"matching_sides": [512, 1024, 2048]}
+    settings = AlignSettings().to_json() | {"matching_sides": [300, 600, 1200]}
     assert manifest["settings"] == settings
     assert manifest["created_with"].startswith("dped-build ")
     assert manifest["counts"] == {"photos": 6, "aligned": 3}

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from dped_build.align import AlignSettings, align_pair
+from dped_build.align.errors import UsageError
 from dped_build.align.geometry import apply_homography
 from dped_build.align.records import REASONS, Alignment
 from dped_build.align.simulate import PhoneLook, Rig, photograph
@@ -146,11 +147,47 @@ def test_small_overlap_is_rejected_and_says_how_small(textured):
     assert "only 9% of the phone photo" in alignment.message
 
 
-def test_larger_sizes_are_tried_when_few_match(pair):
-    small = AlignSettings(matching_sides=(48,))
-    both = AlignSettings(matching_sides=(48, 512))
-    assert not align_pair(*pair, settings=small).aligned
-    assert align_pair(*pair, settings=both).aligned
+def test_larger_sizes_are_tried_until_the_pair_aligns(pair):
+    small, both, large = (
+        align_pair(*pair, settings=AlignSettings(matching_sides=sides))
+        for sides in ((40,), (40, 300, 600), (300,))
+    )
+    assert not small.aligned
+    assert both == large
+
+
+@pytest.fixture(scope="module")
+def logos(textured):
+    """Two pictures that share a logo and nothing else."""
+    one, other, logo = (textured(seed, DSLR) for seed in (1, 2, 3))
+    for picture in (one, other):
+        picture[20:140, 30:190] = logo[20:140, 30:190]
+    return one, other
+
+
+def test_one_logo_on_two_pictures_does_not_align_them(logos):
+    alignment = align_pair(*logos)
+    assert alignment.inliers >= AlignSettings().min_inliers
+    assert alignment.reason == "implausible_homography"
+    assert "the pictures do not (correlation 0." in alignment.message
+    believed = align_pair(*logos, settings=AlignSettings(min_agreement=-1))
+    assert believed.aligned
+
+
+def test_rejected_pair_tells_of_its_best_attempt(logos):
+    small, both, large = (
+        align_pair(*logos, settings=AlignSettings(matching_sides=sides))
+        for sides in ((40,), (40, 300, 40), (300,))
+    )
+    assert (small.status, large.status) == ("rejected", "rejected")
+    assert (small.inliers or 0) < large.inliers
+    assert both == large
+
+
+@pytest.mark.parametrize("sides", [(), (0,)])
+def test_settings_without_a_size_are_refused(sides):
+    with pytest.raises(UsageError, match="matching_sides"):
+        AlignSettings(matching_sides=sides)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,17 @@
-"""Keypoints lie where they should, and matches are mutual and distinct."""
+"""Keypoints lie where they should, matches are mutual, and a wrong overlap shows."""
 
 import cv2
 import numpy as np
 import pytest
 
-from dped_build.align.features import find_keypoints, match_keypoints, matching_luma
+from dped_build.align.features import (
+    agreement,
+    find_features,
+    find_keypoints,
+    match_keypoints,
+    matching_luma,
+)
+from dped_build.align.geometry import rescaling, translation
 
 
 def test_small_photo_is_not_enlarged(textured):
@@ -14,9 +21,29 @@ def test_small_photo_is_not_enlarged(textured):
 
 
 def test_large_photo_is_reduced_and_says_by_how_much(textured):
-    luma, scale = matching_luma(textured(0, (301, 200)), 100)
-    assert (luma.shape, luma.dtype) == ((66, 100), np.uint8)
-    np.testing.assert_allclose(scale, [100 / 301, 66 / 200])
+    luma, scale = matching_luma(textured(0, (251, 170)), 100)
+    assert (luma.shape, luma.dtype) == ((68, 100), np.uint8)
+    np.testing.assert_allclose(scale, [100 / 251, 68 / 170])
+
+
+def test_photo_halved_first_says_by_how_much(textured):
+    luma, scale = matching_luma(textured(0, (1003, 667)), 100)  # 501, 250, 100 wide
+    assert luma.shape == (66, 100)
+    np.testing.assert_allclose(scale, [100 / 250 / 4, 66 / 166 / 4])
+
+
+@pytest.mark.parametrize("size", [(1600, 1200), (1603, 1207), (700, 525)])
+def test_features_of_a_reduced_photo_are_in_its_own_pixels(size):
+    width, height = size
+    luma = np.zeros((height, width), np.float32)
+    luma[height // 3, width // 4] = 1
+    luma = cv2.GaussianBlur(luma, (0, 0), width / 50)
+    photo = np.rint(255 * luma / luma.max()).astype(np.uint8)[..., None].repeat(3, 2)
+    features = find_features(photo, 200)
+    assert features.size == size
+    place = (width // 4, height // 3)
+    nearest = np.linalg.norm(features.positions - place, axis=1).min()
+    assert nearest < 0.1 * width / 200  # a tenth of a px of the size searched
 
 
 def test_dark_photo_is_stretched_to_the_full_range(textured):
@@ -81,3 +108,31 @@ def test_too_few_descriptors_match_nothing(count):
     descriptors = unit_rows(np.random.default_rng(0), 20)
     assert match_keypoints(descriptors[:count], descriptors, ratio=0.8).shape == (0, 2)
     assert match_keypoints(descriptors, descriptors[:count], ratio=0.8).shape == (0, 2)
+
+
+@pytest.mark.parametrize("size", [(300, 200), (900, 600)])
+def test_photo_agrees_with_itself_shifted_reduced_and_darkened(textured, size):
+    scene = textured(0, (1200, 800))
+    part = scene[40:, 60:]  # what the phone sees
+    phone = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) * 0.4).astype("u1")
+    x, y = np.array(part.shape[1::-1]) / size
+    to_scene = translation(60, 40) @ np.diag([x, y, 1]) @ translation(0.5, 0.5)
+    features = find_features(phone, 300), find_features(scene, 300)
+    assert agreement(*features, translation(-0.5, -0.5) @ to_scene) > 0.9
+
+
+@pytest.mark.parametrize("change", ["shifted", "mirrored", "another scene"])
+def test_photos_that_differ_do_not_agree(textured, change):
+    scene = textured(0, (600, 400))
+    other = {
+        "shifted": np.roll(scene, 40, axis=1),
+        "mirrored": scene[:, ::-1].copy(),
+        "another scene": textured(1, (600, 400)),
+    }[change]
+    features = find_features(scene, 300), find_features(other, 300)
+    assert agreement(*features, rescaling(1)) < 0.3
+
+
+def test_photos_that_do_not_meet_do_not_agree(textured):
+    features = find_features(textured(0, (600, 400)), 300)
+    assert agreement(features, features, translation(590, 0)) == 0
