@@ -1,93 +1,82 @@
-"""What a pair costs: CPU seconds of each stage, in units of decoding both photos.
+"""Where the time goes: CPU seconds of each module in a run of both stages.
 
-    python bench/stages.py [--pairs 3] [--long-side 2048]
-
-Makes its own scenes: pictures that come with scikit-image, enlarged, seen by a
-simulated rig at DPED's sizes. Decoding, `align` and `patches` run alternately on each
-pair, one thread, so that the ratios hold on a noisy machine. Also prints how far the
-patches are from the truth.
+What a module spends in NumPy, OpenCV and HDF5 counts as its own. The profiler's own
+cost falls on modules with many small calls.
 """
 
-import argparse
-import io
-import resource
+import cProfile
+import pstats
 import time
-from collections.abc import Callable
+from collections import defaultdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any
 
-import cv2
-import numpy as np
-from PIL import Image
-from threadpoolctl import threadpool_limits
+import dped_build.align
+from dped_build.align import align_folders
+from dped_build.patches import build_shards
 
-from dped_build.align import align_pair
-from dped_build.align.demo_set import SCENES, picture_folder
-from dped_build.align.photos import read_photo
-from dped_build.align.simulate import PhoneLook, Rig, photograph
-from dped_build.patches import extract_patches
-from dped_build.patches.truth import patch_errors
-
-Result = TypeVar("Result")
-ROUNDS = 2
+Function = tuple[str, int, str]  # file, line, name; as `pstats` has it
+Shares = dict[str, float]  # module → share
+ROOT = Path(dped_build.align.__file__).parents[1]
+PARTS = ("align", "patches")
+ELSEWHERE = "imports and the rest"
 
 
-def timed(function: Callable[[], Result]) -> tuple[Result, float]:
-    """A result and the CPU seconds that it took, the least of ROUNDS."""
-    seconds = []
-    for _ in range(ROUNDS):
-        start = time.process_time()
-        result = function()
-        seconds.append(time.process_time() - start)
-    return result, min(seconds)
+def profile_stages(folder: Path, workspace: Path) -> dict[str, float]:
+    """Module → CPU seconds of `align` and `patches` in this process, most first."""
+    profile = cProfile.Profile(time.process_time)
+    profile.enable()
+    align_folders(folder / "phone", folder / "dslr", workspace=workspace, jobs=1)
+    build_shards(workspace, jobs=1)
+    profile.disable()
+    return seconds_by_module(pstats.Stats(profile))
 
 
-def main() -> None:
-    """Run and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--long-side", type=int, default=2048, help="phone, px")
-    arguments = parser.parse_args()
-    width = arguments.long_side
-    phone_size = (width, width * 3 // 4)
-    dslr_size = (round(width * 1.78), round(width * 1.78 * 2 / 3))
-    cv2.setNumThreads(1)
-    rows, errors = [], []
-    with threadpool_limits(1), TemporaryDirectory() as folder:
-        for scene in SCENES[: arguments.pairs]:
-            rig = Rig(phone_size, dslr_size, turn_deg=scene.rig.turn_deg)
-            picture = read_photo(picture_folder() / scene.picture)
-            paths = []
-            photos = photograph(picture, rig, PhoneLook(), seed=0)
-            for name, photo in zip(("phone", "dslr"), photos, strict=True):
-                buffer = io.BytesIO()
-                Image.fromarray(photo).save(buffer, "JPEG", quality=90)
-                paths.append(Path(folder) / f"{scene.name}-{name}.jpg")
-                paths[-1].write_bytes(buffer.getvalue())
-            (phone, dslr), decode = timed(lambda p=paths: [read_photo(x) for x in p])
-            alignment, align = timed(lambda a=phone, b=dslr: align_pair(a, b))
-            patches, cut = timed(
-                lambda a=phone, b=dslr, c=alignment: extract_patches(a, b, c)
-            )
-            found = patch_errors(patches, rig, 100)
-            rows.append(
-                (scene.name, decode, align, cut, len(patches.windows), len(found))
-            )
-            errors.append(found)
-    print(f"phone {phone_size}, DSLR {dslr_size}; CPU seconds, in decodes, one thread")
-    print(f"{'pair':12s} {'decode':>8s} {'align':>14s} {'patches':>14s} windows kept")
-    for name, decode, align, cut, windows, kept in rows:
-        print(
-            f"{name:12s} {decode:7.2f}s {align:6.2f}s {align / decode:5.1f}x "
-            f"{cut:6.2f}s {cut / decode:5.1f}x {windows:7d} {kept:4d}"
-        )
-    pooled = np.concatenate(errors)
-    p50, p95 = np.percentile(pooled, [50, 95])
-    print(f"error: median {p50:.3f} px, 95 % {p95:.3f} px, worst {pooled.max():.2f} px")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory of this process, scenes included: {peak:.0f} MB")
+def seconds_by_module(stats: pstats.Stats) -> dict[str, float]:
+    """Time of every function, given to the module of the package that asked for it."""
+    # function → (calls, primitive calls, own time, total time, callers)
+    table: dict[Function, Any] = vars(stats)["stats"]
+    seconds: dict[str, float] = defaultdict(float)
+    shares: dict[Function, Shares] = {}
+    for function, (_, _, own, _, _) in table.items():
+        for module, share in _askers(function, table, shares, ()).items():
+            seconds[module] += own * share
+    return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
 
-if __name__ == "__main__":
-    main()
+def _askers(
+    function: Function,
+    table: dict[Function, Any],
+    known: dict[Function, Shares],
+    path: tuple[Function, ...],
+) -> Shares:
+    """Modules on whose behalf a function runs, with shares that sum to 1."""
+    if function in known:
+        return known[function]
+    own = _module(function)
+    if own:
+        return {own: 1.0}
+    callers = {
+        caller: max(figures[3], 1e-9)
+        for caller, figures in table[function][4].items()
+        if caller not in path and caller != function
+    }
+    total = sum(callers.values())
+    found: Shares = defaultdict(float)
+    for caller, weight in callers.items():
+        askers = _askers(caller, table, known, (*path, function))
+        for module, share in askers.items():
+            found[module] += share * weight / total
+    if not callers:
+        found[ELSEWHERE] = 1.0
+    if not path:  # below a path some callers were left out
+        known[function] = found
+    return found
+
+
+def _module(function: Function) -> str | None:
+    """`align.photos` for a function of the package's, else None."""
+    path = Path(function[0])
+    if path.parent.parent != ROOT or path.parent.name not in PARTS:
+        return None
+    return f"{path.parent.name}.{path.stem}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dped_build.align.errors import DpedBuildError
-from dped_build.align.geometry import FloatArray, apply_homography
+from dped_build.align.geometry import FloatArray
 from dped_build.align.simulate import Rig
 from dped_build.patches.records import Windows
 from dped_build.patches.shards import read_tables
@@ -28,21 +28,29 @@ class TruthSummary:
 
 
 def patch_errors(windows: Windows, rig: Rig, size: int) -> FloatArray:
-    """Mean distance (N,) between each patch's claim and the truth, phone px.
+    """Mean distance (N,) between each patch's claim and the truth, phone px."""
+    to_phone, to_dslr = windows.patch_to_phone, windows.patch_to_dslr
+    return np.asarray(patch_distances(to_phone, to_dslr, rig, size).mean(axis=1))
 
-    The claim is that the pixel at `patch_to_phone` shows what the DSLR's at
-    `patch_to_dslr` does; it is tested on a 5x5 grid over the patch.
+
+def patch_distances(
+    patch_to_phone: FloatArray, patch_to_dslr: FloatArray, rig: Rig, size: int
+) -> FloatArray:
+    """How far each patch is from the truth at 5x5 of its points, (N, 25), phone px.
+
+    The claim of matrices (N, 3, 3) is that the pixel at `patch_to_phone` shows what the
+    DSLR's at `patch_to_dslr` does.
     """
     line = np.linspace(0, size - 1, GRID)
-    grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
-    errors = [
-        np.linalg.norm(
-            rig.residual_px(apply_homography(a, grid), apply_homography(b, grid)),
-            axis=-1,
-        ).mean()
-        for a, b in zip(windows.patch_to_phone, windows.patch_to_dslr, strict=True)
-    ]
-    return np.array(errors, dtype=np.float64)
+    x, y = (axis.ravel() for axis in np.meshgrid(line, line))
+    grid = np.stack([x, y, np.ones_like(x)])
+    phone_points, dslr_points = (
+        np.moveaxis((seen := matrices @ grid)[:, :2] / seen[:, 2:], 1, 2)
+        for matrices in (patch_to_phone, patch_to_dslr)
+    )
+    return np.asarray(
+        np.linalg.norm(rig.residual_px(phone_points, dslr_points), axis=-1)
+    )
 
 
 def read_rig(path: Path) -> Rig:
