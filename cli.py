@@ -145,6 +145,7 @@ def align(
         "min_corr": (float, "Smallest NCC of the stored patches."),
         "size": (int, "Side of a patch, px."),
         "max_sigma": (float, "Largest stated uncertainty, phone px; 0: no test."),
+        "max_depth": (float, "Largest shift within a window, phone px; 0: no test."),
         "max_shift": (float, "Largest shift from the homography, phone px."),
         "max_rotation": (float, "Largest rotation, degrees."),
         "min_std": (float, "Flatter windows have no NCC, grey levels."),

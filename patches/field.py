@@ -1,133 +1,194 @@
 """The displacement field over a photo: what its neighbours say about each window.
 
-What one homography leaves over is lens distortion, smooth over the photo and cubic in
-the distance from its centre, and parallax, smooth over neighbouring windows. So the
-field is a robust cubic polynomial plus a local plane through the neighbours' residuals.
+What one homography leaves over is lens distortion, smooth over the photo, and parallax,
+smooth over neighbouring windows except at depth edges. So the field is a Gaussian
+process (Rasmussen and Williams, 2006, chapters 2 and 5): a cubic polynomial plus a wide
+and a narrow kernel, whose sizes the photo itself decides by its likelihood. Every
+measurement enters with its full 2x2 covariance, so that a window crossed by one cable
+says what it knows and no more. Wrong measurements lose weight as under Student's t.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
-from scipy.spatial import cKDTree
+from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
 
-MIN_PER_COEFFICIENT = 3  # windows per coefficient of the polynomial
-NEIGHBOURHOOD = 1.2  # sigma of the neighbours' weights, in windows
-NEIGHBOURS = 48  # looked at; those further away weigh nothing
-RIDGE = 0.3  # neighbours that a plane must outweigh; fewer bend it towards zero
-ROUNDS = 12  # of reweighting
-MIN_TOLERANCE_PX = 0.2  # errors below this are never outliers
+DEGREE = 3  # of the polynomial: radial distortion is cubic in the position
+POLYNOMIAL_PX = (20.0, 10.0, 6.0, 4.0)  # prior size of its terms, by their degree
+WIDE, NARROW = 5.0, 1.3  # lengths of the kernels, in windows
+WIDE_PX = (0.05, 0.3, 1.5)  # sizes tried, phone px
+NARROW_PX = (0.03, 0.1, 0.3, 1.0, 3.0)
+FIRST_PX = (0.3, 0.3)  # (wide, narrow) until the photo has decided
+JITTER_PX = 0.05  # error of a measurement that its covariance does not know of
+DEGREES_OF_FREEDOM = 4.0  # of Student's t
+ROUNDS, CHOOSE_AFTER = 7, 4  # of reweighting; when the kernels are chosen
+TILE, MARGIN = 10.0, 3.0  # windows; costs grow with the cube of a tile's windows
+MAX_UNTILED = 256  # windows
+
+Sizes = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Field:
-    """Displacements expected at N points, phone px."""
+    """What the other windows say about each of N windows, phone px."""
 
     shift: FloatArray  # (N, 2)
+    covariance: FloatArray  # (N, 2, 2) of that shift
     slope: FloatArray  # (N, 2, 2): change of the shift (row) along x, y (column)
-    spread: FloatArray  # (N,) by how much the neighbours scatter around it
+    slope_variance: FloatArray  # (N, 2, 2) of those
+    roughness: FloatArray  # (N,) size of the narrow kernel: parallax, depth edges
 
 
-def smooth_field(
-    centres: FloatArray, shifts: FloatArray, sigmas: FloatArray, *, spacing: float
+def neighbour_field(
+    centres: FloatArray, shifts: FloatArray, covariances: FloatArray, *, spacing: float
 ) -> Field:
     """The field at every window from all *other* windows' measured shifts.
 
     Args:
         centres: Window centres (N, 2), phone px.
         shifts: Measured shifts (N, 2), phone px.
-        sigmas: Their standard deviations (N,), phone px; infinite for no measurement.
+        covariances: Of the measurements, (N, 2, 2), phone px².
         spacing: Distance between neighbouring windows, px.
     """
-    middle = (centres.max(axis=0) + centres.min(axis=0)) / 2
-    reach = max(float(np.ptp(centres, axis=0).max()) / 2, spacing)
-    unit = (centres - middle) / reach
-    trust = 1 / np.maximum(sigmas, 0.05) ** 2
-    usable = int((trust > 0).sum())
-    degree = max(
-        d for d in range(4) if d == 0 or usable >= MIN_PER_COEFFICIENT * _terms(d)
-    )
-    basis, along_x, along_y = _polynomial(unit, degree)
-    coefficients = _robust_coefficients(basis, shifts, trust)
-    rest = shifts - basis @ coefficients
-    slope = np.stack([along_x @ coefficients, along_y @ coefficients], axis=-1) / reach
-    local = _local_planes(centres / spacing, rest, trust)
-    return Field(
-        basis @ coefficients + local.shift, slope + local.slope / spacing, local.spread
-    )
+    places = centres / spacing
+    covariance, slope, variance = np.zeros((3, *covariances.shape))
+    flat = np.zeros_like(shifts), np.zeros(len(shifts))
+    field = Field(flat[0], covariance, slope, variance, flat[1])
+    for inner, around in _tiles(places):
+        process = _Process(places[around], shifts[around], covariances[around])
+        found = process.left_out(spacing)
+        kept = np.isin(around, inner)
+        for one in fields(Field):
+            getattr(field, one.name)[inner] = getattr(found, one.name)[kept]
+    return field
 
 
-def _robust_coefficients(
-    basis: FloatArray, shifts: FloatArray, trust: FloatArray
-) -> FloatArray:
-    """Least squares that outliers lose: reweighted, the tolerance closing in."""
-    ridge = np.eye(basis.shape[1])
-    coefficients: FloatArray = np.zeros((basis.shape[1], 2))
-    robust: FloatArray = np.ones(len(basis))
-    for number in range(ROUNDS):
-        weights = trust * robust
-        normal = basis.T @ (weights[:, None] * basis)
-        normal += (1e-6 * np.trace(normal) / len(normal) + 1e-12) * ridge
-        coefficients = np.linalg.solve(normal, basis.T @ (weights[:, None] * shifts))
-        errors = np.linalg.norm(shifts - basis @ coefficients, axis=1)
-        typical = max(2 * _weighted_median(errors, trust), MIN_TOLERANCE_PX)
-        robust = _cauchy_squared(errors / (typical * (1 + 4 * 0.6**number)))
-    return coefficients
+def _tiles(
+    places: FloatArray,
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Windows to answer for, and windows to ask: (n,), (m,) ascending indices."""
+    everything = np.arange(len(places))
+    if len(places) <= MAX_UNTILED:
+        if len(places):
+            yield everything, everything
+        return
+    first, extent = places.min(axis=0), np.ptp(places, axis=0) + 1
+    counts = np.ceil(extent / TILE)
+    tile = np.minimum((places - first) // (extent / counts), counts - 1)
+    for number in np.unique(tile, axis=0):
+        low = first + number * extent / counts
+        high = low + extent / counts
+        near = (places > low - MARGIN) & (places < high + MARGIN)
+        inner = np.flatnonzero((tile == number).all(axis=1))
+        yield inner, np.union1d(np.flatnonzero(near.all(axis=1)), inner)
 
 
-def _cauchy_squared(errors: FloatArray) -> FloatArray:
-    """Weights of errors in units of what is tolerated; far ones count for nothing."""
-    return np.asarray(1 / (1 + errors**2) ** 2)
+class _Process:
+    """A Gaussian process over the windows of one tile, positions in windows."""
+
+    def __init__(
+        self, places: FloatArray, shifts: FloatArray, covariances: FloatArray
+    ) -> None:
+        self.shifts = shifts
+        self.noise = covariances + JITTER_PX**2 * np.eye(2)
+        middle = (places.max(axis=0) + places.min(axis=0)) / 2
+        self.reach = max(float(np.ptp(places, axis=0).max()) / 2, 1.0)
+        self.terms = _polynomial((places - middle) / self.reach)
+        self.offset = places[:, None] - places[None]  # (N, N, 2)
+        distance2 = (self.offset**2).sum(axis=-1)
+        self.wide = np.exp(-0.5 * distance2 / WIDE**2)
+        self.narrow = np.exp(-0.5 * distance2 / NARROW**2)
+        self.base = self.terms[0] @ self.terms[0].T
+
+    def left_out(self, spacing: float) -> Field:
+        """The robust field at each window without its own measurement."""
+        sizes, trust = FIRST_PX, np.ones(len(self.shifts))
+        for number in range(ROUNDS):
+            found = self._predict(sizes, trust, spacing)
+            rest = (self.shifts - found.shift)[..., None]
+            spread = found.covariance + self.noise
+            distance2 = (rest * np.linalg.solve(spread, rest)).sum(axis=(1, 2))
+            trust = (DEGREES_OF_FREEDOM + 2) / (DEGREES_OF_FREEDOM + distance2)
+            trust = np.minimum(trust, 1)
+            if number + 1 == CHOOSE_AFTER:
+                sizes = self._likeliest(sizes, trust)
+        return self._predict(sizes, trust, spacing)
+
+    def _likeliest(self, sizes: Sizes, trust: FloatArray) -> Sizes:
+        """Kernel sizes (wide, narrow) of the greatest likelihood, one after another."""
+        cost = partial(self._cost, trust=trust)
+        _, narrow = min(((sizes[0], size) for size in NARROW_PX), key=cost)
+        wide, _ = min(((size, narrow) for size in WIDE_PX), key=cost)
+        return min(((wide, size) for size in NARROW_PX), key=cost)
+
+    def _cost(self, sizes: Sizes, trust: FloatArray) -> float:
+        """Negative log likelihood without its constant."""
+        covariance, shifts = self._covariance(sizes, trust), self.shifts.ravel()
+        # With the shifts as last row, the factor's last row holds them whitened.
+        bound = shifts @ shifts / JITTER_PX**2 + 1
+        whole = np.block([[covariance, shifts[:, None]], [shifts[None], bound]])
+        lower = np.linalg.cholesky(whole)
+        white, scales = lower[-1, :-1], np.diag(lower)[:-1]
+        return float(white @ white / 2 + np.log(scales).sum())
+
+    def _covariance(self, sizes: Sizes, trust: FloatArray) -> FloatArray:
+        """Of all measurements, (2N, 2N), x and y of a window side by side."""
+        count = len(self.shifts)
+        kernel = self.base + sizes[0] ** 2 * self.wide + sizes[1] ** 2 * self.narrow
+        whole = np.zeros((count, 2, count, 2))
+        whole[:, 0, :, 0] = whole[:, 1, :, 1] = kernel
+        each = np.arange(count)
+        whole[each, :, each, :] += self.noise / trust[:, None, None]
+        return whole.reshape(2 * count, 2 * count)
+
+    def _predict(self, sizes: Sizes, trust: FloatArray, spacing: float) -> Field:
+        """Leave-one-out mean, covariance and slope (equation 5.12 there)."""
+        count = len(self.shifts)
+        inverse = np.linalg.inv(self._covariance(sizes, trust))
+        weights = (inverse @ self.shifts.ravel()).reshape(count, 2)
+        inverse = inverse.reshape(count, 2, count, 2)
+        each = np.arange(count)
+        own = np.linalg.inv(inverse[each, :, each, :])  # (N, 2, 2)
+        rest = (own @ weights[..., None])[..., 0]
+        covariance = own - self.noise / trust[:, None, None]
+        slope, slope_variance = np.empty((2, count, 2, 2))
+        for axis in range(2):
+            change, power = self._derivative(sizes, axis)
+            # Without window i the weights are those less what i itself adds.
+            added = np.einsum("ij,jpiq->ipq", change, inverse)
+            slope[..., axis] = change @ weights - (added @ rest[..., None])[..., 0]
+            known = (added @ own * added).sum(axis=2)
+            for part in range(2):
+                told = change @ inverse[:, part, :, part]
+                known[:, part] -= (told * change).sum(axis=1)
+            slope_variance[..., axis] = np.maximum(power[:, None] + known, 0)
+        return Field(
+            self.shifts - rest,
+            covariance,
+            slope / spacing,
+            slope_variance / spacing**2,
+            np.full(count, sizes[1]),
+        )
+
+    def _derivative(self, sizes: Sizes, axis: int) -> tuple[FloatArray, FloatArray]:
+        """Covariance (N, N) of slopes with shifts, and the slopes' variance (N,)."""
+        terms = self.terms[1 + axis] / self.reach
+        parts = (sizes[0] / WIDE) ** 2, (sizes[1] / NARROW) ** 2
+        kernel = parts[0] * self.wide + parts[1] * self.narrow
+        change = terms @ self.terms[0].T - self.offset[..., axis] * kernel
+        return change, (terms**2).sum(axis=1) + sum(parts)
 
 
-def _terms(degree: int) -> int:
-    return (degree + 1) * (degree + 2) // 2
-
-
-def _polynomial(
-    unit: FloatArray, degree: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Monomials up to `degree` at points (N, 2), and their derivatives: (N, T) each."""
+def _polynomial(unit: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Scaled monomials at points (N, 2), and their derivatives: (N, T) each."""
     x, y = unit.T
-    powers = [(i, n - i) for n in range(degree + 1) for i in range(n + 1)]
+    powers = [(i, n - i) for n in range(DEGREE + 1) for i in range(n + 1)]
+    size = np.array([POLYNOMIAL_PX[i + j] for i, j in powers])
     value = np.stack([x**i * y**j for i, j in powers], axis=1)
     along_x = np.stack([i * x ** max(i - 1, 0) * y**j for i, j in powers], axis=1)
     along_y = np.stack([j * x**i * y ** max(j - 1, 0) for i, j in powers], axis=1)
-    return value, along_x, along_y
-
-
-def _weighted_median(values: FloatArray, weights: FloatArray) -> float:
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    if not len(values) or total[-1] <= 0:
-        return 0.0
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])
-
-
-def _local_planes(unit: FloatArray, rest: FloatArray, trust: FloatArray) -> Field:
-    """Robust planes through the neighbours of each point, itself left out."""
-    count = min(len(unit), NEIGHBOURS + 1)
-    # (N, K) indices; asked for one by one, K = 1 keeps its axis too.
-    _, nearest = cKDTree(unit).query(unit, k=range(1, count + 1))
-    offset = unit[nearest] - unit[:, None]  # (N, K, 2): from point to neighbour
-    near = np.exp(-0.5 * (offset**2).sum(axis=-1) / NEIGHBOURHOOD**2)
-    near[nearest == np.arange(len(unit))[:, None]] = 0
-    trust = np.minimum(trust / max(float(np.median(trust)), 1e-9), 4.0)
-    near = near * trust[nearest]
-    values = rest[nearest]  # (N, K, 2)
-    design = np.concatenate([np.ones((*near.shape, 1)), offset], axis=-1)  # (N, K, 3)
-    robust = np.ones_like(near)
-    for _ in range(ROUNDS):
-        weights = near * robust
-        weighted = (design * weights[..., None]).transpose(0, 2, 1)
-        planes = np.linalg.solve(
-            weighted @ design + RIDGE * np.eye(3), weighted @ values
-        )
-        errors = np.linalg.norm(values - design @ planes, axis=-1)  # (N, K)
-        total = np.maximum(weights.sum(axis=1), 1e-9)
-        spread = np.sqrt((weights * errors**2).sum(axis=1) / total)
-        scale = np.maximum(1.5 * spread, MIN_TOLERANCE_PX)[:, None]
-        robust = _cauchy_squared(errors / scale)
-    spread = np.sqrt(spread**2 + (1.0 / (1 + total)) ** 2)
-    return Field(planes[:, 0], planes[:, 1:].transpose(0, 2, 1), spread)
+    return value * size, along_x * size, along_y * size

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dped_build.align.errors import DpedBuildError, PhotoError
 from dped_build.align.photos import read_photo
 from dped_build.align.records import Alignment
-from dped_build.align.sampling import sample
+from dped_build.align.sampling import sample_patches
 from dped_build.align.stage import durable, json_bytes
 from dped_build.patches.exclusions import Exclusions, is_excluded
 from dped_build.patches.extract import cut, measure_windows
@@ -26,7 +26,7 @@ from dped_build.patches.records import ACCEPTED, COLUMNS, Windows
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
 
-MEASUREMENT = 1  # rises when the same photos and settings would be measured otherwise
+MEASUREMENT = 2  # rises when the same photos and settings would be measured otherwise
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,7 @@ def make_piece(task: PieceTask) -> PieceFailure | None:
     reasons = reasons_of(pair, windows, task.settings, task.exclusions)
     kept = reasons == ACCEPTED
     if pixels is None:
-        target = np.zeros((int(kept.sum()), size, size, 3), np.uint8)
-        for i, matrix in enumerate(windows.patch_to_dslr[kept]):
-            target[i] = sample(dslr, matrix, (size, size))
+        target = sample_patches(dslr, windows.patch_to_dslr[kept], size)
     else:
         target = pixels[kept]
     source = cut(phone, windows.window_xy[kept], size)

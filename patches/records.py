@@ -20,6 +20,7 @@ COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
     "shift_px": ("f4", (2,)),
     "rotation_deg": ("f4", ()),
     "sigma_px": ("f4", ()),
+    "depth_px": ("f4", ()),
     "sharpness_ratio": ("f4", ()),
     "color_fit_psnr": ("f4", ()),
     "clipped_phone": ("f4", ()),
@@ -34,6 +35,7 @@ REASONS = (
     "shift_limit",
     "low_ncc",
     "uncertain",
+    "depth_edge",
     "soft_target",
     "color_misfit",
     "clipped",
@@ -54,6 +56,8 @@ class Windows:
         shift_px: The refinement's shift at the window's centre, (N, 2), phone px.
         rotation_deg: The refinement's rotation, (N,), degrees, x towards y.
         sigma_px: Stated uncertainty, (N,): RMS displacement over the patch, phone px.
+        depth_px: RMS displacement of the patch's worst part against the whole, (N,),
+            phone px; large at depth edges and moving objects.
         sharpness_ratio: Gain-normalised fine detail, DSLR over phone, (N,).
         color_fit_psnr: PSNR after the best 3x4 colour fit, (N,), dB.
         clipped_phone: Share of clipped pixels, (N,).
@@ -67,6 +71,7 @@ class Windows:
     shift_px: NDArray[np.float32]
     rotation_deg: NDArray[np.float32]
     sigma_px: NDArray[np.float32]
+    depth_px: NDArray[np.float32]
     sharpness_ratio: NDArray[np.float32]
     color_fit_psnr: NDArray[np.float32]
     clipped_phone: NDArray[np.float32]

@@ -1,34 +1,52 @@
 """Where each phone window lies in the DSLR photo, to a fraction of a pixel.
 
 The DSLR luma, brought onto the phone's grid by the homography, is matched window by
-window: a coarse search, then Gauss-Newton steps on an affine warp with gain and offset
-projected out (Lucas and Kanade, 1981; Baker and Matthews, IJCV 2004), held by what the
-neighbouring windows say (`field`). Gradients come from the DSLR: in the phone photo,
-noise would count as texture and make the result look certain.
+window: a coarse search, a fit at half the size that hardly knows its neighbours, and at
+full size the best of what the pixels (`likelihood`) and the neighbours (`field`) say.
+What is left between the blocks of a window shows depth edges and moving objects.
 """
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
-from dped_build.patches.field import Field, smooth_field
+from dped_build.patches.field import Field, neighbour_field
+from dped_build.patches.likelihood import (
+    BLOCKS,
+    Evidence,
+    Image,
+    Level,
+    band_pass,
+    gather_evidence,
+    make_level,
+    moved,
+    reduce_whole,
+)
+from dped_build.patches.search import coarse_search
 
-Image = NDArray[np.float32]
-
-REDUCTION = 4  # of the coarse search
-FINE_SIGMA, COARSE_SIGMA = 1.0, 8.0  # px; band kept: below noise, above vignetting
-STEPS = 6  # Gauss-Newton steps at most
-CONVERGED_PX = 0.01
-MIN_COARSE_NCC = 0.5
-COARSE_SIGMA_PX = 1.5  # error of a coarse match, phone px
-PRIOR_FLOOR_PX = 0.2  # the field is never believed beyond this
-LINEAR_PRIOR_PX = 0.2  # ... nor its slope, as displacement at the patch's border
-CORRELATED_PIXELS = 50.0  # neighbouring residuals are not independent; makes sigma true
-MIN_VARIANCE = 1e-6  # grey levels²; identical photos leave none
-LOST_PX = 4.0  # a coarse match further from the field is taken for a wrong one
+SEARCH_REDUCTION = 4  # of the coarse search
+FIRST_REDUCTION = 2  # of the fits without neighbours
+SEARCH_BAND = (4.0, 32.0)  # phone px
+FINE_BAND = (0.7, 5.0)
+FIRST_FITS = (((1.4, 8.0), 3), (FINE_BAND, 1))  # bands and steps: reach, then precision
+MIN_HALVED_SIZE = 50  # px; smaller windows are fitted at full size at once
+MIN_COARSE_NCC = 0.4  # below, a coarse match says nothing
+COARSE_ERROR_PX = 1.0  # of a coarse match of NCC 1; grows with 1 / NCC²
+UNKNOWN_PX = 30.0  # error of a coarse match that says nothing
+LOST_PX = 3.0  # a coarse match further from the field's spread is a wrong one
+LOST_SIGMA = 4.0  # ... and so is a first fit
+LOOSE_PX = 3.0  # prior of the first fit's shift
+MAX_STEP_PX = 2.0  # of one Gauss-Newton step
+SLOPE_PX = 0.03  # displacement at the border beyond the field's slope, at least
+MAX_SLOPE_PX = 0.5  # ... and at most
+SLOPE_SHARE = 0.2  # ... as a share of the field's roughness
+FLOOR_PX = 0.02  # error that no window goes below
+# Shifts within a window: at least, as a share of how its neighbours' differ, and of the
+# whole field's roughness.
+BLOCK_PX, BLOCK_SHARE, PHOTO_SHARE = 0.02, 0.3, 0.05
+BEYOND_PX = 5.0  # displacement of a block that contradicts its window: past the band
 
 
 @dataclass(frozen=True)
@@ -41,12 +59,7 @@ class Refinement:
     shift: FloatArray  # (N, 2)
     linear: FloatArray  # (N, 2, 2)
     sigma_px: FloatArray  # (N,) RMS displacement over the patch, one sigma
-
-
-def band_pass(luma: Image) -> Image:
-    """Luma without noise and without what vignetting and tone curves change."""
-    fine = cv2.GaussianBlur(luma, (0, 0), FINE_SIGMA)
-    return np.asarray(fine - cv2.GaussianBlur(luma, (0, 0), COARSE_SIGMA))
+    depth_px: FloatArray  # (N,) RMS displacement of the worst block of the patch
 
 
 def refine_windows(
@@ -65,159 +78,160 @@ def refine_windows(
         windows: Top-left pixels (N, 2).
         size: Side of a window, px.
         max_shift: Range of the coarse search, phone px.
-
-    Returns:
-        The Refinement; a window without texture has an infinite `sigma_px`.
     """
     centres = windows + (size - 1) / 2
-    found, ncc = coarse_search(phone, dslr, windows, size=size, max_shift=max_shift)
-    sigmas = np.where(
-        ncc > MIN_COARSE_NCC, COARSE_SIGMA_PX / np.maximum(ncc, 0.1), np.inf
-    )
-    field = smooth_field(centres, found, sigmas, spacing=size)
-    lost = (np.linalg.norm(found - field.shift, axis=1) > LOST_PX) | np.isinf(sigmas)
-    start = np.where(lost[:, None], field.shift, found)
-    target, source = band_pass(phone), _with_gradients(band_pass(dslr))
-    first = _fit_all(target, source, windows, start, field, size)
-    field = smooth_field(centres, first.shift, first.sigma_px, spacing=size)
-    lost = np.linalg.norm(first.shift - field.shift, axis=1) > 3 * field.spread + 1
-    start = np.where(lost[:, None], field.shift, first.shift)
-    return _fit_all(target, source, windows, start, field, size)
+    found, errors = _search(phone, dslr, windows, size, max_shift)
+    spread = errors[:, None, None] ** 2 * np.eye(2)
+    field = neighbour_field(centres, found, spread, spacing=size)
+    apart = np.linalg.norm(found - field.shift, axis=1)
+    wrong = (errors >= UNKNOWN_PX) | (apart > LOST_PX * (1 + _deviation(field)))
+    start = np.where(wrong[:, None], field.shift, found)
+
+    first = FIRST_REDUCTION if size >= MIN_HALVED_SIZE else 1
+    places = _expected(field, size)
+    places[:, :2] = start
+    for band, steps in FIRST_FITS:
+        level = make_level(phone, dslr, windows, size, reduction=first, band=band)
+        places, evidence = _fit(level, places, field, size, steps)
+    shifts, covariances = _measured(places, evidence, field, size)
+    field = neighbour_field(centres, shifts, covariances, spacing=size)
+    prior, precision = _prior(field, field.covariance + FLOOR_PX**2 * np.eye(2), size)
+    lost = _distance(shifts - field.shift, field.covariance + covariances) > LOST_SIGMA
+    places = places + _solve(places, evidence, prior, precision)[0]
+    places[lost] = prior[lost]
+
+    level = make_level(phone, dslr, windows, size, reduction=1, band=FINE_BAND)
+    evidence = gather_evidence(level, places)
+    change, covariance = _solve(places, evidence, prior, precision)
+    rough = _roughness(centres / size, shifts - field.shift, covariances, field)
+    depth = _block_displacements(moved(evidence, change), rough)
+    variances = np.diagonal(covariance, axis1=1, axis2=2)
+    affine = variances[:, :2].sum(axis=1) + variances[:, 2:].sum(axis=1) / 3
+    sigma = np.sqrt(affine + 2 * FLOOR_PX**2 + (depth**2).mean(axis=1))
+    places = places + change
+    linear = places[:, 2:].reshape(-1, 2, 2) / (size / 2)
+    worst = depth.max(axis=1, initial=0)
+    worst[evidence.contradicted.any(axis=1)] = BEYOND_PX
+    return Refinement(places[:, :2], linear, sigma, worst)
 
 
-def coarse_search(
+def _search(
     phone: Image,
     dslr: Image,
     windows: NDArray[np.int32],
-    *,
     size: int,
     max_shift: float,
 ) -> tuple[FloatArray, FloatArray]:
-    """Shifts (N, 2) of the best NCC at a quarter of the size, and that NCC (N,)."""
-    small = [
-        band_pass(
-            cv2.resize(
-                luma,
-                None,
-                fx=1 / REDUCTION,
-                fy=1 / REDUCTION,
-                interpolation=cv2.INTER_AREA,
-            )
-        )
+    """Coarse shifts (N, 2) and their errors (N,), phone px."""
+    reduction = SEARCH_REDUCTION if size >= MIN_HALVED_SIZE else 1
+    one, other = (
+        band_pass(reduce_whole(luma, reduction), SEARCH_BAND, reduction)
         for luma in (phone, dslr)
-    ]
-    side, radius = size // REDUCTION, int(np.ceil(max_shift / REDUCTION))
-    padded = cv2.copyMakeBorder(small[1], *[radius] * 4, cv2.BORDER_CONSTANT, value=0)
-    limits = np.array(small[0].shape[::-1]) - side
-    shifts, scores = np.zeros((len(windows), 2)), np.zeros(len(windows))
-    for i, corner in enumerate(np.clip(windows // REDUCTION, 0, limits)):
-        x, y = corner
-        template = small[0][y : y + side, x : x + side]
-        area = padded[y : y + side + 2 * radius, x : x + side + 2 * radius]
-        if template.std() < 0.1:
-            continue  # OpenCV would call it a perfect match: opencv/opencv#5688
-        table = cv2.matchTemplate(area, template, cv2.TM_CCOEFF_NORMED)
-        _, scores[i], _, peak = cv2.minMaxLoc(table)
-        shifts[i] = (_subpixel(table, peak) - radius) * REDUCTION
-    return shifts, scores
-
-
-def _subpixel(table: Image, peak: tuple[int, int]) -> FloatArray:
-    """Vertex of the parabolas through the peak of a score table."""
-    place = np.array(peak, dtype=np.float64)
-    for axis, (at, length) in enumerate(zip(peak, table.shape[::-1], strict=True)):
-        if 0 < at < length - 1:
-            line = table[peak[1]] if axis == 0 else table[:, peak[0]]
-            before, top, after = (float(v) for v in line[at - 1 : at + 2])
-            bend = before - 2 * top + after
-            if bend < 0:
-                place[axis] += np.clip((before - after) / (2 * bend), -0.5, 0.5)
-    return place
-
-
-def _with_gradients(luma: Image) -> Image:
-    """Luma and its x and y derivatives, (H, W, 3)."""
-    kernel = np.array([[-0.5, 0, 0.5]], np.float32)
-    along_x = cv2.filter2D(luma, cv2.CV_32F, kernel)
-    along_y = cv2.filter2D(luma, cv2.CV_32F, kernel.T)
-    return np.dstack([luma, along_x, along_y])
-
-
-def _fit_all(
-    target: Image,
-    source: Image,
-    windows: NDArray[np.int32],
-    start: FloatArray,
-    field: Field,
-    size: int,
-) -> Refinement:
-    count = len(windows)
-    shift, linear = np.zeros((count, 2)), np.zeros((count, 2, 2))
-    sigma = np.full(count, np.inf)
-    half = size / 2
-    grid = (np.arange(size) - (size - 1) / 2) / half
-    u, v = (axis.ravel() for axis in np.meshgrid(grid, grid))
-    for i, (x, y) in enumerate(windows):
-        prior = np.concatenate([field.shift[i], (field.slope[i] * half).ravel()])
-        loose = np.array(
-            [max(field.spread[i], PRIOR_FLOOR_PX)] * 2 + [LINEAR_PRIOR_PX] * 4
-        )
-        first = np.concatenate([start[i], prior[2:]])
-        window = target[y : y + size, x : x + size].ravel()
-        place, sigma[i] = _fit(window, source, (x, y), first, prior, loose, size, u, v)
-        shift[i], linear[i] = place[:2], place[2:].reshape(2, 2) / half
-    return Refinement(shift, linear, sigma)
+    )
+    side, small = size // reduction, np.array(one.shape[::-1])
+    corners = np.clip(windows // reduction, 0, small - side)
+    radius = int(np.ceil(max_shift / reduction))
+    shifts, ncc = coarse_search(one, other, corners, side=side, radius=radius)
+    known = ncc > MIN_COARSE_NCC
+    errors = np.where(known, COARSE_ERROR_PX / np.maximum(ncc, 0.1) ** 2, UNKNOWN_PX)
+    return shifts * (np.array(phone.shape[::-1]) / small), errors
 
 
 def _fit(
-    window: Image,
-    source: Image,
-    corner: tuple[int, int],
-    place: FloatArray,
-    prior: FloatArray,
-    loose: FloatArray,
-    size: int,
-    u: FloatArray,
-    v: FloatArray,
-) -> tuple[FloatArray, float]:
-    half, middle = size / 2, (size - 1) / 2
-    precision = np.diag(1 / loose**2)
-    covariance = np.full((6, 6), np.inf)
-    for _ in range(STEPS):
-        linear = np.eye(2) + place[2:].reshape(2, 2) / half
-        offset = np.array(corner) + middle + place[:2] - linear @ (middle, middle)
-        warped = cv2.warpAffine(
-            source,
-            np.column_stack([linear, offset]),
-            (size, size),
-            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        ).reshape(-1, 3)
-        value, dx, dy = warped.T
-        design = np.stack(
-            [dx, dy, dx * u, dx * v, dy * u, dy * v, value, np.ones_like(value)], 1
-        )
-        spread = value.std()
-        if spread < 0.05:
-            return prior, np.inf
-        gain = ((value - value.mean()) * (window - window.mean())).mean() / spread**2
-        if gain <= 0.02:
-            return prior, np.inf
-        rest = window - window.mean() - gain * (value - value.mean())
-        scale = 1.4826 * np.median(np.abs(rest)) + 1e-3
-        weights = 1 / (1 + (rest / (3 * scale)) ** 2)
-        variance = float((weights * rest**2).sum() / weights.sum())
-        noise = max(variance, MIN_VARIANCE) * CORRELATED_PIXELS
-        design[:, :6] *= gain
-        weighted = design * weights[:, None]
-        normal = (design.T @ weighted).astype(np.float64) / noise
-        normal[:6, :6] += precision
-        right = (weighted.T @ rest).astype(np.float64) / noise
-        right[:6] += precision @ (prior - place)
-        covariance = np.linalg.inv(normal + 1e-9 * np.eye(8))
-        step = (covariance @ right)[:6]
-        place = place + step
-        if np.abs(step).max() < CONVERGED_PX:
-            break
-    variances = np.diag(covariance)[:6]
-    return place, float(np.sqrt(variances[:2].sum() + variances[2:].sum() / 3))
+    level: Level, start: FloatArray, field: Field, size: int, steps: int
+) -> tuple[FloatArray, Evidence]:
+    """Places (N, 6) that the pixels alone say, near `start`, and the evidence there."""
+    loose = np.broadcast_to(LOOSE_PX**2 * np.eye(2), field.covariance.shape)
+    prior, precision = _prior(field, loose, size)
+    prior[:, :2] = start[:, :2]
+    places = start.copy()
+    for _ in range(steps):
+        evidence = gather_evidence(level, places)
+        change, _ = _solve(places, evidence, prior, precision)
+        longest = np.maximum(np.abs(change).max(axis=1), 1e-9)
+        change = change * np.minimum(1, MAX_STEP_PX / longest)[:, None]
+        places = places + change
+    return places, moved(evidence, change)
+
+
+def _measured(
+    places: FloatArray, evidence: Evidence, field: Field, size: int
+) -> tuple[FloatArray, FloatArray]:
+    """Shifts (N, 2) and their covariances (N, 2, 2) without the field's help."""
+    loose = np.broadcast_to(LOOSE_PX**2 * np.eye(2), field.covariance.shape)
+    _, precision = _prior(field, loose, size)
+    covariance = np.linalg.inv(evidence.info + precision)
+    return places[:, :2], covariance[:, :2, :2]
+
+
+def _expected(field: Field, size: int) -> FloatArray:
+    return np.concatenate(
+        [field.shift, field.slope.reshape(-1, 4) * (size / 2)], axis=1
+    )
+
+
+def _prior(
+    field: Field, covariance: FloatArray, size: int
+) -> tuple[FloatArray, FloatArray]:
+    """Places that the field expects (N, 6), and the precision of that (N, 6, 6)."""
+    expected = _expected(field, size)
+    precision = np.zeros((len(expected), 6, 6))
+    precision[:, :2, :2] = np.linalg.inv(covariance)
+    slope = np.hypot(SLOPE_PX, SLOPE_SHARE * field.roughness)
+    variance = np.minimum(slope, MAX_SLOPE_PX)[:, None] ** 2
+    variance = variance + field.slope_variance.reshape(-1, 4) * (size / 2) ** 2
+    precision[:, range(2, 6), range(2, 6)] = 1 / variance
+    return expected, precision
+
+
+def _solve(
+    places: FloatArray, evidence: Evidence, prior: FloatArray, precision: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The step (N, 6) to the most probable places, and their covariance (N, 6, 6)."""
+    covariance = np.linalg.inv(evidence.info + precision)
+    pull = (precision @ (prior - places)[..., None])[..., 0]
+    return (covariance @ (evidence.score + pull)[..., None])[..., 0], covariance
+
+
+def _distance(difference: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Mahalanobis distance of each row (N, 2)."""
+    column = difference[..., None]
+    square = (column * np.linalg.solve(covariance, column)).sum(axis=(1, 2))
+    return np.asarray(np.sqrt(square))
+
+
+def _deviation(field: Field) -> FloatArray:
+    variance = np.trace(field.covariance, axis1=1, axis2=2) / 2
+    return np.asarray(np.sqrt(variance))
+
+
+def _roughness(
+    places: FloatArray, rest: FloatArray, covariances: FloatArray, field: Field
+) -> FloatArray:
+    """How much shifts differ within a window, judged by those around it, (N,) px."""
+    noise = np.trace(covariances, axis1=1, axis2=2)
+    excess = np.clip((rest**2).sum(axis=1) - noise, 0, 9)
+    distance2 = ((places[:, None] - places[None]) ** 2).sum(axis=-1)
+    weights = np.exp(-0.5 * distance2) / (noise + 0.05)
+    around = (weights @ excess) / weights.sum(axis=1)
+    parts = (BLOCK_SHARE * np.sqrt(around), PHOTO_SHARE * field.roughness)
+    return np.asarray(np.sqrt(parts[0] ** 2 + parts[1] ** 2 + BLOCK_PX**2))
+
+
+def _block_displacements(evidence: Evidence, rough: FloatArray) -> FloatArray:
+    """RMS displacement of 2x2 blocks against their window's place, (N, 16) px."""
+    information = _merge(evidence.block_info)
+    covariance = np.linalg.inv(
+        information + np.eye(2) / rough[:, None, None, None] ** 2
+    )
+    shift = (covariance @ _merge(evidence.block_score)[..., None])[..., 0]
+    variance = np.trace(covariance, axis1=-2, axis2=-1)
+    return np.asarray(np.sqrt((shift**2).sum(axis=-1) + variance))
+
+
+def _merge(values: FloatArray) -> FloatArray:
+    """Sums over all squares of 2x2 neighbouring blocks: (N, 25, …) → (N, 16, …)."""
+    square = values.reshape(-1, BLOCKS, BLOCKS, *values.shape[2:])
+    rows = square[:, :-1] + square[:, 1:]
+    merged = rows[:, :, :-1] + rows[:, :, 1:]
+    return merged.reshape(len(values), (BLOCKS - 1) ** 2, *values.shape[2:])

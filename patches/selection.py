@@ -31,6 +31,9 @@ def select_windows(
         "low_ncc": ~(windows.ncc > settings.min_corr),
         "uncertain": (settings.max_sigma > 0)
         & ~(windows.sigma_px <= settings.max_sigma),
+        "depth_edge": (settings.max_sigma > 0)
+        & (settings.max_depth > 0)
+        & ~(windows.depth_px <= settings.max_depth),
         "soft_target": (settings.min_sharpness_ratio > 0)
         & ~(windows.sharpness_ratio >= settings.min_sharpness_ratio),
         "color_misfit": (settings.min_color_fit > 0)

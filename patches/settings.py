@@ -19,7 +19,8 @@ class PatchSettings:
     max_rotation: float = 5.0  # degrees
     min_std: float = 2.0  # grey levels; a flatter window is clipped sky or deep shadow
     min_corr: float = 0.9  # NCC of the stored patches; DPED's rule
-    max_sigma: float = 0.25  # phone px; 0 switches the test off
+    max_sigma: float = 0.25  # phone px; 0 switches both information tests off
+    max_depth: float = 0.4  # phone px within a window; 0 switches this test off
     max_per_photo: int = 0  # 0 keeps all
     min_sharpness_ratio: float = 0.0  # 0 switches the test off
     min_color_fit: float = 0.0  # dB; 0 switches the test off
@@ -39,6 +40,7 @@ class PatchSettings:
             "min_std": (0, 255),
             "min_corr": (-1, 1),
             "max_sigma": (0, 100),
+            "max_depth": (0, 100),
             "max_per_photo": (0, 10**9),
             "min_sharpness_ratio": (0, 100),
             "min_color_fit": (0, 100),

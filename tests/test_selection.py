@@ -26,6 +26,7 @@ FAULTS = {  # in the order of the tests
     "shift_limit": {"shift_px": (3.0, -10.5)},
     "low_ncc": {"ncc": 0.89},
     "uncertain": {"sigma_px": np.inf},
+    "depth_edge": {"depth_px": 5.0},
     "soft_target": {"sharpness_ratio": 0.7},
     "color_misfit": {"color_fit_psnr": 19.0},
     "clipped": {"clipped_dslr": 0.2},
@@ -47,6 +48,7 @@ def good(count=1):
         shift_px=np.full((count, 2), 1.5, np.float32),
         rotation_deg=all_of(0.5),
         sigma_px=all_of(0.1),
+        depth_px=all_of(0.1),
         sharpness_ratio=all_of(1.2),
         color_fit_psnr=all_of(28),
         clipped_phone=all_of(0.05),
@@ -82,6 +84,7 @@ def test_each_fault_has_its_reason(reason):
         ({"rotation_deg": -2.5}, "shift_limit"),
         ({"clipped_phone": 0.2}, "clipped"),
         ({"sigma_px": 0.26}, "uncertain"),
+        ({"depth_px": 0.41}, "depth_edge"),
     ],
 )
 def test_both_signs_and_both_cameras_count(faults, reason):

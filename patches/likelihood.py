@@ -1,0 +1,267 @@
+"""What the pixels say about each window's place: a quadratic around a given place.
+
+Gauss-Newton on an affine warp with gain and offset projected out (Lucas and Kanade,
+1981; Baker and Matthews, IJCV 2004). Gradients come from the DSLR: in the phone photo,
+noise would count as texture and make the result look certain. A window is divided into
+5x5 blocks; the blocks' sums give both the window's quadratic and, left over after its
+affine place, the shift of every block on its own.
+
+A place is six numbers in phone px: the shift at the window's centre, then by how much x
+moves towards the right and the lower border, and y likewise.
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.geometry import FloatArray
+
+Image = NDArray[np.float32]
+Band = tuple[float, float]  # sigmas, phone px: finer is noise, coarser is vignetting
+
+BLOCKS = 5  # along each side of a window
+CORRELATED_PX2 = 50.0  # neighbouring residuals are not independent; makes sigma true
+CHUNK_PIXELS = 40_000  # computed at once; stays in the processor's cache
+MIN_REDUCED_SIGMA = 2.0  # px; of the coarse blur in the picture that it is made in
+MIN_DEVIATION = 0.05  # grey levels of the DSLR's band; less holds no place
+MIN_GAIN = 0.02  # of the phone's texture over the DSLR's
+MIN_VARIANCE = 1e-4  # grey levels²; identical photos leave none
+CONTRADICTION = 5.0  # residual power of a block over the typical block's
+CONTRADICTED_SHARE = 0.2  # ... and over the block's own texture
+OUTLIER = 3.0  # residuals in units of their spread, of half the weight
+
+
+@dataclass(frozen=True)
+class Level:
+    """Windows of both photos at one reduction."""
+
+    target: Image  # the phone's band, (H, W)
+    source: tuple[Image, Image, Image]  # the DSLR's on the same grid, and its gradients
+    centres: FloatArray  # (N, 2) px of this level
+    corners: NDArray[np.intp]  # (N, 2) top-left pixels of the blocks
+    block: int  # side of a block, px of this level
+    reduction: FloatArray  # phone px per px of this level, along x and y
+    half: float  # of a window's side, phone px
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Quadratics of N windows around their places; blocks row by row.
+
+    A change d of the place raises the log likelihood by score d - d info d / 2.
+    """
+
+    score: FloatArray  # (N, 6)
+    info: FloatArray  # (N, 6, 6)
+    block_score: FloatArray  # (N, 25, 2), likewise of the shift of each block
+    block_info: FloatArray  # (N, 25, 2, 2)
+    contradicted: NDArray[np.bool_]  # (N, 25) residuals that no small shift explains
+
+
+def band_pass(luma: Image, band: Band, reduction: int) -> Image:
+    """Luma without noise and without what vignetting and tone curves change."""
+    fine, coarse = (sigma / reduction for sigma in band)
+    # The coarse blur leaves nothing that a smaller picture could not hold.
+    less = max(1, int(coarse / MIN_REDUCED_SIGMA))
+    small = reduce_whole(luma, less)
+    smooth = cv2.GaussianBlur(small, (0, 0), coarse / less)
+    size = (luma.shape[1], luma.shape[0])
+    away = cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.GaussianBlur(luma, (0, 0), fine) - away)
+
+
+def reduce_whole(luma: Image, reduction: int) -> Image:
+    """Smaller by about `reduction`: to whole pixels, or cv2.resize would shift it."""
+    if reduction == 1:
+        return luma
+    size = [max(round(side / reduction), 1) for side in luma.shape[::-1]]
+    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA))
+
+
+def make_level(
+    phone: Image,
+    dslr: Image,
+    windows: NDArray[np.int32],
+    size: int,
+    *,
+    reduction: int,
+    band: Band,
+) -> Level:
+    """Both photos, on one grid (H, W), reduced by a whole number and band-passed."""
+    full = np.array(phone.shape[::-1])
+    phone, dslr = (reduce_whole(luma, reduction) for luma in (phone, dslr))
+    scale = full / phone.shape[::-1]
+    centres = (windows + size / 2) / scale - 0.5
+    block = max(size // reduction // BLOCKS, 1)
+    limits = np.array(phone.shape[::-1]) - block * BLOCKS
+    corners = np.rint(centres - (block * BLOCKS - 1) / 2).astype(np.intp)
+    source = band_pass(dslr, band, reduction)
+    slope, one = np.array([-0.5, 0, 0.5]), np.ones(1)
+    gradients = (
+        cv2.sepFilter2D(source, cv2.CV_32F, *kernels)
+        for kernels in ((slope, one), (one, slope))
+    )
+    return Level(
+        band_pass(phone, band, reduction),
+        (source, *gradients),
+        centres,
+        np.clip(corners, 0, np.maximum(limits, 0)),
+        block,
+        scale,
+        size / 2,
+    )
+
+
+def gather_evidence(level: Level, places: FloatArray) -> Evidence:
+    """The quadratic of every window around its place (N, 6)."""
+    count, blocks = len(places), BLOCKS**2
+    found = Evidence(
+        np.zeros((count, 6)),
+        np.zeros((count, 6, 6)),
+        np.zeros((count, blocks, 2)),
+        np.zeros((count, blocks, 2, 2)),
+        np.zeros((count, blocks), bool),
+    )
+    step = max(1, CHUNK_PIXELS // (level.block * BLOCKS) ** 2)
+    for first in range(0, count, step):
+        rows = slice(first, first + step)
+        sums, variance, found.contradicted[rows] = _block_sums(
+            level, places[rows], rows
+        )
+        # Textureless windows have no variance here and say nothing.
+        weight = np.where(variance > 0, 1 / np.maximum(variance, MIN_VARIANCE), 0)
+        sums *= (weight * np.prod(level.reduction) / CORRELATED_PX2)[
+            :, None, None, None
+        ]
+        found.score[rows], found.info[rows] = _window_sums(sums)
+        found.block_score[rows] = sums[..., :2, 4]
+        found.block_info[rows] = sums[..., :2, :2]
+    return found
+
+
+def _block_sums(
+    level: Level, places: FloatArray, rows: slice
+) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """Weighted products of (x gradient, y gradient, luma, 1, residual), by blocks.
+
+    Returns:
+        Sums (K, 25, 5, 5), the residuals' variance (K,), 0 without texture, and which
+        blocks contradict their window (K, 25).
+    """
+    x, y = _block_pixels(level.block)
+    corners, centres = level.corners[rows], level.centres[rows]
+    target = level.target[
+        corners[:, 1, None, None] + y, corners[:, 0, None, None] + x
+    ]  # (K, 25, pixels of a block)
+    value, along_x, along_y = _warp(level, places, centres, corners)
+    value -= value.mean(axis=(1, 2), keepdims=True)
+    target -= target.mean(axis=(1, 2), keepdims=True)
+    power = (value * value).mean(axis=(1, 2))
+    gain = (value * target).mean(axis=(1, 2)) / np.maximum(power, MIN_VARIANCE)
+    usable = (power > MIN_DEVIATION**2) & (gain > MIN_GAIN)
+    rest = target - gain[:, None, None] * value
+    # 1.25: the standard deviation of normal errors over their mean size.
+    spread = 1.25 * np.abs(rest).mean(axis=(1, 2), keepdims=True) + 1e-3
+    weights = 1 / (1 + (rest / (OUTLIER * spread)) ** 2)
+    columns = np.empty((*target.shape[:2], 5, target.shape[2]), np.float32)
+    np.multiply(along_x, (gain / level.reduction[0])[:, None, None], columns[:, :, 0])
+    np.multiply(along_y, (gain / level.reduction[1])[:, None, None], columns[:, :, 1])
+    columns[:, :, 2], columns[:, :, 3], columns[:, :, 4] = value, 1, rest
+    sums = (columns * weights[:, :, None]) @ columns.transpose(0, 1, 3, 2)
+    total = np.maximum(weights.sum(axis=(1, 2)), 1e-9)
+    variance = sums[:, :, 4, 4].sum(axis=1) / total
+    own = (rest * rest).mean(axis=2)
+    typical = np.maximum(np.median(own, axis=1), MIN_VARIANCE)
+    contradicted = own > CONTRADICTION * typical[:, None]
+    contradicted &= own > CONTRADICTED_SHARE * (target * target).mean(axis=2)
+    return sums.astype(np.float64), np.where(usable, variance, 0), contradicted
+
+
+@lru_cache(maxsize=8)
+def _block_pixels(block: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Columns and rows of a window's pixels: (25, pixels of a block)."""
+    y, x = np.indices((BLOCKS * block, BLOCKS * block), dtype=np.intp)
+    shape = (BLOCKS, block, BLOCKS, block)
+    order = (0, 2, 1, 3)
+    flat = (BLOCKS**2, block**2)
+    return (
+        x.reshape(shape).transpose(order).reshape(flat),
+        y.reshape(shape).transpose(order).reshape(flat),
+    )
+
+
+def _warp(
+    level: Level,
+    places: FloatArray,
+    centres: FloatArray,
+    corners: NDArray[np.intp],
+) -> list[Image]:
+    """The DSLR's band and gradients at the windows' places, (K, 25, pixels) each."""
+    x, y = _block_pixels(level.block)
+    offset = (corners - centres).astype(np.float32)[..., None, None]
+    from_x = x.astype(np.float32) + offset[:, 0]
+    from_y = y.astype(np.float32) + offset[:, 1]
+    middle = centres.astype(np.float32)[..., None, None]
+    step = (places / level.reduction[[0, 1, 0, 0, 1, 1]]).astype(np.float32)
+    step[:, 2:] /= np.tile(level.half / level.reduction, 2).astype(np.float32)
+    step = step[..., None, None]
+    at_x = (middle[:, 0] + step[:, 0]) + (1 + step[:, 2]) * from_x + step[:, 3] * from_y
+    at_y = (middle[:, 1] + step[:, 1]) + step[:, 4] * from_x + (1 + step[:, 5]) * from_y
+    flat = (-1, at_x.shape[2])
+    maps = at_x.reshape(flat), at_y.reshape(flat)
+    return [
+        cv2.remap(
+            image, *maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        ).reshape(at_x.shape)
+        for image in level.source
+    ]
+
+
+def moved(evidence: Evidence, change: FloatArray) -> Evidence:
+    """The same quadratics around places that lie `change` (N, 6) further."""
+    x, y = block_centres()
+    shift = (
+        change[:, None, :2]
+        + change[:, None, [2, 4]] * x[:, None]
+        + change[:, None, [3, 5]] * y[:, None]
+    )  # (N, 25, 2)
+    own = (evidence.block_info @ shift[..., None])[..., 0]
+    whole = (evidence.info @ change[..., None])[..., 0]
+    return replace(
+        evidence,
+        score=evidence.score - whole,
+        block_score=evidence.block_score - own,
+    )
+
+
+# Six numbers of a place, gain, offset and residual: which column of the block sums,
+# times which of 1, x, y; and the number of the product of two of those.
+_COLUMN = np.array([0, 1, 0, 0, 1, 1, 2, 3, 4])
+_FACTOR = np.array([0, 0, 1, 2, 1, 2, 0, 0, 0])
+_POWER = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
+
+
+@lru_cache(maxsize=1)
+def block_centres() -> tuple[FloatArray, FloatArray]:
+    """Columns and rows of the blocks' centres, -1 … 1 across a window."""
+    middle = (np.arange(BLOCKS) + 0.5) / BLOCKS * 2 - 1
+    x, y = np.meshgrid(middle, middle)
+    return x.ravel(), y.ravel()
+
+
+def _window_sums(sums: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Score (K, 6) and info (K, 6, 6) of the affine place from block sums."""
+    x, y = block_centres()
+    powers = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+    moments = sums.reshape(len(sums), BLOCKS**2, 25).transpose(0, 2, 1) @ powers
+    normal = moments.reshape(len(sums), 5, 5, 6)[
+        :, _COLUMN[:, None], _COLUMN, _POWER[_FACTOR[:, None], _FACTOR]
+    ]  # (K, 9, 9)
+    free, look = slice(0, 6), slice(6, 8)
+    fixed = normal[:, look, look] + 1e-9 * np.eye(2)
+    explained = normal[:, free, look] @ np.linalg.inv(fixed)
+    score = normal[:, free, 8] - (explained @ normal[:, look, 8:])[..., 0]
+    return score, normal[:, free, free] - explained @ normal[:, look, free]
