@@ -1,7 +1,12 @@
-"""What a pair of patches is worth as training data, all patches of a photo at once.
+"""What a pair of patches is worth as training data.
 
-Patches are RGB uint8 (N, S, S, 3); every figure is one number per patch, (N,).
+Patches are RGB uint8 (N, S, S, 3); every figure is one number per patch, (N,), computed
+from that patch alone: neither memory nor a bit of the result depends on the others.
+Moments of pixels are whole numbers and kept as such, so differences of them are exact.
 """
+
+import math
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -11,6 +16,7 @@ from dped_build.align.geometry import FloatArray
 
 DETAIL_SIGMA = 1.5  # px; finer than this is what a better camera adds
 CLIPPED_BELOW, CLIPPED_ABOVE = 2, 253  # grey levels of any channel
+LEAST_ERROR = 1e-10  # mean square in [0, 1]; no colour fit is stated above 100 dB
 
 Pixels = NDArray[np.uint8]
 
@@ -25,48 +31,97 @@ def lumas(patches: Pixels) -> Pixels:
 
 def deviations(luma: Pixels) -> FloatArray:
     """Standard deviation of each luma patch, grey levels."""
-    return np.asarray(luma.std(axis=(1, 2), dtype=np.float64))
+    return _figures(_deviation(x) for x in luma)
 
 
 def normalised_cross_correlation(phone: Pixels, dslr: Pixels) -> FloatArray:
     """Zero-mean NCC of luma patches (N, S, S) in float64; NaN where one is constant."""
-    a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (phone, dslr))
-    a -= a.mean(axis=1, keepdims=True)
-    b -= b.mean(axis=1, keepdims=True)
-    power = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
-    return np.asarray((a * b).sum(axis=1) / np.where(power > 0, power, np.nan))
+    return _figures(_correlation(a, b) for a, b in zip(phone, dslr, strict=True))
 
 
 def sharpness_ratio(phone: Pixels, dslr: Pixels) -> FloatArray:
-    """Fine detail of the DSLR luma over the phone's, each relative to its contrast."""
-    one, other = _detail(phone), _detail(dslr)
-    return np.asarray(other / np.where(one > 0, one, np.nan))
+    """Fine detail of the DSLR luma over the phone's, each relative to its contrast.
 
-
-def _detail(luma: Pixels) -> FloatArray:
-    coarse = [
-        cv2.GaussianBlur(x.astype(np.float32), (0, 0), DETAIL_SIGMA) for x in luma
-    ]
-    fine = luma - np.reshape(coarse, luma.shape)
-    contrast = deviations(luma)
-    return np.asarray(fine.std(axis=(1, 2)) / np.where(contrast > 0, contrast, np.nan))
+    Takes luma patches (N, S, S); NaN where one of the two is constant.
+    """
+    pairs = zip(phone, dslr, strict=True)
+    return _figures(_quotient(_detail(b), _detail(a)) for a, b in pairs)
 
 
 def color_fit_psnr(phone: Pixels, dslr: Pixels) -> FloatArray:
     """PSNR (dB) of the phone patch after its best 3x4 colour fit to the DSLR's."""
-    count = len(phone)
-    given = phone.reshape(count, -1, 3).astype(np.float64) / 255
-    wanted = dslr.reshape(count, -1, 3).astype(np.float64) / 255
-    given = np.concatenate([given, np.ones((*given.shape[:2], 1))], axis=-1)
-    across = given.transpose(0, 2, 1)
-    # The smallest ridge that keeps a patch of one colour solvable.
-    fit = np.linalg.solve(across @ given + 1e-6 * np.eye(4), across @ wanted)
-    error = ((given @ fit - wanted) ** 2).mean(axis=(1, 2))
-    return np.asarray(-10 * np.log10(np.maximum(error, 1e-10)))
+    pairs = zip(phone, dslr, strict=True)
+    error = _figures(_color_fit_error(a, b) for a, b in pairs)
+    return np.asarray(-10 * np.log10(np.maximum(error, LEAST_ERROR)))
 
 
 def clipped_share(patches: Pixels) -> FloatArray:
     """Share of pixels with a channel at either end of its range."""
-    low, high = patches.min(axis=-1), patches.max(axis=-1)
-    clipped = (low < CLIPPED_BELOW) | (high > CLIPPED_ABOVE)
-    return np.asarray(clipped.mean(axis=(1, 2)))
+    low, high = (CLIPPED_BELOW,) * 3, (CLIPPED_ABOVE,) * 3
+    return _figures(1 - (cv2.inRange(x, low, high) > 0).mean() for x in patches)
+
+
+def _figures(values: Iterable[float]) -> FloatArray:
+    return np.fromiter(values, dtype=np.float64)
+
+
+def _quotient(value: float, by: float) -> float:
+    return value / by if by > 0 else math.nan
+
+
+def _deviation(luma: Pixels) -> float:
+    return math.sqrt(_comoments([luma])[0][0]) / luma.size
+
+
+def _correlation(phone: Pixels, dslr: Pixels) -> float:
+    (phone_power, product), (_, dslr_power) = _comoments([phone, dslr])
+    return _quotient(product, math.sqrt(phone_power * dslr_power))
+
+
+def _detail(luma: Pixels) -> float:
+    grey = luma.astype(np.float32)
+    fine = cv2.subtract(grey, cv2.GaussianBlur(grey, (0, 0), DETAIL_SIGMA))
+    _, deviation = cv2.meanStdDev(fine)
+    return _quotient(deviation.item(), _deviation(luma))
+
+
+def _color_fit_error(phone: Pixels, dslr: Pixels) -> float:
+    """Mean square error of the least-squares fit, for values in [0, 1]."""
+    comoments = _comoments([*cv2.split(phone), *cv2.split(dslr)])
+    pixels = phone.shape[0] * phone.shape[1]
+    return _unexplained(comoments, known=3) / (3 * (255 * pixels) ** 2)
+
+
+def _comoments(planes: Sequence[Pixels]) -> list[list[int]]:
+    """Covariances of K planes of n pixels times n², exactly: n Σxy - Σx Σy, K x K."""
+    sums = [round(cv2.sumElems(x)[0]) for x in planes]
+    squares = [round(cv2.norm(x, cv2.NORM_L2SQR)) for x in planes]
+    found = [[0] * len(planes) for _ in planes]
+    for i, x in enumerate(planes):
+        found[i][i] = x.size * squares[i] - sums[i] ** 2
+        for j in range(i):
+            apart = round(cv2.norm(x, planes[j], cv2.NORM_L2SQR))
+            product = (squares[i] + squares[j] - apart) // 2
+            found[i][j] = found[j][i] = x.size * product - sums[i] * sums[j]
+    return found
+
+
+def _unexplained(comoments: list[list[int]], *, known: int) -> float:
+    """Variance of the later variables that no linear fit of the first `known` explains.
+
+    Elimination in whole numbers, every division exact (Bareiss, 1968,
+    doi:10.1090/S0025-5718-1968-0226829-0): a variable that follows from those before
+    it leaves a pivot of exactly zero and is passed over.
+    """
+    rows, last = comoments, 1
+    for _ in range(known):
+        (pivot, *across), *below = rows
+        if pivot == 0:
+            rows = [row[1:] for row in below]
+            continue
+        rows = [
+            [(pivot * x - head * y) // last for x, y in zip(row, across, strict=True)]
+            for head, *row in below
+        ]
+        last = pivot
+    return sum(row[i] for i, row in enumerate(rows)) / last

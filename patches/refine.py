@@ -45,7 +45,7 @@ SLOPE_SHARE = 0.2  # ... as a share of the field's roughness
 FLOOR_PX = 0.02  # error that no window goes below
 # Shifts within a window: at least, as a share of how its neighbours' differ, and of the
 # whole field's roughness.
-BLOCK_PX, BLOCK_SHARE, PHOTO_SHARE = 0.02, 0.3, 0.05
+BLOCK_PX, BLOCK_SHARE, PHOTO_SHARE = 0.02, 0.2, 0.05
 BEYOND_PX = 5.0  # displacement of a block that contradicts its window: past the band
 
 
