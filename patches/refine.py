@@ -92,8 +92,9 @@ def refine_windows(
     places[:, :2] = start
     for band, steps in FIRST_FITS:
         level = make_level(phone, dslr, windows, size, reduction=first, band=band)
+        begun = places[:, :2]
         places, evidence = _fit(level, places, field, size, steps)
-    shifts, covariances = _measured(places, evidence, field, size)
+    shifts, covariances = _measured(places, evidence, begun, field, size)
     field = neighbour_field(centres, shifts, covariances, spacing=size)
     prior, precision = _prior(field, field.covariance + FLOOR_PX**2 * np.eye(2), size)
     lost = _distance(shifts - field.shift, field.covariance + covariances) > LOST_SIGMA
@@ -155,13 +156,24 @@ def _fit(
 
 
 def _measured(
-    places: FloatArray, evidence: Evidence, field: Field, size: int
+    places: FloatArray,
+    evidence: Evidence,
+    begun: FloatArray,
+    field: Field,
+    size: int,
 ) -> tuple[FloatArray, FloatArray]:
-    """Shifts (N, 2) and their covariances (N, 2, 2) without the field's help."""
+    """Shifts (N, 2) and covariances (N, 2, 2) that the pixels alone say.
+
+    The loose prior around `begun` is taken out again: where the pixels say nothing, it
+    must not pass for a measurement.
+    """
     loose = np.broadcast_to(LOOSE_PX**2 * np.eye(2), field.covariance.shape)
     _, precision = _prior(field, loose, size)
-    covariance = np.linalg.inv(evidence.info + precision)
-    return places[:, :2], covariance[:, :2, :2]
+    both = np.linalg.inv(np.linalg.inv(evidence.info + precision)[:, :2, :2])
+    taken = (LOOSE_PX**-2 - UNKNOWN_PX**-2) * np.eye(2)
+    covariance = np.linalg.inv(both - taken)
+    weighted = (both @ places[:, :2, None])[..., 0] - begun @ taken
+    return (covariance @ weighted[..., None])[..., 0], covariance
 
 
 def _expected(field: Field, size: int) -> FloatArray:
