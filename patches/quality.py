@@ -50,15 +50,14 @@ def sharpness_ratio(phone: Pixels, dslr: Pixels) -> FloatArray:
 
 def color_fit_psnr(phone: Pixels, dslr: Pixels) -> FloatArray:
     """PSNR (dB) of the phone patch after its best 3x4 colour fit to the DSLR's."""
-    pairs = zip(phone, dslr, strict=True)
-    error = _figures(_color_fit_error(a, b) for a, b in pairs)
-    return np.asarray(-10 * np.log10(np.maximum(error, LEAST_ERROR)))
+    errors = (_color_fit_error(a, b) for a, b in zip(phone, dslr, strict=True))
+    return _figures(-10 * math.log10(max(x, LEAST_ERROR)) for x in errors)
 
 
 def clipped_share(patches: Pixels) -> FloatArray:
     """Share of pixels with a channel at either end of its range."""
-    low, high = (CLIPPED_BELOW,) * 3, (CLIPPED_ABOVE,) * 3
-    return _figures(1 - (cv2.inRange(x, low, high) > 0).mean() for x in patches)
+    pixels = patches.shape[1] * patches.shape[2]
+    return _figures((pixels - _unclipped(x)) / pixels for x in patches)
 
 
 def _figures(values: Iterable[float]) -> FloatArray:
@@ -82,13 +81,18 @@ def _detail(luma: Pixels) -> float:
     grey = luma.astype(np.float32)
     fine = cv2.subtract(grey, cv2.GaussianBlur(grey, (0, 0), DETAIL_SIGMA))
     _, deviation = cv2.meanStdDev(fine)
-    return _quotient(deviation.item(), _deviation(luma))
+    return _quotient(float(deviation[0, 0]), _deviation(luma))
+
+
+def _unclipped(patch: Pixels) -> int:
+    low, high = (CLIPPED_BELOW,) * 3, (CLIPPED_ABOVE,) * 3
+    return int(cv2.countNonZero(cv2.inRange(patch, low, high)))
 
 
 def _color_fit_error(phone: Pixels, dslr: Pixels) -> float:
     """Mean square error of the least-squares fit, for values in [0, 1]."""
     comoments = _comoments([*cv2.split(phone), *cv2.split(dslr)])
-    pixels = phone.shape[0] * phone.shape[1]
+    pixels: int = phone.shape[0] * phone.shape[1]
     return _unexplained(comoments, known=3) / (3 * (255 * pixels) ** 2)
 
 
@@ -107,11 +111,11 @@ def _comoments(planes: Sequence[Pixels]) -> list[list[int]]:
 
 
 def _unexplained(comoments: list[list[int]], *, known: int) -> float:
-    """Variance of the later variables that no linear fit of the first `known` explains.
+    """What no linear fit of the first `known` variables explains of the others, summed.
 
-    Elimination in whole numbers, every division exact (Bareiss, 1968,
-    doi:10.1090/S0025-5718-1968-0226829-0): a variable that follows from those before
-    it leaves a pivot of exactly zero and is passed over.
+    In the unit of `comoments`. Elimination in whole numbers, every division exact
+    (Bareiss, 1968, doi:10.1090/S0025-5718-1968-0226829-0): a variable that follows
+    from those before it leaves a pivot of exactly zero and is passed over.
     """
     rows, last = comoments, 1
     for _ in range(known):

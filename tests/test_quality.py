@@ -1,5 +1,7 @@
 """The figures of a patch pair against their definitions."""
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -60,6 +62,18 @@ def test_a_flat_patch_has_no_ncc_on_either_side(patches):
     assert np.isnan(normalised_cross_correlation(one, flat)).all()
 
 
+def test_the_ncc_of_a_patch_with_itself_is_exactly_one(patches):
+    one = lumas(patches)
+    np.testing.assert_array_equal(normalised_cross_correlation(one, one), 1)
+
+
+def test_one_pixel_one_level_off_flat_still_has_an_ncc():
+    one = np.full((1, 1024, 1024), 255, np.uint8)
+    one[0, 5, 7] = 254
+    np.testing.assert_allclose(normalised_cross_correlation(one, 255 - one), -1)
+    np.testing.assert_allclose(deviations(one), np.sqrt(2**20 - 1) / 2**20, rtol=1e-12)
+
+
 def test_deviations_are_those_of_each_patch():
     luma = np.zeros((2, 10, 10), np.uint8)
     luma[1, :5] = 6
@@ -72,6 +86,53 @@ def test_an_exact_colour_cast_is_fitted_away(patches):
     raw = 10 * np.log10(255**2 / ((patches - target.astype(float)) ** 2).mean())
     assert raw < 20
     assert (color_fit_psnr(patches, target) > 50).all()
+
+
+def looks(patches):
+    """Pairs of patches (phone, DSLR) on which a fit from moments may go wrong."""
+    rng = np.random.default_rng(3)
+    noisy = np.clip(patches + rng.normal(0, 9, patches.shape), 0, 255).astype(np.uint8)
+    grey = np.repeat(lumas(patches)[..., None], 3, axis=-1)
+    one_pixel_off = grey.copy()
+    one_pixel_off[:, 3, 4, 0] ^= 1
+    return {
+        "noisy": (patches, noisy),
+        "identical": (patches, patches),
+        "clipped": (np.clip(patches, 90, 150), np.where(noisy > 128, 255, noisy)),
+        "two-valued": (np.where(patches > 128, 255, 0), noisy),
+        "grey": (grey, noisy),
+        "almost grey": (one_pixel_off, noisy),
+        "channel constant": (patches * (1, 0, 1), noisy),
+        "phone constant": (np.full_like(patches, 77), noisy),
+        "dslr constant": (noisy, np.full_like(patches, 255)),
+    }
+
+
+def fitted_psnr(phone, dslr):
+    """The definition, by least squares on every pixel of one pair."""
+    given = np.column_stack([phone.reshape(-1, 3) / 255, np.ones(phone[..., 0].size)])
+    wanted = dslr.reshape(-1, 3) / 255
+    fit, *_ = np.linalg.lstsq(given, wanted, rcond=None)
+    error = ((given @ fit - wanted) ** 2).mean()
+    return -10 * np.log10(max(error, 1e-10))
+
+
+def test_colour_fits_are_those_of_least_squares(patches):
+    for look, (phone, dslr) in looks(patches).items():
+        phone, dslr = phone.astype(np.uint8), dslr.astype(np.uint8)
+        expected = [fitted_psnr(a, b) for a, b in zip(phone, dslr, strict=True)]
+        found = color_fit_psnr(phone, dslr)
+        np.testing.assert_allclose(found, expected, atol=1e-6, err_msg=look)
+
+
+def test_colour_fits_of_real_patches_are_those_of_least_squares(shared_data):
+    folders = [shared_data / "dped" / "patches" / x for x in ("iphone", "canon")]
+    names = sorted(x.name for x in folders[0].glob("*.jpg"))[::8]
+    phone, dslr = (
+        np.stack([cv2.imread(str(x / name)) for name in names]) for x in folders
+    )
+    expected = [fitted_psnr(a, b) for a, b in zip(phone, dslr, strict=True)]
+    np.testing.assert_allclose(color_fit_psnr(phone, dslr), expected, atol=1e-6)
 
 
 def test_what_no_colour_fit_explains_is_left(patches):
@@ -112,3 +173,58 @@ def test_a_pixel_is_clipped_by_any_channel_at_either_end():
     patch[0, 1, :3] = (128, 128, 0)
     patch[0, 2, :2] = (250, 250, 5)  # bright and dark, not clipped
     np.testing.assert_allclose(clipped_share(patch), [0.07, 0])
+
+
+def every_figure(phone, dslr):
+    """All figures of the pairs, (6, N)."""
+    one, other = lumas(phone), lumas(dslr)
+    return np.array(
+        [
+            deviations(one),
+            normalised_cross_correlation(one, other),
+            sharpness_ratio(one, other),
+            color_fit_psnr(phone, dslr),
+            clipped_share(phone),
+            clipped_share(dslr),
+        ]
+    )
+
+
+def test_no_figure_depends_on_the_other_patches_by_a_bit(patches):
+    dslr = patches[::-1]
+    chosen = [2, 0]
+    together = every_figure(patches, dslr)
+    apart = every_figure(patches[chosen], dslr[chosen])
+    np.testing.assert_array_equal(together[:, chosen], apart)
+
+
+def test_figures_take_windows_that_are_views_of_a_photo(patches):
+    framed = np.pad(patches, [(0, 0), (3, 4), (5, 2), (0, 0)])
+    views = framed[:, 3:-4, 5:-2]
+    assert not views.flags.c_contiguous
+    np.testing.assert_array_equal(
+        every_figure(views, patches[::-1]), every_figure(patches, patches[::-1])
+    )
+
+
+def test_no_patches_have_no_figures():
+    nothing = np.zeros((0, SIZE, SIZE, 3), np.uint8)
+    assert every_figure(nothing, nothing).shape == (6, 0)
+
+
+def test_memory_does_not_grow_with_the_number_of_patches(patches):
+    many = np.tile(patches, (50, 1, 1, 1))
+    one, other = lumas(many), lumas(many)[::-1]
+    measures = [
+        lambda: deviations(one),
+        lambda: normalised_cross_correlation(one, other),
+        lambda: sharpness_ratio(one, other),
+        lambda: color_fit_psnr(many, many[::-1]),
+        lambda: clipped_share(many),
+    ]
+    for measure in measures:
+        tracemalloc.start()
+        measure()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < many.size / 8
