@@ -37,8 +37,6 @@ from dped_build.patches.settings import PatchSettings
 
 Photo = NDArray[np.uint8]
 
-MEASURED_AT_ONCE = 16  # windows
-
 
 def extract_patches(
     phone: Photo,
@@ -184,29 +182,19 @@ def _inside(
 def _measure(
     phone: Photo, dslr: Photo, windows: Windows, settings: PatchSettings
 ) -> Windows:
-    """The figures of all windows, some at a time: they take ten times the pixels."""
-    parts = [
-        _figures(phone[i : i + MEASURED_AT_ONCE], dslr[i : i + MEASURED_AT_ONCE])
-        for i in range(0, len(phone), MEASURED_AT_ONCE)
-    ]
-    measured = {
-        name: np.concatenate([part[name] for part in parts]) for name in parts[0]
-    }
-    measured["ncc"][measured.pop("deviation") < settings.min_std] = np.nan
-    outside = np.isnan(windows.patch_to_dslr[:, 0, 0])
-    for values in measured.values():
-        values[outside] = np.nan
-    columns: dict[str, Any] = {k: v.astype("f4") for k, v in measured.items()}
-    return replace(windows, **columns)
-
-
-def _figures(phone: Photo, dslr: Photo) -> dict[str, FloatArray]:
     phone_luma, dslr_luma = lumas(phone), lumas(dslr)
-    return {
-        "deviation": np.minimum(deviations(phone_luma), deviations(dslr_luma)),
-        "ncc": normalised_cross_correlation(phone_luma, dslr_luma),
+    deviation = np.minimum(deviations(phone_luma), deviations(dslr_luma))
+    ncc = normalised_cross_correlation(phone_luma, dslr_luma)
+    ncc[deviation < settings.min_std] = np.nan
+    measured = {
+        "ncc": ncc,
         "sharpness_ratio": sharpness_ratio(phone_luma, dslr_luma),
         "color_fit_psnr": color_fit_psnr(phone, dslr),
         "clipped_phone": clipped_share(phone),
         "clipped_dslr": clipped_share(dslr),
     }
+    outside = np.isnan(windows.patch_to_dslr[:, 0, 0])
+    for values in measured.values():
+        values[outside] = np.nan
+    columns: dict[str, Any] = {k: v.astype("f4") for k, v in measured.items()}
+    return replace(windows, **columns)
