@@ -27,7 +27,7 @@ from dped_build.align.console import (
 )
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.settings import COLORS, CROP_FORMATS, AlignSettings
-from dped_build.patches.settings import COMPRESSIONS, PatchSettings
+from dped_build.patches.settings import COMPRESSIONS, RULES, PatchSettings
 from dped_build.train.presets import PRESETS
 from dped_build.train.settings import TrainSettings
 
@@ -142,11 +142,19 @@ def align(
 @settings_options(
     PatchSettings,
     {
+        "rule": (
+            click.Choice(RULES),
+            "How windows are placed and kept. paper: as DPED's authors did, to compare "
+            "with; the phone's window is shifted and turned, and NCC alone decides.",
+        ),
         "min_corr": (float, "Smallest NCC of the stored patches."),
         "size": (int, "Side of a patch, px."),
         "max_sigma": (float, "Largest stated uncertainty, phone px; 0: no test."),
         "max_depth": (float, "Largest shift within a window, phone px; 0: no test."),
-        "max_shift": (float, "Largest shift from the homography, phone px."),
+        "max_shift": (
+            float,
+            "Largest shift from the homography, phone px; --rule paper: at most 5.",
+        ),
         "max_rotation": (float, "Largest rotation, degrees."),
         "min_std": (float, "Flatter windows have no NCC, grey levels."),
         "min_sharpness_ratio": (float, "DSLR detail over phone detail; 0: no test."),

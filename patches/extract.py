@@ -15,8 +15,9 @@ from dped_build.align.geometry import (
     visible_rows,
 )
 from dped_build.align.records import Alignment
-from dped_build.align.sampling import sample_exactly, sample_patches
+from dped_build.align.sampling import sample, sample_patches
 from dped_build.patches.grid import grid_windows
+from dped_build.patches.paper_rule import MAX_SHIFT, interpolated, paper_windows
 from dped_build.patches.quality import (
     clipped_share,
     color_fit_psnr,
@@ -29,11 +30,14 @@ from dped_build.patches.records import (
     ACCEPTED,
     Patches,
     Windows,
+    concatenate,
     empty_windows,
 )
 from dped_build.patches.refine import refine_windows
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
+
+MEASURED_AT_ONCE = 256  # windows; bounds the copies of their pixels
 
 Photo = NDArray[np.uint8]
 
@@ -80,7 +84,7 @@ def gather(
     columns = {field.name: getattr(chosen, field.name) for field in fields(Windows)}
     return Patches(
         **columns,
-        phone=cut(phone, chosen.window_xy, size),
+        phone=cut(phone, chosen.patch_to_phone, size),
         dslr=dslr_pixels[kept],
         windows=windows,
         reasons=reasons,
@@ -120,19 +124,61 @@ def measure_windows(
     pixels = np.zeros((len(places), size, size, 3), np.uint8)
     if not len(places):
         return windows, pixels
-    windows = _refine(phone, dslr, phone_to_dslr, windows, settings)
+    if settings.rule == "paper":
+        windows = _as_paper(phone, dslr, phone_to_dslr, windows, settings)
+    else:
+        windows = _refine(phone, dslr, phone_to_dslr, windows, settings)
     inside = _inside(windows.patch_to_dslr, size, sizes[1])
     windows.patch_to_dslr[~inside] = np.nan
     pixels[inside] = sample_patches(dslr, windows.patch_to_dslr[inside], size)
-    return _measure(cut(phone, places, size), pixels, windows, settings), pixels
+    measured = []
+    for first in range(0, len(windows), MEASURED_AT_ONCE):
+        rows = np.arange(first, min(first + MEASURED_AT_ONCE, len(windows)))
+        part = windows.rows(rows)
+        own = cut(phone, part.patch_to_phone, size)
+        measured.append(_measure(own, pixels[rows], part, settings))
+    return concatenate(measured), pixels
 
 
-def cut(photo: Photo, places: NDArray[np.int32], size: int) -> Photo:
-    """The photo's own pixels at each place (N, 2): (N, size, size, 3)."""
-    found = np.empty((len(places), size, size, 3), np.uint8)
-    for i, (x, y) in enumerate(places):
-        found[i] = photo[y : y + size, x : x + size]
+def cut(phone: Photo, patch_to_phone: FloatArray, size: int) -> Photo:
+    """The phone's pixels of patches whose matrices are (N, 3, 3): (N, size, size, 3).
+
+    Its own, untouched, where the matrix is a shift by whole px; interpolated where it
+    turns, which only `rule="paper"` does.
+    """
+    found = np.empty((len(patch_to_phone), size, size, 3), np.uint8)
+    for patch, matrix in zip(found, patch_to_phone, strict=True):
+        x, y = np.rint(matrix[:2, 2]).astype(int)
+        if np.array_equal(matrix, translation(x, y)):
+            patch[:] = phone[y : y + size, x : x + size]
+        else:
+            patch[:] = interpolated(phone, matrix, size)
     return found
+
+
+def _as_paper(
+    phone: Photo,
+    dslr: Photo,
+    phone_to_dslr: FloatArray,
+    windows: Windows,
+    settings: PatchSettings,
+) -> Windows:
+    luma, grey = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (phone, dslr))
+    patch_to_dslr = phone_to_dslr @ windows.patch_to_phone
+    found = paper_windows(
+        luma,
+        sample_patches(grey, patch_to_dslr, settings.size),
+        windows.window_xy,
+        max_shift=min(int(settings.max_shift), MAX_SHIFT),
+        max_rotation=settings.max_rotation,
+    )
+    return replace(
+        windows,
+        patch_to_phone=found.patch_to_phone,
+        patch_to_dslr=patch_to_dslr,
+        shift_px=found.shift_px.astype(np.float32),
+        rotation_deg=found.rotation_deg.astype(np.float32),
+    )
 
 
 def _refine(
@@ -142,9 +188,8 @@ def _refine(
     windows: Windows,
     settings: PatchSettings,
 ) -> Windows:
-    luma = cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    grey = cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY)
-    aligned = sample_exactly(grey, phone_to_dslr, phone.shape[1::-1])
+    luma, grey = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (phone, dslr))
+    aligned = sample(grey, phone_to_dslr, phone.shape[1::-1])
     size = settings.size
     found = refine_windows(
         luma, aligned, windows.window_xy, size=size, max_shift=settings.max_shift

@@ -28,6 +28,8 @@ DEGREES_OF_FREEDOM = 4.0  # of Student's t
 ROUNDS, CHOOSE_AFTER = 7, 4  # of reweighting; when the kernels are chosen
 TILE, MARGIN = 10.0, 3.0  # windows; costs grow with the cube of a tile's windows
 MAX_UNTILED = 256  # windows
+MAX_ROUGHNESS_PX = 3.0  # more is a wrong measurement
+LEAST_NOISE_PX2 = 0.05  # no single window says all about its surroundings
 
 Sizes = tuple[float, float]
 
@@ -65,6 +67,26 @@ def neighbour_field(
         for one in fields(Field):
             getattr(field, one.name)[inner] = getattr(found, one.name)[kept]
     return field
+
+
+def local_roughness(
+    places: FloatArray, rest: FloatArray, covariances: FloatArray
+) -> FloatArray:
+    """RMS of what the field leaves over around each window, noise taken out, (N,) px.
+
+    Args:
+        places: Window centres (N, 2), in windows.
+        rest: Measured shifts less the field's, (N, 2).
+        covariances: Of the measurements, (N, 2, 2).
+    """
+    noise = np.trace(covariances, axis1=1, axis2=2)
+    excess = np.clip((rest**2).sum(axis=1) - noise, 0, MAX_ROUGHNESS_PX**2)
+    found = np.zeros(len(places))
+    for inner, around in _tiles(places):
+        distance2 = ((places[inner, None] - places[around]) ** 2).sum(axis=-1)
+        weights = np.exp(-0.5 * distance2) / (noise[around] + LEAST_NOISE_PX2)
+        found[inner] = (weights @ excess[around]) / weights.sum(axis=1)
+    return np.sqrt(found)
 
 
 def _tiles(

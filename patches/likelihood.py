@@ -10,7 +10,7 @@ A place is six numbers in phone px: the shift at the window's centre, then by ho
 moves towards the right and the lower border, and y likewise.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 import cv2
@@ -18,33 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
+from dped_build.patches.levels import BLOCKS, Image, Level
 
-Image = NDArray[np.float32]
-Band = tuple[float, float]  # sigmas, phone px: finer is noise, coarser is vignetting
-
-BLOCKS = 5  # along each side of a window
 CORRELATED_PX2 = 50.0  # neighbouring residuals are not independent; makes sigma true
 CHUNK_PIXELS = 40_000  # computed at once; stays in the processor's cache
-MIN_REDUCED_SIGMA = 2.0  # px; of the coarse blur in the picture that it is made in
 MIN_DEVIATION = 0.05  # grey levels of the DSLR's band; less holds no place
 MIN_GAIN = 0.02  # of the phone's texture over the DSLR's
 MIN_VARIANCE = 1e-4  # grey levels²; identical photos leave none
 CONTRADICTION = 5.0  # residual power of a block over the typical block's
 CONTRADICTED_SHARE = 0.2  # ... and over the block's own texture
 OUTLIER = 3.0  # residuals in units of their spread, of half the weight
-
-
-@dataclass(frozen=True)
-class Level:
-    """Windows of both photos at one reduction."""
-
-    target: Image  # the phone's band, (H, W)
-    source: tuple[Image, Image, Image]  # the DSLR's on the same grid, and its gradients
-    centres: FloatArray  # (N, 2) px of this level
-    corners: NDArray[np.intp]  # (N, 2) top-left pixels of the blocks
-    block: int  # side of a block, px of this level
-    reduction: FloatArray  # phone px per px of this level, along x and y
-    half: float  # of a window's side, phone px
 
 
 @dataclass(frozen=True)
@@ -60,85 +43,35 @@ class Evidence:
     block_info: FloatArray  # (N, 25, 2, 2)
     contradicted: NDArray[np.bool_]  # (N, 25) residuals that no small shift explains
 
-
-def band_pass(luma: Image, band: Band, reduction: int) -> Image:
-    """Luma without noise and without what vignetting and tone curves change."""
-    fine, coarse = (sigma / reduction for sigma in band)
-    # The coarse blur leaves nothing that a smaller picture could not hold.
-    less = max(1, int(coarse / MIN_REDUCED_SIGMA))
-    small = reduce_whole(luma, less)
-    smooth = cv2.GaussianBlur(small, (0, 0), coarse / less)
-    size = (luma.shape[1], luma.shape[0])
-    away = cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.GaussianBlur(luma, (0, 0), fine) - away)
+    def put(self, rows: NDArray[np.intp] | slice, part: "Evidence") -> None:
+        """Write the evidence of some windows into their rows."""
+        for field in fields(self):
+            getattr(self, field.name)[rows] = getattr(part, field.name)
 
 
-def reduce_whole(luma: Image, reduction: int) -> Image:
-    """Smaller by about `reduction`: to whole pixels, or cv2.resize would shift it."""
-    if reduction == 1:
-        return luma
-    size = [max(round(side / reduction), 1) for side in luma.shape[::-1]]
-    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA))
-
-
-def make_level(
-    phone: Image,
-    dslr: Image,
-    windows: NDArray[np.int32],
-    size: int,
-    *,
-    reduction: int,
-    band: Band,
-) -> Level:
-    """Both photos, on one grid (H, W), reduced by a whole number and band-passed."""
-    full = np.array(phone.shape[::-1])
-    phone, dslr = (reduce_whole(luma, reduction) for luma in (phone, dslr))
-    scale = full / phone.shape[::-1]
-    centres = (windows + size / 2) / scale - 0.5
-    block = max(size // reduction // BLOCKS, 1)
-    limits = np.array(phone.shape[::-1]) - block * BLOCKS
-    corners = np.rint(centres - (block * BLOCKS - 1) / 2).astype(np.intp)
-    source = band_pass(dslr, band, reduction)
-    slope, one = np.array([-0.5, 0, 0.5]), np.ones(1)
-    gradients = (
-        cv2.sepFilter2D(source, cv2.CV_32F, *kernels)
-        for kernels in ((slope, one), (one, slope))
-    )
-    return Level(
-        band_pass(phone, band, reduction),
-        (source, *gradients),
-        centres,
-        np.clip(corners, 0, np.maximum(limits, 0)),
-        block,
-        scale,
-        size / 2,
+def no_evidence(count: int) -> Evidence:
+    """Of `count` windows of which nothing is known."""
+    return Evidence(
+        np.zeros((count, 6)),
+        np.zeros((count, 6, 6)),
+        np.zeros((count, BLOCKS**2, 2)),
+        np.zeros((count, BLOCKS**2, 2, 2)),
+        np.zeros((count, BLOCKS**2), bool),
     )
 
 
 def gather_evidence(level: Level, places: FloatArray) -> Evidence:
     """The quadratic of every window around its place (N, 6)."""
-    count, blocks = len(places), BLOCKS**2
-    found = Evidence(
-        np.zeros((count, 6)),
-        np.zeros((count, 6, 6)),
-        np.zeros((count, blocks, 2)),
-        np.zeros((count, blocks, 2, 2)),
-        np.zeros((count, blocks), bool),
-    )
+    found = no_evidence(len(places))
     step = max(1, CHUNK_PIXELS // (level.block * BLOCKS) ** 2)
-    for first in range(0, count, step):
+    for first in range(0, len(places), step):
         rows = slice(first, first + step)
-        sums, variance, found.contradicted[rows] = _block_sums(
-            level, places[rows], rows
-        )
+        sums, variance, contradicted = _block_sums(level, places[rows], rows)
         # Textureless windows have no variance here and say nothing.
         weight = np.where(variance > 0, 1 / np.maximum(variance, MIN_VARIANCE), 0)
-        sums *= (weight * np.prod(level.reduction) / CORRELATED_PX2)[
-            :, None, None, None
-        ]
-        found.score[rows], found.info[rows] = _window_sums(sums)
-        found.block_score[rows] = sums[..., :2, 4]
-        found.block_info[rows] = sums[..., :2, :2]
+        sums *= (weight * level.reduction**2 / CORRELATED_PX2)[:, None, None, None]
+        blocks = sums[..., :2, 4], sums[..., :2, :2]
+        found.put(rows, Evidence(*_window_sums(sums), *blocks, contradicted))
     return found
 
 
@@ -167,8 +100,8 @@ def _block_sums(
     spread = 1.25 * np.abs(rest).mean(axis=(1, 2), keepdims=True) + 1e-3
     weights = 1 / (1 + (rest / (OUTLIER * spread)) ** 2)
     columns = np.empty((*target.shape[:2], 5, target.shape[2]), np.float32)
-    np.multiply(along_x, (gain / level.reduction[0])[:, None, None], columns[:, :, 0])
-    np.multiply(along_y, (gain / level.reduction[1])[:, None, None], columns[:, :, 1])
+    np.multiply(along_x, (gain / level.reduction)[:, None, None], columns[:, :, 0])
+    np.multiply(along_y, (gain / level.reduction)[:, None, None], columns[:, :, 1])
     columns[:, :, 2], columns[:, :, 3], columns[:, :, 4] = value, 1, rest
     sums = (columns * weights[:, :, None]) @ columns.transpose(0, 1, 3, 2)
     total = np.maximum(weights.sum(axis=(1, 2)), 1e-9)
@@ -205,8 +138,8 @@ def _warp(
     from_x = x.astype(np.float32) + offset[:, 0]
     from_y = y.astype(np.float32) + offset[:, 1]
     middle = centres.astype(np.float32)[..., None, None]
-    step = (places / level.reduction[[0, 1, 0, 0, 1, 1]]).astype(np.float32)
-    step[:, 2:] /= np.tile(level.half / level.reduction, 2).astype(np.float32)
+    step = (places / level.reduction).astype(np.float32)
+    step[:, 2:] *= level.reduction / level.half
     step = step[..., None, None]
     at_x = (middle[:, 0] + step[:, 0]) + (1 + step[:, 2]) * from_x + step[:, 3] * from_y
     at_y = (middle[:, 1] + step[:, 1]) + step[:, 4] * from_x + (1 + step[:, 5]) * from_y

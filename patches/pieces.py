@@ -118,7 +118,7 @@ def make_piece(task: PieceTask) -> PieceFailure | None:
         target = sample_patches(dslr, windows.patch_to_dslr[kept], size)
     else:
         target = pixels[kept]
-    source = cut(phone, windows.window_xy[kept], size)
+    source = cut(phone, windows.patch_to_phone[kept], size)
     write_piece(task.out, Piece(windows, reasons, source, target))
     return None
 

@@ -49,15 +49,20 @@ class Windows:
 
     Attributes:
         window_xy: Top-left pixel in the phone photo, (N, 2) i4.
-        ncc: NCC of the phone pixels with the refined DSLR pixels, (N,); NaN where flat
-            or not measured.
-        patch_to_phone: Patch px → upright phone px, (N, 3, 3), integer translations.
-        patch_to_dslr: Patch px → upright DSLR px, (N, 3, 3), all refinement included.
-        shift_px: The refinement's shift at the window's centre, (N, 2), phone px.
-        rotation_deg: The refinement's rotation, (N,), degrees, x towards y.
+        ncc: NCC of the phone's and the DSLR's pixels as they are stored, (N,); NaN
+            where flat or not measured.
+        patch_to_phone: Patch px → upright phone px, (N, 3, 3): the shift to
+            `window_xy`; with `rule="paper"` the window as it was shifted and turned.
+        patch_to_dslr: Patch px → upright DSLR px, (N, 3, 3), all refinement included;
+            with `rule="paper"` the homography at `window_xy`.
+        shift_px: The refinement's shift at the window's centre, (N, 2), phone px: of
+            what the DSLR shows there; with `rule="paper"` of the phone's window, which
+            moves the other way.
+        rotation_deg: The refinement's rotation, (N,), degrees, x towards y; likewise.
         sigma_px: Stated uncertainty, (N,): RMS displacement over the patch, phone px.
         depth_px: RMS displacement of the patch's worst part against the whole, (N,),
-            phone px; large at depth edges and moving objects.
+            phone px; large at depth edges and moving objects. Both are NaN with
+            `rule="paper"`, which knows neither.
         sharpness_ratio: Gain-normalised fine detail, DSLR over phone, (N,).
         color_fit_psnr: PSNR after the best 3x4 colour fit, (N,), dB.
         clipped_phone: Share of clipped pixels, (N,).
@@ -91,7 +96,8 @@ class Patches(Windows):
     """The patches of one photo that were kept: the shard's columns and their pixels.
 
     Attributes:
-        phone: Phone pixels, never resampled, (N, S, S, 3) u8.
+        phone: Phone pixels, (N, S, S, 3) u8; never resampled, but for windows that
+            `rule="paper"` turned.
         dslr: DSLR pixels on the same grid, sampled once, (N, S, S, 3) u8.
         windows: Every candidate window, kept or not.
         reasons: Of every candidate window: `accepted` or why not.

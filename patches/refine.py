@@ -6,23 +6,28 @@ full size the best of what the pixels (`likelihood`) and the neighbours (`field`
 What is left between the blocks of a window shows depth edges and moving objects.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
-from dped_build.patches.field import Field, neighbour_field
-from dped_build.patches.likelihood import (
+from dped_build.patches.field import Field, local_roughness, neighbour_field
+from dped_build.patches.levels import (
     BLOCKS,
-    Evidence,
-    Image,
+    Band,
     Level,
+    Luma,
     band_pass,
+    reduced,
+    strips_of_levels,
+)
+from dped_build.patches.likelihood import (
+    Evidence,
     gather_evidence,
-    make_level,
     moved,
-    reduce_whole,
+    no_evidence,
 )
 from dped_build.patches.search import coarse_search
 
@@ -30,13 +35,13 @@ SEARCH_REDUCTION = 4  # of the coarse search
 FIRST_REDUCTION = 2  # of the fits without neighbours
 SEARCH_BAND = (4.0, 32.0)  # phone px
 FINE_BAND = (0.7, 5.0)
-FIRST_FITS = (((1.4, 8.0), 3), (FINE_BAND, 1))  # bands and steps: reach, then precision
+FIRST_BANDS, FIRST_STEPS = ((1.4, 8.0), FINE_BAND), (3, 1)  # reach, then precision
 MIN_HALVED_SIZE = 50  # px; smaller windows are fitted at full size at once
 MIN_COARSE_NCC = 0.4  # below, a coarse match says nothing
-COARSE_ERROR_PX = 1.0  # of a coarse match of NCC 1; grows with 1 / NCC²
+COARSE_ERROR_PX = 1.0  # of a coarse match, at least
+FIELD_PX = 1.0  # error of the coarse matches' field, at least
 UNKNOWN_PX = 30.0  # error of a coarse match that says nothing
-LOST_PX = 3.0  # a coarse match further from the field's spread is a wrong one
-LOST_SIGMA = 4.0  # ... and so is a first fit
+LOST_SIGMA = 4.0  # a match further from its field is a wrong one
 LOOSE_PX = 3.0  # prior of the first fit's shift
 MAX_STEP_PX = 2.0  # of one Gauss-Newton step
 SLOPE_PX = 0.03  # displacement at the border beyond the field's slope, at least
@@ -63,8 +68,8 @@ class Refinement:
 
 
 def refine_windows(
-    phone: Image,
-    dslr: Image,
+    phone: Luma,
+    dslr: Luma,
     windows: NDArray[np.int32],
     *,
     size: int,
@@ -79,32 +84,24 @@ def refine_windows(
         size: Side of a window, px.
         max_shift: Range of the coarse search, phone px.
     """
+    frame = _Frame(phone, dslr, windows, size, max_shift)
+    start, field = _coarse_places(frame)
+    loose = _loose(field, size, start)
+    places, evidence = _first_fits(frame, start, loose)
+    shifts, covariances = _measured(places, evidence, loose)
     centres = windows + (size - 1) / 2
-    found, errors = _search(phone, dslr, windows, size, max_shift)
-    spread = errors[:, None, None] ** 2 * np.eye(2)
-    field = neighbour_field(centres, found, spread, spacing=size)
-    apart = np.linalg.norm(found - field.shift, axis=1)
-    wrong = (errors >= UNKNOWN_PX) | (apart > LOST_PX * (1 + _deviation(field)))
-    start = np.where(wrong[:, None], field.shift, found)
-
-    first = FIRST_REDUCTION if size >= MIN_HALVED_SIZE else 1
-    places = _expected(field, size)
-    places[:, :2] = start
-    for band, steps in FIRST_FITS:
-        level = make_level(phone, dslr, windows, size, reduction=first, band=band)
-        begun = places[:, :2]
-        places, evidence = _fit(level, places, field, size, steps)
-    shifts, covariances = _measured(places, evidence, begun, field, size)
     field = neighbour_field(centres, shifts, covariances, spacing=size)
-    prior, precision = _prior(field, field.covariance + FLOOR_PX**2 * np.eye(2), size)
+    prior = _prior(field, field.covariance + FLOOR_PX**2 * np.eye(2), size)
     lost = _distance(shifts - field.shift, field.covariance + covariances) > LOST_SIGMA
-    places = places + _solve(places, evidence, prior, precision)[0]
-    places[lost] = prior[lost]
+    places = places + _solve(places, evidence, prior)[0]
+    places[lost] = prior.places[lost]
 
-    level = make_level(phone, dslr, windows, size, reduction=1, band=FINE_BAND)
-    evidence = gather_evidence(level, places)
-    change, covariance = _solve(places, evidence, prior, precision)
-    rough = _roughness(centres / size, shifts - field.shift, covariances, field)
+    for rows, (level,) in frame.levels(1, [FINE_BAND]):
+        evidence.put(rows, gather_evidence(level, places[rows]))
+    change, covariance = _solve(places, evidence, prior)
+    around = local_roughness(centres / size, shifts - field.shift, covariances)
+    parts = BLOCK_SHARE * around, PHOTO_SHARE * field.roughness
+    rough = np.sqrt(parts[0] ** 2 + parts[1] ** 2 + BLOCK_PX**2)
     depth = _block_displacements(moved(evidence, change), rough)
     variances = np.diagonal(covariance, axis1=1, axis2=2)
     affine = variances[:, :2].sum(axis=1) + variances[:, 2:].sum(axis=1) / 3
@@ -116,39 +113,96 @@ def refine_windows(
     return Refinement(places[:, :2], linear, sigma, worst)
 
 
-def _search(
-    phone: Image,
-    dslr: Image,
-    windows: NDArray[np.int32],
-    size: int,
-    max_shift: float,
-) -> tuple[FloatArray, FloatArray]:
-    """Coarse shifts (N, 2) and their errors (N,), phone px."""
-    reduction = SEARCH_REDUCTION if size >= MIN_HALVED_SIZE else 1
+@dataclass(frozen=True)
+class _Frame:
+    """What is to be refined: the arguments of `refine_windows`."""
+
+    phone: Luma
+    dslr: Luma
+    windows: NDArray[np.int32]
+    size: int
+    max_shift: float
+
+    def levels(
+        self, reduction: int, bands: Sequence[Band]
+    ) -> Iterator[tuple[NDArray[np.intp], list[Level]]]:
+        return strips_of_levels(
+            self.phone,
+            self.dslr,
+            self.windows,
+            self.size,
+            reduction=reduction,
+            bands=bands,
+            reach=self.max_shift,
+        )
+
+
+@dataclass(frozen=True)
+class _Prior:
+    """What is expected of N windows before their pixels are looked at."""
+
+    places: FloatArray  # (N, 6)
+    precision: FloatArray  # (N, 6, 6)
+
+    def rows(self, chosen: NDArray[np.intp]) -> "_Prior":
+        return _Prior(self.places[chosen], self.precision[chosen])
+
+
+def _coarse_places(frame: _Frame) -> tuple[FloatArray, Field]:
+    """Places (N, 6) by the coarse search and its field, and that field."""
+    centres = frame.windows + (frame.size - 1) / 2
+    found, covariances = _search(frame)
+    field = neighbour_field(centres, found, covariances, spacing=frame.size)
+    expected = field.covariance + FIELD_PX**2 * np.eye(2)
+    lost = _distance(found - field.shift, expected + covariances) > LOST_SIGMA
+    gain = expected @ np.linalg.inv(expected + covariances)
+    gain[lost] = 0
+    places = _expected(field, frame.size)
+    places[:, :2] += (gain @ (found - field.shift)[..., None])[..., 0]
+    return places, field
+
+
+def _search(frame: _Frame) -> tuple[FloatArray, FloatArray]:
+    """Coarse shifts (N, 2) and their covariances (N, 2, 2), phone px."""
+    reduction = SEARCH_REDUCTION if frame.size >= MIN_HALVED_SIZE else 1
     one, other = (
-        band_pass(reduce_whole(luma, reduction), SEARCH_BAND, reduction)
-        for luma in (phone, dslr)
+        band_pass(reduced(luma, reduction), SEARCH_BAND, reduction)
+        for luma in (frame.phone, frame.dslr)
     )
-    side, small = size // reduction, np.array(one.shape[::-1])
-    corners = np.clip(windows // reduction, 0, small - side)
-    radius = int(np.ceil(max_shift / reduction))
-    shifts, ncc = coarse_search(one, other, corners, side=side, radius=radius)
-    known = ncc > MIN_COARSE_NCC
-    errors = np.where(known, COARSE_ERROR_PX / np.maximum(ncc, 0.1) ** 2, UNKNOWN_PX)
-    return shifts * (np.array(phone.shape[::-1]) / small), errors
+    side = frame.size // reduction
+    corners = frame.windows // reduction
+    corners = np.clip(corners, 0, np.array(one.shape[::-1]) - side)
+    radius = int(np.ceil(frame.max_shift / reduction))
+    shifts, spreads, ncc = coarse_search(one, other, corners, side=side, radius=radius)
+    error = np.where(ncc > MIN_COARSE_NCC, COARSE_ERROR_PX, UNKNOWN_PX)
+    floor = error[:, None, None] ** 2 * np.eye(2)
+    return shifts * reduction, spreads * reduction**2 + floor
+
+
+def _first_fits(
+    frame: _Frame, start: FloatArray, loose: _Prior
+) -> tuple[FloatArray, Evidence]:
+    """Places (N, 6) that the pixels say, hardly held, and the evidence there.
+
+    `loose` ends up around the places that the last band began with.
+    """
+    places, evidence = start.copy(), no_evidence(len(start))
+    reduction = FIRST_REDUCTION if frame.size >= MIN_HALVED_SIZE else 1
+    for rows, levels in frame.levels(reduction, FIRST_BANDS):
+        for level, steps in zip(levels, FIRST_STEPS, strict=True):
+            loose.places[rows, :2] = places[rows, :2]
+            places[rows], found = _fit(level, places[rows], loose.rows(rows), steps)
+        evidence.put(rows, found)
+    return places, evidence
 
 
 def _fit(
-    level: Level, start: FloatArray, field: Field, size: int, steps: int
+    level: Level, places: FloatArray, prior: _Prior, steps: int
 ) -> tuple[FloatArray, Evidence]:
-    """Places (N, 6) that the pixels alone say, near `start`, and the evidence there."""
-    loose = np.broadcast_to(LOOSE_PX**2 * np.eye(2), field.covariance.shape)
-    prior, precision = _prior(field, loose, size)
-    prior[:, :2] = start[:, :2]
-    places = start.copy()
+    """Places (K, 6) some Gauss-Newton steps further, and the evidence there."""
     for _ in range(steps):
         evidence = gather_evidence(level, places)
-        change, _ = _solve(places, evidence, prior, precision)
+        change, _ = _solve(places, evidence, prior)
         longest = np.maximum(np.abs(change).max(axis=1), 1e-9)
         change = change * np.minimum(1, MAX_STEP_PX / longest)[:, None]
         places = places + change
@@ -156,24 +210,26 @@ def _fit(
 
 
 def _measured(
-    places: FloatArray,
-    evidence: Evidence,
-    begun: FloatArray,
-    field: Field,
-    size: int,
+    places: FloatArray, evidence: Evidence, loose: _Prior
 ) -> tuple[FloatArray, FloatArray]:
     """Shifts (N, 2) and covariances (N, 2, 2) that the pixels alone say.
 
-    The loose prior around `begun` is taken out again: where the pixels say nothing, it
-    must not pass for a measurement.
+    The loose prior is taken out again: where the pixels say nothing, it must not pass
+    for a measurement.
     """
-    loose = np.broadcast_to(LOOSE_PX**2 * np.eye(2), field.covariance.shape)
-    _, precision = _prior(field, loose, size)
-    both = np.linalg.inv(np.linalg.inv(evidence.info + precision)[:, :2, :2])
+    both = np.linalg.inv(np.linalg.inv(evidence.info + loose.precision)[:, :2, :2])
     taken = (LOOSE_PX**-2 - UNKNOWN_PX**-2) * np.eye(2)
     covariance = np.linalg.inv(both - taken)
-    weighted = (both @ places[:, :2, None])[..., 0] - begun @ taken
+    weighted = (both @ places[:, :2, None])[..., 0] - loose.places[:, :2] @ taken
     return (covariance @ weighted[..., None])[..., 0], covariance
+
+
+def _loose(field: Field, size: int, start: FloatArray) -> _Prior:
+    """The field's slopes, and shifts hardly held to those of `start`."""
+    wide = np.broadcast_to(LOOSE_PX**2 * np.eye(2), field.covariance.shape)
+    prior = _prior(field, wide, size)
+    prior.places[:, :2] = start[:, :2]
+    return prior
 
 
 def _expected(field: Field, size: int) -> FloatArray:
@@ -182,26 +238,23 @@ def _expected(field: Field, size: int) -> FloatArray:
     )
 
 
-def _prior(
-    field: Field, covariance: FloatArray, size: int
-) -> tuple[FloatArray, FloatArray]:
-    """Places that the field expects (N, 6), and the precision of that (N, 6, 6)."""
-    expected = _expected(field, size)
-    precision = np.zeros((len(expected), 6, 6))
+def _prior(field: Field, covariance: FloatArray, size: int) -> _Prior:
+    """What the field expects, with this covariance (N, 2, 2) of its shifts."""
+    precision = np.zeros((len(covariance), 6, 6))
     precision[:, :2, :2] = np.linalg.inv(covariance)
     slope = np.hypot(SLOPE_PX, SLOPE_SHARE * field.roughness)
     variance = np.minimum(slope, MAX_SLOPE_PX)[:, None] ** 2
     variance = variance + field.slope_variance.reshape(-1, 4) * (size / 2) ** 2
     precision[:, range(2, 6), range(2, 6)] = 1 / variance
-    return expected, precision
+    return _Prior(_expected(field, size), precision)
 
 
 def _solve(
-    places: FloatArray, evidence: Evidence, prior: FloatArray, precision: FloatArray
+    places: FloatArray, evidence: Evidence, prior: _Prior
 ) -> tuple[FloatArray, FloatArray]:
     """The step (N, 6) to the most probable places, and their covariance (N, 6, 6)."""
-    covariance = np.linalg.inv(evidence.info + precision)
-    pull = (precision @ (prior - places)[..., None])[..., 0]
+    covariance = np.linalg.inv(evidence.info + prior.precision)
+    pull = (prior.precision @ (prior.places - places)[..., None])[..., 0]
     return (covariance @ (evidence.score + pull)[..., None])[..., 0], covariance
 
 
@@ -210,24 +263,6 @@ def _distance(difference: FloatArray, covariance: FloatArray) -> FloatArray:
     column = difference[..., None]
     square = (column * np.linalg.solve(covariance, column)).sum(axis=(1, 2))
     return np.asarray(np.sqrt(square))
-
-
-def _deviation(field: Field) -> FloatArray:
-    variance = np.trace(field.covariance, axis1=1, axis2=2) / 2
-    return np.asarray(np.sqrt(variance))
-
-
-def _roughness(
-    places: FloatArray, rest: FloatArray, covariances: FloatArray, field: Field
-) -> FloatArray:
-    """How much shifts differ within a window, judged by those around it, (N,) px."""
-    noise = np.trace(covariances, axis1=1, axis2=2)
-    excess = np.clip((rest**2).sum(axis=1) - noise, 0, 9)
-    distance2 = ((places[:, None] - places[None]) ** 2).sum(axis=-1)
-    weights = np.exp(-0.5 * distance2) / (noise + 0.05)
-    around = (weights @ excess) / weights.sum(axis=1)
-    parts = (BLOCK_SHARE * np.sqrt(around), PHOTO_SHARE * field.roughness)
-    return np.asarray(np.sqrt(parts[0] ** 2 + parts[1] ** 2 + BLOCK_PX**2))
 
 
 def _block_displacements(evidence: Evidence, rough: FloatArray) -> FloatArray:

@@ -11,6 +11,8 @@ from dped_build.align.geometry import FloatArray
 Image = NDArray[np.float32]
 
 MIN_TEXTURE = 0.1  # grey levels; OpenCV calls a flat template a perfect match
+MAX_NCC = 0.995  # more is not believed
+INDEPENDENT_SHARE = 0.03  # of a band's pixels: neighbours repeat each other
 
 
 def coarse_search(
@@ -20,8 +22,12 @@ def coarse_search(
     *,
     side: int,
     radius: int,
-) -> tuple[FloatArray, FloatArray]:
-    """Shifts (N, 2) of the best NCC within `radius` px, and that NCC (N,).
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Where each window correlates most within `radius` px.
+
+    Returns:
+        Shifts (N, 2) of the best NCC, their covariances (N, 2, 2) as the NCC falls
+        around it (along an edge slowly), and that NCC (N,).
 
     Args:
         phone: Band-passed luma (H, W).
@@ -32,6 +38,8 @@ def coarse_search(
     """
     padded = cv2.copyMakeBorder(dslr, *[radius] * 4, cv2.BORDER_CONSTANT, value=0)
     shifts, scores = np.zeros((len(corners), 2)), np.zeros(len(corners))
+    spreads = np.zeros((len(corners), 2, 2))
+    grid = np.stack(np.meshgrid(*[np.arange(2 * radius + 1.0)] * 2), axis=-1)
     for i, (x, y) in enumerate(corners):
         template = phone[y : y + side, x : x + side]
         area = padded[y : y + side + 2 * radius, x : x + side + 2 * radius]
@@ -39,8 +47,14 @@ def coarse_search(
             continue  # opencv/opencv#5688
         table = cv2.matchTemplate(area, template, cv2.TM_CCOEFF_NORMED)
         _, scores[i], _, peak = cv2.minMaxLoc(table)
-        shifts[i] = _subpixel(table, peak) - radius
-    return shifts, scores
+        place = _subpixel(table, peak)
+        shifts[i] = place - radius
+        # Normal errors, their size unknown: the likelihood is a power of 1 - NCC².
+        noise = 1 - np.clip(table, 0, MAX_NCC) ** 2
+        weight = (noise.min() / noise) ** (INDEPENDENT_SHARE * side**2 / 2)
+        away = (grid - place) * weight[..., None]
+        spreads[i] = np.einsum("yxi,yxj->ij", away, grid - place) / weight.sum()
+    return shifts, spreads, scores
 
 
 def _subpixel(table: Image, peak: tuple[int, int]) -> FloatArray:

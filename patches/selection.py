@@ -16,8 +16,11 @@ def select_windows(
     """The reason of every window (N,), `accepted` for those that are kept.
 
     The first test that a window fails gives its reason. No test looks at pixels, so
-    another threshold needs no new measurement.
+    another threshold needs no new measurement. The paper's rule keeps what its search
+    found, up to its limits, and knows no uncertainty: neither is tested.
     """
+    refined = settings.rule == "refined"
+    informed = refined and settings.max_sigma > 0
     limit = settings.max_shift
     moved = np.abs(windows.shift_px).max(axis=1, initial=0)
     clipped = np.maximum(windows.clipped_phone, windows.clipped_dslr)
@@ -26,12 +29,11 @@ def select_windows(
         "excluded": np.zeros(len(windows), bool) if excluded is None else excluded,
         "outside": no_ncc & np.isnan(windows.patch_to_dslr[:, 0, 0]),
         "flat": no_ncc,
-        "shift_limit": (moved >= limit)
-        | (np.abs(windows.rotation_deg) > settings.max_rotation),
+        "shift_limit": refined
+        & ((moved >= limit) | (np.abs(windows.rotation_deg) > settings.max_rotation)),
         "low_ncc": ~(windows.ncc > settings.min_corr),
-        "uncertain": (settings.max_sigma > 0)
-        & ~(windows.sigma_px <= settings.max_sigma),
-        "depth_edge": (settings.max_sigma > 0)
+        "uncertain": informed & ~(windows.sigma_px <= settings.max_sigma),
+        "depth_edge": informed
         & (settings.max_depth > 0)
         & ~(windows.depth_px <= settings.max_depth),
         "soft_target": (settings.min_sharpness_ratio > 0)

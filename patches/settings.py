@@ -5,15 +5,23 @@ from typing import Any
 
 from dped_build.align.errors import UsageError
 
-MEASURING = ("size", "max_shift", "min_std")
+MEASURING = ("rule", "size", "max_shift", "min_std")
+MEASURING_AS_PAPER = (*MEASURING, "max_rotation")
 STORING = ("test_photos", "val_photos", "split_seed", "compress", "shard_patches")
+RULES = ("refined", "paper")
 COMPRESSIONS = ("none", "gzip")
 
 
 @dataclass(frozen=True)
 class PatchSettings:
-    """How windows are refined, which are kept, and how photos are split."""
+    """How windows are refined, which are kept, and how photos are split.
 
+    With `rule="paper"` windows are placed and kept as the DPED paper did, by NCC alone:
+    `max_sigma` and `max_depth` do not count, `max_rotation` limits the search, and so
+    does the whole part of `max_shift`, but at most `paper_rule.MAX_SHIFT`.
+    """
+
+    rule: str = "refined"  # or paper: the phone's window itself shifted and turned
     size: int = 100  # px; DPED's patch
     max_shift: float = 40.0  # phone px at the window's centre
     max_rotation: float = 5.0  # degrees
@@ -56,12 +64,15 @@ class PatchSettings:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise UsageError(f"--{name.replace('_', '-')} must not be negative")
-        if self.compress not in COMPRESSIONS:
-            raise UsageError(f"--compress {self.compress}: choose none or gzip")
+        for name, choices in (("rule", RULES), ("compress", COMPRESSIONS)):
+            value = getattr(self, name)
+            if value not in choices:
+                raise UsageError(f"--{name} {value}: choose {' or '.join(choices)}")
 
     def measuring(self) -> dict[str, Any]:
         """The settings that a window's measurements depend on."""
-        return {name: getattr(self, name) for name in MEASURING}
+        names = MEASURING_AS_PAPER if self.rule == "paper" else MEASURING
+        return {name: getattr(self, name) for name in names}
 
     def selecting(self) -> dict[str, Any]:
         """The settings that say which of the measured windows are kept."""

@@ -155,6 +155,7 @@ def _window_numbers(inputs: Inputs) -> dict[str, Any] | None:
     return {
         **window_counts(windows),
         "size": patches.window_size,
+        "rule": patches.settings.get("rule", PatchSettings.rule),
         "min_corr": patches.settings.get("min_corr"),
         "ncc": ncc_statistics(windows),
         "accepted_spread": accepted_spreads(windows),

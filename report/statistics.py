@@ -118,15 +118,19 @@ def accepted_spreads(windows: Windows) -> dict[str, dict[str, Any]]:
 
 
 def accepted_histograms(windows: Windows) -> dict[str, dict[str, Any]]:
-    """Shift length, rotation and uncertainty of the accepted windows."""
+    """Shift length, rotation and uncertainty of the accepted windows.
+
+    A column without any value has no histogram: the paper's rule states no uncertainty.
+    """
     lengths = np.linalg.norm(windows.shift_px[windows.accepted], axis=1)
     rotation = windows.measures["rotation_deg"][windows.accepted]
     sigma = windows.measures["sigma_px"][windows.accepted]
-    return {
+    histograms = {
         "shift": histogram(lengths, spread_edges(lengths)),
         "rotation": histogram(rotation, spread_edges(rotation, symmetric=True)),
         "sigma": histogram(sigma, spread_edges(sigma)),
     }
+    return {name: found for name, found in histograms.items() if any(found["counts"])}
 
 
 def frame_cells(

@@ -10,6 +10,7 @@ from dped_build.align.geometry import apply_homography, corners, translation
 from dped_build.align.sampling import sample
 from dped_build.align.simulate import PhoneLook, Rig, photograph
 from dped_build.patches import PatchSettings, extract_patches
+from dped_build.patches.paper_rule import MAX_SHIFT
 from dped_build.patches.quality import lumas, normalised_cross_correlation
 from dped_build.patches.records import COLUMNS
 from dped_build.patches.truth import patch_errors
@@ -103,6 +104,45 @@ def test_shift_and_rotation_are_those_of_the_claim(pair, patches):
     a, b = to_phone_grid[:, 0], to_phone_grid[:, 1]
     turn = np.degrees(np.arctan2(b[:, 0] - a[:, 1], a[:, 0] + b[:, 1]))
     np.testing.assert_allclose(patches.rotation_deg, turn, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def as_paper(small_pair):
+    settings = replace(SMALL, rule="paper", max_rotation=2)
+    return extract_patches(*small_pair, settings=settings)
+
+
+def test_the_papers_rule_moves_the_phones_window_and_keeps_by_ncc_alone(
+    small_pair, as_paper
+):
+    windows = as_paper.windows
+    assert set(as_paper.reasons) <= {"accepted", "low_ncc", "flat"}
+    np.testing.assert_array_equal(as_paper.reasons == "accepted", windows.ncc > 0.9)
+    assert np.isnan([windows.sigma_px, windows.depth_px]).all()
+    assert np.abs(windows.shift_px).max() <= MAX_SHIFT * np.sqrt(2)
+    assert np.abs(windows.rotation_deg).max() <= 2
+    plain = [translation(x, y) for x, y in windows.window_xy]
+    assert (windows.patch_to_phone != plain).any()
+    np.testing.assert_array_equal(
+        windows.patch_to_dslr, small_pair[2].matrix() @ np.array(plain)
+    )
+    assert np.median(patch_errors(as_paper, SMALL_RIG, 64)) < 1.5
+
+
+def test_the_papers_figures_are_those_of_its_pixels(small_pair, as_paper):
+    phone, dslr = lumas(as_paper.phone), lumas(as_paper.dslr)
+    found = normalised_cross_correlation(phone, dslr)
+    np.testing.assert_array_equal(as_paper.ncc, found.astype(np.float32))
+    own = as_paper.rotation_deg == 0
+    assert 0 < own.sum() < len(own)
+    for matrix, pixels in zip(
+        as_paper.patch_to_phone[own], as_paper.phone[own], strict=True
+    ):
+        x, y = matrix[:2, 2].astype(int)
+        np.testing.assert_array_equal(matrix, translation(x, y))
+        np.testing.assert_array_equal(pixels, small_pair[0][y : y + 64, x : x + 64])
+    for matrix, pixels in zip(as_paper.patch_to_dslr, as_paper.dslr, strict=True):
+        np.testing.assert_array_equal(pixels, sample(small_pair[1], matrix, (64, 64)))
 
 
 def test_every_candidate_is_accounted_for(small):

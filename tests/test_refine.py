@@ -37,7 +37,7 @@ def dslr(textured):
 
 
 def luma(photo):
-    return cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
 
 
 def offset_of(linear, shift):

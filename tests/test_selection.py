@@ -116,6 +116,32 @@ def test_zero_switches_the_uncertainty_test_off():
     assert reason_of(FAULTS["uncertain"], PatchSettings(max_sigma=0)) == "accepted"
 
 
+@pytest.mark.parametrize("reason", FAULTS)
+def test_the_papers_rule_asks_for_ncc_and_quality_alone(reason):
+    settings = replace(ALL_TESTS, rule="paper")
+    refined_alone = {"shift_limit", "uncertain", "depth_edge"}
+    expected = "accepted" if reason in refined_alone else reason
+    assert reason_of(FAULTS[reason], settings) == expected
+
+
+def test_the_papers_rule_keeps_a_window_at_the_end_of_its_search():
+    settings = PatchSettings(rule="paper", max_shift=5, max_rotation=1)
+    unknown = {"sigma_px": np.nan, "depth_px": np.nan}
+    border = {"shift_px": (5.0, -5.0), "rotation_deg": 1.0, **unknown}
+    assert reason_of(border, settings) == "accepted"
+
+
+def test_what_limits_the_papers_search_is_measured_anew():
+    def measuring(rule, **values):
+        return PatchSettings(rule=rule, **values).measuring()
+
+    assert measuring("paper") != measuring("refined")
+    assert measuring("paper", max_rotation=1) != measuring("paper")
+    assert measuring("paper", max_shift=3) != measuring("paper")
+    assert measuring("paper", max_sigma=0) == measuring("paper")
+    assert measuring("refined", max_rotation=1) == measuring("refined")
+
+
 def test_the_threshold_itself_is_not_above_the_threshold():
     half = PatchSettings(min_corr=0.5)
     assert reason_of({"ncc": 0.5}, half) == "low_ncc"
@@ -158,6 +184,7 @@ def test_spreading_out_gives_as_many_as_asked_for(count):
         {"max_clipped": 2},
         {"test_photos": -1},
         {"compress": "zip"},
+        {"rule": "papers"},
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(values):
