@@ -10,6 +10,7 @@ A place is six numbers in phone px: the shift at the window's centre, then by ho
 moves towards the right and the lower border, and y likewise.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
@@ -28,6 +29,8 @@ MIN_VARIANCE = 1e-4  # grey levels²; identical photos leave none
 CONTRADICTION = 5.0  # residual power of a block over the typical block's
 CONTRADICTED_SHARE = 0.2  # ... and over the block's own texture
 OUTLIER = 3.0  # residuals in units of their spread, of half the weight
+
+_REST, _ONE = 3, 4  # of the block sums' columns
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def gather_evidence(level: Level, places: FloatArray) -> Evidence:
         # Textureless windows have no variance here and say nothing.
         weight = np.where(variance > 0, 1 / np.maximum(variance, MIN_VARIANCE), 0)
         sums *= (weight * level.reduction**2 / CORRELATED_PX2)[:, None, None, None]
-        blocks = sums[..., :2, 4], sums[..., :2, :2]
+        blocks = sums[..., :2, _REST], sums[..., :2, :2]
         found.put(rows, Evidence(*_window_sums(sums), *blocks, contradicted))
     return found
 
@@ -78,39 +81,62 @@ def gather_evidence(level: Level, places: FloatArray) -> Evidence:
 def _block_sums(
     level: Level, places: FloatArray, rows: slice
 ) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
-    """Weighted products of (x gradient, y gradient, luma, 1, residual), by blocks.
+    """Weighted products of (x gradient, y gradient, luma, residual, 1), by blocks.
 
     Returns:
         Sums (K, 25, 5, 5), the residuals' variance (K,), 0 without texture, and which
         blocks contradict their window (K, 25).
     """
-    x, y = _block_pixels(level.block)
-    corners, centres = level.corners[rows], level.centres[rows]
-    target = level.target[
-        corners[:, 1, None, None] + y, corners[:, 0, None, None] + x
-    ]  # (K, 25, pixels of a block)
-    value, along_x, along_y = _warp(level, places, centres, corners)
-    value -= value.mean(axis=(1, 2), keepdims=True)
-    target -= target.mean(axis=(1, 2), keepdims=True)
-    power = (value * value).mean(axis=(1, 2))
-    gain = (value * target).mean(axis=(1, 2)) / np.maximum(power, MIN_VARIANCE)
+    target = _phone_pixels(level, rows)
+    luma, along_x, along_y = _dslr_pixels(level, places, rows)
+    for values in (luma, target):
+        values -= values.mean(axis=(1, 2), keepdims=True)
+    pixels = target.shape[2]
+    power, both = (_dot(luma, x).mean(axis=1) / pixels for x in (luma, target))
+    gain = both / np.maximum(power, MIN_VARIANCE)
     usable = (power > MIN_DEVIATION**2) & (gain > MIN_GAIN)
-    rest = target - gain[:, None, None] * value
+    rest = target - gain.astype(np.float32)[:, None, None] * luma
     # 1.25: the standard deviation of normal errors over their mean size.
     spread = 1.25 * np.abs(rest).mean(axis=(1, 2), keepdims=True) + 1e-3
-    weights = 1 / (1 + (rest / (OUTLIER * spread)) ** 2)
-    columns = np.empty((*target.shape[:2], 5, target.shape[2]), np.float32)
-    np.multiply(along_x, (gain / level.reduction)[:, None, None], columns[:, :, 0])
-    np.multiply(along_y, (gain / level.reduction)[:, None, None], columns[:, :, 1])
-    columns[:, :, 2], columns[:, :, 3], columns[:, :, 4] = value, 1, rest
-    sums = (columns * weights[:, :, None]) @ columns.transpose(0, 1, 3, 2)
-    total = np.maximum(weights.sum(axis=(1, 2)), 1e-9)
-    variance = sums[:, :, 4, 4].sum(axis=1) / total
-    own = (rest * rest).mean(axis=2)
-    typical = np.maximum(np.median(own, axis=1), MIN_VARIANCE)
+    weights = 1 / (1 + (rest * (1 / (OUTLIER * spread))) ** 2)
+
+    sums = _weighted_products((along_x, along_y, luma, rest), weights)
+    scale = np.ones((len(gain), 5))
+    scale[:, :2] = gain[:, None] / level.reduction  # slopes of the phone's luma
+    sums *= scale[:, None, :, None] * scale[:, None, None]
+    total = np.maximum(sums[:, :, _ONE, _ONE].sum(axis=1), 1e-9)
+    variance = sums[:, :, _REST, _REST].sum(axis=1) / total
+    own = _dot(rest, rest)
+    typical = np.maximum(np.median(own, axis=1), MIN_VARIANCE * pixels)
     contradicted = own > CONTRADICTION * typical[:, None]
-    contradicted &= own > CONTRADICTED_SHARE * (target * target).mean(axis=2)
-    return sums.astype(np.float64), np.where(usable, variance, 0), contradicted
+    contradicted &= own > CONTRADICTED_SHARE * _dot(target, target)
+    return sums, np.where(usable, variance, 0), contradicted
+
+
+def _weighted_products(columns: Sequence[Image], weights: Image) -> FloatArray:
+    """Of the columns and 1, summed over the pixels of each block: (K, 25, 5, 5)."""
+    count = len(columns) + 1
+    found = np.empty((*weights.shape[:2], count, count))
+    for i, column in enumerate(columns):
+        weighted = column * weights
+        for j, other in enumerate(columns[: i + 1]):
+            found[..., i, j] = found[..., j, i] = _dot(weighted, other)
+        found[..., i, -1] = found[..., -1, i] = weighted.sum(axis=2)
+    found[..., -1, -1] = weights.sum(axis=2)
+    return found
+
+
+def _dot(one: Image, other: Image) -> FloatArray:
+    """Products summed over the pixels of each block: (K, 25, pixels) → (K, 25)."""
+    return np.einsum("kbp,kbp->kb", one, other).astype(np.float64)
+
+
+def _phone_pixels(level: Level, rows: slice) -> Image:
+    """The phone's band, (K, 25, pixels of a block)."""
+    x, y = _block_pixels(level.block)
+    width = level.target.shape[1]
+    corner = level.corners[rows] @ (1, width)
+    return level.target.ravel()[corner[:, None, None] + (y * width + x)]
 
 
 @lru_cache(maxsize=8)
@@ -126,14 +152,10 @@ def _block_pixels(block: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     )
 
 
-def _warp(
-    level: Level,
-    places: FloatArray,
-    centres: FloatArray,
-    corners: NDArray[np.intp],
-) -> list[Image]:
+def _dslr_pixels(level: Level, places: FloatArray, rows: slice) -> list[Image]:
     """The DSLR's band and gradients at the windows' places, (K, 25, pixels) each."""
     x, y = _block_pixels(level.block)
+    corners, centres = level.corners[rows], level.centres[rows]
     offset = (corners - centres).astype(np.float32)[..., None, None]
     from_x = x.astype(np.float32) + offset[:, 0]
     from_y = y.astype(np.float32) + offset[:, 1]
@@ -172,7 +194,7 @@ def moved(evidence: Evidence, change: FloatArray) -> Evidence:
 
 # Six numbers of a place, gain, offset and residual: which column of the block sums,
 # times which of 1, x, y; and the number of the product of two of those.
-_COLUMN = np.array([0, 1, 0, 0, 1, 1, 2, 3, 4])
+_COLUMN = np.array([0, 1, 0, 0, 1, 1, 2, _ONE, _REST])
 _FACTOR = np.array([0, 0, 1, 2, 1, 2, 0, 0, 0])
 _POWER = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
 

@@ -25,46 +25,61 @@ def coarse_search(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Where each window correlates most within `radius` px.
 
-    Returns:
-        Shifts (N, 2) of the best NCC, their covariances (N, 2, 2) as the NCC falls
-        around it (along an edge slowly), and that NCC (N,).
-
     Args:
         phone: Band-passed luma (H, W).
         dslr: Likewise, on the same grid.
         corners: Top-left pixels of the windows (N, 2).
         side: Of a window, px.
         radius: Of the search, px.
+
+    Returns:
+        Shifts (N, 2) of the best NCC, their covariances (N, 2, 2) by how the NCC falls
+        around it (along an edge slowly), and that NCC (N,).
     """
     padded = cv2.copyMakeBorder(dslr, *[radius] * 4, cv2.BORDER_CONSTANT, value=0)
-    shifts, scores = np.zeros((len(corners), 2)), np.zeros(len(corners))
-    spreads = np.zeros((len(corners), 2, 2))
-    grid = np.stack(np.meshgrid(*[np.arange(2 * radius + 1.0)] * 2), axis=-1)
-    for i, (x, y) in enumerate(corners):
+    reach = 2 * radius
+    tables = np.zeros((len(corners), reach + 1, reach + 1), np.float32)
+    for table, (x, y) in zip(tables, corners, strict=True):
         template = phone[y : y + side, x : x + side]
-        area = padded[y : y + side + 2 * radius, x : x + side + 2 * radius]
         if template.std() < MIN_TEXTURE:
             continue  # opencv/opencv#5688
-        table = cv2.matchTemplate(area, template, cv2.TM_CCOEFF_NORMED)
-        _, scores[i], _, peak = cv2.minMaxLoc(table)
-        place = _subpixel(table, peak)
-        shifts[i] = place - radius
-        # Normal errors, their size unknown: the likelihood is a power of 1 - NCC².
-        noise = 1 - np.clip(table, 0, MAX_NCC) ** 2
-        weight = (noise.min() / noise) ** (INDEPENDENT_SHARE * side**2 / 2)
-        away = (grid - place) * weight[..., None]
-        spreads[i] = np.einsum("yxi,yxj->ij", away, grid - place) / weight.sum()
-    return shifts, spreads, scores
+        area = padded[y : y + side + reach, x : x + side + reach]
+        table[:] = cv2.matchTemplate(area, template, cv2.TM_CCOEFF_NORMED)
+    best = tables.reshape(len(tables), -1).argmax(axis=1)
+    places = _vertices(tables, best)
+    spreads = _spreads(tables, places, INDEPENDENT_SHARE * side**2)
+    return places - radius, spreads, tables.max(axis=(1, 2)).astype(np.float64)
 
 
-def _subpixel(table: Image, peak: tuple[int, int]) -> FloatArray:
-    """Vertex of the parabolas through the peak of a score table."""
-    place = np.array(peak, dtype=np.float64)
-    for axis, (at, length) in enumerate(zip(peak, table.shape[::-1], strict=True)):
-        if 0 < at < length - 1:
-            line = table[peak[1]] if axis == 0 else table[:, peak[0]]
-            before, top, after = (float(v) for v in line[at - 1 : at + 2])
-            bend = before - 2 * top + after
-            if bend < 0:
-                place[axis] += np.clip((before - after) / (2 * bend), -0.5, 0.5)
-    return place
+def _vertices(tables: Image, best: NDArray[np.intp]) -> FloatArray:
+    """Of the parabolas through the greatest score of each table, (N, 2) as x, y."""
+    rows, columns = np.divmod(best, tables.shape[2])
+    each = np.arange(len(tables))
+    lines = tables[each, rows], tables[each, :, columns]  # along x, along y
+    places = np.stack([columns, rows], axis=1).astype(np.float64)
+    for axis, (line, at) in enumerate(zip(lines, (columns, rows), strict=True)):
+        middle = np.clip(at, 1, line.shape[1] - 2)
+        before, top, after = (line[each, middle + i].astype(float) for i in (-1, 0, 1))
+        bend = before - 2 * top + after
+        found = (middle == at) & (bend < 0)
+        offset = (before - after) / (2 * np.where(found, bend, 1))
+        places[:, axis] += np.where(found, np.clip(offset, -0.5, 0.5), 0)
+    return places
+
+
+def _spreads(tables: Image, places: FloatArray, independent: float) -> FloatArray:
+    """Second moments (N, 2, 2) about `places` of the likelihood that the scores give.
+
+    Of normal errors whose size is not known: a power of 1 - NCC².
+    """
+    noise = 1 - np.clip(tables, 0, MAX_NCC) ** 2
+    weight = (noise.min(axis=(1, 2), keepdims=True) / noise) ** (independent / 2)
+    weight /= weight.sum(axis=(1, 2), keepdims=True)
+    steps = np.arange(tables.shape[1])
+    x, y = steps - places[:, :1], steps - places[:, 1:]  # (N, steps)
+    found = np.empty((len(tables), 2, 2))
+    found[:, 0, 0] = (weight.sum(axis=1) * x**2).sum(axis=1)
+    found[:, 1, 1] = (weight.sum(axis=2) * y**2).sum(axis=1)
+    both = (y[:, None] @ weight @ x[:, :, None])[:, 0, 0]
+    found[:, 0, 1] = found[:, 1, 0] = both
+    return found

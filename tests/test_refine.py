@@ -166,18 +166,30 @@ def test_a_shift_beyond_the_range_is_not_claimed_with_certainty(dslr):
 
 def test_the_coarse_search_brings_every_window_within_half_a_px(dslr):
     phone = moved(dslr, np.eye(2), (17.3, -30.6))
-    shifts, ncc = coarse_search(
+    shifts, covariances, ncc = coarse_search(
         luma(phone), luma(dslr), WINDOWS, side=SIZE, radius=int(MAX_SHIFT)
     )
     inside = WINDOWS[:, 1] >= 100  # above, the scene is the photo's mirrored border
     np.testing.assert_allclose(shifts[inside] - (17.3, -30.6), 0, atol=0.5)
     assert ncc[inside].min() > 0.8
+    assert np.trace(covariances[inside], axis1=1, axis2=2).max() < 1
 
 
 def test_the_coarse_search_says_nothing_about_a_flat_window(dslr):
     flat = np.full((HEIGHT, WIDTH), 120, np.float32)
-    _, ncc = coarse_search(flat, luma(dslr), WINDOWS, side=SIZE, radius=8)
+    _, _, ncc = coarse_search(flat, luma(dslr), WINDOWS, side=SIZE, radius=8)
     np.testing.assert_array_equal(ncc, 0)
+
+
+def test_the_coarse_search_says_along_which_direction_it_knows_little():
+    stripes = np.tile(np.sin(np.arange(WIDTH) / 5).cumsum(), (HEIGHT, 1))
+    stripes = stripes.astype(np.float32)
+    stripes += 0.01 * np.random.default_rng(0).standard_normal(stripes.shape)
+    _, covariances, _ = coarse_search(
+        stripes.astype("f4"), stripes.astype("f4"), WINDOWS, side=SIZE, radius=20
+    )
+    along, across = covariances[:, 1, 1], covariances[:, 0, 0]
+    assert (along > 20 * across).all()
 
 
 def test_the_same_photos_give_the_same_numbers(dslr):
