@@ -188,8 +188,10 @@ def _refine(
     windows: Windows,
     settings: PatchSettings,
 ) -> Windows:
-    luma, grey = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (phone, dslr))
-    aligned = sample(grey, phone_to_dslr, phone.shape[1::-1])
+    luma = cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY)
+    aligned = sample(grey, phone_to_dslr, luma.shape[::-1])
+    del grey  # not needed any more; a third of the DSLR photo
     size = settings.size
     found = refine_windows(
         luma, aligned, windows.window_xy, size=size, max_shift=settings.max_shift

@@ -18,8 +18,9 @@ Image = NDArray[np.float32]
 Band = tuple[float, float]  # sigmas, phone px: finer is noise, coarser is vignetting
 
 BLOCKS = 5  # along each side of a window
-STRIP_PIXELS = 4_000_000  # of a photo, about, held as floats at once
-MIN_STRIP_ROWS = 4  # of windows; a strip's margins cost time too
+STRIP_PIXELS = 2_000_000  # of a photo, about, held as floats at once
+MIN_STRIP_ROWS = 2  # of windows; a strip's margins cost time too
+REDUCED_ROWS = 64  # made at once
 BLUR_REACH = 4.0  # sigmas, after which a Gaussian has ended
 MIN_REDUCED_SIGMA = 2.0  # px; of the coarse blur in the picture that it is made in
 
@@ -75,11 +76,16 @@ def strips_of_levels(
 
 def reduced(luma: Luma, reduction: int) -> Image:
     """As floats, smaller by `reduction`; rows and columns left over are cut off."""
-    height, width = (side // reduction for side in luma.shape)
-    exact = luma[: height * reduction, : width * reduction].astype(np.float32)
     if reduction == 1:
-        return exact
-    return np.asarray(cv2.resize(exact, (width, height), interpolation=cv2.INTER_AREA))
+        return luma.astype(np.float32)
+    height, width = (side // reduction for side in luma.shape)
+    found = np.empty((height, width), np.float32)
+    for top in range(0, height, REDUCED_ROWS):
+        part = found[top : top + REDUCED_ROWS]
+        rows = slice(top * reduction, (top + len(part)) * reduction)
+        exact = luma[rows, : width * reduction].astype(np.float32)
+        cv2.resize(exact, (width, len(part)), part, interpolation=cv2.INTER_AREA)
+    return found
 
 
 def band_pass(luma: Image, band: Band, reduction: int) -> Image:
