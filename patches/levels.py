@@ -2,9 +2,14 @@
 
 Bands and gradients are many floats a pixel. Strips bound them whatever the photo; what
 a strip is made from are the photos' grey levels, one byte a pixel.
+
+The gradient along an edge must be zero whichever way the edge runs, or the fit slides
+along it. Plain differences are not: they weaken fine detail by its frequency along each
+axis. So luma and gradients come from filters that are matched to each other (Farid and
+Simoncelli, "Differentiation of discrete multidimensional signals", 2004, three taps).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -15,9 +20,11 @@ from dped_build.align.geometry import FloatArray
 
 Luma = NDArray[np.uint8]
 Image = NDArray[np.float32]
-Band = tuple[float, float]  # sigmas, phone px: finer is noise, coarser is vignetting
 
 BLOCKS = 5  # along each side of a window
+COARSE_SIGMA = 5.0  # phone px; what is coarser is vignetting and tone curves
+SMOOTH = np.array([0.229879, 0.540242, 0.229879])
+SLOPE = np.array([-0.425287, 0, 0.425287])
 STRIP_PIXELS = 2_000_000  # of a photo, about, held as floats at once
 MIN_STRIP_ROWS = 2  # of windows; a strip's margins cost time too
 REDUCED_ROWS = 64  # made at once
@@ -27,7 +34,7 @@ MIN_REDUCED_SIGMA = 2.0  # px; of the coarse blur in the picture that it is made
 
 @dataclass(frozen=True)
 class Level:
-    """N windows of both photos at one reduction, in one band."""
+    """N windows of both photos at one reduction."""
 
     target: Image  # the phone's band, (H, W)
     source: tuple[Image, Image, Image]  # the DSLR's on the same grid, and its gradients
@@ -45,10 +52,9 @@ def strips_of_levels(
     size: int,
     *,
     reduction: int,
-    bands: Sequence[Band],
     reach: float,
-) -> Iterator[tuple[NDArray[np.intp], list[Level]]]:
-    """Strip by strip: which windows it holds, ascending, and a level for each band.
+) -> Iterator[tuple[NDArray[np.intp], Level]]:
+    """Strip by strip: which windows it holds, ascending, and their level.
 
     Args:
         phone: Luma (H, W), grey levels.
@@ -56,22 +62,20 @@ def strips_of_levels(
         windows: Top-left pixels (N, 2).
         size: Side of a window, px.
         reduction: Of the levels, a whole number.
-        bands: Of the levels.
         reach: How far a window may be displaced, phone px.
     """
     height, width = phone.shape
     rows = max(STRIP_PIXELS // (width * size), MIN_STRIP_ROWS)
     number = (windows[:, 1] - windows[:, 1].min(initial=height)) // (rows * size)
-    margin = int(np.ceil(reach + BLUR_REACH * max(coarse for _, coarse in bands)))
+    margin = int(np.ceil(reach + BLUR_REACH * COARSE_SIGMA))
     for strip in np.unique(number):
         own = np.flatnonzero(number == strip)
         first = max(int(windows[own, 1].min()) - margin, 0)
         # Whole steps of every blur's reduced picture: strips then agree.
         first -= first % (reduction * 16)
         last = min(int(windows[own, 1].max()) + size + margin, height)
-        whole = [reduced(luma[first:last], reduction) for luma in (phone, dslr)]
-        inside = windows[own] - (0, first)
-        yield own, [_level(*whole, inside, size, reduction, band) for band in bands]
+        whole = (reduced(luma[first:last], reduction) for luma in (phone, dslr))
+        yield own, _level(*whole, windows[own] - (0, first), size, reduction)
 
 
 def reduced(luma: Luma, reduction: int) -> Image:
@@ -88,49 +92,42 @@ def reduced(luma: Luma, reduction: int) -> Image:
     return found
 
 
-def band_pass(luma: Image, band: Band, reduction: int) -> Image:
-    """Luma without noise and without what vignetting and tone curves change.
-
-    Args:
-        luma: Reduced by `reduction`, (H, W).
-        band: Sigmas in px of the photo that is not reduced.
-        reduction: Of `luma`.
-    """
-    fine, coarse = (sigma / reduction for sigma in band)
-    # The coarse blur leaves nothing that a smaller picture could not hold.
-    less = max(1, int(coarse / MIN_REDUCED_SIGMA))
+def without_coarse(luma: Image, sigma: float) -> Image:
+    """Luma (H, W) less its blur of `sigma` px."""
+    # The blur leaves nothing that a smaller picture could not hold.
+    less = max(1, int(sigma / MIN_REDUCED_SIGMA))
     size = luma.shape[::-1]
     small = [max(round(side / less), 1) for side in size]
     away = cv2.resize(luma, small, interpolation=cv2.INTER_AREA)
-    away = cv2.GaussianBlur(away, (0, 0), coarse / less)
+    away = cv2.GaussianBlur(away, (0, 0), sigma / less)
     away = cv2.resize(away, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.subtract(cv2.GaussianBlur(luma, (0, 0), fine), away))
+    return np.asarray(cv2.subtract(luma, away))
 
 
 def _level(
-    phone: Image,
-    dslr: Image,
-    windows: NDArray[np.int32],
-    size: int,
-    reduction: int,
-    band: Band,
+    phone: Image, dslr: Image, windows: NDArray[np.int32], size: int, reduction: int
 ) -> Level:
     centres = (windows + size / 2) / reduction - 0.5
     block = max(size // reduction // BLOCKS, 1)
     limits = np.array(phone.shape[::-1]) - block * BLOCKS
     corners = np.rint(centres - (block * BLOCKS - 1) / 2).astype(np.intp)
-    source = band_pass(dslr, band, reduction)
-    slope, one = np.array([-0.5, 0, 0.5]), np.ones(1)
-    gradients = (
-        cv2.sepFilter2D(source, cv2.CV_32F, *kernels)
-        for kernels in ((slope, one), (one, slope))
+    target, source = (
+        without_coarse(luma, COARSE_SIGMA / reduction) for luma in (phone, dslr)
     )
     return Level(
-        band_pass(phone, band, reduction),
-        (source, *gradients),
+        _filtered(target, SMOOTH, SMOOTH),
+        (
+            _filtered(source, SMOOTH, SMOOTH),
+            _filtered(source, SLOPE, SMOOTH),
+            _filtered(source, SMOOTH, SLOPE),
+        ),
         centres,
         np.clip(corners, 0, np.maximum(limits, 0)),
         block,
         reduction,
         size / 2,
     )
+
+
+def _filtered(luma: Image, along_x: FloatArray, along_y: FloatArray) -> Image:
+    return np.asarray(cv2.sepFilter2D(luma, cv2.CV_32F, along_x, along_y))

@@ -6,9 +6,10 @@ full size the best of what the pixels (`likelihood`) and the neighbours (`field`
 What is left between the blocks of a window shows depth edges and moving objects.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,12 +17,12 @@ from dped_build.align.geometry import FloatArray
 from dped_build.patches.field import Field, local_roughness, neighbour_field
 from dped_build.patches.levels import (
     BLOCKS,
-    Band,
+    Image,
     Level,
     Luma,
-    band_pass,
     reduced,
     strips_of_levels,
+    without_coarse,
 )
 from dped_build.patches.likelihood import (
     Evidence,
@@ -34,8 +35,7 @@ from dped_build.patches.search import coarse_search
 SEARCH_REDUCTION = 4  # of the coarse search
 FIRST_REDUCTION = 2  # of the fits without neighbours
 SEARCH_BAND = (4.0, 32.0)  # phone px
-FINE_BAND = (0.7, 5.0)
-FIRST_BANDS, FIRST_STEPS = ((1.4, 8.0), FINE_BAND), (2, 1)  # reach, then precision
+FIRST_STEPS = 3
 MIN_HALVED_SIZE = 50  # px; smaller windows are fitted at full size at once
 MIN_COARSE_NCC = 0.4  # below, a coarse match says nothing
 COARSE_ERROR_PX = 1.0  # of a coarse match, at least
@@ -96,7 +96,7 @@ def refine_windows(
     places = places + _solve(places, evidence, prior)[0]
     places[lost] = prior.places[lost]
 
-    for rows, (level,) in frame.levels(1, [FINE_BAND]):
+    for rows, level in frame.levels(reduction=1):
         evidence.put(rows, gather_evidence(level, places[rows]))
     change, covariance = _solve(places, evidence, prior)
     around = local_roughness(centres / size, shifts - field.shift, covariances)
@@ -123,16 +123,13 @@ class _Frame:
     size: int
     max_shift: float
 
-    def levels(
-        self, reduction: int, bands: Sequence[Band]
-    ) -> Iterator[tuple[NDArray[np.intp], list[Level]]]:
+    def levels(self, *, reduction: int) -> Iterator[tuple[NDArray[np.intp], Level]]:
         return strips_of_levels(
             self.phone,
             self.dslr,
             self.windows,
             self.size,
             reduction=reduction,
-            bands=bands,
             reach=self.max_shift,
         )
 
@@ -166,7 +163,7 @@ def _search(frame: _Frame) -> tuple[FloatArray, FloatArray]:
     """Coarse shifts (N, 2) and their covariances (N, 2, 2), phone px."""
     reduction = SEARCH_REDUCTION if frame.size >= MIN_HALVED_SIZE else 1
     one, other = (
-        band_pass(reduced(luma, reduction), SEARCH_BAND, reduction)
+        _search_band(reduced(luma, reduction), reduction)
         for luma in (frame.phone, frame.dslr)
     )
     side = frame.size // reduction
@@ -179,19 +176,20 @@ def _search(frame: _Frame) -> tuple[FloatArray, FloatArray]:
     return shifts * reduction, spreads * reduction**2 + floor
 
 
+def _search_band(luma: Image, reduction: int) -> Image:
+    fine, coarse = (sigma / reduction for sigma in SEARCH_BAND)
+    smooth = cv2.GaussianBlur(without_coarse(luma, coarse), (0, 0), fine)
+    return np.asarray(smooth)
+
+
 def _first_fits(
     frame: _Frame, start: FloatArray, loose: _Prior
 ) -> tuple[FloatArray, Evidence]:
-    """Places (N, 6) that the pixels say, hardly held, and the evidence there.
-
-    `loose` ends up around the places that the last band began with.
-    """
+    """Places (N, 6) that the pixels say, hardly held, and the evidence there."""
     places, evidence = start.copy(), no_evidence(len(start))
     reduction = FIRST_REDUCTION if frame.size >= MIN_HALVED_SIZE else 1
-    for rows, levels in frame.levels(reduction, FIRST_BANDS):
-        for level, steps in zip(levels, FIRST_STEPS, strict=True):
-            loose.places[rows, :2] = places[rows, :2]
-            places[rows], found = _fit(level, places[rows], loose.rows(rows), steps)
+    for rows, level in frame.levels(reduction=reduction):
+        places[rows], found = _fit(level, places[rows], loose.rows(rows), FIRST_STEPS)
         evidence.put(rows, found)
     return places, evidence
 
