@@ -25,6 +25,7 @@ CORRELATED_PX2 = 50.0  # neighbouring residuals are not independent; makes sigma
 CHUNK_PIXELS = 40_000  # computed at once; stays in the processor's cache
 MIN_DEVIATION = 0.05  # grey levels of the DSLR's band; less holds no place
 MIN_GAIN = 0.02  # of the phone's texture over the DSLR's
+MIN_NCC = 0.15  # of the bands; chance gives as much to noise
 MIN_VARIANCE = 1e-4  # grey levels²; identical photos leave none
 CONTRADICTION = 5.0  # residual power of a block over the typical block's
 CONTRADICTED_SHARE = 0.2  # ... and over the block's own texture
@@ -93,8 +94,10 @@ def _block_sums(
         values -= values.mean(axis=(1, 2), keepdims=True)
     pixels = target.shape[2]
     power, both = (_dot(luma, x).mean(axis=1) / pixels for x in (luma, target))
+    texture = _dot(target, target)
     gain = both / np.maximum(power, MIN_VARIANCE)
     usable = (power > MIN_DEVIATION**2) & (gain > MIN_GAIN)
+    usable &= both > MIN_NCC * np.sqrt(power * texture.mean(axis=1) / pixels)
     rest = target - gain.astype(np.float32)[:, None, None] * luma
     # 1.25: the standard deviation of normal errors over their mean size.
     spread = 1.25 * np.abs(rest).mean(axis=(1, 2), keepdims=True) + 1e-3
@@ -109,7 +112,7 @@ def _block_sums(
     own = _dot(rest, rest)
     typical = np.maximum(np.median(own, axis=1), MIN_VARIANCE * pixels)
     contradicted = own > CONTRADICTION * typical[:, None]
-    contradicted &= own > CONTRADICTED_SHARE * _dot(target, target)
+    contradicted &= own > CONTRADICTED_SHARE * texture
     return sums, np.where(usable, variance, 0), contradicted
 
 

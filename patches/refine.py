@@ -51,6 +51,9 @@ FLOOR_PX = 0.02  # error that no window goes below
 # Shifts within a window: at least, as a share of how its neighbours' differ, and of the
 # whole field's roughness.
 BLOCK_PX, BLOCK_SHARE, PHOTO_SHARE = 0.02, 0.2, 0.05
+APART_PX, APART_SIGMA = 0.5, 2.0  # a part that lies apart for certain
+APART_PRIOR_PX = 1.0  # of its displacement
+CONTRADICTED_BLOCKS = 2  # a single one is a glint
 BEYOND_PX = 5.0  # displacement of a block that contradicts its window: past the band
 
 
@@ -106,10 +109,13 @@ def refine_windows(
     variances = np.diagonal(covariance, axis1=1, axis2=2)
     affine = variances[:, :2].sum(axis=1) + variances[:, 2:].sum(axis=1) / 3
     sigma = np.sqrt(affine + 2 * FLOOR_PX**2 + (depth**2).mean(axis=1))
+    # Neighbours alone may be those of another depth.
+    sigma[evidence.info[:, 0, 0] == 0] = UNKNOWN_PX
     places = places + change
     linear = places[:, 2:].reshape(-1, 2, 2) / (size / 2)
     worst = depth.max(axis=1, initial=0)
-    worst[evidence.contradicted.any(axis=1)] = BEYOND_PX
+    worst = np.maximum(worst, _parts_apart(moved(evidence, change)))
+    worst[evidence.contradicted.sum(axis=1) >= CONTRADICTED_BLOCKS] = BEYOND_PX
     return Refinement(places[:, :2], linear, sigma, worst)
 
 
@@ -272,6 +278,21 @@ def _block_displacements(evidence: Evidence, rough: FloatArray) -> FloatArray:
     shift = (covariance @ _merge(evidence.block_score)[..., None])[..., 0]
     variance = np.trace(covariance, axis1=-2, axis2=-1)
     return np.asarray(np.sqrt((shift**2).sum(axis=-1) + variance))
+
+
+def _parts_apart(evidence: Evidence) -> FloatArray:
+    """Displacement of the 2x2 blocks that certainly lie apart, (N,) px; else 0.
+
+    Judged by their pixels alone: neighbours know nothing of an edge within a window.
+    """
+    information = _merge(evidence.block_info) + np.eye(2) / APART_PRIOR_PX**2
+    covariance = np.linalg.inv(information)
+    shift = (covariance @ _merge(evidence.block_score)[..., None])[..., 0]
+    length = np.linalg.norm(shift, axis=-1)
+    variance = np.einsum("nbi,nbij,nbj->nb", shift, covariance, shift)
+    # length / deviation along the shift, and that deviation² is variance / length²
+    certain = (length > APART_PX) & (length**4 > APART_SIGMA**2 * variance)
+    return np.where(certain, length, 0).max(axis=1, initial=0)
 
 
 def _merge(values: FloatArray) -> FloatArray:
