@@ -199,7 +199,7 @@ def _work(
     scratch.mkdir(parents=True, exist_ok=True)
     failures: dict[str, PieceFailure] = {}
     progress(0, len(todo))
-    results = run_all(_cut, todo, jobs=jobs, backend=backend)
+    results = run_all(make_piece, todo, jobs=jobs, backend=backend)
     for done, (index, result) in enumerate(results, start=1):
         pair = todo[index].alignment.pair
         if result is None:
@@ -209,8 +209,3 @@ def _work(
             failures[pair] = result
         progress(done, len(todo))
     return failures
-
-
-def _cut(task: PieceTask) -> PieceFailure | bool:
-    """`make_piece` with a result that is never None, which means a dead worker."""
-    return make_piece(task) or True

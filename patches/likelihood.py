@@ -27,8 +27,8 @@ MIN_DEVIATION = 0.05  # grey levels of the DSLR's band; less holds no place
 MIN_GAIN = 0.02  # of the phone's texture over the DSLR's
 MIN_NCC = 0.15  # of the bands; chance gives as much to noise
 MIN_VARIANCE = 1e-4  # grey levels²; identical photos leave none
-CONTRADICTION = 5.0  # residual power of a block over the typical block's
-CONTRADICTED_SHARE = 0.2  # ... and over the block's own texture
+CONTRADICTION = 8.0  # residual power of a block over the lower quartile of the blocks'
+CONTRADICTED_SHARE = 0.5  # ... and over the block's own texture
 OUTLIER = 3.0  # residuals in units of their spread, of half the weight
 
 _REST, _ONE = 3, 4  # of the block sums' columns
@@ -93,11 +93,14 @@ def _block_sums(
     for values in (luma, target):
         values -= values.mean(axis=(1, 2), keepdims=True)
     pixels = target.shape[2]
-    power, both = (_dot(luma, x).mean(axis=1) / pixels for x in (luma, target))
-    texture = _dot(target, target)
-    gain = both / np.maximum(power, MIN_VARIANCE)
+    powers, both, texture = (
+        _dot(one, other) / pixels
+        for one, other in ((luma, luma), (luma, target), (target, target))
+    )  # (K, 25)
+    power = np.maximum(powers.mean(axis=1), MIN_VARIANCE)
+    gain = both.mean(axis=1) / power
     usable = (power > MIN_DEVIATION**2) & (gain > MIN_GAIN)
-    usable &= both > MIN_NCC * np.sqrt(power * texture.mean(axis=1) / pixels)
+    usable &= gain > MIN_NCC * np.sqrt(texture.mean(axis=1) / power)
     rest = target - gain.astype(np.float32)[:, None, None] * luma
     # 1.25: the standard deviation of normal errors over their mean size.
     spread = 1.25 * np.abs(rest).mean(axis=(1, 2), keepdims=True) + 1e-3
@@ -109,8 +112,9 @@ def _block_sums(
     sums *= scale[:, None, :, None] * scale[:, None, None]
     total = np.maximum(sums[:, :, _ONE, _ONE].sum(axis=1), 1e-9)
     variance = sums[:, :, _REST, _REST].sum(axis=1) / total
-    own = _dot(rest, rest)
-    typical = np.maximum(np.median(own, axis=1), MIN_VARIANCE * pixels)
+    # What a block's own gain leaves: light that differs locally contradicts nothing.
+    own = texture - both**2 / np.maximum(powers, MIN_VARIANCE)
+    typical = np.maximum(np.percentile(own, 25, axis=1), MIN_VARIANCE)
     contradicted = own > CONTRADICTION * typical[:, None]
     contradicted &= own > CONTRADICTED_SHARE * texture
     return sums, np.where(usable, variance, 0), contradicted

@@ -96,8 +96,12 @@ def reasons_of(
     return select_windows(windows, settings, excluded=excluded)
 
 
-def make_piece(task: PieceTask) -> PieceFailure | None:
-    """Cut one pair and write its piece; runs in a worker."""
+def make_piece(task: PieceTask) -> PieceFailure | Path:
+    """Cut one pair and write its piece; runs in a worker.
+
+    Returns:
+        Where the piece lies, or why there is none.
+    """
     try:
         phone, dslr = (read_photo(p, **task.photos) for p in (task.phone, task.dslr))
     except PhotoError as error:
@@ -120,7 +124,7 @@ def make_piece(task: PieceTask) -> PieceFailure | None:
         target = pixels[kept]
     source = cut(phone, windows.patch_to_phone[kept], size)
     write_piece(task.out, Piece(windows, reasons, source, target))
-    return None
+    return task.out
 
 
 def write_piece(path: Path, piece: Piece) -> None:

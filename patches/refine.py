@@ -53,7 +53,6 @@ FLOOR_PX = 0.02  # error that no window goes below
 BLOCK_PX, BLOCK_SHARE, PHOTO_SHARE = 0.02, 0.2, 0.05
 APART_PX, APART_SIGMA = 0.5, 2.0  # a part that lies apart for certain
 APART_PRIOR_PX = 1.0  # of its displacement
-CONTRADICTED_BLOCKS = 2  # a single one is a glint
 BEYOND_PX = 5.0  # displacement of a block that contradicts its window: past the band
 
 
@@ -115,7 +114,7 @@ def refine_windows(
     linear = places[:, 2:].reshape(-1, 2, 2) / (size / 2)
     worst = depth.max(axis=1, initial=0)
     worst = np.maximum(worst, _parts_apart(moved(evidence, change)))
-    worst[evidence.contradicted.sum(axis=1) >= CONTRADICTED_BLOCKS] = BEYOND_PX
+    worst[evidence.contradicted.any(axis=1)] = BEYOND_PX
     return Refinement(places[:, :2], linear, sigma, worst)
 
 
