@@ -5,6 +5,7 @@ Heavy imports stand inside the commands, so that `--help` answers at once.
 
 import functools
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,7 @@ def align(
     Example:
       dped-build align raw/iphone raw/canon
     """
+    _start_no_blas_threads()
     from dped_build.align import align_folders
 
     with Progress("pairs", quiet=as_json) as progress:
@@ -190,6 +192,7 @@ def patches(
     Example:
       dped-build patches --min-corr 0.9
     """
+    _start_no_blas_threads()
     from dped_build.patches import build_shards
 
     with Progress("pairs", quiet=as_json) as progress:
@@ -497,6 +500,11 @@ def demo(context: click.Context, folder: Path, *, jobs: int | None) -> None:
         f"{errors.worst_px:.2f} px (worst); {errors.below_1px:.1%} below 1 px."
     )
     click.echo(f"Open the report: {(folder / 'report' / 'index.html').resolve()}")
+
+
+def _start_no_blas_threads() -> None:
+    """Before NumPy is loaded: threads spin once they exist, and none is used here."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _figure(value: float | None) -> str:

@@ -88,7 +88,7 @@ def stage_options(command: Command) -> Command:
             type=click.Choice(BACKENDS),
             default="loky",
             show_default=True,
-            help="How joblib runs the workers.",
+            help="How the workers run: processes or threads.",
         ),
         click.option(
             "--force", is_flag=True, help="Replace what other settings have made."

@@ -1,22 +1,37 @@
 """Run one function over many tasks on several cores, whatever happens to the workers.
 
 Each worker computes with one thread: two BLAS threads in a busy worker make small
-solves take seconds. joblib starts the workers; `backend` is one of its backends.
+solves take seconds. Workers are processes of loky or, on request, threads; either are
+executors as `concurrent.futures` knows them.
 """
 
 import os
-import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager
+from itertools import islice
 from typing import TypeVar
 
-import cv2
-import joblib
-from joblib.externals.loky import ProcessPoolExecutor
-from joblib.externals.loky.process_executor import BrokenProcessPool
-from threadpoolctl import threadpool_limits
-
 _AHEAD = 2  # tasks handed out per worker
+_IDLE_SECONDS = 300  # after which a worker ends: its parent may have been killed
+# Libraries read these when they are loaded: threads that exist spin, even unused.
+_ONE_THREAD = dict.fromkeys(
+    (
+        "BLIS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+    ),
+    "1",
+)
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -39,76 +54,104 @@ def run_all(
     """Yield (index of the task, result) as results come, in any order.
 
     A task whose worker process dies twice yields None. Which task a dead worker held is
-    not known, so those in flight are tried again one by one, each in its own process.
+    not known, so those handed out are tried again one by one, each in its own process.
+    One job is done by this process itself.
     """
+    if jobs == 1 or backend == "threading":
+        with _one_thread():
+            yield from _run_here(function, tasks, jobs)
+        return
     waiting = list(range(len(tasks)))
-    # Threads share the limit: were it set per task, the first to end would lift it.
-    with _one_thread() if backend == "threading" else nullcontext():
-        while waiting:
-            pool = _run_pool(function, tasks, waiting, jobs, backend)
-            try:
-                with closing(pool):
-                    for index, result in pool:
-                        waiting.remove(index)
-                        yield index, result
-            except BrokenProcessPool:
-                for index in waiting[: _AHEAD * jobs]:
+    while waiting:
+        held: dict[Future[Result], int] = {}
+        try:
+            # Two at least: a lone task, too, may end its process.
+            with _processes(max(2, min(jobs, len(waiting)))) as pool:
+                for index, result in _run(pool, function, tasks, waiting, jobs, held):
                     waiting.remove(index)
-                    yield index, _run_alone(function, tasks[index])
+                    yield index, result
+        except BrokenExecutor:
+            for index in sorted(held.values()):
+                waiting.remove(index)
+                yield index, _run_alone(function, tasks[index])
 
 
-def _run_pool(
+def _run_here(
+    function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int
+) -> Generator[tuple[int, Result]]:
+    if jobs == 1:
+        for index, task in enumerate(tasks):
+            yield index, function(task)
+        return
+    pool = ThreadPoolExecutor(jobs, initializer=_limit_threads)
+    try:
+        yield from _run(pool, function, tasks, range(len(tasks)), jobs, {})
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _run(
+    pool: Executor,
     function: Callable[[Task], Result],
     tasks: Sequence[Task],
     indices: Sequence[int],
     jobs: int,
-    backend: str,
+    held: dict[Future[Result], int],
 ) -> Generator[tuple[int, Result]]:
-    threads = {"inner_max_num_threads": 1} if backend == "loky" and jobs > 1 else {}
-    call = _numbered if backend == "threading" else _numbered_one_thread
-    with joblib.parallel_config(backend=backend, n_jobs=jobs, **threads):
-        parallel = joblib.Parallel(
-            return_as="generator_unordered", pre_dispatch=_AHEAD * jobs, batch_size=1
-        )
-        results = parallel(
-            joblib.delayed(call)(function, index, tasks[index])
-            for index in list(indices)
-        )
-        try:
-            for numbered in results:  # noqa: UP028 - that would close it unguarded
-                yield numbered
-        finally:
-            with warnings.catch_warnings():  # that an interrupt cancels tasks is meant
-                warnings.filterwarnings("ignore", module="joblib")
-                results.close()
+    """Results as they come; `held` says which tasks the pool has and owes a result."""
+    left = iter(list(indices))
+    while True:
+        for index in islice(left, _AHEAD * jobs - len(held)):
+            held[pool.submit(function, tasks[index])] = index
+        if not held:
+            return
+        for future in wait(held, return_when=FIRST_COMPLETED).done:
+            result = future.result()
+            yield held.pop(future), result
 
 
 def _run_alone(function: Callable[[Task], Result], task: Task) -> Result | None:
-    with ProcessPoolExecutor(max_workers=1) as pool:
-        try:
-            numbered = pool.submit(_numbered_one_thread, function, 0, task).result()
-        except BrokenProcessPool:
-            return None
-    result: Result = numbered[1]
-    return result
+    try:
+        with _processes(1) as pool:
+            return pool.submit(function, task).result()
+    except BrokenExecutor:
+        return None
 
 
-def _numbered(
-    function: Callable[[Task], Result], index: int, task: Task
-) -> tuple[int, Result]:
+@contextmanager
+def _processes(count: int) -> Iterator[Executor]:
+    """Worker processes that end with the block; at once where it ends by an error."""
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    pool = ProcessPoolExecutor(
+        count, timeout=_IDLE_SECONDS, initializer=_limit_opencv, env=_ONE_THREAD
+    )
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(kill_workers=True)
+        raise
+    pool.shutdown()
+
+
+def _limit_opencv() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _limit_threads() -> None:
+    from threadpoolctl import threadpool_limits
+
     threadpool_limits(limits=1)  # OpenMP counts threads for each thread that asks
-    return index, function(task)
-
-
-def _numbered_one_thread(
-    function: Callable[[Task], Result], index: int, task: Task
-) -> tuple[int, Result]:
-    with _one_thread():
-        return index, function(task)
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
+    """This process computes with one thread; afterwards with as many as before."""
+    import cv2
+    from threadpoolctl import threadpool_limits
+
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -93,7 +93,7 @@ def align_folders(
         workspace: Where `aligned/` goes.
         settings: AlignSettings() where not given.
         jobs: Worker processes; all cores where not given.
-        backend: A joblib backend.
+        backend: Of the workers: loky or threading.
         force: Start over, whatever stands there.
         rehash: Compare contents of photos, not only size and modification time.
         probe: Stop early where almost no pair of a large set aligns.

@@ -8,7 +8,7 @@ from dped_build.align.errors import UsageError
 MAX_MEGAPIXELS = 200.0
 COLORS = ("srgb", "keep")
 ALGORITHM = 2  # rises when the same photos and settings would align otherwise
-BACKENDS = ("loky", "threading")  # of joblib
+BACKENDS = ("loky", "threading")
 CROP_FORMATS = ("jpg", "png", "none")
 
 

@@ -13,19 +13,24 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
-
-from filelock import FileLock, Timeout
 
 from dped_build.align.errors import DpedBuildError
 
 SCRATCH = ".dped-build"
 SUMS = "SHA256SUMS"
 STALE_SECONDS = 24 * 3600  # after which a temporary file has no writer any more
-CREATED_WITH = f"dped-build {version('dped-build')}"
+
+
+def __getattr__(name: str) -> str:
+    """`CREATED_WITH`, looked up where it is imported: workers never need it."""
+    if name != "CREATED_WITH":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version
+
+    return f"dped-build {version('dped-build')}"
 
 
 def scratch_folder(path: Path) -> Path:
@@ -146,6 +151,8 @@ def opened(stage: Stage) -> Iterator[None]:
     Raises:
         DpedBuildError: Another command runs here, or the stage's folder is foreign.
     """
+    from filelock import FileLock, Timeout  # brings asyncio; workers need neither
+
     scratch = stage.workspace / SCRATCH
     try:
         scratch.mkdir(parents=True, exist_ok=True)

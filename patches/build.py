@@ -73,7 +73,7 @@ def build_shards(
         workspace: Holds `aligned/`; `patches/` goes there.
         settings: PatchSettings() where not given.
         jobs: Worker processes; all cores where not given.
-        backend: A joblib backend.
+        backend: Of the workers: loky or threading.
         force: Replace a stage that was finished with other settings.
         rehash: Compare contents of photos, not only size and modification time.
         dry_run: Announce the plan and stop.

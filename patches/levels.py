@@ -74,8 +74,9 @@ def strips_of_levels(
         # Whole steps of every blur's reduced picture: strips then agree.
         first -= first % (reduction * 16)
         last = min(int(windows[own, 1].max()) + size + margin, height)
-        whole = (reduced(luma[first:last], reduction) for luma in (phone, dslr))
-        yield own, _level(*whole, windows[own] - (0, first), size, reduction)
+        inside = np.asarray(windows[own] - (0, first), dtype=np.int32)
+        one, other = (reduced(luma[first:last], reduction) for luma in (phone, dslr))
+        yield own, _level(one, other, inside, size, reduction)
 
 
 def reduced(luma: Luma, reduction: int) -> Image:

@@ -135,7 +135,7 @@ def _weighted_products(columns: Sequence[Image], weights: Image) -> FloatArray:
 
 def _dot(one: Image, other: Image) -> FloatArray:
     """Products summed over the pixels of each block: (K, 25, pixels) → (K, 25)."""
-    return np.einsum("kbp,kbp->kb", one, other).astype(np.float64)
+    return np.asarray(np.einsum("kbp,kbp->kb", one, other), dtype=np.float64)
 
 
 def _phone_pixels(level: Level, rows: slice) -> Image:
@@ -143,7 +143,8 @@ def _phone_pixels(level: Level, rows: slice) -> Image:
     x, y = _block_pixels(level.block)
     width = level.target.shape[1]
     corner = level.corners[rows] @ (1, width)
-    return level.target.ravel()[corner[:, None, None] + (y * width + x)]
+    place = corner[:, None, None] + (y * width + x)
+    return np.asarray(level.target.ravel()[place])
 
 
 @lru_cache(maxsize=8)

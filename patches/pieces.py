@@ -26,7 +26,7 @@ from dped_build.patches.records import ACCEPTED, COLUMNS, Windows
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
 
-MEASUREMENT = 2  # rises when the same photos and settings would be measured otherwise
+MEASUREMENT = 3  # rises when the same photos and settings would be measured otherwise
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import cv2
 import pytest
@@ -18,6 +21,14 @@ def die_on_three(number):
     if number == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return number**2
+
+
+def sleep(seconds):
+    time.sleep(seconds)
+
+
+def own_pid(_):
+    return os.getpid()
 
 
 def threads(_):
@@ -47,6 +58,27 @@ def test_killed_worker_costs_its_own_task_only():
     assert dict(results) == {i: None if i == 3 else i**2 for i in range(8)}
 
 
+def test_a_lone_task_that_kills_its_worker_costs_itself_only():
+    assert list(run_all(die_on_three, [3], jobs=2)) == [(0, None)]
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_who_has_seen_enough_does_not_wait_for_the_rest(backend):
+    results = run_all(sleep, [0.0] + [2.0] * 20, jobs=2, backend=backend)
+    started = time.monotonic()
+    assert next(results)[0] == 0
+    results.close()
+    assert time.monotonic() - started < 10  # of 20 s of work
+
+
+def test_workers_end_with_the_work():
+    pids = {pid for _, pid in run_all(own_pid, range(6), jobs=2)}
+    assert os.getpid() not in pids
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
 @pytest.mark.parametrize("backend, jobs", [("loky", 2), ("threading", 2)])
 def test_each_worker_computes_with_one_thread(backend, jobs):
     for _, found in run_all(threads, range(4), jobs=jobs, backend=backend):
@@ -70,3 +102,12 @@ def test_mistake_in_the_function_is_not_swallowed():
 
 def test_default_is_every_core_this_process_may_use():
     assert 1 <= default_jobs() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("module", ["align.worker", "patches.pieces"])
+def test_a_worker_loads_neither_hdf5_nor_the_lock(module):
+    code = (
+        f"import sys, dped_build.{module}; "
+        "sys.exit(not {'h5py', 'filelock'}.isdisjoint(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
