@@ -121,7 +121,7 @@ def _run_alone(function: Callable[[Task], Result], task: Task) -> Result | None:
 @contextmanager
 def _processes(count: int) -> Iterator[Executor]:
     """Worker processes that end with the block; at once where it ends by an error."""
-    from joblib.externals.loky import ProcessPoolExecutor
+    from loky import ProcessPoolExecutor
 
     pool = ProcessPoolExecutor(
         count, timeout=_IDLE_SECONDS, initializer=_limit_opencv, env=_ONE_THREAD
