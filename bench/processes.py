@@ -1,6 +1,7 @@
 """Commands run as a user runs them, and what each of them took."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ Result = TypeVar("Result")
 
 DPED_BUILD = Path(sys.executable).with_name("dped-build")
 LAUNCHER = Path(__file__).with_name("launcher.py")
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 PLAIN = Path(__file__).with_name("plain_opencv.py")
 
 
@@ -47,9 +49,12 @@ def run(command: Sequence[str | Path]) -> Usage:
     Raises:
         DpedBuildError: It failed.
     """
+    # What is installed has its bytecode; without, every process compiles it again.
+    environment = {k: v for k, v in os.environ.items() if k != NO_BYTECODE}
     with tempfile.NamedTemporaryFile(suffix=".json") as written:
         ran = subprocess.run(
             [sys.executable, LAUNCHER, written.name, *command],
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
