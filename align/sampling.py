@@ -6,9 +6,7 @@ and then interpolated, which costs a fraction of averaging many samples. The box
 along the photo's axes; under a turn only its fourth moments differ from the pixel's.
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
@@ -45,34 +43,17 @@ def sample(
         uint8 (height, width) or (height, width, 3). Beyond the photo its border is
         repeated.
     """
-    found = np.empty((size[1], size[0], *photo.shape[2:]), np.uint8)
-    for part, samples in _tiles(photo, to_photo, found):
-        cv2.add(samples, 0.0, dst=part, dtype=cv2.CV_8U)  # clips too, in one pass
-    return found
-
-
-def sample_exactly(
-    photo: NDArray[np.uint8], to_photo: FloatArray, size: tuple[int, int]
-) -> NDArray[np.float32]:
-    """As `sample`, neither rounded nor clipped: float32."""
-    found = np.empty((size[1], size[0], *photo.shape[2:]), np.float32)
-    for part, samples in _tiles(photo, to_photo, found):
-        part[:] = samples
-    return found
-
-
-def _tiles(
-    photo: NDArray[np.uint8], to_photo: FloatArray, found: NDArray[Any]
-) -> Iterator[tuple[NDArray[Any], NDArray[np.float32]]]:
-    """Parts of `found` and the photo's samples there."""
-    height, width = found.shape[:2]
+    width, height = size
+    found = np.empty((height, width, *photo.shape[2:]), np.uint8)
     centre = ((width - 1) / 2, (height - 1) / 2)
     side = max(1, int(TILE / np.abs(local_jacobian(to_photo, centre)).sum(1).max()))
     for top in range(0, height, side):
         for left in range(0, width, side):
             part = found[top : top + side, left : left + side]
             matrix = to_photo @ translation(left, top)
-            yield part, _sample_tile(photo, matrix, part.shape[1::-1])
+            samples = _sample_tile(photo, matrix, part.shape[1::-1])
+            cv2.add(samples, 0.0, dst=part, dtype=cv2.CV_8U)  # clips too, in one pass
+    return found
 
 
 def sample_patches(
