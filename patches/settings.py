@@ -28,7 +28,7 @@ class PatchSettings:
     min_std: float = 2.0  # grey levels; a flatter window is clipped sky or deep shadow
     min_corr: float = 0.9  # NCC of the stored patches; DPED's rule
     max_sigma: float = 0.25  # phone px; 0 switches both information tests off
-    max_depth: float = 0.25  # phone px within a window; 0 switches this test off
+    max_depth: float = 0.2  # phone px within a window; 0 switches this test off
     max_per_photo: int = 0  # 0 keeps all
     min_sharpness_ratio: float = 0.0  # 0 switches the test off
     min_color_fit: float = 0.0  # dB; 0 switches the test off
