@@ -35,10 +35,10 @@ from dped_build.align.planning import (
 from dped_build.align.records import Alignment, counts_of
 from dped_build.align.settings import AlignSettings
 from dped_build.align.stage import (
-    CREATED_WITH,
     Journal,
     Stage,
     as_json,
+    created_with,
     fresh_folder,
     link_file,
     opened,
@@ -280,7 +280,7 @@ class _Run:
             "version": 1,
             **self.cameras,
             "settings": self.settings.to_json(),
-            "created_with": CREATED_WITH,
+            "created_with": created_with(),
             "counts": counts_of(records),
         }
         files = files_of(records, manifest, roots, self.states)

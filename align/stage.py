@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,11 +25,10 @@ SUMS = "SHA256SUMS"
 STALE_SECONDS = 24 * 3600  # after which a temporary file has no writer any more
 
 
-def __getattr__(name: str) -> str:
-    """`CREATED_WITH`, looked up where it is imported: workers never need it."""
-    if name != "CREATED_WITH":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib.metadata import version
+@cache
+def created_with() -> str:
+    """Name and version of this package, as manifests state it."""
+    from importlib.metadata import version  # slow, and workers never need it
 
     return f"dped-build {version('dped-build')}"
 

@@ -22,7 +22,8 @@ from dped_build.patches.settings import PatchSettings
 from dped_build.patches.shards import FORMAT
 
 NAME = "patches"
-SECONDS_PER_WINDOW = 0.015  # refined and sampled, on one 2.5 GHz core
+# On one 2.5 GHz core: decoded and published; refined, measured and sampled.
+SECONDS_PER_PAIR, SECONDS_PER_WINDOW, SECONDS_PER_AREA = 0.1, 0.001, 0.001
 PLANNED_PAIRS = 20  # looked at for the plan
 
 
@@ -180,7 +181,8 @@ def _plan(inputs: Inputs, todo: Sequence[PieceTask], jobs: int) -> Plan:
         windows += len(grid_windows(visible_rows(record.matrix(), *sizes), size))
     windows = windows * len(todo) // max(min(len(todo), PLANNED_PAIRS), 1)
     disk = 2 * windows * 2 * size * size * 3  # pieces, then shards
-    seconds = windows * SECONDS_PER_WINDOW * (size / 100) ** 2 / jobs
+    each = SECONDS_PER_WINDOW + SECONDS_PER_AREA * (size / 100) ** 2
+    seconds = (windows * each + len(todo) * SECONDS_PER_PAIR) / jobs
     return Plan(len(inputs.records), len(todo), disk, seconds)
 
 

@@ -29,6 +29,9 @@ MIN_NCC = 0.15  # of the bands; chance gives as much to noise
 MIN_VARIANCE = 1e-4  # grey levels²; identical photos leave none
 CONTRADICTION = 8.0  # residual power of a block over the lower quartile of the blocks'
 CONTRADICTED_SHARE = 0.5  # ... and over the block's own texture
+MIN_BLOCK_PIXELS = 16  # fewer differ by as much by chance
+RIDGE = 1e-6  # of the information
+MAX_COLUMNS = 32_000  # that cv2.remap takes
 OUTLIER = 3.0  # residuals in units of their spread, of half the weight
 
 _REST, _ONE = 3, 4  # of the block sums' columns
@@ -36,9 +39,10 @@ _REST, _ONE = 3, 4  # of the block sums' columns
 
 @dataclass(frozen=True)
 class Evidence:
-    """Quadratics of N windows around their places; blocks row by row.
+    """Quadratics of N windows around their places, filled strip by strip with `put`.
 
-    A change d of the place raises the log likelihood by score d - d info d / 2.
+    A change d of the place raises the log likelihood by score d - d info d / 2. Blocks
+    come row by row.
     """
 
     score: FloatArray  # (N, 6)
@@ -72,10 +76,13 @@ def gather_evidence(level: Level, places: FloatArray) -> Evidence:
         rows = slice(first, first + step)
         sums, variance, contradicted = _block_sums(level, places[rows], rows)
         # Textureless windows have no variance here and say nothing.
-        weight = np.where(variance > 0, 1 / np.maximum(variance, MIN_VARIANCE), 0)
+        weight = np.divide(1, variance, out=np.zeros_like(variance), where=variance > 0)
         sums *= (weight * level.reduction**2 / CORRELATED_PX2)[:, None, None, None]
         blocks = sums[..., :2, _REST], sums[..., :2, :2]
-        found.put(rows, Evidence(*_window_sums(sums), *blocks, contradicted))
+        score, info = _window_sums(sums)
+        # Rounding must not make it indefinite where all gradients are parallel.
+        ridge = RIDGE * np.trace(info, axis1=1, axis2=2)[:, None, None] * np.eye(6)
+        found.put(rows, Evidence(score, info + ridge, *blocks, contradicted))
     return found
 
 
@@ -117,7 +124,9 @@ def _block_sums(
     typical = np.maximum(np.percentile(own, 25, axis=1), MIN_VARIANCE)
     contradicted = own > CONTRADICTION * typical[:, None]
     contradicted &= own > CONTRADICTED_SHARE * texture
-    return sums, np.where(usable, variance, 0), contradicted
+    if pixels < MIN_BLOCK_PIXELS:
+        contradicted[:] = False
+    return sums, np.where(usable, np.maximum(variance, MIN_VARIANCE), 0), contradicted
 
 
 def _weighted_products(columns: Sequence[Image], weights: Image) -> FloatArray:
@@ -173,7 +182,8 @@ def _dslr_pixels(level: Level, places: FloatArray, rows: slice) -> list[Image]:
     step = step[..., None, None]
     at_x = (middle[:, 0] + step[:, 0]) + (1 + step[:, 2]) * from_x + step[:, 3] * from_y
     at_y = (middle[:, 1] + step[:, 1]) + step[:, 4] * from_x + (1 + step[:, 5]) * from_y
-    flat = (-1, at_x.shape[2])
+    columns = at_x.shape[2] if at_x.shape[2] <= MAX_COLUMNS else level.block
+    flat = (-1, columns)
     maps = at_x.reshape(flat), at_y.reshape(flat)
     return [
         cv2.remap(

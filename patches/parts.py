@@ -30,11 +30,7 @@ def part_displacements(
     """
     shares = BLOCK_SHARE * around, PHOTO_SHARE * roughness
     rough = np.sqrt(shares[0] ** 2 + shares[1] ** 2 + BLOCK_PX**2)
-    information = _merge(evidence.block_info)
-    covariance = np.linalg.inv(
-        information + np.eye(2) / rough[:, None, None, None] ** 2
-    )
-    shift = (covariance @ _merge(evidence.block_score)[..., None])[..., 0]
+    shift, covariance = _posterior(evidence, 1 / rough[:, None] ** 2)
     variance = np.trace(covariance, axis1=-2, axis2=-1)
     return np.asarray(np.sqrt((shift**2).sum(axis=-1) + variance))
 
@@ -50,14 +46,22 @@ def _certain(evidence: Evidence) -> FloatArray:
 
     Judged by their pixels alone: neighbours know nothing of an edge within a window.
     """
-    information = _merge(evidence.block_info) + np.eye(2) / APART_PRIOR_PX**2
-    covariance = np.linalg.inv(information)
-    shift = (covariance @ _merge(evidence.block_score)[..., None])[..., 0]
+    shift, covariance = _posterior(evidence, np.full((1, 1), APART_PRIOR_PX**-2))
     length = np.linalg.norm(shift, axis=-1)
     variance = np.einsum("nbi,nbij,nbj->nb", shift, covariance, shift)
     # Against the deviation along the shift, whose square is variance / length².
     certain = (length > APART_PX) & (length**4 > APART_SIGMA**2 * variance)
     return np.asarray(np.where(certain, length, 0).max(axis=1, initial=0))
+
+
+def _posterior(
+    evidence: Evidence, precision: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Each part's own shift (N, 16, 2) and its covariance, held by `precision`."""
+    information = _merge(evidence.block_info) + precision[..., None, None] * np.eye(2)
+    covariance = np.linalg.inv(information)
+    shift = (covariance @ _merge(evidence.block_score)[..., None])[..., 0]
+    return shift, covariance
 
 
 def _merge(values: FloatArray) -> FloatArray:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -115,7 +116,14 @@ def make_piece(task: PieceTask) -> PieceFailure | Path:
     size, pair = task.settings.size, task.alignment.pair
     windows, pixels = task.measured, None
     if windows is None:
-        windows, pixels = measure_windows(phone, dslr, task.alignment, task.settings)
+        try:
+            windows, pixels = measure_windows(
+                phone, dslr, task.alignment, task.settings
+            )
+        except (np.linalg.LinAlgError, cv2.error) as error:
+            # One pair that the numerics cannot hold costs itself, not the run.
+            message = f"{pair}: cannot be measured ({' '.join(str(error).split())})"
+            return PieceFailure("unmeasurable", message)
     reasons = reasons_of(pair, windows, task.settings, task.exclusions)
     kept = reasons == ACCEPTED
     if pixels is None:

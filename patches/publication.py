@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.stage import (
-    CREATED_WITH,
     Stage,
+    created_with,
     fresh_folder,
     json_bytes,
     publish_folder,
@@ -199,7 +199,7 @@ def _manifest(
         "version": VERSION,
         **finished.inputs.cameras,
         "settings": settings,
-        "created_with": CREATED_WITH,
+        "created_with": created_with(),
         "dataset_id": digest.hexdigest(),
         "shards": list(shards),
         "splits": {

@@ -46,6 +46,7 @@ from dped_build.patches.search import coarse_search
 SEARCH_REDUCTION = 4  # of the coarse search
 FIRST_REDUCTION = 2  # of the fits without neighbours
 SEARCH_BAND = (4.0, 32.0)  # phone px
+ROUNDING = 1e-3  # grey levels
 FIRST_STEPS = 3
 MIN_HALVED_SIZE = 50  # px; smaller windows are fitted at full size at once
 MIN_COARSE_NCC = 0.4  # below, a coarse match says nothing
@@ -179,6 +180,7 @@ def _search(frame: _Frame) -> tuple[FloatArray, FloatArray]:
 def _search_band(luma: Image, reduction: int) -> Image:
     fine, coarse = (sigma / reduction for sigma in SEARCH_BAND)
     smooth = cv2.GaussianBlur(without_coarse(luma, coarse), (0, 0), fine)
+    smooth[np.abs(smooth) < ROUNDING] = 0  # in a clipped sky it would correlate
     return np.asarray(smooth)
 
 

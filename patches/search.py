@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
-
-Image = NDArray[np.float32]
+from dped_build.patches.levels import Image
 
 MIN_TEXTURE = 0.1  # grey levels; OpenCV calls a flat template a perfect match
 MAX_NCC = 0.995  # more is not believed
+TABLE_PIXELS = 200_000  # held at once
 INDEPENDENT_SHARE = 0.03  # of a band's pixels: neighbours repeat each other
 
 
@@ -37,6 +37,32 @@ def coarse_search(
         around it (along an edge slowly), and that NCC (N,).
     """
     padded = cv2.copyMakeBorder(dslr, *[radius] * 4, cv2.BORDER_CONSTANT, value=0)
+    count = len(corners)
+    shifts, spreads, scores = (
+        np.zeros((count, 2)),
+        np.zeros((count, 2, 2)),
+        np.zeros(count),
+    )
+    step = max(1, TABLE_PIXELS // (2 * radius + 1) ** 2)
+    for first in range(0, count, step):
+        rows = slice(first, first + step)
+        tables = _tables(phone, padded, corners[rows], side, radius)
+        scores[rows] = tables.max(axis=(1, 2))
+        places = _vertices(tables)
+        places[scores[rows] <= 0] = radius  # no match, no shift
+        shifts[rows] = places - radius
+        spreads[rows] = _spreads(tables, places, INDEPENDENT_SHARE * side**2)
+    return shifts, spreads, scores
+
+
+def _tables(
+    phone: Image,
+    padded: Image,
+    corners: NDArray[np.integer[Any]],
+    side: int,
+    radius: int,
+) -> Image:
+    """NCC of each window at every shift, (K, 2 radius + 1, 2 radius + 1)."""
     reach = 2 * radius
     tables = np.zeros((len(corners), reach + 1, reach + 1), np.float32)
     for table, (x, y) in zip(tables, corners, strict=True):
@@ -45,14 +71,12 @@ def coarse_search(
             continue  # opencv/opencv#5688
         area = padded[y : y + side + reach, x : x + side + reach]
         table[:] = cv2.matchTemplate(area, template, cv2.TM_CCOEFF_NORMED)
+    return tables
+
+
+def _vertices(tables: Image) -> FloatArray:
+    """Of the parabolas through the greatest score of each table, (K, 2) as x, y."""
     best = tables.reshape(len(tables), -1).argmax(axis=1)
-    places = _vertices(tables, best)
-    spreads = _spreads(tables, places, INDEPENDENT_SHARE * side**2)
-    return places - radius, spreads, tables.max(axis=(1, 2)).astype(np.float64)
-
-
-def _vertices(tables: Image, best: NDArray[np.intp]) -> FloatArray:
-    """Of the parabolas through the greatest score of each table, (N, 2) as x, y."""
     rows, columns = np.divmod(best, tables.shape[2])
     each = np.arange(len(tables))
     lines = tables[each, rows], tables[each, :, columns]  # along x, along y
@@ -68,7 +92,7 @@ def _vertices(tables: Image, best: NDArray[np.intp]) -> FloatArray:
 
 
 def _spreads(tables: Image, places: FloatArray, independent: float) -> FloatArray:
-    """Second moments (N, 2, 2) about `places` of the likelihood that the scores give.
+    """Second moments (K, 2, 2) about `places` of the likelihood that the scores give.
 
     Of normal errors whose size is not known: a power of 1 - NCC².
     """

@@ -60,6 +60,10 @@ class PatchSettings:
             if not low <= value <= high:
                 option = "--" + name.replace("_", "-")
                 raise UsageError(f"{option} {value}: must be from {low} to {high}")
+        for name in ("size", "max_per_photo", "shard_patches"):
+            if getattr(self, name) != int(getattr(self, name)):
+                option = "--" + name.replace("_", "-")
+                raise UsageError(f"{option} {getattr(self, name)}: must be whole")
         for name in ("test_photos", "val_photos"):
             value = getattr(self, name)
             if value is not None and value < 0:

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.stage import CREATED_WITH, durable, json_bytes
+from dped_build.align.stage import created_with, durable, json_bytes
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, concatenate
 
 FORMAT = "dped-build/patches"
@@ -210,7 +210,7 @@ def _state(file: h5py.File, kind: str, attributes: Mapping[str, str]) -> None:
     file.attrs["version"] = VERSION
     for name, value in attributes.items():
         file.attrs[name] = value
-    file.attrs["created_with"] = CREATED_WITH
+    file.attrs["created_with"] = created_with()
 
 
 def _pixel_layout(size: int, compress: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
-from dped_build.align.stage import CREATED_WITH
+from dped_build.align.stage import created_with
 from dped_build.patches.settings import PatchSettings
 from dped_build.report.inputs import Inputs, PatchSet, Run
 from dped_build.report.statistics import (
@@ -47,7 +47,7 @@ def report_numbers(inputs: Inputs, settings: ReportSettings) -> dict[str, Any]:
     report: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
-        "created_with": CREATED_WITH,
+        "created_with": created_with(),
         "phone_camera": str(inputs.alignment.get("phone_camera", "phone")),
         "dslr_camera": str(inputs.alignment.get("dslr_camera", "dslr")),
         "pairs": pairs,

@@ -481,3 +481,19 @@ def test_patches_touch_nothing_where_there_is_no_workspace(tmp_path):
     with pytest.raises(DpedBuildError, match="dped-build align"):
         cut(tmp_path / "typo")
     assert not (tmp_path / "typo").exists()
+
+
+def test_a_pair_that_cannot_be_measured_costs_itself_alone(workspace, monkeypatch):
+    measure = pieces.measure_windows
+
+    def fail_once(phone, dslr, alignment, settings):
+        if alignment.pair == "3":
+            raise np.linalg.LinAlgError("Matrix is not positive definite")
+        return measure(phone, dslr, alignment, settings)
+
+    monkeypatch.setattr(pieces, "measure_windows", fail_once)
+    summary = cut(workspace)
+    assert [(f["pair"], f["reason"]) for f in summary.failed] == [("3", "unmeasurable")]
+    assert "not positive definite" in summary.failed[0]["message"]
+    with h5py.File(workspace / "patches/windows.h5") as file:
+        assert set(file["pair"].asstr()[:]) == set(PAIRS) - {"3"}

@@ -60,11 +60,16 @@ def test_strips_hold_the_pixels_of_the_whole_photo(monkeypatch, textured, reduct
         for own, row in enumerate(rows):
             x, y = strip.corners[own]
             left, top = whole.corners[row]
-            np.testing.assert_allclose(
-                strip.target[y : y + side, x : x + side],
-                whole.target[top : top + side, left : left + side],
-                atol=0.02,  # grey levels: the coarse blur is made in a smaller picture
-            )
+            for one, other in zip(
+                (strip.target, *strip.source),
+                (whole.target, *whole.source),
+                strict=True,
+            ):
+                np.testing.assert_allclose(
+                    one[y : y + side, x : x + side],
+                    other[top : top + side, left : left + side],
+                    atol=0.02,  # grey levels: the coarse blur is of a smaller picture
+                )
             np.testing.assert_allclose(
                 strip.corners[own] - strip.centres[own],
                 whole.corners[row] - whole.centres[row],

@@ -44,8 +44,11 @@ def test_pixels_and_neighbours_that_contradict_each_other_show():
 
 
 def test_pixels_that_say_nothing_contradict_nothing():
-    change, prior = np.zeros((1, 6)), prior_at(0.2)
-    assert conflict(change, no_evidence(1), prior)[0] == pytest.approx(0)
+    prior, away = prior_at(0.2), np.full((1, 6), 2.0)
+    change, _ = solve(away, no_evidence(1), prior)
+    np.testing.assert_allclose(away + change, 0, atol=1e-9)
+    assert conflict(away + change, no_evidence(1), prior)[0] == pytest.approx(0)
+    assert conflict(away, no_evidence(1), prior)[0] > 1
 
 
 def test_a_measurement_does_not_remember_the_loose_prior(flat_field):

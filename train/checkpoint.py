@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import CREATED_WITH, write_atomic
+from dped_build.align.stage import created_with, write_atomic
 from dped_build.train.model_file import read_torch, torch_bytes
 from dped_build.train.step import TrainingState
 
@@ -18,7 +18,7 @@ def save_checkpoint(path: Path, state: TrainingState, config: dict[str, Any]) ->
     content = {
         "format": FORMAT,
         "version": VERSION,
-        "created_with": CREATED_WITH,
+        "created_with": created_with(),
         "config": json.dumps(config),
         "iteration": state.iteration,
         "generator": state.generator.state_dict(),

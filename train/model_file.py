@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import CREATED_WITH, write_atomic
+from dped_build.align.stage import created_with, write_atomic
 from dped_build.train.networks import Architecture, build_generator
 
 FORMAT = "dped-build/generator"
@@ -40,7 +40,7 @@ def save_generator(
     content = {
         "format": FORMAT,
         "version": VERSION,
-        "created_with": CREATED_WITH,
+        "created_with": created_with(),
         "architecture": architecture.to_dict(),
         "state": {name: value.cpu() for name, value in generator.state_dict().items()},
         "origin": origin or {},

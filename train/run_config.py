@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dped_build.align.stage import CREATED_WITH, sha256
+from dped_build.align.stage import created_with, sha256
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train.settings import TrainSettings
 
@@ -32,7 +32,7 @@ def describe_run(
     return {
         "format": "dped-build/run",
         "version": 1,
-        "created_with": CREATED_WITH,
+        "created_with": created_with(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "settings": stated,
