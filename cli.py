@@ -151,11 +151,17 @@ def align(
         ),
         "min_corr": (float, "Smallest NCC of the stored patches."),
         "size": (int, "Side of a patch, px."),
-        "max_sigma": (float, "Largest stated uncertainty, phone px; 0: no test."),
-        "max_depth": (float, "Largest shift within a window, phone px; 0: no test."),
+        "max_sigma": (
+            float,
+            "Largest stated uncertainty, phone px; 0: no test, nor --max-depth.",
+        ),
+        "max_depth": (
+            float,
+            "How far a window's parts may lie apart (depth, motion), px; 0: any.",
+        ),
         "max_shift": (
             float,
-            "Largest shift from the homography, phone px; --rule paper: at most 5.",
+            "Largest shift along x or y, phone px; --rule paper never goes beyond 5.",
         ),
         "max_rotation": (float, "Largest rotation, degrees."),
         "min_std": (float, "Flatter windows have no NCC, grey levels."),
@@ -186,7 +192,7 @@ def patches(
     Windows of the phone photo are kept as they are; each is found in the DSLR photo by
     sub-pixel shift and rotation, and kept where the two agree. Every window that is
     refused carries its reason. With --force and another threshold only the selection is
-    made again.
+    made again, and what it adds is sampled.
 
     \b
     Example:
