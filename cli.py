@@ -161,7 +161,7 @@ def align(
         ),
         "max_shift": (
             float,
-            "Largest shift along x or y, phone px; --rule paper never goes beyond 5.",
+            "Largest shift along x or y, phone px; with --rule paper: at most 5.",
         ),
         "max_rotation": (float, "Largest rotation, degrees."),
         "min_std": (float, "Flatter windows have no NCC, grey levels."),
