@@ -8,12 +8,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from dped_build.align.aligned import aligned_stage
+from dped_build.align.aligned import aligned_stage, read_aligned
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.stage import SUMS, Stage, read_sums, sha256
 from dped_build.patches.build import patch_stage
 from dped_build.patches.quality import lumas, normalised_cross_correlation
-from dped_build.patches.shards import read_pixels
+from dped_build.patches.shards import WINDOWS_FILE, read_keys, read_pixels
 
 SAMPLE = 200  # patches per shard whose NCC is computed again
 NCC_TOLERANCE = 1e-5
@@ -57,10 +57,31 @@ def verify_workspace(workspace: Path) -> Verification:
         files += len(sums)
         damage += _wrong_files(stage.folder, sums)
     patches = 0
+    if stages[0].complete and stages[1].complete and not damage:
+        damage += _earlier_alignment(workspace, stages[1])
     if stages[1].complete and not damage:
         patches, wrong = _check_shards(stages[1])
         damage += wrong
     return Verification(files, patches, damage)
+
+
+def _earlier_alignment(workspace: Path, patches: Stage) -> Iterator[str]:
+    """A line where the patches are not of the photos that are aligned now."""
+    aligned, manifest = read_aligned(workspace), patches.manifest()
+    if aligned is None or manifest is None:
+        return
+    cut = set(read_keys(patches.folder / WINDOWS_FILE))
+    gone = {pair for pair in cut if pair not in aligned.records}
+    gone |= {r.pair for r in aligned.records.values() if not r.aligned} & cut
+    then, now = (
+        " | ".join(str(m[name]) for name in ("phone_camera", "dslr_camera"))
+        for m in (manifest, aligned.manifest)
+    )
+    if gone or then != now:
+        yield (
+            f"{patches.folder}: cut from an earlier alignment ({then}, {len(gone)} of "
+            f"{len(cut)} pairs are not aligned now); run dped-build patches again"
+        )
 
 
 def _wrong_files(folder: Path, sums: dict[str, str]) -> Iterator[str]:

@@ -178,3 +178,16 @@ def test_patches_without_any_accepted_window_can_be_verified(aligned_set, tmp_pa
 def test_an_empty_workspace_says_what_to_run(tmp_path):
     with pytest.raises(DpedBuildError, match="run dped-build align PHONE_DIR DSLR_DIR"):
         verify_workspace(tmp_path)
+
+
+def test_patches_of_pairs_that_are_no_longer_aligned_are_named(workspace):
+    path = workspace / "aligned/alignment.jsonl"
+    first, *rest = path.read_text().splitlines(keepends=True)
+    records = [json.loads(line) for line in (first, *rest)]
+    gone = next(r["pair"] for r in records if r["status"] == "aligned")
+    kept = [json.dumps(r) + "\n" for r in records if r["pair"] != gone]
+    path.write_text("".join(kept))
+    write_sums(workspace / "aligned")
+    (line,) = damage_of(workspace)
+    assert "patches: cut from an earlier alignment" in line
+    assert "1 of 5 pairs are not aligned now" in line
