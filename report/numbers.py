@@ -51,7 +51,7 @@ def report_numbers(inputs: Inputs, settings: ReportSettings) -> dict[str, Any]:
         "phone_camera": str(inputs.alignment.get("phone_camera", "phone")),
         "dslr_camera": str(inputs.alignment.get("dslr_camera", "dslr")),
         "pairs": pairs,
-        "patches": None if patches is None else _patch_numbers(patches, pairs),
+        "patches": None if patches is None else _patch_numbers(inputs, patches, pairs),
         "windows": None if patches is None else _window_numbers(inputs),
         "shown_patches": [],
         "runs": [run_numbers(run, phone=_baseline(inputs, run)) for run in inputs.runs],
@@ -127,7 +127,9 @@ def public(value: Any) -> Any:  # noqa: ANN401
     return value
 
 
-def _patch_numbers(patches: PatchSet, pairs: dict[str, Any]) -> dict[str, Any]:
+def _patch_numbers(
+    inputs: Inputs, patches: PatchSet, pairs: dict[str, Any]
+) -> dict[str, Any]:
     splits = {
         name: {"photos": int(split["photos"]), "patches": int(split["patches"])}
         for name, split in patches.manifest.get("splits", {}).items()
@@ -139,7 +141,17 @@ def _patch_numbers(patches: PatchSet, pairs: dict[str, Any]) -> dict[str, Any]:
         "splits": splits,
         "per_photo": round(total / pairs["paired"], 3) if pairs["paired"] else 0.0,
         "dped_per_photo": DPED_PATCHES_PER_PHOTO,
+        "pairs_not_aligned_now": _pairs_not_aligned_now(inputs, patches),
     }
+
+
+def _pairs_not_aligned_now(inputs: Inputs, patches: PatchSet) -> int:
+    """How many pairs were cut from an alignment that is no longer there."""
+    cut = set() if patches.windows is None else set(patches.windows.pairs)
+    cameras = ("phone_camera", "dslr_camera")
+    if any(inputs.alignment.get(c) != patches.manifest.get(c) for c in cameras):
+        return len(cut)
+    return len(cut - {record.pair for record in inputs.pairs if record.aligned})
 
 
 def _window_numbers(inputs: Inputs) -> dict[str, Any] | None:

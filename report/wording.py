@@ -72,6 +72,11 @@ def _set_warnings(report: dict[str, Any]) -> list[dict[str, Any]]:
             f"Only {pairs['aligned']:,} of {counted(pairs['paired'], 'pair')} aligned: "
             "the names may pair photos of different scenes"
         )
+    if patches is not None and patches["pairs_not_aligned_now"]:
+        count = counted(patches["pairs_not_aligned_now"], "pair")
+        texts.append(
+            f"{count} cut from an earlier alignment: run dped-build patches again"
+        )
     if patches is not None and not patches["stored"]:
         texts.append("No patch was accepted: there is nothing to train on")
     elif patches is not None:
@@ -117,6 +122,7 @@ def summary_text(report: dict[str, Any]) -> str:
             f"{'per photo':<16}{patches['per_photo']:>10.1f}"
             f"  DPED: {patches['dped_per_photo']}"
         )
+    lines += [f"! {w['text']}" for w in report["warnings"] if not w["pairs"]][:4]
     if not report["runs"]:
         lines.append("no training run yet: run dped-build train")
     lines += [_run_line(run) for run in report["runs"][:4]]

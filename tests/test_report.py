@@ -212,6 +212,18 @@ def test_summary_fits_a_screen_and_commands_no_terminal(report):
     assert any("aligned" in line and "60.0%" in line for line in lines)
 
 
+def test_patches_of_an_earlier_alignment_are_said_first(tmp_path):
+    folder = make_workspace(tmp_path / "w", ["0001", "0002"])
+    path = folder / "aligned" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "phone_camera": "another"}))
+    write_report(folder)
+    report = json.loads((folder / "report" / "report.json").read_text())
+    said = "2 pairs cut from an earlier alignment: run dped-build patches again"
+    assert report["warnings"][0]["text"] == said
+    assert f"! {said}" in summary_text(report).splitlines()
+
+
 def test_what_is_not_there_yet_is_named_by_its_command(tmp_path):
     summary = write_report(make_workspace(tmp_path / "w", ["0001"], patches=False))
     html = summary.index.read_text()
