@@ -249,6 +249,11 @@ def _nothing_in(roots: Sequence[str | Path], split: str, any_shard: bool) -> str
             f"every {split} patch in {told} was rejected or excluded: see "
             f"{EXCLUDE_FILE}"
         )
+    if any(next(Path(root).glob("*-[0-9]*.h5"), None) for root in roots):
+        return (
+            f"no {split} patches in {told}: the photos of that split gave none; draw "
+            "another with dped-build patches --force --split-seed 1"
+        )
     return f"no {split} patches in {told}: run dped-build patches first"
 
 
