@@ -189,9 +189,10 @@ def _refine(
     settings: PatchSettings,
 ) -> Windows:
     luma = cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY)
-    grey = cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY)
-    aligned = sample(grey, phone_to_dslr, luma.shape[::-1])
-    del grey  # not needed any more; a third of the DSLR photo
+    # The DSLR's own luma is let go at once: a third of its photo.
+    aligned = sample(
+        cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY), phone_to_dslr, luma.shape[::-1]
+    )
     size = settings.size
     found = refine_windows(
         luma, aligned, windows.window_xy, size=size, max_shift=settings.max_shift

@@ -1,15 +1,17 @@
 """Read a workspace again and hold it against what it states of itself."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from dped_build.align.aligned import aligned_stage, read_aligned
 from dped_build.align.errors import DpedBuildError
+from dped_build.align.records import Alignment
 from dped_build.align.stage import SUMS, Stage, read_sums, sha256
 from dped_build.patches.build import patch_stage
 from dped_build.patches.quality import lumas, normalised_cross_correlation
@@ -65,22 +67,39 @@ def verify_workspace(workspace: Path) -> Verification:
     return Verification(files, patches, damage)
 
 
+def pairs_of_an_earlier_alignment(
+    cut: Iterable[str],
+    patches: Mapping[str, Any],
+    alignment: Mapping[str, Any],
+    records: Iterable[Alignment],
+) -> set[str]:
+    """Pairs whose patches are not of the photos that are aligned now.
+
+    Args:
+        cut: Pairs that the patches were cut from.
+        patches: Manifest of the patches.
+        alignment: Manifest of the alignment.
+        records: The alignment's records.
+    """
+    pairs = set(cut)
+    if any(patches.get(c) != alignment.get(c) for c in ("phone_camera", "dslr_camera")):
+        return pairs
+    return pairs - {record.pair for record in records if record.aligned}
+
+
 def _earlier_alignment(workspace: Path, patches: Stage) -> Iterator[str]:
-    """A line where the patches are not of the photos that are aligned now."""
     aligned, manifest = read_aligned(workspace), patches.manifest()
     if aligned is None or manifest is None:
         return
-    cut = set(read_keys(patches.folder / WINDOWS_FILE))
-    gone = {pair for pair in cut if pair not in aligned.records}
-    gone |= {r.pair for r in aligned.records.values() if not r.aligned} & cut
-    then, now = (
-        " | ".join(str(m[name]) for name in ("phone_camera", "dslr_camera"))
-        for m in (manifest, aligned.manifest)
+    cut = read_keys(patches.folder / WINDOWS_FILE)
+    gone = pairs_of_an_earlier_alignment(
+        cut, manifest, aligned.manifest, aligned.records.values()
     )
-    if gone or then != now:
+    if gone:
+        cameras = f"{manifest['phone_camera']} | {manifest['dslr_camera']}"
         yield (
-            f"{patches.folder}: cut from an earlier alignment ({then}, {len(gone)} of "
-            f"{len(cut)} pairs are not aligned now); run dped-build patches again"
+            f"{patches.folder}: cut from an earlier alignment ({cameras}, {len(gone)} "
+            f"of {len(cut)} pairs are not aligned now); run dped-build patches again"
         )
 
 

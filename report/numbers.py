@@ -10,6 +10,7 @@ from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 from dped_build.align.stage import created_with
 from dped_build.patches.settings import PatchSettings
+from dped_build.patches.verification import pairs_of_an_earlier_alignment
 from dped_build.report.inputs import Inputs, PatchSet, Run
 from dped_build.report.statistics import (
     DPED_PATCHES_PER_PHOTO,
@@ -135,23 +136,18 @@ def _patch_numbers(
         for name, split in patches.manifest.get("splits", {}).items()
     }
     total = sum(split["patches"] for split in splits.values())
+    cut = [] if patches.windows is None else patches.windows.pairs
+    gone = pairs_of_an_earlier_alignment(
+        cut, patches.manifest, inputs.alignment, inputs.pairs
+    )
     return {
         "stored": total,
         "shards": len(patches.manifest["shards"]),
         "splits": splits,
         "per_photo": round(total / pairs["paired"], 3) if pairs["paired"] else 0.0,
         "dped_per_photo": DPED_PATCHES_PER_PHOTO,
-        "pairs_not_aligned_now": _pairs_not_aligned_now(inputs, patches),
+        "pairs_not_aligned_now": len(gone),
     }
-
-
-def _pairs_not_aligned_now(inputs: Inputs, patches: PatchSet) -> int:
-    """How many pairs were cut from an alignment that is no longer there."""
-    cut = set() if patches.windows is None else set(patches.windows.pairs)
-    cameras = ("phone_camera", "dslr_camera")
-    if any(inputs.alignment.get(c) != patches.manifest.get(c) for c in cameras):
-        return len(cut)
-    return len(cut - {record.pair for record in inputs.pairs if record.aligned})
 
 
 def _window_numbers(inputs: Inputs) -> dict[str, Any] | None:
