@@ -4,6 +4,7 @@ No heavy imports: `--help` must answer at once.
 """
 
 import json
+import os
 import shlex
 import signal
 import sys
@@ -203,3 +204,8 @@ def where(workspace: Path) -> str:
 def quote(path: Path) -> str:
     """A path as a shell takes it, for commands to copy."""
     return shlex.quote(str(path))
+
+
+def start_no_blas_threads() -> None:
+    """Before NumPy is loaded: threads spin once they exist, and none is used here."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
