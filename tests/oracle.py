@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import torch
 
-from dped_build.train.networks import Discriminator
+from dped_build.train.discriminator import Discriminator
 from dped_build.train.tensorflow_checkpoint import discriminator_state
 
 START = 0.01  # sigma of the weights before training, and every bias

@@ -11,6 +11,7 @@ from shards import write_patches
 from dped_build.align.errors import DpedBuildError
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train import TrainSettings, load_generator
+from dped_build.train.architecture import Architecture
 from dped_build.train.batches import Batches
 from dped_build.train.checkpoint import (
     restore_checkpoint,
@@ -18,7 +19,7 @@ from dped_build.train.checkpoint import (
     saved_iteration,
 )
 from dped_build.train.model_file import save_generator
-from dped_build.train.networks import Architecture, build_generator
+from dped_build.train.networks import build_generator
 from dped_build.train.step import is_finite, new_state, train_step
 
 CPU = torch.device("cpu")

@@ -7,10 +7,11 @@ import torch
 
 from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.train import enhance
+from dped_build.train.architecture import Architecture
 from dped_build.train.devices import enough_memory
 from dped_build.train.enhancement import WHOLE_PIXELS, enhance_files
 from dped_build.train.model_file import save_generator
-from dped_build.train.networks import Architecture, build_generator
+from dped_build.train.networks import build_generator
 from dped_build.train.tensorflow_checkpoint import read_generator
 
 ARCHITECTURES = {

@@ -7,17 +7,10 @@ import torch
 from torch import nn
 
 from dped_build.align.errors import DpedBuildError
-from dped_build.train.networks import (
-    SRCNN,
-    Architecture,
-    Discriminator,
-    FastGenerator,
-    Generator,
-    InstanceNorm,
-    build_generator,
-    initialize,
-    moments,
-)
+from dped_build.train.architecture import Architecture
+from dped_build.train.discriminator import Discriminator
+from dped_build.train.layers import InstanceNorm, initialize, moments
+from dped_build.train.networks import SRCNN, FastGenerator, Generator, build_generator
 from dped_build.train.tensorflow_checkpoint import discriminator_state, read_generator
 
 THIN = (
@@ -26,6 +19,7 @@ THIN = (
     Architecture("fast", channels=4),
     Architecture("fast", channels=4, blocks=1, kernel=4, prelu=True),
     Architecture("fast", channels=4, strided_kernel=3),
+    Architecture("johnson", channels=8, blocks=2),
     Architecture("srcnn"),
 )
 
@@ -184,7 +178,10 @@ def test_an_architecture_survives_being_stored(architecture):
 @pytest.mark.parametrize(
     "stored, message",
     [
-        ({"model": "unet"}, "unknown model 'unet'; choose from dped, fast, srcnn"),
+        (
+            {"model": "unet"},
+            "unknown model 'unet'; choose from dped, fast, johnson, srcnn",
+        ),
         ({"model": "dped", "depth": 3}, "depth = 3"),
         ({"model": "dped", "channels": "64"}, "channels = '64'"),
         ({"model": "dped", "blocks": True}, "blocks = True"),

@@ -7,12 +7,9 @@ import pytest
 import torch
 
 from dped_build.align.errors import DpedBuildError
-from dped_build.train.networks import (
-    Architecture,
-    Discriminator,
-    Generator,
-    build_generator,
-)
+from dped_build.train.architecture import Architecture
+from dped_build.train.discriminator import Discriminator
+from dped_build.train.networks import Generator, build_generator
 from dped_build.train.tensorflow_checkpoint import (
     discriminator_state,
     generator_state,

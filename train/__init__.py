@@ -3,10 +3,11 @@
 In: one or several `patches` folders (`dped_build.patches`). Out: a run folder with
 `generator.pt`, and from that enhanced photos and an evaluation.
 
-Reading order: `settings` and `presets` say what can be chosen, `networks`, `losses`,
-`vgg` and `metrics` what the papers define; `batches` brings the pixels, `step` is one
-iteration, `loop` a whole run with `validation`, `checkpoint` and `run_folder` at its
-side. `model_file`, `enhancement` with `tiles`, and `evaluation` use what was trained.
+Reading order: `settings` and `presets` say what can be chosen, `networks`, `layers`,
+`discriminator`, `losses`, `vgg` and `metrics` what the papers define; `batches` brings
+the pixels, `step` is one iteration, `loop` a whole run with `validation`, `checkpoint`
+and `run_folder` at its side. `model_file`, `enhancement` with `tiles`, and `evaluation`
+use what was trained.
 """
 
 from typing import TYPE_CHECKING
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING
 from dped_build.align.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from dped_build.train.discriminator import Discriminator
     from dped_build.train.enhancement import enhance
     from dped_build.train.loop import train
     from dped_build.train.model_file import load_generator
-    from dped_build.train.networks import SRCNN, Discriminator, FastGenerator, Generator
+    from dped_build.train.networks import SRCNN, FastGenerator, Generator
     from dped_build.train.settings import TrainSettings
 
 __all__ = [
@@ -35,7 +37,7 @@ __getattr__ = lazy_exports(
     __name__,
     {
         "SRCNN": "networks",
-        "Discriminator": "networks",
+        "Discriminator": "discriminator",
         "FastGenerator": "networks",
         "Generator": "networks",
         "TrainSettings": "settings",

@@ -30,7 +30,7 @@ device_option = click.option(
     TrainSettings,
     {
         "preset": (click.Choice(list(PRESETS)), "Settings of a publication."),
-        "model": (str, "dped, fast or srcnn.  [default: the preset's]"),
+        "model": (str, "dped, fast, johnson or srcnn.  [default: the preset's]"),
         "channels": (int, "Width of the network.  [default: as published]"),
         "blocks": (int, "Residual blocks.  [default: as published]"),
         "kernel": (int, "Kernel of the residual blocks.  [default: as published]"),

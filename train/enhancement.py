@@ -15,8 +15,8 @@ from dped_build.align.photos import read_photo
 from dped_build.align.settings import MAX_MEGAPIXELS
 from dped_build.align.stage import write_atomic
 from dped_build.train.devices import choose_device, enough_memory
+from dped_build.train.layers import Chain
 from dped_build.train.model_file import load_generator
-from dped_build.train.networks import Chain
 from dped_build.train.pixels import png_bytes, to_pixels, to_unit
 from dped_build.train.tiles import forward_in_strips
 

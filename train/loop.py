@@ -26,11 +26,11 @@ from dped_build.train.checkpoint import (
     saved_iteration,
 )
 from dped_build.train.devices import choose_device, enough_memory
+from dped_build.train.discriminator import PATCH
 from dped_build.train.events import EventFile
 from dped_build.train.interrupts import deferred_signals
 from dped_build.train.metrics import finite_or_none
 from dped_build.train.model_file import FILE_NAME, save_generator
-from dped_build.train.networks import PATCH
 from dped_build.train.pixels import to_pixels
 from dped_build.train.progress import Progress
 from dped_build.train.run_config import describe_run

@@ -15,7 +15,8 @@ from torch import nn
 
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.stage import created_with, write_atomic
-from dped_build.train.networks import Architecture, build_generator
+from dped_build.train.architecture import Architecture
+from dped_build.train.networks import build_generator
 
 FORMAT = "dped-build/generator"
 VERSION = 1

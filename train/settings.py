@@ -6,13 +6,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.train.architecture import Architecture
 from dped_build.train.presets import PRESETS
-
-if TYPE_CHECKING:
-    from dped_build.train.networks import Architecture
 
 LOSS_TERMS = ("color", "content", "texture", "mse")
 MAX_SEED = 2**63 - 1
@@ -26,7 +24,7 @@ class TrainSettings:
     """How a generator is trained; complete after construction, preset included."""
 
     preset: str = "released"
-    model: str = OF_PRESET  # dped, fast or srcnn
+    model: str = OF_PRESET  # dped, fast, johnson or srcnn
     channels: int = 0  # of the first layer; 0 here and below: as published
     blocks: int = 0  # residual blocks
     kernel: int = 0
@@ -75,11 +73,8 @@ class TrainSettings:
         except DpedBuildError as error:
             raise UsageError(str(error)) from error
 
-    def architecture(self) -> "Architecture":
+    def architecture(self) -> Architecture:
         """The generator's architecture."""
-        # Here, so that reading the defaults for --help does not import torch.
-        from dped_build.train.networks import Architecture
-
         return Architecture(
             model=self.model,
             channels=self.channels,

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from dped_build.train.batches import Batches
+from dped_build.train.discriminator import Discriminator
+from dped_build.train.layers import initialize
 from dped_build.train.losses import (
     color_loss,
     content_loss,
@@ -20,7 +22,7 @@ from dped_build.train.losses import (
     texture_loss,
     total_variation_loss,
 )
-from dped_build.train.networks import Discriminator, build_generator, initialize
+from dped_build.train.networks import build_generator
 from dped_build.train.settings import TrainSettings
 
 EPSILON = 1e-8

@@ -16,14 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dped_build.align.errors import DpedBuildError
-from dped_build.train.networks import (
-    Architecture,
-    Chain,
-    Discriminator,
-    InstanceNorm,
-    Layer,
-    build_generator,
-)
+from dped_build.train.architecture import Architecture
+from dped_build.train.discriminator import Discriminator
+from dped_build.train.layers import Chain, InstanceNorm, Layer
+from dped_build.train.networks import build_generator
 
 Variables = Mapping[str, NDArray[np.floating]]
 PLAIN_LAYERS = 4  # of the DPED generator besides its residual blocks

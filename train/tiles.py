@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dped_build.align.errors import DpedBuildError, UsageError
-from dped_build.train.networks import Chain, Deconvolution, InstanceNorm, Layer
+from dped_build.train.layers import Chain, Deconvolution, InstanceNorm, Layer
 from dped_build.train.pixels import to_pixels, to_unit
 
 MIN_TILE = 16  # pixels
