@@ -10,12 +10,20 @@ from shards import write_patches
 
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train import TrainSettings
-from dped_build.train.batches import Batches
-from dped_build.train.step import BETAS, EPSILON, descend, new_state, train_step
+from dped_build.train.batches import Batch, Batches
+from dped_build.train.step import (
+    BETAS,
+    EPSILON,
+    descend,
+    follow,
+    new_state,
+    train_step,
+)
 from dped_build.train.tensorflow_checkpoint import generator_state
 from dped_build.train.vgg import load_vgg
 
 CPU = torch.device("cpu")
+CAMERAS = ("iphone", "canon")
 ADVERSARIAL = TrainSettings(channels=4, blocks=1, loss="color+texture")
 
 
@@ -73,9 +81,7 @@ def test_losses_after_a_step_are_the_original_codes(shared_data):
 def pairs_of(shared_data, step):
     """The two batches of an iteration of the original code."""
     for indices in (step["idx_gen"], step["idx_disc"]):
-        yield [
-            real_patches(shared_data, camera, indices) for camera in ("iphone", "canon")
-        ]
+        yield Batch(*(real_patches(shared_data, camera, indices) for camera in CAMERAS))
 
 
 def test_the_generators_step_leaves_the_discriminator_alone(tmp_path):
@@ -87,3 +93,23 @@ def test_the_generators_step_leaves_the_discriminator_alone(tmp_path):
     train_step(state, batches, batch_size=2, weights=weights, vgg=None)
     for old, new in zip(before, state.discriminator.parameters(), strict=True):
         assert torch.equal(old, new) and new.grad is None
+
+
+def test_a_gradient_is_shortened_to_the_norm_asked_for():
+    weight = torch.nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    descend(optimizer, (weight * torch.tensor([3.0, 4.0])).sum(), iteration=1, clip=1)
+    torch.testing.assert_close(weight.detach(), torch.tensor([-0.6, -0.8]))
+
+
+def test_the_average_follows_the_generator_with_its_decay():
+    average, generator = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    for parameter in average.parameters():
+        torch.nn.init.zeros_(parameter)
+    for parameter in generator.parameters():
+        torch.nn.init.ones_(parameter)
+    follow(average, generator, decay=0.9, iteration=1000)
+    follow(average, generator, decay=0.9, iteration=1001)
+    assert float(average.weight.detach()) == pytest.approx(1 - 0.9**2)
+    follow(average, generator, decay=0.9, iteration=1)  # 2 / 11 of the past are kept
+    assert float(average.weight.detach()) == pytest.approx(1 - 0.81 * 2 / 11)

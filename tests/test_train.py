@@ -16,7 +16,7 @@ from dped_build.align.stage import SCRATCH
 from dped_build.train import TrainSettings, load_generator, train
 from dped_build.train.checkpoint import saved_iteration
 from dped_build.train.run_folder import held
-from dped_build.train.step import new_state, train_step
+from dped_build.train.step import discriminator_step, new_state, train_step
 
 CPU = torch.device("cpu")
 TINY = TrainSettings(
@@ -154,6 +154,54 @@ def test_a_terminated_run_saves_and_goes_on(patches, uninterrupted, tmp_path):
     result = run(patches, run_dir, ADVERSARIAL, resume=True)
     assert result.iteration == 6
     assert_equal_runs(uninterrupted, run_dir)
+
+
+def test_a_run_interrupted_while_the_discriminator_learns_goes_on(patches, tmp_path):
+    settings = dataclasses.replace(ADVERSARIAL, pretrain_discriminator=5, ema=0.5)
+    run(patches, tmp_path / "whole", settings)
+
+    def steps_then_stop(state, *arguments, **options):
+        discriminator_step(state, *arguments, **options)
+        if state.pretrained == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dped_build.train.loop.discriminator_step", steps_then_stop)
+        with pytest.raises(Interrupted, match="iteration 0; the checkpoint is saved"):
+            run(patches, tmp_path / "run", settings)
+    with pytest.raises(DpedBuildError, match="0 of 6 iterations"):
+        run(patches, tmp_path / "run", settings)
+    run(patches, tmp_path / "run", settings, resume=True)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "run")
+
+
+def test_averaged_weights_are_kept_where_asked_for(patches, uninterrupted, tmp_path):
+    settings = dataclasses.replace(ADVERSARIAL, ema=0.9)
+    run(patches, tmp_path / "run", settings)
+    saved = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    last = load_generator(uninterrupted).state_dict()
+    averaged = load_generator(tmp_path / "run").state_dict()
+    for name, weight in last.items():  # the average does not change the training
+        assert torch.equal(saved["generator"][name], weight)
+        assert torch.equal(saved["average"][name], averaged[name])
+    assert not all(torch.equal(averaged[name], last[name]) for name in last)
+
+
+def test_kept_features_give_the_losses_of_computing_them_each_time(
+    patches, shared_data, tmp_path
+):
+    vgg = shared_data / "oracle/losses/vgg19_thin8_random.mat"
+    settings = dataclasses.replace(TINY, loss="content", iterations=2, vgg=vgg)
+    runs = {
+        choice: run(
+            patches,
+            tmp_path / choice,
+            dataclasses.replace(settings, cache_features=choice, log_every=1),
+        )
+        for choice in ("on", "off")
+    }
+    for one, other in zip(runs["on"].metrics, runs["off"].metrics, strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
 
 
 def test_an_unfinished_run_asks_for_resume(patches, tmp_path):

@@ -25,12 +25,33 @@ def test_presets_fill_in_what_is_not_given():
 
 
 @pytest.mark.parametrize(
+    "preset, model, loss, iterations, batch_size, log_every",
+    [
+        ("released", "dped", "color+content+texture", 20_000, 50, 1000),
+        ("paper", "dped", "color+content+texture", 20_000, 50, 1000),
+        ("johnson", "johnson", "content", 20_000, 50, 1000),
+        ("srcnn", "srcnn", "mse", 20_000, 50, 1000),
+        ("fast", "fast", "color+content+texture", 40_000, 50, 1000),
+        ("reproduction", "dped", "color+content+texture", 1000, 32, 200),
+    ],
+)
+def test_a_preset_stands_for_a_published_run(
+    preset, model, loss, iterations, batch_size, log_every
+):
+    settings = TrainSettings(preset=preset)
+    assert (settings.model, settings.loss) == (model, loss)
+    assert (settings.iterations, settings.batch_size) == (iterations, batch_size)
+    assert settings.log_every == log_every
+    assert settings.pretrain_discriminator == (1000 if preset == "paper" else 0)
+
+
+@pytest.mark.parametrize(
     "options, told",
     [
         ({"loss": "color+sharpness"}, "color, content, texture or mse"),
         ({"loss": "color+color"}, "at most once"),
         ({"loss": ""}, "color, content, texture or mse"),
-        ({"preset": "best"}, "released or paper"),
+        ({"preset": "best"}, "released, paper, johnson"),
         ({"model": "unet"}, "dped"),
         ({"iterations": 0}, "--iterations must be 1"),
         ({"learning_rate": 0.0}, "--learning-rate"),
@@ -39,6 +60,13 @@ def test_presets_fill_in_what_is_not_given():
         ({"tv_weight": -1.0}, "--tv-weight must be 0 or more"),
         ({"content_weight": math.nan}, "--content-weight must be 0 or more"),
         ({"mse_weight": math.inf}, "--mse-weight must be 0 or more"),
+        ({"precision": "fp16"}, "--precision fp16: choose auto, fp32 or bf16"),
+        ({"compile": "maybe"}, "--compile maybe: choose auto, on or off"),
+        ({"cache_features": "yes"}, "--cache-features yes: choose auto, on or off"),
+        ({"ema": 1.0}, "--ema must be below 1"),
+        ({"ema": -0.1}, "--ema must be 0 or more"),
+        ({"clip_gradient": math.inf}, "--clip-gradient must be 0 or more"),
+        ({"pretrain_discriminator": -1}, "--pretrain-discriminator must be 0 or more"),
         ({"seed": -1}, "--seed must be from 0"),
         ({"seed": 2**64}, "--seed must be from 0"),
         ({"device": "tpu"}, "auto, cpu or cuda"),

@@ -3,23 +3,41 @@
 Rows are drawn as the original code draws them: independently and uniformly, so one may
 come twice. The draws belong to the run's own generator, never to a worker or a loader,
 which is what makes a resumed run equal to an uninterrupted one.
+
+Where a set is too large for the device, it holds a pool of as many rows as the original
+code does, and other rows after as many iterations; see `pool_rows`.
 """
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from dped_build.patches.dataset import PatchDataset
 from dped_build.patches.split import MAX_GROUPS, MIN_GROUPS, VAL_SHARE
 from dped_build.train.pixels import to_unit
 
-RESIDENT_BYTES = 2 * 2**30  # in main memory; on a GPU, half of what is free
+RESIDENT_BYTES = 2 * 2**30  # in main memory; on a GPU, a third of its own
+POOL_PATCHES = 30_000
+POOL_ITERATIONS = 1000
+RUN_PATCHES = 256  # neighbours in a shard, read one after the other
+FEATURES_AT_ONCE = 50  # patches
+ROWS_AT_ONCE = 1024  # on their way to the device
 
-Batch = tuple[Tensor, Tensor]  # phone and DSLR, float (B, 3, S, S) in [0, 1]
+
+Pairs = tuple[Tensor, Tensor]  # phone and DSLR, float (B, 3, S, S) in [0, 1]
+
+
+class Batch(NamedTuple):
+    """Pairs of patches to learn from, float (B, 3, S, S) in [0, 1]."""
+
+    phone: Tensor
+    dslr: Tensor
+    features: Tensor | None = None  # of `dslr`, by the VGG, where they are kept
 
 
 class Batches:
@@ -29,6 +47,7 @@ class Batches:
         patches: Where the rows lie.
         device: Where the batches go.
         rows: Rows of `patches` that belong here, all by default.
+        seed: Draws the pools of a set that does not fit.
     """
 
     def __init__(
@@ -37,48 +56,101 @@ class Batches:
         *,
         device: torch.device,
         rows: NDArray[np.int64] | None = None,
+        seed: int = 0,
     ) -> None:
         """Copy the pixels to the device, unless they are too many."""
         self.device = device
-        self._patches = patches
+        self._patches, self._seed = patches, seed
         self._rows = np.arange(len(patches)) if rows is None else rows
-        self._resident: tuple[Tensor, Tensor] | None = None
-        if len(self) * patches.patch_size**2 * 6 <= _room(device):
-            self._resident = self._read(np.arange(len(self)))
+        self._features: Tensor | None = None
+        self.resident = len(self) * patches.patch_size**2 * 6 <= _room(device)
+        self._number = 0  # of the pool
+        self._pool = self._read(np.arange(len(self))) if self.resident else None
 
     def __len__(self) -> int:
         """Number of patch pairs."""
         return len(self._rows)
 
-    def take(self, indices: NDArray[np.int64]) -> Batch:
+    def take(self, indices: NDArray[np.int64]) -> Pairs:
         """The pairs at these places among the rows, as one batch."""
-        if self._resident is None:
-            phone, dslr = self._read(indices)
-        else:
+        if self.resident and self._pool:
             where = torch.from_numpy(indices).to(self.device)
-            phone, dslr = (pixels[where] for pixels in self._resident)
+            phone, dslr = (pixels[where] for pixels in self._pool)
+        else:
+            phone, dslr = self._read(indices)
         return to_unit(phone), to_unit(dslr)
+
+    def turn_to(self, iteration: int) -> None:
+        """Draw from the pool of this iteration from now on."""
+        number = max(iteration - 1, 0) // POOL_ITERATIONS
+        if not self.resident and number != self._number:
+            self._pool, self._number = None, number
 
     def draw(self, random: np.random.Generator, *, size: int) -> Batch:
         """A batch of `size` pairs at random, with replacement."""
-        return self.take(random.integers(len(self), size=size))
+        if self._pool is None:
+            rows = pool_rows(len(self), self._number, seed=self._seed)
+            self._pool = self._read(rows)
+        places = random.integers(len(self._pool[0]), size=size)
+        where = torch.from_numpy(places).to(self.device)
+        phone, dslr = (to_unit(pixels[where]) for pixels in self._pool)
+        features = None if self._features is None else self._features[where]
+        return Batch(phone, dslr, features)
 
-    def in_order(self, *, size: int) -> Iterator[Batch]:
+    def in_order(self, *, size: int) -> Iterator[Pairs]:
         """Every pair once, in batches of `size`; the last may be smaller."""
         for start in range(0, len(self), size):
             yield self.take(np.arange(start, min(start + size, len(self))))
 
-    def _read(self, indices: NDArray[np.int64]) -> Batch:
-        pairs = [self._patches[int(row)] for row in self._rows[indices]]
-        phone, dslr = (np.stack(pixels) for pixels in zip(*pairs, strict=True))
-        return (
-            torch.from_numpy(phone).to(self.device),
-            torch.from_numpy(dslr).to(self.device),
-        )
+    @torch.no_grad()
+    def keep_features(self, vgg: nn.Module) -> bool:
+        """Compute the targets' features once for all, if they fit on the device."""
+        if not self.resident:
+            return False
+        one = vgg(self.take(np.arange(1))[1])
+        if len(self) * one.nbytes > _room(self.device):
+            return False
+        targets = (dslr for _, dslr in self.in_order(size=FEATURES_AT_ONCE))
+        self._features = torch.cat([vgg(dslr) for dslr in targets])
+        return True
+
+    def _read(self, indices: NDArray[np.int64]) -> Pairs:
+        """Pixels on the device, uint8 (N, S, S, 3) each, in the order given."""
+        rows, size = self._rows[indices], self._patches.patch_size
+        shape = (len(rows), size, size, 3)
+        sides = [
+            torch.empty(shape, dtype=torch.uint8, device=self.device) for _ in "12"
+        ]
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            pairs = [self._patches[int(r)] for r in rows[start : start + ROWS_AT_ONCE]]
+            for side, pixels in zip(sides, zip(*pairs, strict=True), strict=True):
+                side[start : start + len(pairs)] = torch.from_numpy(np.stack(pixels))
+        return sides[0], sides[1]
+
+
+def pool_rows(count: int, number: int, *, seed: int) -> NDArray[np.int64]:
+    """Which of `count` rows make up a pool: runs of neighbours, drawn at random.
+
+    Every run comes once before any comes again, and each pool is read in order, so that
+    disks are read in sequence. A pool depends on its number and on the seed alone.
+    """
+    runs = -(-count // RUN_PATCHES)
+    wanted = min(POOL_PATCHES // RUN_PATCHES, runs)
+    drawn = []
+    for place in range(number * wanted, (number + 1) * wanted):
+        epoch, index = divmod(place, runs)
+        drawn.append(np.random.default_rng([seed, epoch]).permutation(runs)[index])
+    starts = np.sort(drawn) * RUN_PATCHES
+    rows = (starts[:, None] + np.arange(RUN_PATCHES)).ravel()
+    return rows[rows < count]
 
 
 def training_and_validation(
-    training: PatchDataset, validation: PatchDataset | None, *, device: torch.device
+    training: PatchDataset,
+    validation: PatchDataset | None,
+    *,
+    device: torch.device,
+    seed: int = 0,
 ) -> tuple[Batches, Batches | None]:
     """The rows to learn from, and the rows on which `best.pt` is chosen.
 
@@ -86,13 +158,14 @@ def training_and_validation(
     with fewer than three photos there is none to spare, and no validation.
     """
     if validation is not None:
-        return Batches(training, device=device), Batches(validation, device=device)
+        learn = Batches(training, device=device, seed=seed)
+        return learn, Batches(validation, device=device)
     names = held_out_photos(list(training.photos))
     held_out = np.isin(training.photos, names)
-    learn, validate = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    rows, kept = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     return (
-        Batches(training, device=device, rows=learn),
-        Batches(training, device=device, rows=validate) if len(validate) else None,
+        Batches(training, device=device, rows=rows, seed=seed),
+        Batches(training, device=device, rows=kept) if len(kept) else None,
     )
 
 
@@ -113,7 +186,7 @@ def _hash(name: str) -> str:
 
 
 def _room(device: torch.device) -> int:
+    """Bytes for pixels, or for features; what fits must not change from run to run."""
     if device.type != "cuda":
         return RESIDENT_BYTES
-    free, _ = torch.cuda.mem_get_info(device)
-    return free // 2
+    return torch.cuda.get_device_properties(device).total_memory // 3

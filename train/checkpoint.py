@@ -21,6 +21,7 @@ def save_checkpoint(path: Path, state: TrainingState, config: dict[str, Any]) ->
         "created_with": created_with(),
         "config": json.dumps(config),
         "iteration": state.iteration,
+        "pretrained": state.pretrained,
         "generator": state.generator.state_dict(),
         "generator_optimizer": state.generator_optimizer.state_dict(),
         "random": json.dumps(state.random.bit_generator.state),
@@ -31,6 +32,8 @@ def save_checkpoint(path: Path, state: TrainingState, config: dict[str, Any]) ->
     if state.discriminator and state.discriminator_optimizer:
         content["discriminator"] = state.discriminator.state_dict()
         content["discriminator_optimizer"] = state.discriminator_optimizer.state_dict()
+    if state.average is not None:
+        content["average"] = state.average.state_dict()
     write_atomic(path, torch_bytes(content))
 
 
@@ -50,8 +53,11 @@ def restore_checkpoint(path: Path, state: TrainingState) -> None:
             state.discriminator_optimizer.load_state_dict(
                 content["discriminator_optimizer"]
             )
+        if state.average is not None:
+            state.average.load_state_dict(content["average"])
         state.random.bit_generator.state = json.loads(content["random"])
         state.iteration = int(content["iteration"])
+        state.pretrained = int(content["pretrained"])
         state.sums = dict(content["sums"])
         state.summed = int(content["summed"])
         state.best_psnr = float(content["best_psnr"])
@@ -61,8 +67,8 @@ def restore_checkpoint(path: Path, state: TrainingState) -> None:
         ) from error
 
 
-def saved_iteration(path: Path) -> int:
-    """How many iterations a checkpoint has behind it; 0 where there is none."""
+def saved_iteration(path: Path) -> int | None:
+    """How many iterations a checkpoint has behind it; None where there is none."""
     if not path.exists():
-        return 0
+        return None
     return int(read_torch(path, expected=FORMAT, version=VERSION)["iteration"])

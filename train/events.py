@@ -1,4 +1,4 @@
-"""Write scalars where TensorBoard finds them.
+"""Write scalars and pictures where TensorBoard finds them.
 
 TensorBoard's own writer loads TensorFlow wherever it is installed, and puts the name of
 the machine into the file's; its record format is all that is needed.
@@ -41,6 +41,13 @@ class EventFile:
         """Add scalars by their tags, such as `val/loss`."""
         scalars = [Summary.Value(tag=t, simple_value=v) for t, v in values.items()]
         self._write(Event(step=iteration, summary=Summary(value=scalars)))
+        self._records.flush()
+
+    def add_picture(self, iteration: int, tag: str, png: bytes) -> None:
+        """Add a picture, the content of a PNG file."""
+        image = Summary.Image(encoded_image_string=png)
+        value = Summary.Value(tag=tag, image=image)
+        self._write(Event(step=iteration, summary=Summary(value=[value])))
         self._records.flush()
 
     def _write(self, event: Event) -> None:

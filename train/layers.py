@@ -87,7 +87,8 @@ class Squash(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map to (-0.08, 1.08)."""
-        return torch.tanh(features) * 0.58 + 0.5
+        precise = features.to(torch.promote_types(features.dtype, torch.float32))
+        return torch.tanh(precise) * 0.58 + 0.5
 
 
 class Layer(nn.Module):

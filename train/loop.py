@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -19,6 +19,12 @@ from torch import nn
 from dped_build.align.errors import DpedBuildError, Interrupted
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
 from dped_build.train import run_folder
+from dped_build.train.acceleration import (
+    Acceleration,
+    accelerate,
+    choose_acceleration,
+    reproducible,
+)
 from dped_build.train.batches import Batches, training_and_validation
 from dped_build.train.checkpoint import (
     restore_checkpoint,
@@ -32,11 +38,12 @@ from dped_build.train.interrupts import deferred_signals
 from dped_build.train.metrics import finite_or_none
 from dped_build.train.model_file import FILE_NAME, save_generator
 from dped_build.train.pixels import to_pixels
-from dped_build.train.progress import Progress
+from dped_build.train.progress import Progress, say
 from dped_build.train.run_config import describe_run
 from dped_build.train.settings import TrainSettings
 from dped_build.train.step import (
     TrainingState,
+    discriminator_step,
     is_finite,
     means,
     new_state,
@@ -70,6 +77,7 @@ class _Run:
     validation: Batches | None
     vgg: nn.Module | None
     events: EventFile
+    progress: bool
 
 
 def train(
@@ -100,20 +108,19 @@ def train(
         Interrupted: Ctrl-C or SIGTERM; the checkpoint is written before.
     """
     folder = Path(run_dir)
-    device = choose_device(settings.device)
+    how = choose_acceleration(settings, choose_device(settings.device))
     full = (
-        f"{device} has too little memory for --batch-size {settings.batch_size}: "
+        f"{how.device} has too little memory for --batch-size {settings.batch_size}: "
         "lower it"
     )
     datasets = _open_patches(patches, settings)
-    with run_folder.held(folder), enough_memory(full):
+    with (
+        run_folder.held(folder),
+        enough_memory(full),
+        reproducible(settings.deterministic),
+    ):
         return _train(
-            datasets,
-            folder,
-            settings,
-            device=device,
-            resume=resume,
-            progress=progress,
+            datasets, folder, settings, how=how, resume=resume, progress=progress
         )
 
 
@@ -122,23 +129,29 @@ def _train(
     folder: Path,
     settings: TrainSettings,
     *,
-    device: torch.device,
+    how: Acceleration,
     resume: bool,
     progress: bool,
 ) -> TrainResult:
     training, validation = datasets
     vgg_path = _vgg_path(settings)
-    config = describe_run(settings, training, validation, vgg_path)
+    config = describe_run(settings, training, validation, vgg_path, how)
     done = saved_iteration(folder / run_folder.CHECKPOINT)
     if not run_folder.open_run(folder, config, resume=resume, done=done):
-        return TrainResult(folder, done, run_folder.read_metrics(folder))
+        return TrainResult(folder, done or 0, run_folder.read_metrics(folder))
 
-    state = new_state(settings, device)
-    if done:
+    state = new_state(settings, how.device)
+    if done is not None:
         restore_checkpoint(folder / run_folder.CHECKPOINT, state)
-    run_folder.forget_metrics_after(folder, done)
-    learn, judge = training_and_validation(training, validation, device=device)
-    with EventFile(folder, start=done) as events:
+    run_folder.forget_metrics_after(folder, state.iteration)
+    learn, judge = training_and_validation(
+        training, validation, device=how.device, seed=settings.seed
+    )
+    vgg = load_vgg(vgg_path).to(how.device) if vgg_path else None
+    for network in (state.generator, state.average, state.discriminator, vgg):
+        if network is not None:
+            accelerate(network, how)
+    with EventFile(folder, start=state.iteration) as events:
         run = _Run(
             folder=folder,
             settings=settings,
@@ -146,46 +159,99 @@ def _train(
             weights=settings.loss_weights(),
             training=learn,
             validation=judge,
-            vgg=load_vgg(vgg_path).to(device) if vgg_path else None,
+            vgg=vgg,
             events=events,
+            progress=progress,
         )
-        with (
-            deferred_signals() as asked_to_stop,
-            Progress(total=settings.iterations, start=done, show=progress) as shown,
-        ):
-            _iterate(run, state, shown, asked_to_stop)
+        with deferred_signals() as asked_to_stop:
+            _keep_features(run, how)
+            _pretrain(run, state, asked_to_stop)
+            _iterate(run, state, asked_to_stop)
     return TrainResult(folder, state.iteration, run_folder.read_metrics(folder))
 
 
-def _iterate(
-    run: _Run, state: TrainingState, shown: Progress, asked_to_stop: threading.Event
-) -> None:
+def _keep_features(run: _Run, how: Acceleration) -> None:
+    """Compute the targets' VGG features beforehand, where it pays and they fit."""
+    wanted = run.settings.cache_features
+    on_gpu = how.device.type == "cuda"
+    if run.vgg is None or wanted == "off" or (wanted == "auto" and not on_gpu):
+        return
+    if run.progress:
+        say(f"VGG features of {len(run.training)} targets, once for all")
+    if not run.training.keep_features(run.vgg) and wanted == "on":
+        raise DpedBuildError(
+            f"--cache-features on: those of {len(run.training)} patches do not fit in "
+            "memory; leave the option out"
+        )
+
+
+def _pretrain(run: _Run, state: TrainingState, asked_to_stop: threading.Event) -> None:
+    """Teach the discriminator phone from DSLR before all (DPED, sect. 3.1.2)."""
+    total = run.settings.pretrain_discriminator if state.discriminator else 0
+    if state.iteration or state.pretrained >= total:
+        return
+    if run.progress:
+        say(f"{total} steps of the discriminator first, phone against DSLR")
+    with Progress(total=total, start=state.pretrained, show=run.progress) as shown:
+        while state.pretrained < total:
+            state.pretrained += 1
+            state.summed += 1
+            phone, dslr, _ = run.training.draw(
+                state.random, size=run.settings.batch_size
+            )
+            discriminator_step(state, phone, dslr, clip=run.settings.clip_gradient)
+            shown.advance(state.pretrained, means(state) if shown.due() else None)
+            if asked_to_stop.is_set():
+                _stop(run, state)
+    state.sums, state.summed = {}, 0
+    _save(run, state)
+
+
+def _iterate(run: _Run, state: TrainingState, asked_to_stop: threading.Event) -> None:
     """Repeat the training step until the run is finished or asked to stop."""
     settings = run.settings
-    while state.iteration < settings.iterations:
-        train_step(
-            state,
-            run.training,
-            batch_size=settings.batch_size,
-            weights=run.weights,
-            vgg=run.vgg,
-        )
-        shown.advance(state.iteration, means(state) if shown.due() else None)
-        stop = asked_to_stop.is_set()
-        last = state.iteration == settings.iterations
-        log = last or state.iteration % settings.log_every == 0
-        save = stop or last or state.iteration % settings.checkpoint_every == 0
-        if (log or save) and not is_finite(state):
-            raise DpedBuildError(_not_finite(run, state))
-        if log:
-            _log(run, state, shown)
-        if save:
-            _save(run, state)
-        if stop and not last:
-            raise Interrupted(
-                f"Interrupted at iteration {state.iteration}; the checkpoint is saved. "
-                "Go on with --resume."
+    with Progress(
+        total=settings.iterations, start=state.iteration, show=run.progress
+    ) as shown:
+        while state.iteration < settings.iterations:
+            run.training.turn_to(state.iteration + 1)
+            train_step(
+                state,
+                run.training,
+                batch_size=settings.batch_size,
+                weights=run.weights,
+                vgg=run.vgg,
+                clip=settings.clip_gradient,
+                decay=settings.ema,
             )
+            shown.advance(state.iteration, means(state) if shown.due() else None)
+            last = state.iteration == settings.iterations
+            log = last or state.iteration % settings.log_every == 0
+            save = last or state.iteration % settings.checkpoint_every == 0
+            if (log or save) and not is_finite(state):
+                raise DpedBuildError(_not_finite(run, state))
+            if log:
+                _log(run, state, shown)
+            if save:
+                _save(run, state)
+            if asked_to_stop.is_set() and not last:
+                _stop(run, state)
+
+
+def _stop(run: _Run, state: TrainingState) -> NoReturn:
+    """Save what is whole and end.
+
+    Raises:
+        DpedBuildError: A weight or loss is not finite.
+        Interrupted: Always, otherwise.
+    """
+    if not is_finite(state):
+        raise DpedBuildError(_not_finite(run, state))
+    _save(run, state)
+    raise Interrupted(
+        f"Interrupted at iteration {state.iteration}; the checkpoint is saved. "
+        "Go on with --resume."
+    )
 
 
 def _log(run: _Run, state: TrainingState, shown: Progress) -> None:
@@ -229,12 +295,13 @@ def _show(
     places = np.linspace(0, len(shelf) - 1, min(SAMPLES, len(shelf))).astype(np.int64)
     before, target = shelf.take(places)
     with torch.no_grad():
-        after = state.generator(before)
+        after = state.enhancer(before)
     triples = zip(
         *(to_pixels(images) for images in (before, after, target)), strict=True
     )
     rows = [list(triple) for triple in triples]
-    run_folder.write_sample(run.folder, state.iteration, rows)
+    png = run_folder.write_sample(run.folder, state.iteration, rows)
+    run.events.add_picture(state.iteration, "before | after | target", png)
 
 
 def _tag(name: str) -> str:
@@ -255,7 +322,7 @@ def _save_generator(run: _Run, state: TrainingState, name: str) -> None:
         "patches": run.config["patches"]["identity"],
     }
     architecture = run.settings.architecture()
-    save_generator(run.folder / name, state.generator, architecture, origin=origin)
+    save_generator(run.folder / name, state.enhancer, architecture, origin=origin)
 
 
 def _vgg_path(settings: TrainSettings) -> Path | None:

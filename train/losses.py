@@ -49,10 +49,20 @@ def blur(images: Tensor) -> Tensor:
     return planes.view_as(images)
 
 
-def content_loss(enhanced: Tensor, target: Tensor, vgg: nn.Module) -> Tensor:
-    """Mean squared difference of the VGG-19 features (eq. 6), see `vgg.load_vgg`."""
-    with torch.no_grad():
-        target_features = vgg(target)
+def content_loss(
+    enhanced: Tensor,
+    target: Tensor,
+    vgg: nn.Module,
+    *,
+    target_features: Tensor | None = None,
+) -> Tensor:
+    """Mean squared difference of the VGG-19 features (eq. 6), see `vgg.load_vgg`.
+
+    The target's need not be computed again where they are given.
+    """
+    if target_features is None:
+        with torch.no_grad():
+            target_features = vgg(target)
     return mse_loss(vgg(enhanced), target_features)
 
 

@@ -26,16 +26,27 @@ class Preset:
     iterations: int = 20_000
     batch_size: int = 50
     learning_rate: float = 5e-4
+    pretrain_discriminator: int = 0
+    log_every: int = 1000
 
 
 PRESETS = {
     "released": Preset(),
-    # Ignatov et al., ICCV 2017, equation 8
+    # Ignatov et al., ICCV 2017, equation 8; section 3.1.2 has the discriminator trained
+    # beforehand and leaves open for how long.
     "paper": Preset(
         content_weight=1.0,
         color_weight=0.1,
         texture_weight=0.4,
         tv_weight=400.0,
         mse_weight=0.1 * MSE_PER_COLOR_WEIGHT,
+        pretrain_discriminator=1000,
     ),
+    # the two networks that DPED's Table 2 compares with
+    "johnson": Preset(model="johnson", loss="content"),
+    "srcnn": Preset(model="srcnn", loss="mse"),
+    # de Stoutz et al., ECCV Workshops 2018: the third line of Table 2
+    "fast": Preset(model="fast", iterations=40_000),
+    # a student reproduction of DPED on one small GPU
+    "reproduction": Preset(iterations=1000, batch_size=32, log_every=200),
 }

@@ -59,4 +59,9 @@ class Progress:
         if self._terminal:
             self._bar.write(text, file=sys.stderr)
         elif self._plain:
-            print(text, file=sys.stderr, flush=True)
+            say(text)
+
+
+def say(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr, flush=True)

@@ -9,6 +9,7 @@ import torch
 
 from dped_build.align.stage import created_with, sha256
 from dped_build.patches.dataset import PatchDataset
+from dped_build.train.acceleration import Acceleration
 from dped_build.train.settings import TrainSettings
 
 
@@ -17,6 +18,7 @@ def describe_run(
     training: PatchDataset,
     validation: PatchDataset | None,
     vgg_path: Path | None,
+    how: Acceleration,
 ) -> dict[str, Any]:
     """What `config.json` says; without paths, which would tell about the machine.
 
@@ -25,6 +27,7 @@ def describe_run(
         training: The patches learned from.
         validation: The `val` split, where there is one.
         vgg_path: The weights of the content loss, where it is in use.
+        how: How the networks run.
     """
     stated = dataclasses.asdict(settings)
     del stated["vgg"]
@@ -37,6 +40,7 @@ def describe_run(
         "numpy": np.__version__,
         "settings": stated,
         "architecture": settings.architecture().to_dict(),
+        "acceleration": how.to_dict(),
         "loss_weights": settings.loss_weights(),
         "patches": {
             "identity": " ".join(identities),

@@ -60,7 +60,9 @@ def held(run_dir: Path) -> Iterator[None]:
         lock.release()
 
 
-def open_run(run_dir: Path, config: dict[str, Any], *, resume: bool, done: int) -> bool:
+def open_run(
+    run_dir: Path, config: dict[str, Any], *, resume: bool, done: int | None
+) -> bool:
     """Decide whether a run may start, go on, or is finished.
 
     A run that ended before its first checkpoint has nothing to go on from, so it starts
@@ -70,7 +72,7 @@ def open_run(run_dir: Path, config: dict[str, Any], *, resume: bool, done: int) 
         run_dir: The run's folder.
         config: What `config.json` shall say.
         resume: Whether the user agreed to go on with an unfinished run.
-        done: Iterations behind its checkpoint, 0 without one.
+        done: Iterations behind its checkpoint, None without one.
 
     Returns:
         True where there is something left to do.
@@ -92,7 +94,7 @@ def open_run(run_dir: Path, config: dict[str, Any], *, resume: bool, done: int) 
         differences = _differences(before, config)
     except (ValueError, KeyError, TypeError) as error:
         raise DpedBuildError(f"{path} is damaged: name another --out") from error
-    if not done and not (run_dir / FILE_NAME).exists():
+    if done is None and not (run_dir / FILE_NAME).exists():
         _forget_evaluations(run_dir)
         write_atomic(path, json_bytes(config))
         return True
@@ -102,12 +104,12 @@ def open_run(run_dir: Path, config: dict[str, Any], *, resume: bool, done: int) 
             "use those, or name another --out"
         )
     iterations = config["settings"]["iterations"]
-    if done >= iterations:
+    if (done or 0) >= iterations:
         return False
     if not resume:
         raise DpedBuildError(
-            f"{run_dir} holds an unfinished run ({done} of {iterations} iterations): "
-            "go on with --resume, or name another --out"
+            f"{run_dir} holds an unfinished run ({done or 0} of {iterations} "
+            "iterations): go on with --resume, or name another --out"
         )
     write_atomic(path, json_bytes(config))
     return True
@@ -169,7 +171,12 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
 
 def write_sample(
     run_dir: Path, iteration: int, rows: list[list[NDArray[np.uint8]]]
-) -> None:
-    """Write `samples/<iteration>.png`: a row of equal RGB patches per example."""
-    picture = np.vstack([np.hstack(row) for row in rows])
-    write_atomic(run_dir / SAMPLES / f"{iteration:06d}.png", png_bytes(picture))
+) -> bytes:
+    """Write `samples/<iteration>.png`: a row of equal RGB patches per example.
+
+    Returns:
+        The file's content.
+    """
+    png = png_bytes(np.vstack([np.hstack(row) for row in rows]))
+    write_atomic(run_dir / SAMPLES / f"{iteration:06d}.png", png)
+    return png

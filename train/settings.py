@@ -14,6 +14,12 @@ from dped_build.train.presets import PRESETS
 
 LOSS_TERMS = ("color", "content", "texture", "mse")
 MAX_SEED = 2**63 - 1
+SWITCH = ("auto", "on", "off")
+CHOICES = {
+    "precision": ("auto", "fp32", "bf16"),
+    "compile": SWITCH,
+    "cache_features": SWITCH,
+}
 OF_PRESET: Any = (
     None  # stands in the signature; `__post_init__` puts the preset's value
 )
@@ -39,10 +45,17 @@ class TrainSettings:
     iterations: int = OF_PRESET  # a generator and a discriminator step each
     batch_size: int = OF_PRESET  # patches
     learning_rate: float = OF_PRESET  # of both networks
+    pretrain_discriminator: int = OF_PRESET  # steps on phone against DSLR, before all
+    clip_gradient: float = 0.0  # largest norm of a network's gradient; 0: any
+    ema: float = 0.0  # decay of the averaged generator that is kept; 0: none
     device: str = "auto"  # auto, cpu or cuda
+    precision: str = "auto"  # of the networks: auto, fp32 or bf16; losses are fp32
+    compile: str = "auto"  # auto, on or off; auto: on a GPU
+    cache_features: str = "auto"  # auto, on or off: VGG features of the targets
+    deterministic: bool = False  # algorithms that give the same on a GPU, too
     seed: int = 0  # weights, batches and the discriminator's swaps
     checkpoint_every: int = 1000  # iterations
-    log_every: int = 1000  # iterations between two evaluations on `val`
+    log_every: int = OF_PRESET  # iterations between two evaluations on `val`
     vgg: str | Path | None = None  # VGG-19 weights; None: where torch keeps its own
 
     def __post_init__(self) -> None:
@@ -62,8 +75,18 @@ class TrainSettings:
                 raise UsageError(
                     f"--{field.name.replace('_', '-')} must be 0 or more, and finite"
                 )
+        if self.pretrain_discriminator < 0:
+            raise UsageError("--pretrain-discriminator must be 0 or more")
         if self.learning_rate == 0:
             raise UsageError("--learning-rate must be above 0")
+        if self.ema >= 1:
+            raise UsageError("--ema must be below 1; 0.999 is common")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                option = name.replace("_", "-")
+                raise UsageError(
+                    f"--{option} {getattr(self, name)}: choose {_or(choices)}"
+                )
         if not 0 <= self.seed <= MAX_SEED:
             raise UsageError(f"--seed must be from 0 to {MAX_SEED}")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):

@@ -37,18 +37,25 @@ class TrainingState:
     generator_optimizer: torch.optim.Adam
     discriminator: nn.Module | None  # None where the loss has no texture
     discriminator_optimizer: torch.optim.Adam | None
+    average: nn.Module | None  # of the generator's weights, where asked for
     random: np.random.Generator  # draws batches and swaps
     iteration: int = 0  # completed ones
+    pretrained: int = 0  # steps of the discriminator before the first iteration
     sums: dict[str, Tensor] = field(default_factory=dict)  # since the last log, float64
     summed: int = 0  # iterations in `sums`
     best_psnr: float = -math.inf  # on the validation photos, dB
 
+    @property
+    def enhancer(self) -> nn.Module:
+        """What is judged and kept: the averaged generator, or the generator."""
+        return self.average or self.generator
+
 
 def new_state(settings: TrainSettings, device: torch.device) -> TrainingState:
     """Networks with the seed's weights (the same on every device), nothing trained."""
-    generator = build_generator(settings.architecture())
+    generator, average = (build_generator(settings.architecture()) for _ in "12")
     initialize(generator, seed=settings.seed)
-    generator.to(device)
+    average.load_state_dict(generator.state_dict())
     discriminator = None
     if "texture" in settings.loss_weights():
         discriminator = Discriminator()
@@ -56,10 +63,11 @@ def new_state(settings: TrainSettings, device: torch.device) -> TrainingState:
         discriminator.to(device)
     rate = settings.learning_rate
     return TrainingState(
-        generator=generator,
+        generator=generator.to(device),
         generator_optimizer=_adam(generator, rate),
         discriminator=discriminator,
         discriminator_optimizer=_adam(discriminator, rate) if discriminator else None,
+        average=average.to(device).requires_grad_(False) if settings.ema else None,
         random=np.random.default_rng(settings.seed),
     )
 
@@ -71,6 +79,8 @@ def train_step(
     batch_size: int,
     weights: dict[str, float],
     vgg: nn.Module | None,
+    clip: float = 0.0,
+    decay: float = 0.0,
 ) -> None:
     """Advance both networks by one iteration and add its losses to `state.sums`.
 
@@ -80,33 +90,50 @@ def train_step(
         batch_size: Pairs for each of the two steps.
         weights: Weight of every term of the generator's loss.
         vgg: The network of the content loss, where there is one.
+        clip: Largest norm of a network's gradient; 0: any.
+        decay: Of the averaged weights.
     """
     state.iteration += 1
     state.summed += 1
 
-    phone, dslr = batches.draw(state.random, size=batch_size)
+    phone, dslr, features = batches.draw(state.random, size=batch_size)
     terms = generator_losses(
         state.generator(phone),
         dslr,
         names=weights,
         vgg=vgg,
         discriminator=state.discriminator,
+        target_features=features,
     )
     loss = weighted_sum(terms, weights)
-    descend(state.generator_optimizer, loss, iteration=state.iteration)
+    descend(state.generator_optimizer, loss, iteration=state.iteration, clip=clip)
     _add(state, {"loss": loss, **terms})
+    if state.average is not None:
+        follow(state.average, state.generator, decay=decay, iteration=state.iteration)
 
+    if state.discriminator is not None:
+        phone, dslr, _ = batches.draw(state.random, size=batch_size)
+        with torch.no_grad():
+            enhanced = state.generator(phone)
+        discriminator_step(state, enhanced, dslr, clip=clip)
+
+
+def discriminator_step(
+    state: TrainingState, fake: Tensor, real: Tensor, *, clip: float = 0.0
+) -> None:
+    """Teach the discriminator on a random mix of two batches of (B, 3, S, S).
+
+    Before the first iteration, the paper shows it the phone's patches as the fakes.
+    """
     if state.discriminator is None or state.discriminator_optimizer is None:
         return
-    phone, dslr = batches.draw(state.random, size=batch_size)
-    with torch.no_grad():
-        enhanced = state.generator(phone)
-    is_real = draw_swaps(state.random, enhanced)
-    logits = state.discriminator(torch.where(is_real.view(-1, 1, 1, 1), dslr, enhanced))
+    is_real = draw_swaps(state.random, fake)
+    logits = state.discriminator(torch.where(is_real.view(-1, 1, 1, 1), real, fake))
     descend(
         state.discriminator_optimizer,
         discriminator_loss(logits, is_real),
-        iteration=state.iteration,
+        iteration=state.pretrained + state.iteration,
+        clip=clip,
     )
     _add(state, {"discriminator_accuracy": accuracy(logits, is_real)})
 
@@ -118,6 +145,7 @@ def generator_losses(
     names: dict[str, float],
     vgg: nn.Module | None,
     discriminator: nn.Module | None,
+    target_features: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """The named terms of the generator's loss, unweighted scalars.
 
@@ -129,7 +157,9 @@ def generator_losses(
         if name == "color":
             terms[name] = color_loss(enhanced, target)
         elif name == "content" and vgg is not None:
-            terms[name] = content_loss(enhanced, target, vgg)
+            terms[name] = content_loss(
+                enhanced, target, vgg, target_features=target_features
+            )
         elif name == "texture" and discriminator is not None:
             terms[name] = texture_loss(discriminator(enhanced))
         elif name == "tv":
@@ -146,8 +176,12 @@ def weighted_sum(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
     return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
 
-def descend(optimizer: torch.optim.Adam, loss: Tensor, *, iteration: int) -> None:
+def descend(
+    optimizer: torch.optim.Adam, loss: Tensor, *, iteration: int, clip: float = 0.0
+) -> None:
     """One step of Adam in TensorFlow's form, on the optimizer's own parameters.
+
+    Their gradient is shortened to the norm `clip`, unless that is 0.
 
     TensorFlow adds epsilon before the second moment's bias is corrected, torch after
     (Kingma & Ba, end of section 2), so torch is given what amounts to the same. The
@@ -158,7 +192,19 @@ def descend(optimizer: torch.optim.Adam, loss: Tensor, *, iteration: int) -> Non
     optimizer.zero_grad(set_to_none=True)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+    if clip:
+        nn.utils.clip_grad_norm_(parameters, clip)
     optimizer.step()
+
+
+@torch.no_grad()
+def follow(
+    average: nn.Module, generator: nn.Module, *, decay: float, iteration: int
+) -> None:
+    """Move averaged weights towards the generator's, in large steps at first."""
+    decay = min(decay, (1 + iteration) / (10 + iteration))
+    for mean, weight in zip(average.parameters(), generator.parameters(), strict=True):
+        mean.lerp_(weight, 1 - decay)
 
 
 def draw_swaps(random: np.random.Generator, batch: Tensor) -> Tensor:
@@ -187,7 +233,9 @@ def means(state: TrainingState) -> dict[str, float]:
 
 
 def _adam(module: nn.Module, rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(module.parameters(), lr=rate, betas=BETAS, eps=EPSILON)
+    return torch.optim.Adam(
+        module.parameters(), lr=rate, betas=BETAS, eps=EPSILON, fused=True
+    )
 
 
 def _add(state: TrainingState, values: dict[str, Tensor]) -> None:

@@ -37,7 +37,7 @@ def validate(
     random = np.random.default_rng([seed, state.iteration])
     totals: dict[str, float] = defaultdict(float)
     for phone, dslr in batches.in_order(size=batch_size):
-        enhanced = state.generator(phone)
+        enhanced = state.enhancer(phone)
         values = generator_losses(
             enhanced,
             dslr,

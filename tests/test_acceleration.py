@@ -1,0 +1,75 @@
+"""What makes networks fast hardly changes their results, and never their names."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.train import TrainSettings
+from dped_build.train.acceleration import (
+    accelerate,
+    choose_acceleration,
+    reproducible,
+)
+from dped_build.train.layers import initialize
+from dped_build.train.networks import FastGenerator
+
+CPU = torch.device("cpu")
+SETTINGS = TrainSettings(model="fast", device="cpu")
+
+
+def network():
+    generator = FastGenerator(channels=4, blocks=1)
+    initialize(generator, seed=0)
+    return generator
+
+
+def photos():
+    return torch.rand(2, 3, 20, 24, generator=torch.Generator().manual_seed(0))
+
+
+def test_on_a_cpu_nothing_is_changed_unasked():
+    how = choose_acceleration(SETTINGS, CPU)
+    assert how.to_dict() == {"device": "cpu", "precision": "fp32", "compiled": False}
+
+
+def test_bf16_gives_float32_close_to_the_networks_own():
+    plain, fast = network(), network()
+    accelerate(fast, choose_acceleration(with_settings(precision="bf16"), CPU))
+    expected, found = plain(photos()), fast(photos())
+    assert found.dtype == torch.float32
+    assert not torch.equal(found, expected)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.02)
+    assert list(fast.state_dict()) == list(plain.state_dict())
+    found.sum().backward()
+    assert all(p.grad.dtype == torch.float32 for p in fast.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch
+def test_a_compiled_network_gives_the_same_and_keeps_its_names():
+    plain, fast = network(), network()
+    accelerate(fast, choose_acceleration(with_settings(compile="on"), CPU))
+    torch.testing.assert_close(fast(photos()), plain(photos()), rtol=0, atol=1e-5)
+    assert list(fast.state_dict()) == list(plain.state_dict())
+
+
+def test_without_a_compiler_asking_for_one_is_an_error(monkeypatch):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(DpedBuildError, match="--compile on: no C\\+\\+ compiler"):
+        choose_acceleration(with_settings(compile="on"), CPU)
+    assert not choose_acceleration(SETTINGS, CPU).compiled
+
+
+def test_reproducible_algorithms_are_demanded_for_as_long_as_wanted():
+    with reproducible(True):
+        assert torch.are_deterministic_algorithms_enabled()
+        with reproducible(False):
+            assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def with_settings(**changes):
+    return dataclasses.replace(SETTINGS, **changes)
