@@ -62,7 +62,7 @@ def choose_acceleration(settings: TrainSettings, device: torch.device) -> Accele
 def accelerate(network: nn.Module, how: Acceleration) -> None:
     """Make a network run as `how` says; its parameters keep their names and values."""
     if how.device.type == "cuda":  # the layout that tensor cores read
-        network.to(memory_format=torch.channels_last)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if how.precision == "bf16":
         plain = network.forward
 
