@@ -12,10 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
-import torch
-from torch import nn
-
 from dped_build.align.errors import DpedBuildError, Interrupted
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
 from dped_build.train import run_folder
@@ -25,21 +21,23 @@ from dped_build.train.acceleration import (
     choose_acceleration,
     reproducible,
 )
-from dped_build.train.batches import Batches, training_and_validation
+from dped_build.train.batches import training_and_validation
 from dped_build.train.checkpoint import (
     restore_checkpoint,
-    save_checkpoint,
     saved_iteration,
 )
 from dped_build.train.devices import choose_device, enough_memory
 from dped_build.train.discriminator import PATCH
 from dped_build.train.events import EventFile
 from dped_build.train.interrupts import deferred_signals
-from dped_build.train.metrics import finite_or_none
-from dped_build.train.model_file import FILE_NAME, save_generator
-from dped_build.train.pixels import to_pixels
 from dped_build.train.progress import Progress, say
 from dped_build.train.run_config import describe_run
+from dped_build.train.run_output import (
+    Run,
+    not_finite,
+    write_checkpoint,
+    write_evaluation,
+)
 from dped_build.train.settings import TrainSettings
 from dped_build.train.step import (
     TrainingState,
@@ -49,11 +47,9 @@ from dped_build.train.step import (
     new_state,
     train_step,
 )
-from dped_build.train.validation import validate
 from dped_build.train.vgg import find_vgg, load_vgg
 
 DEFAULTS = TrainSettings()
-SAMPLES = 5  # examples per picture
 
 
 @dataclass(frozen=True)
@@ -63,21 +59,6 @@ class TrainResult:
     run_dir: Path
     iteration: int
     metrics: list[dict[str, Any]]  # the lines of `metrics.jsonl`
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What stays the same while training."""
-
-    folder: Path
-    settings: TrainSettings
-    config: dict[str, Any]
-    weights: dict[str, float]
-    training: Batches
-    validation: Batches | None
-    vgg: nn.Module | None
-    events: EventFile
-    progress: bool
 
 
 def train(
@@ -152,7 +133,7 @@ def _train(
         if network is not None:
             accelerate(network, how)
     with EventFile(folder, start=state.iteration) as events:
-        run = _Run(
+        run = Run(
             folder=folder,
             settings=settings,
             config=config,
@@ -170,7 +151,7 @@ def _train(
     return TrainResult(folder, state.iteration, run_folder.read_metrics(folder))
 
 
-def _keep_features(run: _Run, how: Acceleration) -> None:
+def _keep_features(run: Run, how: Acceleration) -> None:
     """Compute the targets' VGG features beforehand, where it pays and they fit."""
     wanted = run.settings.cache_features
     on_gpu = how.device.type == "cuda"
@@ -185,7 +166,7 @@ def _keep_features(run: _Run, how: Acceleration) -> None:
         )
 
 
-def _pretrain(run: _Run, state: TrainingState, asked_to_stop: threading.Event) -> None:
+def _pretrain(run: Run, state: TrainingState, asked_to_stop: threading.Event) -> None:
     """Teach the discriminator phone from DSLR before all (DPED, sect. 3.1.2)."""
     total = run.settings.pretrain_discriminator if state.discriminator else 0
     if state.iteration or state.pretrained >= total:
@@ -204,10 +185,10 @@ def _pretrain(run: _Run, state: TrainingState, asked_to_stop: threading.Event) -
             if asked_to_stop.is_set():
                 _stop(run, state)
     state.sums, state.summed = {}, 0
-    _save(run, state)
+    write_checkpoint(run, state)
 
 
-def _iterate(run: _Run, state: TrainingState, asked_to_stop: threading.Event) -> None:
+def _iterate(run: Run, state: TrainingState, asked_to_stop: threading.Event) -> None:
     """Repeat the training step until the run is finished or asked to stop."""
     settings = run.settings
     with Progress(
@@ -229,16 +210,16 @@ def _iterate(run: _Run, state: TrainingState, asked_to_stop: threading.Event) ->
             log = last or state.iteration % settings.log_every == 0
             save = last or state.iteration % settings.checkpoint_every == 0
             if (log or save) and not is_finite(state):
-                raise DpedBuildError(_not_finite(run, state))
+                raise DpedBuildError(not_finite(run, state))
             if log:
-                _log(run, state, shown)
+                write_evaluation(run, state, shown)
             if save:
-                _save(run, state)
+                write_checkpoint(run, state)
             if asked_to_stop.is_set() and not last:
                 _stop(run, state)
 
 
-def _stop(run: _Run, state: TrainingState) -> NoReturn:
+def _stop(run: Run, state: TrainingState) -> NoReturn:
     """Save what is whole and end.
 
     Raises:
@@ -246,83 +227,12 @@ def _stop(run: _Run, state: TrainingState) -> NoReturn:
         Interrupted: Always, otherwise.
     """
     if not is_finite(state):
-        raise DpedBuildError(_not_finite(run, state))
-    _save(run, state)
+        raise DpedBuildError(not_finite(run, state))
+    write_checkpoint(run, state)
     raise Interrupted(
         f"Interrupted at iteration {state.iteration}; the checkpoint is saved. "
         "Go on with --resume."
     )
-
-
-def _log(run: _Run, state: TrainingState, shown: Progress) -> None:
-    """Evaluate, and write the numbers, a picture and the best generator so far."""
-    line: dict[str, Any] = {"iteration": state.iteration}
-    line |= {f"train_{name}": value for name, value in means(state).items()}
-    state.sums, state.summed = {}, 0
-    if run.validation is not None:
-        values = validate(
-            state,
-            run.validation,
-            batch_size=run.settings.batch_size,
-            weights=run.weights,
-            vgg=run.vgg,
-            seed=run.settings.seed,
-        )
-        quality = {name: values.pop(name) for name in ("psnr", "ms_ssim")}
-        line |= {f"val_{name}": value for name, value in values.items()} | quality
-        if quality["psnr"] > state.best_psnr:
-            state.best_psnr = quality["psnr"]
-            _save_generator(run, state, run_folder.BEST)
-    line = {
-        name: finite_or_none(value) if isinstance(value, float) else value
-        for name, value in line.items()
-    }
-    run_folder.append_metrics(run.folder, line)
-    _show(run, state, line, shown)
-
-
-def _show(
-    run: _Run, state: TrainingState, line: dict[str, Any], shown: Progress
-) -> None:
-    """The numbers for TensorBoard and the reader, and a before | after | target."""
-    numbers = {name: line[name] for name in line if line[name] is not None}
-    iteration = numbers.pop("iteration")
-    told = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-    shown.say(f"iteration {iteration}: {told}")
-    run.events.add(iteration, {_tag(name): numbers[name] for name in numbers})
-
-    shelf = run.validation or run.training
-    places = np.linspace(0, len(shelf) - 1, min(SAMPLES, len(shelf))).astype(np.int64)
-    before, target = shelf.take(places)
-    with torch.no_grad():
-        after = state.enhancer(before)
-    triples = zip(
-        *(to_pixels(images) for images in (before, after, target)), strict=True
-    )
-    rows = [list(triple) for triple in triples]
-    png = run_folder.write_sample(run.folder, state.iteration, rows)
-    run.events.add_picture(state.iteration, "before | after | target", png)
-
-
-def _tag(name: str) -> str:
-    """`train_loss` as `train/loss`; PSNR and MS-SSIM are those of `val`."""
-    split, _, rest = name.partition("_")
-    return f"{split}/{rest}" if split in ("train", "val") else f"val/{name}"
-
-
-def _save(run: _Run, state: TrainingState) -> None:
-    _save_generator(run, state, FILE_NAME)
-    save_checkpoint(run.folder / run_folder.CHECKPOINT, state, run.config)
-
-
-def _save_generator(run: _Run, state: TrainingState, name: str) -> None:
-    origin = {
-        "preset": run.settings.preset,
-        "iteration": state.iteration,
-        "patches": run.config["patches"]["identity"],
-    }
-    architecture = run.settings.architecture()
-    save_generator(run.folder / name, state.enhancer, architecture, origin=origin)
 
 
 def _vgg_path(settings: TrainSettings) -> Path | None:
@@ -344,13 +254,3 @@ def _open_patches(
         return training, PatchDataset(folders, "val")
     except NoPatchesError:
         return training, None
-
-
-def _not_finite(run: _Run, state: TrainingState) -> str:
-    good = saved_iteration(run.folder / run_folder.CHECKPOINT)
-    kept = f"its checkpoint is the last good one, of iteration {good}" if good else ""
-    return (
-        f"{run.folder}: a loss or weight was NaN or infinite by iteration "
-        f"{state.iteration}; {kept or 'no checkpoint had been written'}; train anew "
-        "with a lower --learning-rate under another --out"
-    )
