@@ -26,6 +26,7 @@ from dped_build.patches.exclusions import (
     is_excluded,
     read_exclusions,
 )
+from dped_build.patches.import_settings import is_imported
 from dped_build.patches.shards import FORMAT, VERSION
 from dped_build.patches.split import SPLITS
 
@@ -43,6 +44,7 @@ class _Shard:
     size: int  # side of a patch, pixels
     rows: NDArray[np.int64]  # the rows that are not excluded, ascending
     photos: NDArray[np.object_]  # pair name of each of them
+    window_xy: NDArray[np.int32]  # top-left pixel of each of them
 
 
 class PatchDataset:
@@ -55,6 +57,7 @@ class PatchDataset:
         patch_size: S, pixels.
         photos: Pair name of every row, (N,) object array of str. Where several folders
             are read, `<number of the folder>/<pair>`: their names may be equal.
+        window_xy: Top-left pixel of every row's window in its phone photo, (N, 2) int.
         identity: SHA-256 that changes whenever the folders' content or the rows left
             out do.
     """
@@ -87,6 +90,7 @@ class PatchDataset:
         self.photos: NDArray[np.object_] = np.concatenate(
             [label + shard.photos for _, label, shards in parts for shard in shards]
         )
+        self.window_xy = np.concatenate([shard.window_xy for shard in self._shards])
         self.identity = _identity(parts)
         self._files: dict[int, h5py.File] = {}
         self._owner = os.getpid()
@@ -177,12 +181,15 @@ def _read_header(path: Path, excluded: Exclusions, stated: int | None) -> _Shard
         names = file["photos"].asstr()[:]
         photos = names[file["photo"][:]] if len(names) else np.empty(0, dtype=object)
         count, size = len(file["phone"]), int(file["phone"].shape[1])
-        if not count == len(photos) == len(file["dslr"]) or stated not in (None, count):
+        window_xy = file["window_xy"][:]
+        lengths = {len(photos), len(file["dslr"]), len(window_xy)}
+        if lengths != {count} or stated not in (None, count):
             raise _damaged(path)
         kept = np.ones(count, dtype=bool)
         if excluded:
-            kept = ~is_excluded(photos, file["window_xy"][:], excluded)
-    return _Shard(path, stamp, size, np.flatnonzero(kept), photos[kept])
+            kept = ~is_excluded(photos, window_xy, excluded)
+    rows = np.flatnonzero(kept)
+    return _Shard(path, stamp, size, rows, photos[kept], window_xy[kept])
 
 
 def _open(path: Path) -> h5py.File:
@@ -250,6 +257,8 @@ def _nothing_in(roots: Sequence[str | Path], split: str, any_shard: bool) -> str
             f"{EXCLUDE_FILE}"
         )
     if any(next(Path(root).glob("*-[0-9]*.h5"), None) for root in roots):
+        if all(is_imported(_read_manifest(Path(root)) or {}) for root in roots):
+            return f"no {split} patches in {told}: imported from a source without any"
         return (
             f"no {split} patches in {told}: the photos of that split gave none; draw "
             "another with dped-build patches --force --split-seed 1"

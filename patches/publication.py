@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,35 @@ class Finished:
         return piece.windows, piece.reasons
 
 
+@dataclass(frozen=True)
+class Content:
+    """What goes into the folder, wherever the patches come from.
+
+    Attributes:
+        cameras: `phone_camera` and `dslr_camera`.
+        settings: As shards and manifest record them.
+        size: Side of a patch, px.
+        compress: Of the pixels.
+        shard_patches: Patches per shard, at most.
+        tables: The windows of every pair, in order.
+        keys: What each pair's measurements were made from.
+        split: The lines of `split.csv`.
+        failed: The pairs that gave nothing, as the manifest lists them.
+        piece: A pair's windows and kept pixels.
+    """
+
+    cameras: Mapping[str, str]
+    settings: Mapping[str, Any]
+    size: int
+    compress: str
+    shard_patches: int
+    tables: Mapping[str, Table]
+    keys: Mapping[str, str]
+    split: Sequence[SplitRow]
+    failed: Sequence[Mapping[str, str]]
+    piece: Callable[[str], Piece]
+
+
 def publish(stage: Stage, finished: Finished) -> Mapping[str, Any]:
     """Put the stage's folder into place; returns its manifest.
 
@@ -91,20 +120,40 @@ def publish(stage: Stage, finished: Finished) -> Mapping[str, Any]:
     tables, split = finished.tables(), draw_split(inputs, finished.known_split)
     if previous and _nothing_new(finished, previous, tables, split):
         return previous.manifest
+    content = Content(
+        inputs.cameras,
+        inputs.recorded_settings,
+        inputs.settings.size,
+        inputs.settings.compress,
+        inputs.settings.shard_patches,
+        tables,
+        inputs.keys,
+        split,
+        finished.failed(),
+        finished.piece,
+    )
+    return publish_content(stage, content)
+
+
+def publish_content(stage: Stage, content: Content) -> Mapping[str, Any]:
+    """Write shards, windows, split, manifest and sums, and put them into place.
+
+    Returns:
+        The manifest.
+    """
     build = fresh_folder(stage.build)
-    settings = settings_text(inputs.recorded_settings)
-    attributes = {**inputs.cameras, "settings": settings}
-    shards = _write_shards(build, finished, tables, split, attributes)
+    attributes = {**content.cameras, "settings": settings_text(content.settings)}
+    shards = _write_shards(build, content, attributes)
     write_windows(
         build / WINDOWS_FILE,
-        {pair: windows for pair, (windows, _) in tables.items()},
-        {pair: reasons for pair, (_, reasons) in tables.items()},
-        inputs.keys,
+        {pair: windows for pair, (windows, _) in content.tables.items()},
+        {pair: reasons for pair, (_, reasons) in content.tables.items()},
+        content.keys,
         attributes,
     )
-    write_atomic(build / SPLIT_FILE, split_bytes(split))
+    write_atomic(build / SPLIT_FILE, split_bytes(content.split))
     sums = {path.name: sha256(path) for path in sorted(build.iterdir())}
-    manifest = _manifest(sums, finished, tables, shards)
+    manifest = _manifest(sums, content, shards)
     write_atomic(build / "manifest.json", json_bytes(manifest))
     write_sums(build, sums)
     publish_folder(build, stage.folder)
@@ -142,28 +191,25 @@ def _nothing_new(
 
 
 def _write_shards(
-    build: Path,
-    finished: Finished,
-    tables: Mapping[str, Table],
-    split: Sequence[SplitRow],
-    attributes: Mapping[str, str],
+    build: Path, content: Content, attributes: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """Write all shards in order; returns their lines of the manifest."""
-    settings = finished.inputs.settings
-    split_of = {row.pair: row.split for row in split}
-    counts = {pair: int((why == ACCEPTED).sum()) for pair, (_, why) in tables.items()}
+    split_of = {row.pair: row.split for row in content.split}
+    kept = {
+        pair: int((why == ACCEPTED).sum()) for pair, (_, why) in content.tables.items()
+    }
     lines = []
     for name in SPLITS:
-        own = {p: n for p, n in counts.items() if n and split_of[p] == name}
-        for number, plan in enumerate(plan_shards(own, settings.shard_patches)):
+        own = {p: n for p, n in kept.items() if n and split_of[p] == name}
+        for number, plan in enumerate(plan_shards(own, content.shard_patches)):
             count = sum(rows.stop - rows.start for rows in plan.values())
             file = f"{name}-{number:05d}.h5"
             write_shard(
                 build / file,
-                _shard_photos(finished, plan),
+                _shard_photos(content, plan),
                 count=count,
-                size=settings.size,
-                compress=settings.compress,
+                size=content.size,
+                compress=content.compress,
                 attributes={"split": name, **attributes},
             )
             lines.append(
@@ -173,10 +219,10 @@ def _write_shards(
 
 
 def _shard_photos(
-    finished: Finished, plan: Mapping[str, slice]
+    content: Content, plan: Mapping[str, slice]
 ) -> Iterator[PhotoPatches]:
     for pair, rows in plan.items():
-        piece = finished.piece(pair)
+        piece = content.piece(pair)
         kept = np.flatnonzero(piece.reasons == ACCEPTED)[rows]
         yield PhotoPatches(
             pair, piece.windows.rows(kept), piece.phone[rows], piece.dslr[rows]
@@ -184,21 +230,17 @@ def _shard_photos(
 
 
 def _manifest(
-    sums: Mapping[str, str],
-    finished: Finished,
-    tables: Mapping[str, Table],
-    shards: Sequence[Mapping[str, Any]],
+    sums: Mapping[str, str], content: Content, shards: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    settings = finished.inputs.recorded_settings
-    reasons = Counter(r for _, why in tables.values() for r in why.tolist())
-    digest = hashlib.sha256(settings_text(settings).encode())
+    reasons = Counter(r for _, why in content.tables.values() for r in why.tolist())
+    digest = hashlib.sha256(settings_text(content.settings).encode())
     for name, file_digest in sums.items():
         digest.update(f"{name} {file_digest}\n".encode())
     return {
         "format": FORMAT,
         "version": VERSION,
-        **finished.inputs.cameras,
-        "settings": settings,
+        **content.cameras,
+        "settings": content.settings,
         "created_with": created_with(),
         "dataset_id": digest.hexdigest(),
         "shards": list(shards),
@@ -210,5 +252,5 @@ def _manifest(
             for name in SPLITS
         },
         "windows": {name: reasons[name] for name in REASONS if reasons[name]},
-        "failed": finished.failed(),
+        "failed": list(content.failed),
     }

@@ -14,6 +14,7 @@ from dped_build.align.errors import DpedBuildError
 from dped_build.align.records import Alignment
 from dped_build.align.stage import SUMS, Stage, read_sums, sha256
 from dped_build.patches.build import patch_stage
+from dped_build.patches.import_settings import is_imported
 from dped_build.patches.quality import lumas, normalised_cross_correlation
 from dped_build.patches.shards import WINDOWS_FILE, read_keys, read_pixels
 
@@ -89,7 +90,7 @@ def pairs_of_an_earlier_alignment(
 
 def _earlier_alignment(workspace: Path, patches: Stage) -> Iterator[str]:
     aligned, manifest = read_aligned(workspace), patches.manifest()
-    if aligned is None or manifest is None:
+    if aligned is None or manifest is None or is_imported(manifest):
         return
     cut = read_keys(patches.folder / WINDOWS_FILE)
     gone = pairs_of_an_earlier_alignment(
@@ -149,5 +150,6 @@ def _check_shard(path: Path, count: int) -> tuple[int, list[str]]:
     rows = np.unique(np.linspace(0, count - 1, SAMPLE).round().astype(int))
     phone, dslr = read_pixels([(path, int(row)) for row in rows])
     found = normalised_cross_correlation(lumas(phone), lumas(dslr))
-    off = np.flatnonzero(~(np.abs(found - stated[rows]) <= NCC_TOLERANCE))
+    same = np.isclose(found, stated[rows], rtol=0, atol=NCC_TOLERANCE, equal_nan=True)
+    off = np.flatnonzero(~same)
     return len(rows), [f"{path}: row {rows[i]}: NCC is not as stated" for i in off]

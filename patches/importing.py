@@ -1,0 +1,301 @@
+"""Ready-made patch pairs → a folder of shards, as `build_shards` writes it.
+
+Nobody knows which photos such patches were cut from, nor where. Fifty neighbours in the
+order of their names count as one photo; `settings` in the manifest says what else is
+assumed. No patch is left out for what it shows: it was accepted where it was made.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dped_build.align.console import new, quote
+from dped_build.align.errors import DpedBuildError
+from dped_build.align.executor import default_jobs, run_all
+from dped_build.align.planning import Plan, Progress, refuse_full_disk
+from dped_build.align.stage import SCRATCH, Stage, opened
+from dped_build.patches.build import NAME
+from dped_build.patches.import_blocks import (
+    Block,
+    BlockTask,
+    Refusal,
+    leftovers,
+    list_blocks,
+    read_refusals,
+    recorded_settings,
+    refusal,
+)
+from dped_build.patches.import_settings import (
+    IMPORTED,
+    LISTING,
+    ImportSettings,
+    is_imported,
+)
+from dped_build.patches.import_worker import make_block
+from dped_build.patches.patch_folders import (
+    PatchFolders,
+    common_size,
+    find_patch_folders,
+    with_name,
+)
+from dped_build.patches.pieces import read_piece
+from dped_build.patches.publication import Content, publish_content
+from dped_build.patches.shards import FORMAT
+from dped_build.patches.split import SplitRow, extend_split
+
+SECONDS_PER_PAIR, SECONDS_PER_ROW = 0.001, 0.00025  # read, on one core; published
+LISTED = 10  # files in the summary that gave nothing
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What an import came to."""
+
+    folder: Path
+    source: str  # what kind of folders it was
+    cameras: tuple[str, str]
+    size: int
+    splits: Mapping[str, Mapping[str, int]]
+    failed: Sequence[Mapping[str, str]]
+    newly_done: int  # pairs
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+    def __str__(self) -> str:
+        """The summary for the terminal."""
+        patches = {name: split["patches"] for name, split in self.splits.items()}
+        reasons = Counter(line["reason"] for line in self.failed)
+        more = len(self.failed) - LISTED
+        following = "train" if patches["train"] else "evaluate MODEL"
+        return "\n".join(
+            [
+                f"{sum(patches.values())} pairs of {self.size}x{self.size} px, "
+                f"{' | '.join(self.cameras)}{new(self.newly_done)}",
+                f"  patches: {', '.join(f'{k} {n}' for k, n in patches.items())}",
+                *(f"  {count:6d} {reason}" for reason, count in reasons.items()),
+                *(f"  {line['message']}" for line in self.failed[:LISTED]),
+                *([f"  and {more} more: see manifest.json"] if more > 0 else []),
+                f"→ {self.folder}  (next: dped-build {following} {quote(self.folder)})",
+            ]
+        )
+
+
+def import_patches(
+    source: Path,
+    out: Path | None = None,
+    *,
+    settings: ImportSettings | None = None,
+    jobs: int | None = None,
+    backend: str = "loky",
+    force: bool = False,
+    announce: Callable[[Plan], None] = lambda plan: None,
+    progress: Progress = lambda done, total: None,
+) -> ImportSummary:
+    """Turn folders of patch pairs into a folder of shards.
+
+    The bytes written depend on the files' names and contents and on the settings alone.
+    A finished import of the same files (names and sizes) is left as it is.
+
+    Args:
+        source: DPED's layout, or two folders of images with equal names.
+        out: The folder to write; `<name of the source>-patches` where not given.
+        settings: ImportSettings() where not given.
+        jobs: Worker processes; all cores where not given.
+        backend: Of the workers: loky or threading.
+        force: Replace what another source or other settings have made.
+        announce: Called with the plan before work starts.
+        progress: Called with pairs done and pairs to do.
+
+    Raises:
+        DpedBuildError: No such folders, nothing usable in them, other patches in `out`
+            or files that are not ours, a full disk.
+        UsageError: An option does not fit the source.
+    """
+    settings, jobs = settings or ImportSettings(), jobs or default_jobs()
+    folders = find_patch_folders(source, settings)
+    out = out or Path(f"{with_name(source).name}-patches")
+    stage = Stage(with_name(out).parent, with_name(out).name, FORMAT)
+    blocks = list_blocks(folders, common_size(folders))
+    recorded = recorded_settings(folders, blocks, settings)
+    with _opened(stage):
+        previous = _read_previous(stage, force=force)
+        if previous is not None and not force:
+            _refuse_others(out, previous, {**_cameras(folders), **recorded})
+            return _summary(out, previous, newly_done=0)
+        tasks = [BlockTask(b, stage.scratch / b.piece_name) for b in blocks]
+        todo = [task for task in tasks if not task.out.exists()]
+        plan = _plan(tasks, todo, jobs)
+        announce(plan)
+        refuse_full_disk(stage.workspace, plan, "choose another --out")
+        failed = [*leftovers(folders), *_work(tasks, todo, jobs, backend, progress)]
+        content = _content(folders, tasks, settings, recorded, failed)
+        manifest = publish_content(stage, content)
+        shutil.rmtree(stage.scratch, ignore_errors=True)
+    done = sum(len(task.block.files) for task in todo)
+    return _summary(out, manifest, newly_done=done)
+
+
+def _plan(tasks: Sequence[BlockTask], todo: Sequence[BlockTask], jobs: int) -> Plan:
+    count, left = (sum(len(t.block.files) for t in some) for some in (tasks, todo))
+    patch = 2 * 3 * tasks[0].block.size ** 2  # bytes
+    seconds = left * SECONDS_PER_PAIR / jobs + count * SECONDS_PER_ROW
+    return Plan(count, left, (count + left) * patch, seconds)
+
+
+def _work(
+    tasks: Sequence[BlockTask],
+    todo: Sequence[BlockTask],
+    jobs: int,
+    backend: str,
+    progress: Progress,
+) -> list[Refusal]:
+    """Read what is left; every finished block is a piece on the disk.
+
+    Returns:
+        The pairs of all blocks that gave no patch, in order.
+    """
+    total = sum(len(task.block.files) for task in todo)
+    done = 0
+    progress(0, total)
+    for index, count in run_all(make_block, todo, jobs=jobs, backend=backend):
+        done += count or len(todo[index].block.files)
+        progress(done, total)
+    return [line for task in tasks for line in _refusals(task)]
+
+
+def _refusals(task: BlockTask) -> list[Refusal]:
+    if task.out.exists():
+        return read_refusals(task.out)
+    message = "the worker process died on one of 50 pairs, twice; lower --jobs"
+    block = task.block
+    return [refusal(block, files, "worker_lost", message) for files in block.files]
+
+
+def _content(
+    folders: PatchFolders,
+    tasks: Sequence[BlockTask],
+    settings: ImportSettings,
+    recorded: Mapping[str, Any],
+    failed: Sequence[Refusal],
+) -> Content:
+    """What the folder will hold.
+
+    Raises:
+        DpedBuildError: Not one pair is usable.
+    """
+    pieces = {task.block.name: task.out for task in tasks if task.out.exists()}
+    found = {name: read_piece(path, pixels=False) for name, path in pieces.items()}
+    if not any(len(piece.windows) for piece in found.values()):
+        raise DpedBuildError(
+            f"{folders.source}: no pair can be used; the first: {failed[0].message}"
+        )
+    return Content(
+        cameras=_cameras(folders),
+        settings=recorded,
+        size=tasks[0].block.size,
+        compress=settings.compress,
+        shard_patches=settings.shard_patches,
+        tables={name: (piece.windows, piece.reasons) for name, piece in found.items()},
+        keys={task.block.name: task.block.key for task in tasks},
+        split=_split([task.block for task in tasks], settings),
+        failed=[asdict(line) for line in failed],
+        piece=lambda name: read_piece(pieces[name], pixels=True),
+    )
+
+
+def _split(blocks: Sequence[Block], settings: ImportSettings) -> list[SplitRow]:
+    """As the source gives it, else drawn by pseudo-photo."""
+    given = [SplitRow(b.name, b.name, b.split) for b in blocks if b.split]
+    return extend_split(
+        given,
+        [block.name for block in blocks],
+        {},
+        test=settings.test_photos,
+        val=settings.val_photos,
+        seed=settings.split_seed,
+    )
+
+
+def _cameras(folders: PatchFolders) -> dict[str, str]:
+    return {"phone_camera": folders.phone, "dslr_camera": folders.dslr}
+
+
+def _read_previous(stage: Stage, *, force: bool) -> dict[str, Any] | None:
+    """The manifest of what stands there; with `force`, a damaged one counts for none.
+
+    Raises:
+        DpedBuildError: It is damaged.
+    """
+    try:
+        return stage.manifest()
+    except DpedBuildError:
+        if not force:
+            raise
+        return None
+
+
+def _refuse_others(
+    out: Path, manifest: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> None:
+    """Stop where a finished folder is of another source or made otherwise.
+
+    Raises:
+        DpedBuildError: Names the first difference, and the ways out.
+    """
+    found = {name: manifest.get(name) for name in wanted} | manifest["settings"]
+    different = [name for name, value in wanted.items() if found[name] != value]
+    if not different:
+        return
+    name = different[0]
+    told = f"{name.replace('_', ' ')}: {found[name]}, now {wanted[name]}"
+    if not is_imported(manifest):
+        told = "cut by dped-build patches"
+    elif name == LISTING:
+        told = "files of other names or sizes"
+    raise DpedBuildError(
+        f"{out}: holds other patches ({told}); add --force to replace them, or choose "
+        "another --out"
+    )
+
+
+def _summary(
+    out: Path, manifest: Mapping[str, Any], *, newly_done: int
+) -> ImportSummary:
+    settings = manifest["settings"]
+    return ImportSummary(
+        out,
+        settings[IMPORTED],
+        (manifest["phone_camera"], manifest["dslr_camera"]),
+        settings["size"],
+        manifest["splits"],
+        manifest["failed"],
+        newly_done,
+    )
+
+
+@contextmanager
+def _opened(stage: Stage) -> Iterator[None]:
+    """Hold the folder for one command; errors name the option that `import` has."""
+    try:
+        with opened(stage):
+            try:
+                yield
+            finally:
+                _tidy(stage)
+    except DpedBuildError as error:
+        raise DpedBuildError(str(error).replace("--workspace", "--out")) from error
+
+
+def _tidy(stage: Stage) -> None:
+    """Leave no `.dped-build/` where the folder does not stand in a workspace."""
+    scratch = stage.workspace / SCRATCH
+    if stage.name != NAME and set(scratch.iterdir()) == {scratch / "lock"}:
+        with suppress(OSError):  # a system that keeps open files
+            (scratch / "lock").unlink()
+            scratch.rmdir()
