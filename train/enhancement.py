@@ -3,35 +3,40 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dped_build.align.errors import PhotoError, UsageError
+from dped_build.align.errors import Interrupted, PhotoError
 from dped_build.align.photos import read_photo
-from dped_build.align.settings import MAX_MEGAPIXELS
-from dped_build.align.stage import write_atomic
+from dped_build.align.planning import Progress
 from dped_build.train.devices import choose_device, enough_memory
+from dped_build.train.enhance_settings import EnhanceSettings
 from dped_build.train.layers import Chain
 from dped_build.train.model_file import load_generator
-from dped_build.train.pixels import png_bytes, to_pixels, to_unit
+from dped_build.train.photo_list import list_targets
+from dped_build.train.picture_files import check_writable, read_exif, write_picture
+from dped_build.train.pixels import Picture, to_levels, to_unit
 from dped_build.train.tiles import forward_in_strips
 
 # What the CPU enhances whole. With the 64 channels of `dped`, a layer's output for 4
 # megapixels takes 1 GB, and several are there at a time.
 WHOLE_PIXELS = 4_000_000
 AUTO_TILE = 1024  # pixels, for larger photos
+LISTED_PICTURES = 10  # after which the summary only counts
 
 
 @dataclass(frozen=True)
 class EnhancedFiles:
-    """What came of a list of photos."""
+    """What came of a list of photos, in its order."""
 
-    written: list[Path]
-    failed: dict[str, str]  # photo as named by the user → why, one line
+    written: list[Path]  # pictures
+    skipped: list[Path]  # results that were there and are left as they were
+    passed_over: list[Path]  # earlier results among the photos
+    failed: dict[str, str]  # photo → why, one line
+    notes: dict[str, str]  # photo that was enhanced → what is wrong with it, one line
 
 
 def enhance(
@@ -40,7 +45,8 @@ def enhance(
     *,
     tile: int | None = None,
     device: str | torch.device = "cpu",
-) -> NDArray[np.uint8]:
+    bits: int = 8,
+) -> Picture:
     """Enhance one photo of any size.
 
     Args:
@@ -49,29 +55,31 @@ def enhance(
         tile: Bound the memory by working on about `tile` x `tile` pixels at a time;
             None: on the whole photo. The result is the same to one level of 255.
         device: Where to compute.
+        bits: 16 keeps the steps between the levels that the network makes.
 
     Returns:
-        The enhanced photo, RGB uint8, (H, W, 3).
+        The enhanced photo, RGB uint8, or uint16 for 16 bits, (H, W, 3).
 
     Raises:
-        ValueError: Not an RGB uint8 photo.
+        ValueError: Not an RGB uint8 photo, or bits other than 8 and 16.
         DpedBuildError: No such device, or too little memory on it.
     """
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
         raise ValueError(f"photo {photo.dtype} {photo.shape} is not uint8 (H, W, 3)")
+    if bits not in (8, 16):
+        raise ValueError(f"bits={bits}: 8 or 16")
     where = choose_device(str(device))
     model = model.to(where).eval()
     with enough_memory(
         f"{where} has too little memory for a photo of {photo.shape[1]} x "
         f"{photo.shape[0]} px: give a --tile, or a smaller one"
     ):
-        if tile is not None:
-            return forward_in_strips(
-                cast("Chain", model), photo, tile=tile, device=where
-            )
+        # On a CPU strips are also faster than the whole photo.
+        if isinstance(model, Chain) and (tile is not None or where.type == "cpu"):
+            return forward_in_strips(model, photo, tile=tile, device=where, bits=bits)
         with torch.inference_mode():
             pixels = torch.from_numpy(np.ascontiguousarray(photo)).to(where)
-            enhanced: NDArray[np.uint8] = to_pixels(model(to_unit(pixels[None])))[0]
+            enhanced: Picture = to_levels(model(to_unit(pixels[None])), bits=bits)[0]
             return enhanced
 
 
@@ -80,49 +88,90 @@ def enhance_files(
     photos: Sequence[str | Path],
     *,
     out: str | Path | None = None,
-    tile: int | None = None,
-    device: str = "auto",
-    max_megapixels: float = MAX_MEGAPIXELS,
+    settings: EnhanceSettings | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> EnhancedFiles:
     """Enhance photos into `<stem>-enhanced.png`, beside each or all in `out`.
 
-    A photo that cannot be read is recorded and the others go on.
+    A photo that cannot be read is recorded and the others go on. Results that exist are
+    replaced, unless the settings say otherwise.
 
     Args:
         model_path: A run folder or a `generator.pt`.
-        photos: The photos' files.
+        photos: The photos' files, and folders of photos.
         out: Folder for the results; None: each photo's own.
-        tile: As `enhance` has it; None: chosen on a CPU, `AUTO_TILE` for photos of more
-            than `WHOLE_PIXELS`.
-        device: Where to compute: auto, cpu or cuda.
-        max_megapixels: Photos of more are recorded as failed.
+        settings: EnhanceSettings() where not given.
+        progress: Called with photos done and photos to do.
 
     Raises:
-        DpedBuildError: The model cannot be read, or the device not be used.
+        DpedBuildError: The model cannot be read, the device not be used, a result not
+            be written, or the memory does not suffice.
         UsageError: Two photos would be written to one file.
+        Interrupted: By Ctrl-C or SIGTERM; what is written is whole.
     """
-    targets = [enhanced_path(Path(photo), out=out) for photo in photos]
-    for target in targets:
-        if targets.count(target) > 1:
-            raise UsageError(f"two photos would become {target}: enhance them apart")
-    model = load_generator(model_path)
-    written, failed = [], {}
-    for photo, target in zip(photos, targets, strict=True):
-        try:
-            pixels = read_photo(Path(photo), max_megapixels=max_megapixels)
-        except PhotoError as error:
-            failed[str(photo)] = str(error)
-            continue
-        chosen = tile or _choose_tile(pixels, choose_device(device))
-        enhanced = enhance(model, pixels, tile=chosen, device=device)
-        write_atomic(target, png_bytes(enhanced))
-        written.append(target)
-    return EnhancedFiles(written, failed)
+    settings = settings or EnhanceSettings()
+    listed = list_targets(
+        photos, out=out, suffix=settings.suffix, recursive=settings.recursive
+    )
+    result = EnhancedFiles([], [], listed.enhanced, {}, {})
+    for folder in listed.empty:
+        result.failed[str(folder)] = f"{folder}: no JPEG, PNG or TIFF photos in it"
+    todo = listed.targets
+    if settings.skip_existing:
+        result.skipped.extend(path for path in todo.values() if path.exists())
+        todo = {photo: path for photo, path in todo.items() if not path.exists()}
+    check_writable({target.parent for target in todo.values()})
+    model, done = load_generator(model_path), 0
+    where = choose_device(settings.device)
+    try:
+        for done, (photo, target) in enumerate(todo.items()):
+            progress(done, len(todo))
+            _enhance_file(model, photo, target, where, settings, result)
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"Interrupted; {done} of {len(todo)} photos are done. The same command "
+            "with --skip-existing goes on."
+        ) from error
+    progress(len(todo), len(todo))
+    return result
 
 
-def enhanced_path(photo: Path, *, out: str | Path | None) -> Path:
-    """Where the enhanced photo goes."""
-    return Path(out or photo.parent) / f"{photo.stem}-enhanced.png"
+def _enhance_file(
+    model: nn.Module,
+    photo: Path,
+    target: Path,
+    device: torch.device,
+    settings: EnhanceSettings,
+    result: EnhancedFiles,
+) -> None:
+    """Enhance one photo and enter what came of it into the result."""
+    try:
+        pixels = read_photo(photo, max_megapixels=settings.max_megapixels)
+    except PhotoError as error:
+        result.failed[str(photo)] = str(error)
+        return
+    exif, problem = read_exif(photo)
+    if problem:
+        result.notes[str(photo)] = problem
+    tile = settings.tile or _choose_tile(pixels, device)
+    picture = enhance(model, pixels, tile=tile, device=device, bits=settings.bits)
+    write_picture(target, picture, source=exif, settings=settings)
+    result.written.append(target)
+
+
+def summary(result: EnhancedFiles) -> list[str]:
+    """What came of the photos in a few lines, failures aside."""
+    lines = [f"→ {path}" for path in result.written[:LISTED_PICTURES]]
+    more = len(result.written) - LISTED_PICTURES
+    lines += [f"  … and {more} more"] if more > 0 else []
+    earlier = len(result.passed_over)
+    counts = {
+        "enhanced": len(result.written),
+        "kept as before": len(result.skipped),
+        f"earlier result{'s' if earlier > 1 else ''} passed over": earlier,
+        "failed": len(result.failed),
+    }
+    return [*lines, ", ".join(f"{n} {what}" for what, n in counts.items() if n)]
 
 
 def _choose_tile(photo: NDArray[np.uint8], device: torch.device) -> int | None:

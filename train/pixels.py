@@ -2,13 +2,23 @@
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+Picture = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def to_unit(pixels: Tensor) -> Tensor:
     """uint8 (B, H, W, 3) to float (B, 3, H, W) in [0, 1]."""
     return pixels.permute(0, 3, 1, 2).float().div_(255).contiguous()
+
+
+def to_levels(images: Tensor, *, bits: int) -> Picture:
+    """As `to_pixels`, of 8 bits (uint8) or 16 (uint16)."""
+    levels = images.clamp(0, 1).mul(2**bits - 1).round().permute(0, 2, 3, 1)
+    kind = torch.uint8 if bits == 8 else torch.uint16
+    return np.ascontiguousarray(levels.to(kind).cpu().numpy())
 
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:
