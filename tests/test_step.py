@@ -1,16 +1,14 @@
 """One iteration does what the original code's does."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
-from oracle import first_discriminator, real_patches
+from oracle import first_state, replay
 from shards import write_patches
 
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train import TrainSettings
-from dped_build.train.batches import Batch, Batches
+from dped_build.train.batches import Batches
 from dped_build.train.step import (
     BETAS,
     EPSILON,
@@ -19,11 +17,8 @@ from dped_build.train.step import (
     new_state,
     train_step,
 )
-from dped_build.train.tensorflow_checkpoint import generator_state
-from dped_build.train.vgg import load_vgg
 
 CPU = torch.device("cpu")
-CAMERAS = ("iphone", "canon")
 ADVERSARIAL = TrainSettings(channels=4, blocks=1, loss="color+texture")
 
 
@@ -41,47 +36,15 @@ def test_adam_is_tensorflows():
     torch.testing.assert_close(weight.detach(), expected, rtol=1e-10, atol=0)
 
 
-class Scripted:
-    """Stands for the batches and for the random numbers: gives what it was told."""
-
-    def __init__(self, answers):
-        self.answers = iter(answers)
-
-    def draw(self, random, *, size):
-        """In place of a random batch."""
-        return next(self.answers)
-
-    def integers(self, high, *, size):
-        """In place of random swaps."""
-        return next(self.answers)
-
-
 def test_losses_after_a_step_are_the_original_codes(shared_data):
     """Both optimizers and the discriminator's swaps show in the second iteration."""
-    oracle = shared_data / "oracle"
-    log = json.loads((oracle / "train_step/trainstep_thin.json").read_text())
-    start = dict(np.load(oracle / "train_step/trainstep_thin_gen_init.npz"))
-    vgg = load_vgg(oracle / "losses/vgg19_thin8_random.mat")
-    state = new_state(TrainSettings(), CPU)
-    state.generator.load_state_dict(generator_state(start)[1])
-    first = first_discriminator(shared_data, start)
-    state.discriminator.load_state_dict(first.state_dict())
-    for step, rel in zip(log["steps"][:2], (1e-5, 2e-3), strict=True):
-        batches, random = Scripted(pairs_of(shared_data, step)), state.random
-        state.random = Scripted([np.array(step["swaps"])])
-        state.sums = {}
-        train_step(state, batches, batch_size=4, weights=log["weights"], vgg=vgg)
-        state.random = random
+    state = first_state(shared_data)
+    steps = replay(shared_data, state)
+    for rel, step in zip((1e-5, 2e-3), steps, strict=False):
         for name in ("content", "color", "texture", "tv"):
             value = float(state.sums[name])
             assert value == pytest.approx(step[f"loss_{name}"], rel=rel), name
         assert float(state.sums["discriminator_accuracy"]) == step["disc_acc"]
-
-
-def pairs_of(shared_data, step):
-    """The two batches of an iteration of the original code."""
-    for indices in (step["idx_gen"], step["idx_disc"]):
-        yield Batch(*(real_patches(shared_data, camera, indices) for camera in CAMERAS))
 
 
 def test_the_generators_step_leaves_the_discriminator_alone(tmp_path):
