@@ -87,7 +87,7 @@ def test_kept_features_are_those_of_the_drawn_targets(patches):
     batches = Batches(PatchDataset(patches), device=CPU)
     vgg = torch.nn.Conv2d(3, 2, 3)
     assert batches.draw(np.random.default_rng(0), size=5).features is None
-    assert batches.keep_features(vgg)
+    assert batches.keep_features(vgg, size=5)
     drawn = batches.draw(np.random.default_rng(0), size=5)
     torch.testing.assert_close(drawn.features, vgg(drawn.dslr).detach())
 
@@ -95,8 +95,8 @@ def test_kept_features_are_those_of_the_drawn_targets(patches):
 def test_features_that_do_not_fit_are_not_kept(patches, monkeypatch):
     batches = Batches(PatchDataset(patches), device=CPU)
     monkeypatch.setattr(batches_module, "RESIDENT_BYTES", 100_000)
-    assert not batches.keep_features(torch.nn.Conv2d(3, 64, 3))
+    assert not batches.keep_features(torch.nn.Conv2d(3, 64, 3), size=5)
     monkeypatch.setattr(batches_module, "RESIDENT_BYTES", 0)
     assert not Batches(PatchDataset(patches), device=CPU).keep_features(
-        torch.nn.Conv2d(3, 1, 3)
+        torch.nn.Conv2d(3, 1, 3), size=5
     )

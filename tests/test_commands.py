@@ -81,6 +81,15 @@ def test_help_and_align_and_patches_do_without_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_help_loads_nothing_that_is_slow_to_load():
+    code = (
+        "import sys; from dped_build.cli import cli; "
+        "sys.exit(bool({'torch', 'cv2', 'h5py', 'matplotlib', 'numpy'} "
+        "& set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.slow
 def test_bad_pairs_of_the_demo_are_recorded_with_their_reasons(demo):
     found = {k: (v["status"], v["reason"]) for k, v in records(demo).items()}

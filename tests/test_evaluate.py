@@ -11,7 +11,8 @@ from shards import write_patches, write_shard
 from torch import nn
 
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
-from dped_build.train.evaluation import FIGURES, evaluate
+from dped_build.train.evaluation import evaluate
+from dped_build.train.figures import FIGURES
 from dped_build.train.metrics import ms_ssim, psnr, ssim
 from dped_build.train.networks import build_generator
 from dped_build.train.tensorflow_checkpoint import read_generator

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dped_build.align.errors import DpedBuildError
@@ -26,6 +27,8 @@ class Acceleration:
     device: torch.device
     precision: str  # fp32 or bf16
     compiled: bool
+    keeps_features: bool  # VGG's of the targets, if they fit
+    batch_size: int  # that networks are compiled for
 
     def to_dict(self) -> dict[str, str | bool]:
         """As a run's `config.json` says it."""
@@ -33,11 +36,12 @@ class Acceleration:
             "device": self.device.type,
             "precision": self.precision,
             "compiled": self.compiled,
+            "keeps_features": self.keeps_features,
         }
 
 
 def choose_acceleration(settings: TrainSettings, device: torch.device) -> Acceleration:
-    """What `--precision` and `--compile` come to on this device.
+    """What `--precision`, `--compile` and `--cache-features` come to on this device.
 
     Raises:
         DpedBuildError: Compilation was asked for and there is no C++ compiler.
@@ -53,26 +57,46 @@ def choose_acceleration(settings: TrainSettings, device: torch.device) -> Accele
             "--compile on: no C++ compiler (g++) is installed here; install one, or "
             "leave the option out"
         )
-    compiled = settings.compile == "on" or (
-        settings.compile == "auto" and on_gpu and compiler is not None
+    return Acceleration(
+        device,
+        precision,
+        compiled=_switched(settings.compile, auto=on_gpu and compiler is not None),
+        keeps_features="content" in settings.loss_weights()
+        and _switched(settings.cache_features, auto=on_gpu),
+        batch_size=settings.batch_size,
     )
-    return Acceleration(device, precision, compiled)
 
 
 def accelerate(network: nn.Module, how: Acceleration) -> None:
-    """Make a network run as `how` says; its parameters keep their names and values."""
+    """Make a network run as `how` says; its parameters keep their names and values.
+
+    A compiled network knows one batch size: smaller batches are filled up with zeros,
+    which no image of a batch sees, as every other size would be compiled anew.
+    """
     if how.device.type == "cuda":  # the layout that tensor cores read
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if how.precision == "bf16":
-        plain = network.forward
+    if how.precision == "fp32" and not how.compiled:
+        return
+    plain = network.forward
+    run = torch.compile(plain, dynamic=False) if how.compiled else plain
+    autocast = torch.autocast(
+        how.device.type, torch.bfloat16, enabled=how.precision == "bf16"
+    )
 
-        def forward(images: Tensor) -> Tensor:
-            with torch.autocast(how.device.type, torch.bfloat16):
-                return cast("Tensor", plain(images)).float()
+    def forward(images: Tensor) -> Tensor:
+        missing = how.batch_size - len(images)
+        if how.compiled and missing > 0:
+            filled = F.pad(images, (0, 0, 0, 0, 0, 0, 0, missing))
+        else:
+            filled = images
+        with autocast:
+            return cast("Tensor", run(filled))[: len(images)].float()
 
-        network.forward = forward
-    if how.compiled:
-        network.compile()
+    network.forward = forward
+
+
+def _switched(choice: str, *, auto: bool) -> bool:
+    return choice == "on" or (choice == "auto" and auto)
 
 
 @contextmanager

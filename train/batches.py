@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from dped_build.patches.dataset import PatchDataset
 from dped_build.patches.split import MAX_GROUPS, MIN_GROUPS, VAL_SHARE
+from dped_build.train.devices import to_device
 from dped_build.train.pixels import to_unit
 
 RESIDENT_BYTES = 2 * 2**30  # in main memory; on a GPU, a third of its own
 POOL_PATCHES = 30_000
 POOL_ITERATIONS = 1000
 RUN_PATCHES = 256  # neighbours in a shard, read one after the other
-FEATURES_AT_ONCE = 50  # patches
 ROWS_AT_ONCE = 1024  # on their way to the device
 
 
@@ -74,7 +74,7 @@ class Batches:
     def take(self, indices: NDArray[np.int64]) -> Pairs:
         """The pairs at these places among the rows, as one batch."""
         if self.resident and self._pool:
-            where = torch.from_numpy(indices).to(self.device)
+            where = to_device(indices, self.device)
             phone, dslr = (pixels[where] for pixels in self._pool)
         else:
             phone, dslr = self._read(indices)
@@ -92,7 +92,7 @@ class Batches:
             rows = pool_rows(len(self), self._number, seed=self._seed)
             self._pool = self._read(rows)
         places = random.integers(len(self._pool[0]), size=size)
-        where = torch.from_numpy(places).to(self.device)
+        where = to_device(places, self.device)
         phone, dslr = (to_unit(pixels[where]) for pixels in self._pool)
         features = None if self._features is None else self._features[where]
         return Batch(phone, dslr, features)
@@ -103,14 +103,14 @@ class Batches:
             yield self.take(np.arange(start, min(start + size, len(self))))
 
     @torch.no_grad()
-    def keep_features(self, vgg: nn.Module) -> bool:
-        """Compute the targets' features once for all, if they fit on the device."""
+    def keep_features(self, vgg: nn.Module, *, size: int) -> bool:
+        """Compute the targets' features, `size` at a time, if all fit on the device."""
         if not self.resident:
             return False
         one = vgg(self.take(np.arange(1))[1])
         if len(self) * one.nbytes > _room(self.device):
             return False
-        targets = (dslr for _, dslr in self.in_order(size=FEATURES_AT_ONCE))
+        targets = (dslr for _, dslr in self.in_order(size=size))
         self._features = torch.cat([vgg(dslr) for dslr in targets])
         return True
 

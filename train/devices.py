@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from dped_build.align.errors import DpedBuildError
 
@@ -23,6 +26,14 @@ def choose_device(name: str) -> torch.device:
             f"--device {name}: torch sees no CUDA device here; use --device cpu"
         )
     return torch.device(name)
+
+
+def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
+    """An array on the device, without waiting for what a GPU is still at."""
+    tensor = torch.from_numpy(values)
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 @contextmanager

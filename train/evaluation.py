@@ -1,17 +1,11 @@
 """How good a generator is on patches it has not seen, in both papers' protocols.
 
-| figure | values | mean over |
-|---|---|---|
-| `psnr_training`, `ms_ssim_batch` | unclipped | batches of 50, as in DPED |
-| `psnr_pirm`, `psnr_color_fit`, `ssim` | clipped to [0, 1] | patches |
-| `ms_ssim_image` | unclipped | patches |
-
-The same figures are given for the phone's patches as they are (`input`).
+`figures` says what is measured. The phone's patches as they are (`input`), and other
+tools' outputs for them, are held against the DSLR's beside the generator's `output`.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,66 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dped_build.align.errors import DpedBuildError
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train.batches import Batches
+from dped_build.train.comparison import Outputs, Tell, find_outputs, read_outputs
 from dped_build.train.devices import choose_device
-from dped_build.train.metrics import (
-    color_fit_psnr,
-    finite_or_none,
-    ms_ssim,
-    psnr,
-    ssim,
-)
-
-BATCH = 50  # patches, as in the published tables
-FIGURES = (
-    "psnr_training",
-    "psnr_pirm",
-    "psnr_color_fit",
-    "ssim",
-    "ms_ssim_batch",
-    "ms_ssim_image",
-)
-SIDES = ("input", "output")  # the phone's patches, and what the generator makes of them
+from dped_build.train.figures import BATCH, measure, summarize
+from dped_build.train.pixels import to_unit
 
 
-@dataclass
-class _Tally:
-    """Running sums of one side's figures."""
-
-    sums: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    n: int = 0  # patches whose own figures are in
-    batched: int = 0  # patches whose batch's figures are in
-
-    def add_images(self, figures: dict[str, Tensor]) -> None:
-        """Figures of (B,) patches."""
-        for name, values in figures.items():
-            self.sums[name] += float(values.double().sum())
-        self.n += len(values)
-
-    def add_batch(self, images: Tensor, target: Tensor) -> None:
-        """A batch's figures; it counts by its size, as the last one may be short."""
-        self.sums["psnr_training"] += len(images) * float(
-            psnr(images, target, per_batch=True)
-        )
-        self.sums["ms_ssim_batch"] += len(images) * float(
-            ms_ssim(images, target, per_batch=True)
-        )
-        self.batched += len(images)
-
-    def means(self) -> dict[str, float | None]:
-        """Mean of every figure, None where it is infinite."""
-        return {
-            name: finite_or_none(
-                self.sums[name]
-                / (
-                    self.batched
-                    if name in ("psnr_training", "ms_ssim_batch")
-                    else self.n
-                )
-            )
-            for name in FIGURES
-        }
+def _ignore(*_: object) -> None:
+    pass
 
 
 @torch.inference_mode()
@@ -89,6 +34,9 @@ def evaluate(
     *,
     split: str = "test",
     device: str = "cpu",
+    compare: Mapping[str, Path] | None = None,
+    progress: Callable[[int, int], None] = _ignore,
+    tell: Tell = _ignore,
 ) -> dict[str, Any]:
     """Hold a generator's output and its input against the DSLR's patches.
 
@@ -97,36 +45,48 @@ def evaluate(
         folders: One or several `patches` folders.
         split: `train`, `val` or `test`.
         device: Where to compute: auto, cpu or cuda.
+        compare: Name of another tool → folder of its outputs (see `comparison`). Where
+            one of them lacks a patch, that patch counts for none.
+        progress: Told how many of how many patches are done.
+        tell: Told, a line each, what is missing or unfit in those folders.
 
     Returns:
         `{"n": patches, "input": M, "output": M, "photos": {name: {"n", "input",
-        "output"}}}` with M the FIGURES by name, infinite ones (equal patches) None.
+        "output"}}}` with M the FIGURES by name, infinite ones (equal patches) None;
+        with `compare` also `"compare": {name: M}`, of every photo too.
 
     Raises:
-        DpedBuildError: No patches in this split, or no such device.
+        DpedBuildError: No patches in this split, no such device, nothing to compare.
     """
     where = choose_device(device)
     model = model.to(where).eval()
     patches = PatchDataset(folders, split)
-    overall = {side: _Tally() for side in SIDES}
-    photos: dict[str, Any] = {}
-    waiting: list[tuple[Tensor, Tensor, Tensor]] = []
-    for name, rows in _rows_of_photos(patches.photos).items():
-        of_photo = {side: _Tally() for side in SIDES}
-        for phone, dslr in Batches(patches, device=where, rows=rows).in_order(
-            size=BATCH
-        ):
-            images = {"input": phone, "output": model(phone)}
-            for side in SIDES:
-                figures = _image_figures(images[side], dslr)
-                of_photo[side].add_images(figures)
-                of_photo[side].add_batch(images[side], dslr)
-                overall[side].add_images(figures)
-            waiting.append((phone, images["output"], dslr))
-            waiting = _add_full_batches(overall, waiting, least=BATCH)
-        photos[name] = _report(of_photo)
-    _add_full_batches(overall, waiting, least=1)
-    return {**_report(overall), "photos": photos}
+    roots = [folders] if isinstance(folders, str | Path) else folders
+    others = [
+        find_outputs(name, folder, patches, [Path(root) for root in roots], tell=tell)
+        for name, folder in (compare or {}).items()
+    ]
+    measured: dict[str, Tensor] = {}
+    done = 0
+    for photo, rows in _rows_of_photos(patches.photos).items():
+        kept, outputs = _common_rows(others, rows, tell=tell)
+        if len(kept):
+            batches = Batches(patches, device=where, rows=kept)
+            measured[photo] = _measure_photo(model, batches, outputs)
+        done += len(rows)
+        progress(done, len(patches))
+    if not measured:
+        raise DpedBuildError(
+            f"no {split} patch has a usable image in every folder to compare with"
+        )
+    names = [other.name for other in others]
+    overall = _figures(torch.cat(list(measured.values()), dim=1), names)
+    if overall["n"] < len(patches):
+        tell(f"{overall['n']} of {len(patches)} patches are in every folder and count")
+    return {
+        **overall,
+        "photos": {photo: _figures(of_it, names) for photo, of_it in measured.items()},
+    }
 
 
 def _rows_of_photos(photos: NDArray[np.object_]) -> dict[str, NDArray[np.int64]]:
@@ -136,28 +96,32 @@ def _rows_of_photos(photos: NDArray[np.object_]) -> dict[str, NDArray[np.int64]]
     return {name: np.asarray(numbers) for name, numbers in rows.items()}
 
 
-def _image_figures(images: Tensor, target: Tensor) -> dict[str, Tensor]:
-    clipped = images.clamp(0, 1)
-    return {
-        "psnr_pirm": psnr(clipped, target),
-        "psnr_color_fit": color_fit_psnr(clipped, target),
-        "ssim": ssim(clipped, target),
-        "ms_ssim_image": ms_ssim(images, target),
-    }
+def _common_rows(
+    others: Sequence[Outputs], rows: NDArray[np.int64], *, tell: Tell
+) -> tuple[NDArray[np.int64], list[Tensor]]:
+    """The rows that every tool has, and each tool's patches for them, uint8."""
+    read = [read_outputs(other, rows.tolist(), tell=tell) for other in others]
+    kept = [row for row in rows.tolist() if all(row in found for found in read)]
+    outputs = [np.stack([found[row] for row in kept]) for found in read if kept]
+    return np.array(kept, dtype=np.int64), [torch.from_numpy(one) for one in outputs]
 
 
-def _add_full_batches(
-    overall: dict[str, _Tally], waiting: list[tuple[Tensor, Tensor, Tensor]], least: int
-) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Batches run on across photos: take whole ones, return what is left over."""
-    phone, output, dslr = (torch.cat(parts) for parts in zip(*waiting, strict=True))
-    while len(phone) >= least:
-        overall["input"].add_batch(phone[:BATCH], dslr[:BATCH])
-        overall["output"].add_batch(output[:BATCH], dslr[:BATCH])
-        phone, output, dslr = phone[BATCH:], output[BATCH:], dslr[BATCH:]
-    return [(phone, output, dslr)]
+def _measure_photo(
+    model: nn.Module, batches: Batches, outputs: Sequence[Tensor]
+) -> Tensor:
+    """(2 + tools, N, parts): the phone's patches, the model's output, each tool's."""
+    parts, start = [], 0
+    for phone, dslr in batches.in_order(size=BATCH):
+        stop = start + len(phone)
+        others = [to_unit(pixels[start:stop].to(dslr.device)) for pixels in outputs]
+        sides = (phone, model(phone), *others)
+        parts.append(torch.stack([measure(images, dslr) for images in sides]))
+        start = stop
+    return torch.cat(parts, dim=1)
 
 
-def _report(tallies: dict[str, _Tally]) -> dict[str, Any]:
-    means = {side: tally.means() for side, tally in tallies.items()}
-    return {"n": tallies["input"].n, **means}
+def _figures(measured: Tensor, names: Sequence[str]) -> dict[str, Any]:
+    phone, enhanced, *others = (summarize(of_side) for of_side in measured)
+    figures = {"n": measured.shape[1], "input": phone, "output": enhanced}
+    compared = dict(zip(names, others, strict=True))
+    return {**figures, "compare": compared} if names else figures

@@ -153,13 +153,12 @@ def _train(
 
 def _keep_features(run: Run, how: Acceleration) -> None:
     """Compute the targets' VGG features beforehand, where it pays and they fit."""
-    wanted = run.settings.cache_features
-    on_gpu = how.device.type == "cuda"
-    if run.vgg is None or wanted == "off" or (wanted == "auto" and not on_gpu):
+    if run.vgg is None or not how.keeps_features:
         return
     if run.progress:
         say(f"VGG features of {len(run.training)} targets, once for all")
-    if not run.training.keep_features(run.vgg) and wanted == "on":
+    kept = run.training.keep_features(run.vgg, size=how.batch_size)
+    if not kept and run.settings.cache_features == "on":
         raise DpedBuildError(
             f"--cache-features on: those of {len(run.training)} patches do not fit in "
             "memory; leave the option out"

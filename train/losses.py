@@ -6,6 +6,7 @@ where they differ from section 3.1 of the paper (Ignatov et al., "DSLR-Quality P
 Mobile Devices with Deep Convolutional Networks", ICCV 2017).
 """
 
+import functools
 import math
 from itertools import pairwise
 from statistics import NormalDist
@@ -42,11 +43,17 @@ def color_loss(enhanced: Tensor, target: Tensor) -> Tensor:
 
 def blur(images: Tensor) -> Tensor:
     """Blur (B, C, H, W) for the colour loss; zeros surround the image."""
-    row = images.new_tensor(BLUR_KERNEL).view(1, 1, 1, -1)
+    row = _taps(images.dtype, images.device)
     planes = images.flatten(0, 1).unsqueeze(1)
     planes = F.conv2d(planes, row, padding=(0, BLUR_TAPS // 2))
     planes = F.conv2d(planes, row.transpose(2, 3), padding=(BLUR_TAPS // 2, 0))
     return planes.view_as(images)
+
+
+@functools.cache  # copying them to a GPU each time would wait for it
+def _taps(dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # or no gradient could ever pass them
+        return torch.tensor(BLUR_KERNEL, dtype=dtype, device=device).view(1, 1, 1, -1)
 
 
 def content_loss(

@@ -77,7 +77,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         ValueError: The shapes differ.
     """
-    similarity, _ = _similarity(*_checked(a, b))
+    similarity, _ = similarity_and_contrast(*_checked(a, b))
     return similarity.mean(dim=1)
 
 
@@ -99,8 +99,8 @@ def ms_ssim(a: Tensor, b: Tensor, *, per_batch: bool = False) -> Tensor:
     factors = []
     for scale, weight in enumerate(SCALE_WEIGHTS):
         if scale:
-            a, b = _halved(a), _halved(b)
-        similarity, contrast = _similarity(a, b)
+            a, b = halved(a), halved(b)
+        similarity, contrast = similarity_and_contrast(a, b)
         last = scale == len(SCALE_WEIGHTS) - 1
         values = similarity if last else contrast
         means = values.mean() if per_batch else values.mean(dim=1)
@@ -118,8 +118,8 @@ def _decibels(error: Tensor) -> Tensor:
     return -10 * torch.log10(error)
 
 
-def _similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """SSIM and its contrast-structure part, each the mean over pixels, (B, C)."""
+def similarity_and_contrast(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """SSIM and its contrast-structure part, each its mean over pixels, (B, C)."""
     filtered = _windowed(torch.cat([a, b, a * a, b * b, a * b]))
     mean_a, mean_b, square_a, square_b, product = filtered.chunk(5)
     means = mean_a * mean_b
@@ -150,7 +150,7 @@ def _band(taps: Tensor, length: int) -> Tensor:
     return padded.repeat(rows)[: rows * length].view(rows, length)
 
 
-def _halved(images: Tensor) -> Tensor:
+def halved(images: Tensor) -> Tensor:
     """Every second 2x2 mean, (B, C, H, W) to half; an odd last row is repeated."""
     height, width = images.shape[2:]
     even = F.pad(images, (0, width % 2, 0, height % 2), mode="replicate")

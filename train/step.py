@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dped_build.train.batches import Batches
+from dped_build.train.devices import to_device
 from dped_build.train.discriminator import Discriminator
 from dped_build.train.layers import initialize
 from dped_build.train.losses import (
@@ -209,8 +210,7 @@ def follow(
 
 def draw_swaps(random: np.random.Generator, batch: Tensor) -> Tensor:
     """Which patches the discriminator sees as the DSLR's, (B,) bool: about half."""
-    swaps = random.integers(2, size=len(batch)) == 1
-    return torch.from_numpy(swaps).to(batch.device)
+    return to_device(random.integers(2, size=len(batch)) == 1, batch.device)
 
 
 def accuracy(logits: Tensor, is_real: Tensor) -> Tensor:

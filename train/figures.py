@@ -1,0 +1,104 @@
+"""What is measured of every patch, and how that becomes the figures of a set of them.
+
+| figure | values | mean over |
+|---|---|---|
+| `psnr_training`, `ms_ssim_batch` | unclipped | batches of 50, as in DPED |
+| `psnr_pirm`, `psnr_color_fit`, `ssim` | clipped to [0, 1] | patches |
+| `ms_ssim_image` | unclipped | patches |
+
+A batch's figures follow from parts of its patches' own: the squared error, the
+similarity and contrast of every scale. So a patch is measured once, whatever sets it
+belongs to.
+"""
+
+import torch
+from torch import Tensor
+
+from dped_build.train.metrics import (
+    SCALE_WEIGHTS,
+    color_fit_psnr,
+    finite_or_none,
+    halved,
+    psnr,
+    similarity_and_contrast,
+    ssim,
+)
+
+BATCH = 50  # patches, as in the published tables
+CHUNK = 10  # patches measured at once: few enough for a processor's cache
+FIGURES = (
+    "psnr_training",
+    "psnr_pirm",
+    "psnr_color_fit",
+    "ssim",
+    "ms_ssim_batch",
+    "ms_ssim_image",
+)
+
+
+def measure(images: Tensor, target: Tensor) -> Tensor:
+    """Hold every image against its target.
+
+    Args:
+        images: (B, 3, H, W), in [0, 1] or a little beyond.
+        target: The same shape, in [0, 1].
+
+    Returns:
+        (B, 9) float64 on the CPU: mean squared error, PSNR, PSNR after a colour fit,
+        SSIM, and the five factors of MS-SSIM before their powers.
+    """
+    chunks = zip(*(torch.split(side, CHUNK) for side in (images, target)), strict=True)
+    return torch.cat([_parts(*chunk) for chunk in chunks]).cpu()
+
+
+def summarize(measured: Tensor) -> dict[str, float | None]:
+    """The FIGURES of a set of patches, None where infinite (equal patches).
+
+    Args:
+        measured: Rows of `measure`, (N, 9); batches are taken in their order, and the
+            last, which may be short, counts by its size.
+    """
+    batches = torch.split(measured, BATCH)
+    shares = measured.new_tensor([len(batch) / len(measured) for batch in batches])
+    means = torch.stack([batch.mean(dim=0) for batch in batches])
+    values = {
+        "psnr_training": -10 * torch.log10(means[:, 0]) @ shares,
+        "psnr_pirm": measured[:, 1].mean(),
+        "psnr_color_fit": measured[:, 2].mean(),
+        "ssim": measured[:, 3].mean(),
+        "ms_ssim_batch": _ms_ssim(means[:, 4:]) @ shares,
+        "ms_ssim_image": _ms_ssim(measured[:, 4:]).mean(),
+    }
+    return {name: finite_or_none(float(values[name])) for name in FIGURES}
+
+
+def _parts(images: Tensor, target: Tensor) -> Tensor:
+    images, target = images.double(), target.double()
+    clipped = images.clamp(0, 1)
+    own = [
+        (images - target).square().mean(dim=(1, 2, 3)),
+        psnr(clipped, target),
+        color_fit_psnr(clipped, target),
+    ]
+    similarity, factors = _scales(images, target)
+    if not torch.equal(clipped, images):
+        similarity = ssim(clipped, target)
+    return torch.stack([*own, similarity, *factors], dim=1)
+
+
+def _scales(images: Tensor, target: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """SSIM, (B,), and the factor of every scale of MS-SSIM, (B,) each."""
+    whole, contrast = similarity_and_contrast(images, target)
+    similarity, factors = whole, [contrast.mean(dim=1)]
+    for _ in SCALE_WEIGHTS[1:]:
+        images, target = halved(images), halved(target)
+        similarity, contrast = similarity_and_contrast(images, target)
+        factors.append(contrast.mean(dim=1))
+    factors[-1] = similarity.mean(dim=1)
+    return whole.mean(dim=1), factors
+
+
+def _ms_ssim(factors: Tensor) -> Tensor:
+    """Product of the factors' powers, (N, 5) to (N,)."""
+    weights = factors.new_tensor(SCALE_WEIGHTS)
+    return (factors.clamp(min=0) ** weights).prod(dim=1)
