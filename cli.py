@@ -15,7 +15,8 @@ from dped_build.align.console import FOLDER, CommandGroup, quote, where
 from dped_build.patches.commands import patches, verify
 from dped_build.patches.settings import PatchSettings
 from dped_build.report.commands import report
-from dped_build.train.commands import enhance, evaluate, import_, train
+from dped_build.train.commands import evaluate, train
+from dped_build.train.model_commands import bench, enhance, import_
 
 DEMO_RUN = Path("runs/demo")
 DEMO_TRAINING = {  # a small network and loss, so that two cores take a minute or two
@@ -46,7 +47,17 @@ def cli() -> None:
     """
 
 
-for command in (align, patches, train, evaluate, enhance, report, verify, import_):
+for command in (
+    align,
+    patches,
+    train,
+    evaluate,
+    enhance,
+    bench,
+    report,
+    verify,
+    import_,
+):
     cli.add_command(command)
 
 

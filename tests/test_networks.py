@@ -32,7 +32,7 @@ def test_parameters_number_as_in_the_original_code(network, parameters):
     assert sum(weights.numel() for weights in network().parameters()) == parameters
 
 
-@pytest.mark.parametrize("size", [(16, 24), (17, 23), (18, 21), (19, 5)])
+@pytest.mark.parametrize("size", [(16, 24), (17, 23), (18, 21), (19, 5), (1, 1)])
 @pytest.mark.parametrize("architecture", THIN, ids=str)
 def test_any_size_comes_out_as_it_went_in(architecture, size):
     generator = build_generator(architecture)
