@@ -149,7 +149,8 @@ def _shard_paths(folder: Path, split: str) -> list[tuple[Path, int | None]]:
         raise ValueError(f"split {split!r}: the splits are {', '.join(SPLITS)}")
     if not folder.is_dir():
         raise DpedBuildError(
-            f"no patches in {folder}: run dped-build patches first, or name the folder"
+            f"no patches in {folder}, there is no such folder: run dped-build patches "
+            "first, or name another"
         )
     manifest = _read_manifest(folder)
     if manifest is None:
@@ -263,6 +264,8 @@ def _nothing_in(roots: Sequence[str | Path], split: str, any_shard: bool) -> str
             f"no {split} patches in {told}: the photos of that split gave none; draw "
             "another with dped-build patches --force --split-seed 1"
         )
+    if any(found for root in roots for found in Path(root).glob("t*_data")):
+        return f"no shards in {told}: run dped-build import {told} first"
     return f"no {split} patches in {told}: run dped-build patches first"
 
 

@@ -49,30 +49,29 @@ def test_validation_photos_are_held_out_whole_where_there_is_no_split(tmp_path):
 
 
 def test_a_pool_holds_every_run_once_before_any_comes_again(monkeypatch):
-    monkeypatch.setattr(batches_module, "POOL_PATCHES", 40)
     monkeypatch.setattr(batches_module, "RUN_PATCHES", 10)
-    pools = [pool_rows(115, number, seed=3) for number in range(6)]
+    pools = [pool_rows(115, number, seed=3, wanted=45) for number in range(6)]
     assert all((np.diff(rows) > 0).all() for rows in pools[:2])  # in order
     first_epoch = np.concatenate(pools[:3])  # 12 runs, the last of 5 rows
     assert sorted(first_epoch) == list(range(115))
     assert sorted(np.concatenate(pools[3:])) == list(range(115))
     assert not np.array_equal(pools[0], pools[3])
-    again = pool_rows(115, 4, seed=3)
+    again = pool_rows(115, 4, seed=3, wanted=45)
     assert np.array_equal(again, pools[4])
-    assert not np.array_equal(pool_rows(115, 4, seed=4), pools[4])
+    assert not np.array_equal(pool_rows(115, 4, seed=4, wanted=45), pools[4])
 
 
 def test_a_set_too_large_is_drawn_from_a_pool_that_changes(patches, monkeypatch):
     dataset = PatchDataset(patches)
-    monkeypatch.setattr(batches_module, "RESIDENT_BYTES", 0)
-    monkeypatch.setattr(batches_module, "POOL_PATCHES", 4)
+    room = 4 * 20 * 20 * 3 * 2  # for four pairs
+    monkeypatch.setattr(batches_module, "RESIDENT_BYTES", room)
     monkeypatch.setattr(batches_module, "RUN_PATCHES", 2)
     monkeypatch.setattr(batches_module, "POOL_ITERATIONS", 3)
     batches = Batches(dataset, device=CPU, seed=1)
     seen = {}
     for iteration in (1, 3, 4, 7, 1):  # the last: a run resumed there
         batches.turn_to(iteration)
-        rows = pool_rows(len(dataset), (iteration - 1) // 3, seed=1)
+        rows = pool_rows(len(dataset), (iteration - 1) // 3, seed=1, wanted=4)
         places = np.random.default_rng(5).integers(len(rows), size=6)
         drawn = batches.draw(np.random.default_rng(5), size=6)
         for place, phone, dslr in zip(places, drawn.phone, drawn.dslr, strict=True):

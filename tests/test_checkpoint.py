@@ -55,6 +55,23 @@ def test_a_restored_state_continues_bit_for_bit(trained, tmp_path):
     assert restored.random.integers(2**62) == state.random.integers(2**62)
 
 
+def test_moments_saved_in_a_gpus_layout_continue_the_same(trained, tmp_path):
+    state, advance = trained
+    save_checkpoint(tmp_path / "checkpoint.pt", state, {})
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    for moments in content["generator_optimizer"]["state"].values():
+        for name in ("exp_avg", "exp_avg_sq"):
+            if moments[name].ndim == 4:
+                moments[name] = moments[name].to(memory_format=torch.channels_last)
+    torch.save(content, tmp_path / "checkpoint.pt")
+    restored = new_state(SETTINGS, CPU)
+    restore_checkpoint(tmp_path / "checkpoint.pt", restored)
+    advance(state)
+    advance(restored)
+    ours, theirs = state.generator.state_dict(), restored.generator.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
 def test_a_checkpoint_is_read_without_running_code(trained, tmp_path):
     save_checkpoint(tmp_path / "checkpoint.pt", trained[0], {"settings": {"seed": 0}})
     content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
@@ -107,8 +124,18 @@ def test_files_that_hold_no_generator_are_named(tmp_path):
         with pytest.raises(DpedBuildError, match=r"generator\.pt is"):
             load_generator(path)
     torch.save({"weight": torch.zeros(3)}, path)
-    with pytest.raises(DpedBuildError, match="not written by us"):
+    with pytest.raises(DpedBuildError, match="name a run folder"):
         load_generator(path)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    architecture = Architecture(model="srcnn")
+    generator = build_generator(architecture)
+    with torch.no_grad():
+        next(generator.parameters()).view(-1)[0] = torch.nan
+    save_generator(tmp_path / "generator.pt", generator, architecture)
+    with pytest.raises(DpedBuildError, match="weights are not finite"):
+        load_generator(tmp_path)
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):

@@ -202,6 +202,15 @@ def test_two_patch_folders_have_a_folder_each(folder, tmp_path):
     assert report["compare"]["tool"] == report["input"]
 
 
+def test_a_patch_folder_without_the_split_needs_no_outputs(folder, tmp_path):
+    other = tmp_path / "other" / "patches"
+    write_shard(other, "train-00000.h5", ["0001"], size=SIZE, seed=5)
+    write_photos(tmp_path / "out" / "2", folder, side=0)
+    report, _ = judged([other, folder], tmp_path / "out")
+    assert list(report["photos"]) == ["2/0001", "2/0002", "2/0010"]
+    assert report["compare"]["tool"] == report["input"]
+
+
 def test_comparisons_are_named_once_and_have_a_folder():
     found = parse_comparisons(["apple=out/a=b", "artist = c"])
     assert {name: str(path) for name, path in found.items()} == {

@@ -73,3 +73,10 @@ def test_two_photos_never_become_one_file():
     with pytest.raises(UsageError, match=r"a/1.jpg and b/1.png .* out/1-enhanced"):
         targets(*paths, out="out")
     assert len(targets(*paths)) == 2
+
+
+def test_two_photos_of_a_folder_that_would_become_one_file_cost_only_one(folder):
+    (folder / "IMG_10.png").touch()
+    found = list_targets([folder], out=None, suffix=".png")
+    assert found.clashing == {folder / "IMG_10.png": folder / "IMG_10.jpg"}
+    assert set(found.targets) == {folder / "IMG_2.JPG", folder / "IMG_10.jpg"}

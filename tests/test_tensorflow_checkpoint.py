@@ -9,6 +9,8 @@ import torch
 from dped_build.align.errors import DpedBuildError
 from dped_build.train.architecture import Architecture
 from dped_build.train.discriminator import Discriminator
+from dped_build.train.importing import import_checkpoint
+from dped_build.train.model_file import load_generator
 from dped_build.train.networks import Generator, build_generator
 from dped_build.train.tensorflow_checkpoint import (
     discriminator_state,
@@ -136,3 +138,14 @@ def test_without_tensorflow_the_error_says_how_to_install_it(tmp_path, monkeypat
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(DpedBuildError, match=r'pip install "dped-build\[tensorflow\]"'):
         read_generator(tmp_path / "model")
+
+
+def test_an_import_replaces_a_model_but_no_other_file(shared_data, tmp_path):
+    prefix = shared_data / "dped/models_orig/iphone_convdeconv16_iteration_40000.ckpt"
+    out = tmp_path / "fast.pt"
+    assert import_checkpoint(prefix, out) == import_checkpoint(prefix, out) == out
+    out.write_text("notes")
+    with pytest.raises(DpedBuildError, match="no model of ours: name another --out"):
+        import_checkpoint(prefix, out)
+    import_checkpoint(prefix, out, force=True)
+    load_generator(out)

@@ -9,10 +9,12 @@ import time
 
 import pytest
 import torch
+from click.testing import CliRunner
 from shards import write_patches, write_shard
 
 from dped_build.align.errors import DpedBuildError, Interrupted
 from dped_build.align.stage import SCRATCH
+from dped_build.cli import cli
 from dped_build.train import TrainSettings, load_generator, train
 from dped_build.train.checkpoint import saved_iteration
 from dped_build.train.run_folder import held
@@ -275,6 +277,39 @@ def test_a_diverged_run_keeps_its_last_good_checkpoint(patches, tmp_path):
     assert str(caught.value).endswith("--learning-rate under another --out")
     for weights in load_generator(tmp_path / "run").state_dict().values():
         assert torch.isfinite(weights).all()
+
+
+def test_a_discriminator_that_diverged_beforehand_is_not_kept(patches, tmp_path):
+    settings = dataclasses.replace(
+        ADVERSARIAL, pretrain_discriminator=3, learning_rate=1e30
+    )
+    with pytest.raises(DpedBuildError, match="no checkpoint had been written"):
+        run(patches, tmp_path / "run", settings)
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_a_line_of_metrics_that_is_not_ours_is_told(patches, tmp_path):
+    run(patches, tmp_path / "run", dataclasses.replace(TINY, iterations=3))
+    (tmp_path / "run" / "metrics.jsonl").write_text('{"step": 3}\n')
+    with pytest.raises(DpedBuildError, match=r"metrics\.jsonl is damaged"):
+        run(patches, tmp_path / "run", TINY, resume=True)
+
+
+def test_a_resumed_run_needs_no_option_again(patches, tmp_path):
+    command = ["train", str(patches), "--out", str(tmp_path / "run")]
+    options = "--model srcnn --loss mse --batch-size 2 --log-every 2 --iterations 2"
+    first = CliRunner().invoke(cli, [*command, *options.split()])
+    assert first.exit_code == 0, first.output
+    assert f"next: dped-build evaluate {tmp_path / 'run'} {patches}" in first.output
+    more = [*command, "--resume", "--iterations", "4"]
+    assert CliRunner().invoke(cli, more).exit_code == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
+    assert (config["model"], config["loss"]) == ("srcnn", "mse")
+    assert (config["batch_size"], config["log_every"]) == (2, 2)
+    assert config["iterations"] == 4
+    other = CliRunner().invoke(cli, [*more, "--loss", "mse+texture"])
+    assert other.exit_code == 1
+    assert "--loss mse there" in other.output
 
 
 def test_a_run_that_fell_before_its_first_checkpoint_starts_anew(

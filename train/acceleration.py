@@ -6,7 +6,6 @@ are. Weights, optimisers and checkpoints are float32, too.
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,20 +50,29 @@ def choose_acceleration(settings: TrainSettings, device: torch.device) -> Accele
     if precision == "auto":
         bf16 = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16" if bf16 else "fp32"
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    if settings.compile == "on" and not compiler:
+    compiled = _switched(settings.compile, auto=on_gpu) and can_compile(device)
+    if settings.compile == "on" and not compiled:
         raise DpedBuildError(
-            "--compile on: no C++ compiler (g++) is installed here; install one, or "
-            "leave the option out"
+            "--compile on: nothing can be compiled here; install a C++ compiler (g++), "
+            "or leave the option out"
         )
     return Acceleration(
         device,
         precision,
-        compiled=_switched(settings.compile, auto=on_gpu and compiler is not None),
+        compiled=compiled,
         keeps_features="content" in settings.loss_weights()
         and _switched(settings.cache_features, auto=on_gpu),
         batch_size=settings.batch_size,
     )
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether torch finds what it compiles with, shown on a sum."""
+    try:
+        found = torch.compile(lambda x: x + 1)(torch.zeros(2, device=device))
+    except (RuntimeError, OSError, ImportError):
+        return False
+    return bool((found == 1).all())
 
 
 def accelerate(network: nn.Module, how: Acceleration) -> None:
@@ -103,7 +111,9 @@ def _switched(choice: str, *, auto: bool) -> bool:
 def reproducible(wanted: bool) -> Iterator[None]:
     """Only algorithms that give the same on every run; else the fastest ones."""
     cudnn = torch.backends.cudnn
-    before = torch.are_deterministic_algorithms_enabled(), cudnn.benchmark
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = cudnn.benchmark
     cudnn.benchmark = not wanted
     if wanted:
         # cuBLAS reads it when it is first used
@@ -112,5 +122,5 @@ def reproducible(wanted: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
-        cudnn.benchmark = before[1]
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)
+        cudnn.benchmark = benchmark

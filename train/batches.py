@@ -62,8 +62,9 @@ class Batches:
         self.device = device
         self._patches, self._seed = patches, seed
         self._rows = np.arange(len(patches)) if rows is None else rows
+        self._pair_bytes = 6 * patches.patch_size**2
         self._features: Tensor | None = None
-        self.resident = len(self) * patches.patch_size**2 * 6 <= _room(device)
+        self.resident = len(self) * self._pair_bytes <= _room(device)
         self._number = 0  # of the pool
         self._pool = self._read(np.arange(len(self))) if self.resident else None
 
@@ -89,7 +90,13 @@ class Batches:
     def draw(self, random: np.random.Generator, *, size: int) -> Batch:
         """A batch of `size` pairs at random, with replacement."""
         if self._pool is None:
-            rows = pool_rows(len(self), self._number, seed=self._seed)
+            fitting = _room(self.device) // self._pair_bytes
+            rows = pool_rows(
+                len(self),
+                self._number,
+                seed=self._seed,
+                wanted=min(POOL_PATCHES, fitting),
+            )
             self._pool = self._read(rows)
         places = random.integers(len(self._pool[0]), size=size)
         where = to_device(places, self.device)
@@ -110,8 +117,9 @@ class Batches:
         one = vgg(self.take(np.arange(1))[1])
         if len(self) * one.nbytes > _room(self.device):
             return False
-        targets = (dslr for _, dslr in self.in_order(size=size))
-        self._features = torch.cat([vgg(dslr) for dslr in targets])
+        self._features = one.new_empty(len(self), *one.shape[1:])
+        for number, (_, dslr) in enumerate(self.in_order(size=size)):
+            self._features[number * size : (number + 1) * size] = vgg(dslr)
         return True
 
     def _read(self, indices: NDArray[np.int64]) -> Pairs:
@@ -128,16 +136,16 @@ class Batches:
         return sides[0], sides[1]
 
 
-def pool_rows(count: int, number: int, *, seed: int) -> NDArray[np.int64]:
-    """Which of `count` rows make up a pool: runs of neighbours, drawn at random.
+def pool_rows(count: int, number: int, *, seed: int, wanted: int) -> NDArray[np.int64]:
+    """Which of `count` rows make up a pool of `wanted`: runs of neighbours, at random.
 
     Every run comes once before any comes again, and each pool is read in order, so that
     disks are read in sequence. A pool depends on its number and on the seed alone.
     """
     runs = -(-count // RUN_PATCHES)
-    wanted = min(POOL_PATCHES // RUN_PATCHES, runs)
+    taken = min(max(wanted // RUN_PATCHES, 1), runs)
     drawn = []
-    for place in range(number * wanted, (number + 1) * wanted):
+    for place in range(number * taken, (number + 1) * taken):
         epoch, index = divmod(place, runs)
         drawn.append(np.random.default_rng([seed, epoch]).permutation(runs)[index])
     starts = np.sort(drawn) * RUN_PATCHES

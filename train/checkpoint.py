@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.stage import created_with, write_atomic
+from dped_build.train.devices import is_out_of_memory
 from dped_build.train.model_file import read_torch, torch_bytes
 from dped_build.train.step import TrainingState
 
@@ -55,6 +58,8 @@ def restore_checkpoint(path: Path, state: TrainingState) -> None:
             )
         if state.average is not None:
             state.average.load_state_dict(content["average"])
+        for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
+            _lay_out_as_parameters(optimizer)
         state.random.bit_generator.state = json.loads(content["random"])
         state.iteration = int(content["iteration"])
         state.pretrained = int(content["pretrained"])
@@ -62,9 +67,18 @@ def restore_checkpoint(path: Path, state: TrainingState) -> None:
         state.summed = int(content["summed"])
         state.best_psnr = float(content["best_psnr"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise DpedBuildError(
             f"{path} does not fit these settings: start another run with --out"
         ) from error
+
+
+def _lay_out_as_parameters(optimizer: torch.optim.Adam | None) -> None:
+    """A fused step walks both in memory order, which differs between devices."""
+    for parameter, moments in optimizer.state.items() if optimizer else ():
+        for name in ("exp_avg", "exp_avg_sq"):
+            moments[name] = torch.empty_like(parameter).copy_(moments[name])
 
 
 def saved_iteration(path: Path) -> int | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from dped_build.align.console import (
     FOLDER,
@@ -90,7 +91,8 @@ def train(
     """Train a photo enhancer on PATCHES (default: those of the workspace).
 
     The content loss needs VGG-19 weights (--vgg FILE); --loss mse+texture needs none.
-    Ctrl-C saves; --resume goes on, to the same weights as without the interruption.
+    Ctrl-C saves; --resume goes on, to the same weights as without the interruption, and
+    takes the options that are not given (but --vgg) from the run.
 
     \b
     Examples:
@@ -98,10 +100,15 @@ def train(
       dped-build train --loss mse+texture --model fast --iterations 2000 --batch-size 16
     """
     from dped_build.train import train as run_training
+    from dped_build.train.run_folder import recorded_settings
 
     settings = TrainSettings(**options)
     folders = patches or (workspace / "patches",)
     run_dir = out or workspace / "runs" / f"{settings.preset}-{settings.model}"
+    if resume:
+        settings = TrainSettings(
+            **(options | recorded_settings(run_dir) | _typed(options))
+        )
     result = run_training(
         folders, run_dir, settings, resume=resume, progress=not as_json
     )
@@ -111,8 +118,15 @@ def train(
         click.echo(json.dumps(summary, indent=1))
         return
     click.echo(f"{result.iteration} iterations done")
-    following = f"dped-build evaluate {quote(run_dir)}{where(workspace)}"
-    click.echo(f"→ {run_dir}  (next: {following})")
+    named = "".join(f" {quote(folder)}" for folder in patches) or where(workspace)
+    click.echo(f"→ {run_dir}  (next: dped-build evaluate {quote(run_dir)}{named})")
+
+
+def _typed(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that the user gave, without those that have their defaults."""
+    source = click.get_current_context().get_parameter_source
+    unsaid = ParameterSource.DEFAULT
+    return {name: value for name, value in options.items() if source(name) != unsaid}
 
 
 @click.command()
@@ -166,10 +180,11 @@ def evaluate(
     from dped_build.train.evaluation_table import overall_table, photo_table
 
     others, problems = parse_comparisons(compare), list[str]()
+    folders = patches or (workspace / "patches",)
     with Progress("patches", quiet=as_json) as progress:
         result = run_evaluation(
             load_generator(model),
-            patches or (workspace / "patches",),
+            folders,
             split=split,
             device=device,
             compare=others,
@@ -183,6 +198,9 @@ def evaluate(
         return
     count = len(result["photos"])
     of = f"of {count} photos" if count > 1 else "of one photo"
-    click.echo(f"{result['n']} {split} patches {of}")
+    told = ", ".join(str(folder) for folder in folders)
+    click.echo(f"{result['n']} {split} patches {of} in {told}")
     tables = [overall_table(result), *([photo_table(result)] if by_photo else [])]
     click.echo("\n\n".join(tables))
+    if None in result["input"].values() or None in result["output"].values():
+        click.echo("inf: a patch equals its target, flat white on both sides, say")

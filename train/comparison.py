@@ -85,7 +85,8 @@ def find_outputs(
     side = patches.patch_size
     labels = np.array([str(photo).rpartition("/")[0] for photo in patches.photos])
     places: dict[int, Place] = {}
-    for label, root in zip(dict.fromkeys(labels.tolist()), roots, strict=True):
+    for label in dict.fromkeys(labels.tolist()):  # a folder without the split has none
+        root = roots[int(label) - 1 if label else 0]
         rows = np.flatnonzero(labels == label).tolist()
         images = list_photos(folder / label)
         if _are_patches(images, side):

@@ -1,5 +1,6 @@
 """Which device a `--device` option means, and what to say when its memory is full."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,24 +9,40 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dped_build.align.errors import DpedBuildError
+from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.train.settings import DEVICES
 
-CPU_ALLOCATOR = "DefaultCPUAllocator"  # which fails with a plain RuntimeError
+# What fails with a plain RuntimeError where the memory is full.
+FULL = "DefaultCPUAllocator", "out of memory", "_ALLOC_FAILED"
 
 
 def choose_device(name: str) -> torch.device:
     """The device by its name; `auto` is the GPU where there is one.
 
+    On a GPU, convolutions of float32 keep all its digits from then on: torch would have
+    them use TF32, which has ten bits.
+
     Raises:
-        DpedBuildError: A GPU was asked for and there is none.
+        UsageError: No such name.
+        DpedBuildError: A GPU was asked for and there is none, or not as many.
     """
+    if not re.fullmatch(DEVICES, name):
+        raise UsageError(f"--device {name}: choose auto, cpu or cuda")
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise DpedBuildError(
             f"--device {name}: torch sees no CUDA device here; use --device cpu"
         )
-    return torch.device(name)
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            raise DpedBuildError(
+                f"--device {name}: there are {count} here, from cuda:0"
+            )
+        torch.backends.cudnn.allow_tf32 = False
+    return device
 
 
 def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
@@ -46,11 +63,12 @@ def enough_memory(message: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise DpedBuildError(message) from error
 
 
-def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that some memory is full."""
     known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or CPU_ALLOCATOR in str(error)
+    return known or any(word in str(error) for word in FULL)

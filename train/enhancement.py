@@ -114,6 +114,10 @@ def enhance_files(
         photos, out=out, suffix=settings.suffix, recursive=settings.recursive
     )
     result = EnhancedFiles([], [], listed.enhanced, {}, {})
+    for photo, other in listed.clashing.items():
+        result.failed[str(photo)] = (
+            f"{photo}: would become the same file as {other.name}; rename one"
+        )
     for folder in listed.empty:
         result.failed[str(folder)] = f"{folder}: no JPEG, PNG or TIFF photos in it"
     todo = listed.targets

@@ -18,7 +18,7 @@ from dped_build.align.errors import DpedBuildError
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train.batches import Batches
 from dped_build.train.comparison import Outputs, Tell, find_outputs, read_outputs
-from dped_build.train.devices import choose_device
+from dped_build.train.devices import choose_device, enough_memory
 from dped_build.train.figures import BATCH, measure, summarize
 from dped_build.train.pixels import to_unit
 
@@ -59,7 +59,6 @@ def evaluate(
         DpedBuildError: No patches in this split, no such device, nothing to compare.
     """
     where = choose_device(device)
-    model = model.to(where).eval()
     patches = PatchDataset(folders, split)
     roots = [folders] if isinstance(folders, str | Path) else folders
     others = [
@@ -68,13 +67,15 @@ def evaluate(
     ]
     measured: dict[str, Tensor] = {}
     done = 0
-    for photo, rows in _rows_of_photos(patches.photos).items():
-        kept, outputs = _common_rows(others, rows, tell=tell)
-        if len(kept):
-            batches = Batches(patches, device=where, rows=kept)
-            measured[photo] = _measure_photo(model, batches, outputs)
-        done += len(rows)
-        progress(done, len(patches))
+    with enough_memory(f"{where} has too little memory to evaluate with this model"):
+        model = model.to(where).eval()
+        for photo, rows in _rows_of_photos(patches.photos).items():
+            kept, outputs = _common_rows(others, rows, tell=tell)
+            if len(kept):
+                batches = Batches(patches, device=where, rows=kept)
+                measured[photo] = _measure_photo(model, batches, outputs)
+            done += len(rows)
+            progress(done, len(patches))
     if not measured:
         raise DpedBuildError(
             f"no {split} patch has a usable image in every folder to compare with"

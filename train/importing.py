@@ -37,27 +37,43 @@ def is_checkpoint(source: Path) -> bool:
     raise DpedBuildError(f"{source}: {what}; {WHAT_CAN_BE}")
 
 
-def import_checkpoint(prefix: Path, out: Path | None = None) -> Path:
+def import_checkpoint(
+    prefix: Path, out: Path | None = None, *, force: bool = False
+) -> Path:
     """Write the generator of an original TensorFlow checkpoint as one small file.
 
     Args:
         prefix: The checkpoint's prefix, such as `models_orig/iphone_orig`.
         out: The file to write; `<prefix's name>.pt` where not given. `load_generator`
             reads it, without TensorFlow.
+        force: Replace a file even if it is no generator.
 
     Returns:
         The file written.
 
     Raises:
-        DpedBuildError: No such checkpoint, not a generator's, or no TensorFlow.
+        DpedBuildError: No such checkpoint, not a generator's, no TensorFlow, or
+            a file in the way.
     """
     from dped_build.train.model_file import save_generator  # torch takes seconds
     from dped_build.train.networks import build_generator
     from dped_build.train.tensorflow_checkpoint import read_generator
 
+    out = out or Path(f"{prefix.name}.pt")
+    if out.is_dir() or (out.exists() and not force and not _is_generator(out)):
+        raise DpedBuildError(f"{out} is no model of ours: name another --out")
     architecture, state = read_generator(prefix)
     generator = build_generator(architecture)
     generator.load_state_dict(state)
-    out = out or Path(f"{prefix.name}.pt")
     save_generator(out, generator, architecture)
     return out
+
+
+def _is_generator(path: Path) -> bool:
+    from dped_build.train.model_file import load_generator
+
+    try:
+        load_generator(path)
+    except DpedBuildError:
+        return False
+    return True

@@ -21,7 +21,7 @@ from dped_build.train.acceleration import (
     choose_acceleration,
     reproducible,
 )
-from dped_build.train.batches import training_and_validation
+from dped_build.train.batches import Batches, training_and_validation
 from dped_build.train.checkpoint import (
     restore_checkpoint,
     saved_iteration,
@@ -92,7 +92,7 @@ def train(
     how = choose_acceleration(settings, choose_device(settings.device))
     full = (
         f"{how.device} has too little memory for --batch-size {settings.batch_size}: "
-        "lower it"
+        f"lower it{', or add --cache-features off' if how.keeps_features else ''}"
     )
     datasets = _open_patches(patches, settings)
     with (
@@ -117,21 +117,23 @@ def _train(
     training, validation = datasets
     vgg_path = _vgg_path(settings)
     config = describe_run(settings, training, validation, vgg_path, how)
+    vgg = load_vgg(vgg_path) if vgg_path else None
     done = saved_iteration(folder / run_folder.CHECKPOINT)
     if not run_folder.open_run(folder, config, resume=resume, done=done):
         return TrainResult(folder, done or 0, run_folder.read_metrics(folder))
 
     state = new_state(settings, how.device)
+    for network in (state.generator, state.average, state.discriminator, vgg):
+        if network is not None:
+            accelerate(network.to(how.device), how)
     if done is not None:
         restore_checkpoint(folder / run_folder.CHECKPOINT, state)
     run_folder.forget_metrics_after(folder, state.iteration)
     learn, judge = training_and_validation(
         training, validation, device=how.device, seed=settings.seed
     )
-    vgg = load_vgg(vgg_path).to(how.device) if vgg_path else None
-    for network in (state.generator, state.average, state.discriminator, vgg):
-        if network is not None:
-            accelerate(network, how)
+    if progress:
+        say(_beginning(settings, how, learn, judge, split=validation is not None))
     with EventFile(folder, start=state.iteration) as events:
         run = Run(
             folder=folder,
@@ -144,11 +146,31 @@ def _train(
             events=events,
             progress=progress,
         )
+        _keep_features(run, how)
         with deferred_signals() as asked_to_stop:
-            _keep_features(run, how)
             _pretrain(run, state, asked_to_stop)
             _iterate(run, state, asked_to_stop)
     return TrainResult(folder, state.iteration, run_folder.read_metrics(folder))
+
+
+def _beginning(
+    settings: TrainSettings,
+    how: Acceleration,
+    learn: Batches,
+    judge: Batches | None,
+    *,
+    split: bool,
+) -> str:
+    """What is trained on what, in a line."""
+    aside = "none for validation"
+    if judge is not None:
+        origin = "of val" if split else "of whole photos held out, there being no val,"
+        aside = f"{len(judge)} {origin} for validation"
+    return (
+        f"{settings.model}, {settings.loss}: {len(learn)} patches, {aside}; "
+        f"{settings.batch_size} a batch, {how.device.type} {how.precision}"
+        f"{', compiled' if how.compiled else ''}"
+    )
 
 
 def _keep_features(run: Run, how: Acceleration) -> None:
@@ -183,6 +205,8 @@ def _pretrain(run: Run, state: TrainingState, asked_to_stop: threading.Event) ->
             shown.advance(state.pretrained, means(state) if shown.due() else None)
             if asked_to_stop.is_set():
                 _stop(run, state)
+    if not is_finite(state):
+        raise DpedBuildError(not_finite(run, state))
     state.sums, state.summed = {}, 0
     write_checkpoint(run, state)
 

@@ -189,7 +189,7 @@ def import_(
     if is_checkpoint(source):
         if option := settings.changed():
             raise UsageError(f"{option} is for patches, {source} is a checkpoint")
-        model = import_checkpoint(source, out)
+        model = import_checkpoint(source, out, force=force)
         click.echo(json.dumps({"model": str(model)}) if as_json else f"→ {model}")
         return
     start_no_blas_threads()

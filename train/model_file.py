@@ -16,6 +16,7 @@ from torch import nn
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.stage import created_with, write_atomic
 from dped_build.train.architecture import Architecture
+from dped_build.train.devices import is_out_of_memory
 from dped_build.train.networks import build_generator
 
 FORMAT = "dped-build/generator"
@@ -69,10 +70,14 @@ def load_generator(path: str | Path) -> nn.Module:
     try:
         generator = build_generator(Architecture.from_dict(content["architecture"]))
         generator.load_state_dict(content["state"])
+    except DpedBuildError as error:
+        raise DpedBuildError(f"{path}: {error}") from error
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise DpedBuildError(
             f"{path}: its weights do not fit its architecture; write it anew"
         ) from error
+    if not all(torch.isfinite(p).all() for p in generator.parameters()):
+        raise DpedBuildError(f"{path}: its weights are not finite; name another model")
     return generator.eval()
 
 
@@ -98,6 +103,10 @@ def read_torch(
         DpedBuildError: Missing, damaged, another format or another version.
     """
     if not path.is_file():
+        if path.with_name(f"{path.name}.index").is_file():
+            raise DpedBuildError(
+                f"{path} is a TensorFlow checkpoint: run dped-build import on it first"
+            )
         raise DpedBuildError(f"{path}: no such file; name a run folder or a .pt file")
     if not zipfile.is_zipfile(path):  # torch would fall back on an older, looser format
         raise DpedBuildError(
@@ -105,7 +114,12 @@ def read_torch(
         )
     try:
         content = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
+    except (
+        *(OSError, EOFError, RuntimeError, ValueError, KeyError),
+        *(IndexError, TypeError, zipfile.BadZipFile),
+    ) as error:
+        if is_out_of_memory(error):
+            raise
         raise DpedBuildError(
             f"{path} is damaged: restore it, or train or import again"
         ) from error
@@ -114,7 +128,9 @@ def read_torch(
             f"{path} is no {expected} file: it is damaged or holds more than weights"
         ) from error
     if not isinstance(content, dict) or content.get("format") != expected:
-        raise DpedBuildError(f"{path} is no {expected} file: it was not written by us")
+        raise DpedBuildError(
+            f"{path} is no {expected} file: name a run folder or its generator.pt"
+        )
     if content.get("version") != version:
         raise DpedBuildError(
             f"{path} has version {content.get('version')}, this program reads {version}"

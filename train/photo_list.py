@@ -17,6 +17,8 @@ class PhotoList:
     targets: dict[Path, Path] = field(default_factory=dict)
     enhanced: list[Path] = field(default_factory=list)  # earlier results, passed over
     empty: list[Path] = field(default_factory=list)  # folders without photos
+    # of a folder: photo → another one of it whose result would have the same name
+    clashing: dict[Path, Path] = field(default_factory=dict)
 
 
 def list_targets(
@@ -39,7 +41,7 @@ def list_targets(
         recursive: Look below the folders as well.
 
     Raises:
-        UsageError: Two photos would be written to one file.
+        UsageError: Two photos named by the user would be written to one file.
         DpedBuildError: A folder cannot be listed.
     """
     found, photo_of = PhotoList(), dict[Path, Path]()
@@ -54,6 +56,9 @@ def list_targets(
             folder = photo.parent if out is None else Path(out) / below
             target = folder / f"{photo.stem}{ENHANCED}{suffix}"
             other = photo_of.setdefault(target, photo)
+            if other != photo and path.is_dir():
+                found.clashing[photo] = other
+                continue
             if other != photo:
                 raise UsageError(
                     f"{other} and {photo} would both become {target}: enhance them "

@@ -7,6 +7,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 LINE_EVERY = 60.0  # seconds between plain lines
+FIRST_AFTER = 10.0  # seconds, so that a slow run says soon how slow
 LOSSES_EVERY = 5.0  # seconds between readings of the losses, which wait for a GPU
 
 
@@ -21,7 +22,8 @@ class Progress:
             total=total, initial=start, unit="it", disable=not self._terminal
         )
         self._total, self._start = total, start
-        self._begun = self._told = time.monotonic()
+        self._begun = time.monotonic()
+        self._told = self._begun + FIRST_AFTER - LINE_EVERY
 
     def __enter__(self) -> "Progress":
         """Nothing to prepare."""

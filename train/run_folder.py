@@ -8,6 +8,7 @@ samples/         before | after | target
 events.*         the same numbers for TensorBoard
 """
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from dped_build.align.errors import DpedBuildError
 from dped_build.align.stage import json_bytes, scratch_folder, write_atomic
 from dped_build.train.model_file import FILE_NAME
 from dped_build.train.pixels import png_bytes
+from dped_build.train.settings import TrainSettings
 
 CONFIG = "config.json"
 CHECKPOINT = "checkpoint.pt"
@@ -115,6 +117,16 @@ def open_run(
     return True
 
 
+def recorded_settings(run_dir: Path) -> dict[str, Any]:
+    """The settings of the run in a folder by name; none where no run can be read."""
+    try:
+        stated = json.loads((run_dir / CONFIG).read_bytes())["settings"]
+        known = {field.name for field in dataclasses.fields(TrainSettings)}
+        return {name: value for name, value in stated.items() if name in known}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # `open_run` tells what is wrong
+
+
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What keeps a run from going on, as `--option there, here` in words."""
     # The architecture says what a size of 0, "as published", stands for.
@@ -164,8 +176,11 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
         return []
     whole = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline is torn
     try:
-        return [json.loads(line) for line in whole]
-    except ValueError as error:
+        lines = [json.loads(line) for line in whole]
+        if not all(isinstance(line["iteration"], int) for line in lines):
+            raise ValueError("no iteration")
+        return lines
+    except (ValueError, KeyError, TypeError) as error:
         raise DpedBuildError(f"{path} is damaged: name another --out") from error
 
 

@@ -113,9 +113,13 @@ def _save_generator(run: Run, state: TrainingState, name: str) -> None:
 def not_finite(run: Run, state: TrainingState) -> str:
     """What to say when a loss or a weight is NaN or infinite."""
     good = saved_iteration(run.folder / run_folder.CHECKPOINT)
-    kept = f"its checkpoint is the last good one, of iteration {good}" if good else ""
+    kept = (
+        f"its checkpoint is the last good one, of iteration {good}"
+        if good is not None
+        else "no checkpoint had been written"
+    )
     return (
         f"{run.folder}: a loss or weight was NaN or infinite by iteration "
-        f"{state.iteration}; {kept or 'no checkpoint had been written'}; train anew "
+        f"{state.iteration}; {kept}; train anew "
         "with a lower --learning-rate under another --out"
     )

@@ -14,6 +14,7 @@ from dped_build.train.presets import PRESETS
 
 LOSS_TERMS = ("color", "content", "texture", "mse")
 MAX_SEED = 2**63 - 1
+DEVICES = r"auto|cpu|cuda(:\d+)?"
 SWITCH = ("auto", "on", "off")
 CHOICES = {
     "precision": ("auto", "fp32", "bf16"),
@@ -89,7 +90,7 @@ class TrainSettings:
                 )
         if not 0 <= self.seed <= MAX_SEED:
             raise UsageError(f"--seed must be from 0 to {MAX_SEED}")
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+        if not re.fullmatch(DEVICES, self.device):
             raise UsageError(f"--device {self.device}: choose auto, cpu or cuda")
         try:
             self.architecture()

@@ -5,6 +5,7 @@ Both generators there (aiff22/DPED and dojure/FPIE) name their convolutions `W1`
 `Variable_1`, …; the discriminator leaves everything to that second numbering.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -44,6 +45,7 @@ def read_generator(prefix: Path) -> tuple[Architecture, dict[str, Tensor]]:
             f"{prefix} is no TensorFlow checkpoint: there is no {prefix.name}.index; "
             "give the path without .index or .data-00000-of-00001"
         )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else it talks of its build
     try:
         import tensorflow
     except ImportError as error:

@@ -6,7 +6,10 @@ image: torchvision's, and MatConvNet's, which the original code reads.
 """
 
 import pickle
+import struct
 import sys
+import warnings
+import zlib
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -23,6 +26,7 @@ from dped_build.align.errors import DpedBuildError
 URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 HASH_PREFIX = "dcbb9e9d"  # of the file's SHA-256
 MATLAB_FILE = "imagenet-vgg-verydeep-19.mat"
+WANTED = f"give {Path(URL).name} from torchvision or {MATLAB_FILE}"
 CONVOLUTIONS = (2, 2, 4, 4, 4)  # between the poolings
 
 # Mean and deviation of the three channels, RGB in [0, 1].
@@ -80,7 +84,7 @@ def load_vgg(path: Path) -> nn.Module:
         DpedBuildError: The file is missing, damaged or something else.
     """
     if not path.is_file():
-        raise DpedBuildError(f"--vgg {path}: no such file")
+        raise DpedBuildError(f"--vgg {path}: no such file; {WANTED}")
     try:
         if path.suffix == ".mat":
             weights, scaling, ceil_mode = _matconvnet_weights(path), MATCONVNET, True
@@ -88,13 +92,19 @@ def load_vgg(path: Path) -> nn.Module:
             weights, scaling, ceil_mode = _torchvision_weights(path), TORCHVISION, False
         vgg = VGG19(weights, scaling=scaling, ceil_mode=ceil_mode)
     except (
+        pickle.UnpicklingError
+    ) as error:  # whose text tells how to run it all the same
+        raise DpedBuildError(
+            f"--vgg {path}: not VGG-19 weights: damaged, or more than weights; {WANTED}"
+        ) from error
+    except (
         *(OSError, EOFError, RuntimeError, ValueError, KeyError, IndexError),
-        *(TypeError, AttributeError, NotImplementedError),
-        *(pickle.UnpicklingError, MatReadError),
+        *(TypeError, AttributeError, NotImplementedError, AssertionError),
+        *(MatReadError, zlib.error, struct.error),
     ) as error:
         raise DpedBuildError(
             f"--vgg {path}: not VGG-19 weights, or damaged ({_first_line(error)}); "
-            f"give {Path(URL).name} from torchvision or {MATLAB_FILE}"
+            f"{WANTED}"
         ) from error
     return vgg.eval().requires_grad_(False)
 
@@ -145,7 +155,9 @@ def _positions() -> list[int]:
 
 
 def _torchvision_weights(path: Path) -> Weights:
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about pickles that are refused just after
+        state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, Mapping):
         raise TypeError("no state dict")
     prefix = "features." if "features.0.weight" in state else ""
