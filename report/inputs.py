@@ -77,7 +77,7 @@ def require_aligned(workspace: Path) -> None:
     """
     if not (workspace / "aligned" / "alignment.jsonl").is_file():
         raise DpedBuildError(
-            f"{workspace}: nothing to report yet; "
+            f"{workspace}: nothing to report yet, for want of aligned photos; "
             "run dped-build align PHONE_DIR DSLR_DIR first"
         )
 

@@ -63,7 +63,7 @@ def test_a_pool_holds_every_run_once_before_any_comes_again(monkeypatch):
 
 def test_a_set_too_large_is_drawn_from_a_pool_that_changes(patches, monkeypatch):
     dataset = PatchDataset(patches)
-    room = 4 * 20 * 20 * 3 * 2  # for four pairs
+    room = 8 * 20 * 20 * 3 * 2  # for four pairs and the next four
     monkeypatch.setattr(batches_module, "RESIDENT_BYTES", room)
     monkeypatch.setattr(batches_module, "RUN_PATCHES", 2)
     monkeypatch.setattr(batches_module, "POOL_ITERATIONS", 3)

@@ -5,11 +5,13 @@ come twice. The draws belong to the run's own generator, never to a worker or a 
 which is what makes a resumed run equal to an uninterrupted one.
 
 Where a set is too large for the device, it holds a pool of as many rows as the original
-code does, and other rows after as many iterations; see `pool_rows`.
+code does, and other rows after as many iterations, which are read beforehand; see
+`pool_rows`.
 """
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +69,8 @@ class Batches:
         self.resident = len(self) * self._pair_bytes <= _room(device)
         self._number = 0  # of the pool
         self._pool = self._read(np.arange(len(self))) if self.resident else None
+        self._reader = ThreadPoolExecutor(1)
+        self._coming: dict[int, Future[Pairs]] = {}
 
     def __len__(self) -> int:
         """Number of patch pairs."""
@@ -90,14 +94,7 @@ class Batches:
     def draw(self, random: np.random.Generator, *, size: int) -> Batch:
         """A batch of `size` pairs at random, with replacement."""
         if self._pool is None:
-            fitting = _room(self.device) // self._pair_bytes
-            rows = pool_rows(
-                len(self),
-                self._number,
-                seed=self._seed,
-                wanted=min(POOL_PATCHES, fitting),
-            )
-            self._pool = self._read(rows)
+            self._pool = self._await_pool(self._number)
         places = random.integers(len(self._pool[0]), size=size)
         where = to_device(places, self.device)
         phone, dslr = (to_unit(pixels[where]) for pixels in self._pool)
@@ -121,6 +118,18 @@ class Batches:
         for number, (_, dslr) in enumerate(self.in_order(size=size)):
             self._features[number * size : (number + 1) * size] = vgg(dslr)
         return True
+
+    def _await_pool(self, number: int) -> Pairs:
+        """A pool, which may have been read meanwhile; has the next one read."""
+        pool = (self._coming.pop(number, None) or self._order(number)).result()
+        self._coming = {number + 1: self._order(number + 1)}
+        return pool
+
+    def _order(self, number: int) -> "Future[Pairs]":
+        fitting = _room(self.device) // (2 * self._pair_bytes)  # this and the next
+        wanted = min(POOL_PATCHES, fitting)
+        rows = pool_rows(len(self), number, seed=self._seed, wanted=wanted)
+        return self._reader.submit(self._read, rows)
 
     def _read(self, indices: NDArray[np.int64]) -> Pairs:
         """Pixels on the device, uint8 (N, S, S, 3) each, in the order given."""
