@@ -6,7 +6,6 @@ the machine into the file's; its record format is all that is needed.
 
 import time
 from pathlib import Path
-from types import TracebackType
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -24,16 +23,7 @@ class EventFile:
         session = SessionLog(status=SessionLog.START)
         self._write(Event(step=start + 1, session_log=session))
 
-    def __enter__(self) -> "EventFile":
-        """Nothing to prepare."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Close the file."""
         self._records.close()
 

@@ -8,6 +8,7 @@ many threads, give the same weights, interrupted or not.
 
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -134,7 +135,7 @@ def _train(
     )
     if progress:
         say(_beginning(settings, how, learn, judge, split=validation is not None))
-    with EventFile(folder, start=state.iteration) as events:
+    with closing(EventFile(folder, start=state.iteration)) as events:
         run = Run(
             folder=folder,
             settings=settings,
@@ -194,7 +195,9 @@ def _pretrain(run: Run, state: TrainingState, asked_to_stop: threading.Event) ->
         return
     if run.progress:
         say(f"{total} steps of the discriminator first, phone against DSLR")
-    with Progress(total=total, start=state.pretrained, show=run.progress) as shown:
+    with closing(
+        Progress(total=total, start=state.pretrained, show=run.progress)
+    ) as shown:
         while state.pretrained < total:
             state.pretrained += 1
             state.summed += 1
@@ -214,8 +217,8 @@ def _pretrain(run: Run, state: TrainingState, asked_to_stop: threading.Event) ->
 def _iterate(run: Run, state: TrainingState, asked_to_stop: threading.Event) -> None:
     """Repeat the training step until the run is finished or asked to stop."""
     settings = run.settings
-    with Progress(
-        total=settings.iterations, start=state.iteration, show=run.progress
+    with closing(
+        Progress(total=settings.iterations, start=state.iteration, show=run.progress)
     ) as shown:
         while state.iteration < settings.iterations:
             run.training.turn_to(state.iteration + 1)

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from types import TracebackType
 
 from tqdm import tqdm
 
@@ -25,16 +24,7 @@ class Progress:
         self._begun = time.monotonic()
         self._told = self._begun + FIRST_AFTER - LINE_EVERY
 
-    def __enter__(self) -> "Progress":
-        """Nothing to prepare."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Leave the terminal's line finished."""
         self._bar.close()
 
