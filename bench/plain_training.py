@@ -146,6 +146,7 @@ class PlainTraining:
 
     def step(self) -> dict[str, Tensor]:
         """One iteration: a generator step, a discriminator step; its losses."""
+        before = torch.backends.cudnn.allow_tf32
         torch.backends.cudnn.allow_tf32 = self.tf32
         phone, dslr = self._batch()
         terms = self._terms(self.generator(phone), dslr)
@@ -162,7 +163,7 @@ class PlainTraining:
             mixed = mixed + (1 - real).view(-1, 1, 1, 1) * enhanced
             losses["discriminator"] = self._cross_entropy(mixed, real)
             self._descend(1, losses["discriminator"])
-        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = before
         return {name: value.detach() for name, value in losses.items()}
 
     def _batch(self) -> tuple[Tensor, Tensor]:

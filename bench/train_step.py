@@ -99,8 +99,10 @@ def ways(setup: Setup) -> Iterator[tuple[Way, Callable[[], Step]]]:
     and without; then our step, with ever more measures.
     """
     on_gpu = setup.device.type == "cuda"
-    single = "tf32" if on_gpu else "fp32"
-    yield Way(PLAIN, single), partial(plain_step, setup, tf32=True)
+    yield (
+        Way(PLAIN, "tf32" if on_gpu else "fp32"),
+        partial(plain_step, setup, tf32=True),
+    )
     if on_gpu:
         yield Way(f"{PLAIN}, no TF32", "fp32"), partial(plain_step, setup, tf32=False)
     how = choose_acceleration(setup.settings, setup.device)
@@ -114,7 +116,7 @@ def ways(setup: Setup) -> Iterator[tuple[Way, Callable[[], Step]]]:
         name += ", kept features" * kept + " (default)" * (choice == unasked)
         switch = "on" if compiled else "off"
         settings = replace(setup.settings, compile=switch, precision=number)
-        way = Way(name, single if number == "fp32" else number, kept)
+        way = Way(name, number, kept)
         yield way, partial(our_step, setup, settings, kept=kept)
 
 

@@ -6,6 +6,7 @@ are. Weights, optimisers and checkpoints are float32, too.
 """
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,7 +70,9 @@ def choose_acceleration(settings: TrainSettings, device: torch.device) -> Accele
 def can_compile(device: torch.device) -> bool:
     """Whether torch finds what it compiles with, shown on a sum."""
     try:
-        found = torch.compile(lambda x: x + 1)(torch.zeros(2, device=device))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's about itself
+            found = torch.compile(lambda x: x + 1)(torch.zeros(2, device=device))
     except (RuntimeError, OSError, ImportError):
         return False
     return bool((found == 1).all())
