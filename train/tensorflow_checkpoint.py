@@ -46,6 +46,7 @@ def read_generator(prefix: Path) -> tuple[Architecture, dict[str, Tensor]]:
             "give the path without .index or .data-00000-of-00001"
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else it talks of its build
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     try:
         import tensorflow
     except ImportError as error:
