@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
+from dped_build.report.inputs import training_identity
 from dped_build.train.batches import training_and_validation
 from dped_build.train.metrics import ms_ssim, psnr
 
@@ -33,8 +34,7 @@ def phone_unchanged(patches: Path, config: dict[str, Any]) -> dict[str, float] |
         validation = PatchDataset(patches, "val")
     except NoPatchesError:
         validation = None
-    identities = [part.identity for part in (training, validation) if part]
-    if config.get("patches", {}).get("identity") != " ".join(identities):
+    if config.get("patches", {}).get("identity") != training_identity(patches):
         return None
     _, batches = training_and_validation(
         training, validation, device=torch.device("cpu")

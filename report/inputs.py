@@ -4,6 +4,7 @@ A stage that has not run yet is None or an empty list. A file that is there but 
 be understood is an error that names it.
 """
 
+import contextlib
 import csv
 import json
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.photos import natural_key
 from dped_build.align.records import Alignment
+from dped_build.patches.dataset import NoPatchesError, PatchDataset
 from dped_build.patches.settings import PatchSettings
 from dped_build.report.tables import (
     StoredPatches,
@@ -35,6 +37,7 @@ class PatchSet:
     windows: Windows | None
     stored: StoredPatches
     split: dict[str, str]  # pair → train, val or test
+    training_identity: str | None  # of what a run on these patches learns from
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -156,9 +159,19 @@ def _read_patches(folder: Path) -> PatchSet:
                 folder, [str(shard["file"]) for shard in manifest["shards"]]
             ),
             split=_read_split(split) if split.is_file() else {},
+            training_identity=training_identity(folder),
         )
     except (KeyError, TypeError) as error:
         raise damaged(folder / "manifest.json", error) from error
+
+
+def training_identity(folder: Path) -> str | None:
+    """What a run on these patches states of them; None where none are to train on."""
+    identities = []
+    for split in ("train", "val"):
+        with contextlib.suppress(NoPatchesError):
+            identities.append(PatchDataset(folder, split).identity)
+    return " ".join(identities) or None
 
 
 def _read_split(path: Path) -> dict[str, str]:

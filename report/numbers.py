@@ -9,6 +9,7 @@ from typing import Any
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 from dped_build.align.stage import created_with
+from dped_build.patches.import_settings import is_imported
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.verification import pairs_of_an_earlier_alignment
 from dped_build.report.inputs import Inputs, PatchSet, Run
@@ -55,7 +56,13 @@ def report_numbers(inputs: Inputs, settings: ReportSettings) -> dict[str, Any]:
         "patches": None if patches is None else _patch_numbers(inputs, patches, pairs),
         "windows": None if patches is None else _window_numbers(inputs),
         "shown_patches": [],
-        "runs": [run_numbers(run, phone=_baseline(inputs, run)) for run in inputs.runs],
+        "runs": [
+            {
+                **run_numbers(run, phone=_baseline(inputs, run)),
+                "other_patches": _is_on_other_patches(inputs, run),
+            }
+            for run in inputs.runs
+        ],
         "table": pair_table(inputs.pairs, patches),
     }
     if patches is not None:
@@ -137,8 +144,12 @@ def _patch_numbers(
     }
     total = sum(split["patches"] for split in splits.values())
     cut = [] if patches.windows is None else patches.windows.pairs
-    gone = pairs_of_an_earlier_alignment(
-        cut, patches.manifest, inputs.alignment, inputs.pairs
+    gone = (
+        []  # imported patches were cut by others
+        if is_imported(patches.manifest)
+        else pairs_of_an_earlier_alignment(
+            cut, patches.manifest, inputs.alignment, inputs.pairs
+        )
     )
     return {
         "stored": total,
@@ -170,6 +181,15 @@ def _window_numbers(inputs: Inputs) -> dict[str, Any] | None:
         "accepted_histograms": accepted_histograms(windows),
         "frame": frame_cells(windows, sizes, window_size=patches.window_size),
     }
+
+
+def _is_on_other_patches(inputs: Inputs, run: Run) -> bool:
+    """Whether a run says that it learned from patches that are not these."""
+    stated = run.config.get("patches")
+    if not isinstance(stated, dict) or "identity" not in stated:
+        return False
+    here = inputs.patches.training_identity if inputs.patches else None
+    return bool(stated["identity"] != here)
 
 
 def _baseline(inputs: Inputs, run: Run) -> dict[str, float] | None:

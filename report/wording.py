@@ -1,7 +1,9 @@
 """The report in words: reasons, warnings, and the summary for the terminal."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 PAIR_REASONS = {
@@ -31,6 +33,9 @@ WINDOW_REASONS = {
 }
 FEW = 0.2  # share of the pairs below which the pairing itself is in doubt
 BAR = 24  # characters
+STOPPED = 0.1  # share of the windows beyond which the search limit deserves a word
+RINGS = (0.0, 0.4), (0.7, 1.0)
+LENS_PX = 1.0  # shorter shifts in the corners need no word
 
 
 def reason_text(reason: str) -> str:
@@ -77,6 +82,7 @@ def _set_warnings(report: dict[str, Any]) -> list[dict[str, Any]]:
         texts.append(
             f"{count} cut from an earlier alignment: run dped-build patches again"
         )
+    texts += window_warnings(report["windows"]) if report["windows"] else []
     if patches is not None and not patches["stored"]:
         texts.append("No patch was accepted: there is nothing to train on")
     elif patches is not None:
@@ -86,6 +92,42 @@ def _set_warnings(report: dict[str, Any]) -> list[dict[str, Any]]:
         if empty:
             texts.append(f"No patches in the split {' and '.join(empty)}")
     return [{"text": text, "reason": None, "pairs": []} for text in texts]
+
+
+def window_warnings(windows: dict[str, Any]) -> list[str]:
+    """Warnings about where the windows were found."""
+    texts = []
+    stopped = windows["reasons"].get("shift_limit", 0)
+    if stopped > STOPPED * windows["candidates"]:
+        texts.append(
+            f"{stopped / windows['candidates']:.0%} of the windows stop at the search "
+            "limit: raise --max-shift of dped-build patches"
+        )
+    inner, outer = (_shift_length(windows["frame"], ring) for ring in RINGS)
+    if inner is not None and outer is not None and outer > max(2 * inner, LENS_PX):
+        texts.append(
+            f"Shifts grow toward the corners, from {inner:.1f} to {outer:.1f} px: a "
+            "lens distorts, which the windows follow"
+        )
+    return texts
+
+
+def _shift_length(frame: dict[str, Any], ring: tuple[float, float]) -> float | None:
+    """Median length of the cells' mean shifts in a ring around the frame's middle.
+
+    The ring is given as shares of the distance from the middle to the corners.
+    """
+    columns, rows = frame["columns"], frame["rows"]
+    lengths = []
+    for number, shift in enumerate(frame["mean_shift_px"]):
+        x = (number % columns + 0.5) / columns - 0.5
+        y = (number // columns + 0.5) / rows - 0.5
+        if (
+            shift is not None
+            and ring[0] <= math.hypot(x, y) / math.hypot(0.5, 0.5) < ring[1]
+        ):
+            lengths.append(math.hypot(*shift))
+    return median(lengths) if lengths else None
 
 
 def _warning(
@@ -152,7 +194,8 @@ def _run_line(run: dict[str, Any]) -> str:
         f"{row['measure']} {row['best']:.4g}" for row in run["quality"][:3]
     )
     scores = f"best {best}" if best else "no scores"
-    return f"run {run['name']}: {run['iterations']:,} iterations; {scores}"
+    other = " (other patches)" if run["other_patches"] else ""
+    return f"run {run['name']}{other}: {run['iterations']:,} iterations; {scores}"
 
 
 def _printable(text: str) -> str:

@@ -9,12 +9,16 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from report_fixture import GRID, Lost, make_workspace, outcomes
 
 from dped_build.align.errors import DpedBuildError
+from dped_build.cli import cli
 from dped_build.patches.dataset import PatchDataset
 from dped_build.report import summary_text, write_report
+from dped_build.report.inputs import training_identity
 from dped_build.report.numbers import ReportSettings
+from dped_build.report.wording import window_warnings
 from dped_build.train.batches import held_out_photos
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -222,6 +226,49 @@ def test_patches_of_an_earlier_alignment_are_said_first(tmp_path):
     said = "2 pairs cut from an earlier alignment: run dped-build patches again"
     assert report["warnings"][0]["text"] == said
     assert f"! {said}" in summary_text(report).splitlines()
+
+
+def test_a_run_on_other_patches_is_marked(tmp_path):
+    workspace = make_workspace(tmp_path / "w", ["0001", "0002"], runs=["a", "b"])
+    for name, identity in (
+        ("a", training_identity(workspace / "patches")),
+        ("b", "of another set"),
+    ):
+        config = {"patches": {"identity": identity}, "settings": {"batch_size": 5}}
+        (workspace / "runs" / name / "config.json").write_text(json.dumps(config))
+    summary = write_report(workspace)
+    assert [run["other_patches"] for run in summary.report["runs"]] == [False, True]
+    assert "run b (other patches): " in str(summary)
+    assert summary.index.read_text().count("on other patches than these") == 1
+
+
+def windows_of(*, stopped, shift):
+    """Numbers of windows in a frame of 8 x 6 cells, as the report has them."""
+    cells = [(c - 3.5, r - 2.5) for r in range(6) for c in range(8)]
+    return {
+        "candidates": 100,
+        "reasons": {"shift_limit": stopped},
+        "frame": {
+            "columns": 8,
+            "rows": 6,
+            "mean_shift_px": [[shift * x, shift * y] for x, y in cells],
+        },
+    }
+
+
+def test_windows_at_the_search_limit_and_a_lens_that_distorts_are_told():
+    assert window_warnings(windows_of(stopped=5, shift=0.05)) == []
+    limit, lens = window_warnings(windows_of(stopped=31, shift=0.5))
+    assert limit.startswith("31% of the windows stop at the search limit")
+    assert lens.startswith("Shifts grow toward the corners, from 0.8 to 1.9 px")
+
+
+@pytest.mark.parametrize("share, code", [(0.01, 0), (0.99, 1)])
+def test_a_script_is_told_of_too_low_an_acceptance(workspace, share, code):
+    command = ["report", "-w", str(workspace), "--fail-below", str(share)]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == code, result.output
+    assert ("less than --fail-below 0.99" in result.output) == bool(code)
 
 
 def test_what_is_not_there_yet_is_named_by_its_command(tmp_path):
