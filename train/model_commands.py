@@ -32,7 +32,10 @@ from dped_build.train.enhance_settings import FORMATS, EnhanceSettings
     EnhanceSettings,
     {
         "recursive": (bool, "Take the photos below the folders as well."),
-        "skip_existing": (bool, "Leave out photos whose result is there."),
+        "skip_existing": (
+            bool,
+            "Leave out photos whose result is there, whatever made it.",
+        ),
         "format": (click.Choice(FORMATS), "png16: 16 bits a channel; jpg: 4:4:4."),
         "quality": (click.IntRange(1, 100), "Of JPEG."),
         "keep_metadata": (bool, "Keep all EXIF data, also position, names, serials."),
