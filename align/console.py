@@ -26,6 +26,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 FOLDER = click.Path(path_type=Path)
 DEFAULT_WORKSPACE = Path("data")
 INTERRUPTED = 130
+RESUMABLE = ("align", "patches", "import", "demo")
 SAME_AGAIN = "Interrupted; finished work is kept. Run the same command again to go on."
 
 
@@ -49,7 +50,8 @@ class CommandGroup(click.Group):
                 "command again"
             ) from error
         except KeyboardInterrupt as error:
-            said = str(error) if isinstance(error, Interrupted) else SAME_AGAIN
+            said = SAME_AGAIN if ctx.invoked_subcommand in RESUMABLE else "Interrupted."
+            said = str(error) if isinstance(error, Interrupted) else said
             click.echo(said, err=True)
             ctx.exit(INTERRUPTED)
 

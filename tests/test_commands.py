@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from dped_build.align.demo_set import DSLR, PHONE, TRUTH, write_demo_set
@@ -289,3 +290,18 @@ def test_wrong_options_exit_with_2(tmp_path):
     assert "--min-corr" in text
     text = run("train", "-w", tmp_path, "--loss", "beauty", code=2)
     assert "beauty" in text
+
+
+@pytest.mark.parametrize("name, kept", [("align", True), ("report", False)])
+def test_an_interruption_claims_kept_work_only_where_work_is_kept(
+    name, kept, tmp_path, monkeypatch
+):
+    def interrupted(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.commands[name], "callback", interrupted)
+    folders = [str(tmp_path), str(tmp_path)] if name == "align" else []
+    result = CliRunner().invoke(cli, [name, *folders])
+    assert result.exit_code == 130
+    assert ("finished work is kept" in result.output) == kept
+    assert "Interrupted" in result.output
