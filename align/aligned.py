@@ -83,6 +83,16 @@ def file_state(path: Path) -> FileState:
     return stat.st_size, stat.st_mtime_ns
 
 
+def parse_records(data: bytes) -> list[Alignment]:
+    """The records of an `alignment.jsonl`, in order.
+
+    Raises:
+        ValueError, KeyError, TypeError or AttributeError: It is damaged.
+    """
+    # Lines of bytes end at line feeds alone.
+    return [Alignment.from_json(json.loads(line)) for line in data.splitlines()]
+
+
 def read_aligned(workspace: Path) -> Aligned | None:
     """The finished alignment of a workspace; None where there is none.
 
@@ -95,8 +105,7 @@ def read_aligned(workspace: Path) -> Aligned | None:
         return None
     path = stage.folder / "alignment.jsonl"
     try:
-        lines = path.read_bytes().splitlines()  # of bytes: at line feeds alone
-        records = [Alignment.from_json(json.loads(line)) for line in lines]
+        records = parse_records(path.read_bytes())
         path = stage.folder / "local.json"
         local = json.loads(path.read_text(encoding="utf-8"))
         states = {

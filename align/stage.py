@@ -98,6 +98,7 @@ class Stage:
     workspace: Path
     name: str  # of the folder: aligned, patches, report
     format: str  # as `manifest.json` states it
+    option: str = "--workspace"  # that chooses another place
 
     @property
     def folder(self) -> Path:
@@ -159,7 +160,7 @@ def opened(stage: Stage) -> Iterator[None]:
     except OSError as error:
         raise DpedBuildError(
             f"{stage.workspace}: cannot be written ({error.strerror}); choose another "
-            "--workspace"
+            f"{stage.option}"
         ) from error
     try:
         with FileLock(scratch / "lock", timeout=0):
@@ -169,7 +170,7 @@ def opened(stage: Stage) -> Iterator[None]:
     except Timeout as error:
         raise DpedBuildError(
             f"{stage.workspace}: another dped-build is at work in this workspace; "
-            "wait for it or choose another --workspace"
+            f"wait for it or choose another {stage.option}"
         ) from error
 
 
@@ -178,7 +179,8 @@ def _refuse_foreign(stage: Stage) -> None:
         return
     if not stage.folder.is_dir():
         raise DpedBuildError(
-            f"{stage.folder}: not a folder; move it away or choose another --workspace"
+            f"{stage.folder}: not a folder; move it away or choose another "
+            f"{stage.option}"
         )
     ours = set(read_sums(stage.folder)) | {SUMS} if stage.complete else set()
     for path in sorted(stage.folder.rglob("*")):
@@ -186,7 +188,7 @@ def _refuse_foreign(stage: Stage) -> None:
         if not path.is_dir() and name not in ours:
             raise DpedBuildError(
                 f"{path}: not written by dped-build; move it away or choose another "
-                "--workspace"
+                f"{stage.option}"
             )
 
 
@@ -226,7 +228,7 @@ def refuse_other_settings(
             raise DpedBuildError(
                 f"{stage.folder}: made with {name.replace('_', '-')} = {_short(old)}, "
                 f"now {_short(new)}; add --force to make it again, or choose another "
-                "--workspace"
+                f"{stage.option}"
             )
 
 

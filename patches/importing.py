@@ -120,7 +120,7 @@ def import_patches(
     settings, jobs = settings or ImportSettings(), jobs or default_jobs()
     folders = find_patch_folders(source, settings)
     out = out or Path(f"{with_name(source).name}-patches")
-    stage = Stage(with_name(out).parent, with_name(out).name, FORMAT)
+    stage = Stage(with_name(out).parent, with_name(out).name, FORMAT, option="--out")
     blocks = list_blocks(folders, common_size(folders))
     recorded = recorded_settings(folders, blocks, settings)
     with _opened(stage):
@@ -281,15 +281,12 @@ def _summary(
 
 @contextmanager
 def _opened(stage: Stage) -> Iterator[None]:
-    """Hold the folder for one command; errors name the option that `import` has."""
-    try:
-        with opened(stage):
-            try:
-                yield
-            finally:
-                _tidy(stage)
-    except DpedBuildError as error:
-        raise DpedBuildError(str(error).replace("--workspace", "--out")) from error
+    """Hold the folder for one command, and leave nothing else behind."""
+    with opened(stage):
+        try:
+            yield
+        finally:
+            _tidy(stage)
 
 
 def _tidy(stage: Stage) -> None:

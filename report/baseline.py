@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
-from dped_build.report.inputs import training_identity
 from dped_build.train.batches import training_and_validation
 from dped_build.train.metrics import ms_ssim, psnr
 
@@ -19,12 +18,12 @@ def phone_unchanged(patches: Path, config: dict[str, Any]) -> dict[str, float] |
     """PSNR and MS-SSIM of the phone's patches, by the protocol of the learning curve.
 
     Args:
-        patches: The workspace's patches.
+        patches: The patches that the run was trained on.
         config: The run's `config.json`.
 
     Returns:
         `psnr` and `ms_ssim`, per batch, unclipped, mean over the validation patches;
-        None where the run was trained on other patches, or without validation.
+        None where the run was trained without validation.
     """
     try:
         training = PatchDataset(patches, "train")
@@ -34,8 +33,6 @@ def phone_unchanged(patches: Path, config: dict[str, Any]) -> dict[str, float] |
         validation = PatchDataset(patches, "val")
     except NoPatchesError:
         validation = None
-    if config.get("patches", {}).get("identity") != training_identity(patches):
-        return None
     _, batches = training_and_validation(
         training, validation, device=torch.device("cpu")
     )

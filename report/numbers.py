@@ -56,13 +56,7 @@ def report_numbers(inputs: Inputs, settings: ReportSettings) -> dict[str, Any]:
         "patches": None if patches is None else _patch_numbers(inputs, patches, pairs),
         "windows": None if patches is None else _window_numbers(inputs),
         "shown_patches": [],
-        "runs": [
-            {
-                **run_numbers(run, phone=_baseline(inputs, run)),
-                "other_patches": _is_on_other_patches(inputs, run),
-            }
-            for run in inputs.runs
-        ],
+        "runs": [_run_record(inputs, run) for run in inputs.runs],
         "table": pair_table(inputs.pairs, patches),
     }
     if patches is not None:
@@ -183,21 +177,22 @@ def _window_numbers(inputs: Inputs) -> dict[str, Any] | None:
     }
 
 
-def _is_on_other_patches(inputs: Inputs, run: Run) -> bool:
-    """Whether a run says that it learned from patches that are not these."""
+def _is_of_these(inputs: Inputs, run: Run) -> bool | None:
+    """Whether a run learned from these patches; None where it does not say."""
     stated = run.config.get("patches")
     if not isinstance(stated, dict) or "identity" not in stated:
-        return False
-    here = inputs.patches.training_identity if inputs.patches else None
-    return bool(stated["identity"] != here)
-
-
-def _baseline(inputs: Inputs, run: Run) -> dict[str, float] | None:
-    if inputs.patches is None or "patches" not in run.config:
         return None
-    from dped_build.report.baseline import phone_unchanged  # torch takes seconds
+    here = inputs.patches.training_identity if inputs.patches else None
+    return bool(stated["identity"] == here)
 
-    return phone_unchanged(inputs.workspace / "patches", run.config)
+
+def _run_record(inputs: Inputs, run: Run) -> dict[str, Any]:
+    of_these, phone = _is_of_these(inputs, run), None
+    if of_these:
+        from dped_build.report.baseline import phone_unchanged  # torch takes seconds
+
+        phone = phone_unchanged(inputs.workspace / "patches", run.config)
+    return {**run_numbers(run, phone=phone), "other_patches": of_these is False}
 
 
 def _made_with(inputs: Inputs) -> dict[str, Any]:

@@ -153,11 +153,11 @@ def pool_rows(count: int, number: int, *, seed: int, wanted: int) -> NDArray[np.
     """
     runs = -(-count // RUN_PATCHES)
     taken = min(max(wanted // RUN_PATCHES, 1), runs)
-    drawn = []
-    for place in range(number * taken, (number + 1) * taken):
-        epoch, index = divmod(place, runs)
-        drawn.append(np.random.default_rng([seed, epoch]).permutation(runs)[index])
-    starts = np.sort(drawn) * RUN_PATCHES
+    first, end = number * taken, (number + 1) * taken
+    epochs = range(first // runs, -(-end // runs))
+    orders = [np.random.default_rng([seed, e]).permutation(runs) for e in epochs]
+    begun = epochs.start * runs
+    starts = np.sort(np.concatenate(orders)[first - begun : end - begun]) * RUN_PATCHES
     rows = (starts[:, None] + np.arange(RUN_PATCHES)).ravel()
     return rows[rows < count]
 

@@ -6,6 +6,7 @@ import torch
 
 from dped_build.train.bench_settings import BenchSettings
 from dped_build.train.benchmark import Measured, Times
+from dped_build.train.text_table import aligned
 
 DASH = "\N{EN DASH}"
 # Ignatov et al., "PIRM Challenge on Perceptual Image Enhancement on Smartphones", ECCV
@@ -21,14 +22,6 @@ def table(measured: Sequence[Measured], *, settings: BenchSettings) -> str:
         numbers = [f"{line.parameters:,}", f"{line.gmacs:.2f}"]
         times = [_told(line.cpu), _told(line.gpu)]
         cells.append([line.name, *numbers, *times, peak, f"{line.dped_ratio:.2f}"])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    ]
     pirm = PIRM_MS["DPED"] / PIRM_MS["EdS"]
     notes = (
         f"{settings.width} x {settings.height} px; median (fastest{DASH}slowest) of "
@@ -39,7 +32,7 @@ def table(measured: Sequence[Measured], *, settings: BenchSettings) -> str:
         "x DPED: how many times as fast as DPED. PIRM 2018 published, for its CPU, "
         f"{PIRM_MS['EdS']} ms of EdS and {PIRM_MS['DPED']} ms of DPED: {pirm:.1f}.",
     )
-    return "\n".join([*lines, "", *notes])
+    return "\n".join([aligned(cells), "", *notes])
 
 
 def _told(times: Times | None) -> str:

@@ -20,10 +20,6 @@ from dped_build.patches.split import SPLITS
 from dped_build.train.presets import PRESETS
 from dped_build.train.settings import CHOICES, TrainSettings
 
-device_option = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu or cuda."
-)
-
 
 @click.command()
 @click.argument("patches", nargs=-1, type=FOLDER)
@@ -146,7 +142,7 @@ def _typed(options: dict[str, Any]) -> dict[str, Any]:
     help="Patches of which photos.",
 )
 @click.option("--photos", "by_photo", is_flag=True, help="A line a photo as well.")
-@device_option
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @json_option
 @workspace_option
 def evaluate(

@@ -6,7 +6,6 @@ image a patch in natural order. For several `patches` folders it holds one folde
 `1`, `2` and so on, in their order.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.aligned import NAME as ALIGNED
+from dped_build.align.aligned import parse_records
 from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
 from dped_build.align.photos import list_photos, photo_size, read_photo
-from dped_build.align.records import Alignment
 from dped_build.patches.dataset import PatchDataset
+from dped_build.train.photo_list import ENHANCED
 
-ENHANCED = "-enhanced"  # what may follow the pair's name
 OURS = ("phone", "enhanced")  # columns that stand beside the tools'
 SHOWN_NAMES = 20  # of missing photos, in one line
 
@@ -209,9 +208,8 @@ def _phone_sizes(workspace: Path) -> dict[str, Size]:
     if not path.is_file():
         return {}
     try:
-        lines = path.read_bytes().splitlines()
-        records = [Alignment.from_json(json.loads(line)) for line in lines]
-    except (ValueError, KeyError, TypeError) as error:
+        records = parse_records(path.read_bytes())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DpedBuildError(f"{path} is damaged: run dped-build verify") from error
     return {record.pair: record.phone_size for record in records if record.phone_size}
 

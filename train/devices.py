@@ -1,6 +1,5 @@
 """Which device a `--device` option means, and what to say when its memory is full."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dped_build.align.errors import DpedBuildError, UsageError
-from dped_build.train.settings import DEVICES
+from dped_build.align.errors import DpedBuildError
+from dped_build.train.settings import require_device_name
 
 # What fails with a plain RuntimeError where the memory is full.
 FULL = "DefaultCPUAllocator", "out of memory", "_ALLOC_FAILED"
@@ -26,8 +25,7 @@ def choose_device(name: str) -> torch.device:
         UsageError: No such name.
         DpedBuildError: A GPU was asked for and there is none, or not as many.
     """
-    if not re.fullmatch(DEVICES, name):
-        raise UsageError(f"--device {name}: choose auto, cpu or cuda")
+    require_device_name(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():

@@ -1,10 +1,11 @@
 """An evaluation as text: a column for the phone, our output and every other tool."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from dped_build.train.text_table import aligned
+
 PHOTO_FIGURES = {"psnr_pirm": "PSNR", "ms_ssim_image": "MS-SSIM"}  # a photo's line
-GAP = "  "
 
 
 def overall_table(report: Mapping[str, Any]) -> str:
@@ -13,7 +14,7 @@ def overall_table(report: Mapping[str, Any]) -> str:
     lines = [["", *columns]]
     for figure in report["input"]:
         lines.append([figure, *(_told(c[figure], figure) for c in columns.values())])
-    return _aligned(lines)
+    return aligned(lines)
 
 
 def photo_table(report: Mapping[str, Any]) -> str:
@@ -29,7 +30,7 @@ def photo_table(report: Mapping[str, Any]) -> str:
         columns = _columns(of_it).values()
         told = [_told(c[figure], figure) for figure in PHOTO_FIGURES for c in columns]
         lines.append([photo, str(of_it["n"]), *told])
-    return _aligned(lines)
+    return aligned(lines)
 
 
 def _columns(report: Mapping[str, Any]) -> dict[str, Mapping[str, float | None]]:
@@ -41,15 +42,3 @@ def _told(value: float | None, figure: str) -> str:
     if value is None:
         return "inf"
     return f"{value:.2f}" if figure.startswith("psnr") else f"{value:.4f}"
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
-    """The first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        GAP.join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )

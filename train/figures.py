@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 
 from dped_build.train.metrics import (
-    SCALE_WEIGHTS,
     color_fit_psnr,
     finite_or_none,
-    halved,
+    product_of_powers,
     psnr,
-    similarity_and_contrast,
     ssim,
+    ssim_and_factors,
 )
 
 BATCH = 50  # patches, as in the published tables
@@ -66,8 +65,8 @@ def summarize(measured: Tensor) -> dict[str, float | None]:
         "psnr_pirm": measured[:, 1].mean(),
         "psnr_color_fit": measured[:, 2].mean(),
         "ssim": measured[:, 3].mean(),
-        "ms_ssim_batch": _ms_ssim(means[:, 4:]) @ shares,
-        "ms_ssim_image": _ms_ssim(measured[:, 4:]).mean(),
+        "ms_ssim_batch": product_of_powers(means[:, 4:]) @ shares,
+        "ms_ssim_image": product_of_powers(measured[:, 4:]).mean(),
     }
     return {name: finite_or_none(float(values[name])) for name in FIGURES}
 
@@ -80,25 +79,7 @@ def _parts(images: Tensor, target: Tensor) -> Tensor:
         psnr(clipped, target),
         color_fit_psnr(clipped, target),
     ]
-    similarity, factors = _scales(images, target)
+    similarity, factors = ssim_and_factors(images, target)
     if not torch.equal(clipped, images):
         similarity = ssim(clipped, target)
-    return torch.stack([*own, similarity, *factors], dim=1)
-
-
-def _scales(images: Tensor, target: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """SSIM, (B,), and the factor of every scale of MS-SSIM, (B,) each."""
-    whole, contrast = similarity_and_contrast(images, target)
-    similarity, factors = whole, [contrast.mean(dim=1)]
-    for _ in SCALE_WEIGHTS[1:]:
-        images, target = halved(images), halved(target)
-        similarity, contrast = similarity_and_contrast(images, target)
-        factors.append(contrast.mean(dim=1))
-    factors[-1] = similarity.mean(dim=1)
-    return whole.mean(dim=1), factors
-
-
-def _ms_ssim(factors: Tensor) -> Tensor:
-    """Product of the factors' powers, (N, 5) to (N,)."""
-    weights = factors.new_tensor(SCALE_WEIGHTS)
-    return (factors.clamp(min=0) ** weights).prod(dim=1)
+    return torch.column_stack([*own, similarity, factors])

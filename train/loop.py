@@ -35,7 +35,7 @@ from dped_build.train.progress import Progress, say
 from dped_build.train.run_config import describe_run
 from dped_build.train.run_output import (
     Run,
-    not_finite,
+    require_finite,
     write_checkpoint,
     write_evaluation,
 )
@@ -43,7 +43,6 @@ from dped_build.train.settings import TrainSettings
 from dped_build.train.step import (
     TrainingState,
     discriminator_step,
-    is_finite,
     means,
     new_state,
     train_step,
@@ -208,8 +207,7 @@ def _pretrain(run: Run, state: TrainingState, asked_to_stop: threading.Event) ->
             shown.advance(state.pretrained, means(state) if shown.due() else None)
             if asked_to_stop.is_set():
                 _stop(run, state)
-    if not is_finite(state):
-        raise DpedBuildError(not_finite(run, state))
+    require_finite(run, state)
     state.sums, state.summed = {}, 0
     write_checkpoint(run, state)
 
@@ -235,8 +233,8 @@ def _iterate(run: Run, state: TrainingState, asked_to_stop: threading.Event) -> 
             last = state.iteration == settings.iterations
             log = last or state.iteration % settings.log_every == 0
             save = last or state.iteration % settings.checkpoint_every == 0
-            if (log or save) and not is_finite(state):
-                raise DpedBuildError(not_finite(run, state))
+            if log or save:
+                require_finite(run, state)
             if log:
                 write_evaluation(run, state, shown)
             if save:
@@ -252,8 +250,7 @@ def _stop(run: Run, state: TrainingState) -> NoReturn:
         DpedBuildError: A weight or loss is not finite.
         Interrupted: Always, otherwise.
     """
-    if not is_finite(state):
-        raise DpedBuildError(not_finite(run, state))
+    require_finite(run, state)
     write_checkpoint(run, state)
     raise Interrupted(
         f"Interrupted at iteration {state.iteration}; the checkpoint is saved. "

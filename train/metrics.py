@@ -77,7 +77,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         ValueError: The shapes differ.
     """
-    similarity, _ = similarity_and_contrast(*_checked(a, b))
+    similarity, _ = _similarity(*_checked(a, b))
     return similarity.mean(dim=1)
 
 
@@ -95,17 +95,26 @@ def ms_ssim(a: Tensor, b: Tensor, *, per_batch: bool = False) -> Tensor:
     Raises:
         ValueError: The shapes differ.
     """
-    a, b = _checked(a, b)
-    factors = []
-    for scale, weight in enumerate(SCALE_WEIGHTS):
-        if scale:
-            a, b = halved(a), halved(b)
-        similarity, contrast = similarity_and_contrast(a, b)
-        last = scale == len(SCALE_WEIGHTS) - 1
-        values = similarity if last else contrast
-        means = values.mean() if per_batch else values.mean(dim=1)
-        factors.append(means.clamp(min=0) ** weight)
-    return torch.stack(factors).prod(dim=0)
+    _, factors = ssim_and_factors(*_checked(a, b))
+    return product_of_powers(factors.mean(dim=0) if per_batch else factors)
+
+
+def ssim_and_factors(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """SSIM, (B,), and the factors of MS-SSIM before their powers, (B, 5); float64."""
+    similarity, contrast = _similarity(a, b)
+    whole, factors = similarity.mean(dim=1), [contrast]
+    for _ in SCALE_WEIGHTS[1:]:
+        a, b = _halved(a), _halved(b)
+        similarity, contrast = _similarity(a, b)
+        factors.append(contrast)
+    factors[-1] = similarity
+    return whole, torch.stack(factors).mean(dim=2).T
+
+
+def product_of_powers(factors: Tensor) -> Tensor:
+    """MS-SSIM, (…), from its factors, (…, 5)."""
+    weights = factors.new_tensor(SCALE_WEIGHTS)
+    return (factors.clamp(min=0) ** weights).prod(dim=-1)
 
 
 def _checked(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,7 +127,7 @@ def _decibels(error: Tensor) -> Tensor:
     return -10 * torch.log10(error)
 
 
-def similarity_and_contrast(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def _similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """SSIM and its contrast-structure part, each its mean over pixels, (B, C)."""
     filtered = _windowed(torch.cat([a, b, a * a, b * b, a * b]))
     mean_a, mean_b, square_a, square_b, product = filtered.chunk(5)
@@ -150,7 +159,7 @@ def _band(taps: Tensor, length: int) -> Tensor:
     return padded.repeat(rows)[: rows * length].view(rows, length)
 
 
-def halved(images: Tensor) -> Tensor:
+def _halved(images: Tensor) -> Tensor:
     """Every second 2x2 mean, (B, C, H, W) to half; an odd last row is repeated."""
     height, width = images.shape[2:]
     even = F.pad(images, (0, width % 2, 0, height % 2), mode="replicate")

@@ -7,7 +7,7 @@ from pathlib import Path
 from dped_build.align.errors import UsageError
 from dped_build.align.photos import list_photos, natural_key
 
-ENHANCED = "-enhanced"
+ENHANCED = "-enhanced"  # follows the photo's name in that of the result
 
 
 @dataclass

@@ -1,5 +1,7 @@
 """uint8 pixels, (H, W, 3), and what networks read, float (3, H, W) in [0, 1]."""
 
+from typing import cast
+
 import cv2
 import numpy as np
 import torch
@@ -23,8 +25,7 @@ def to_levels(images: Tensor, *, bits: int) -> Picture:
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:
     """Float (B, 3, H, W), clipped to [0, 1] and rounded, to uint8 (B, H, W, 3)."""
-    levels = images.clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1)
-    return np.ascontiguousarray(levels.cpu().numpy())
+    return cast("NDArray[np.uint8]", to_levels(images, bits=8))
 
 
 def png_bytes(photo: NDArray[np.uint8]) -> bytes:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dped_build.align.errors import DpedBuildError
 from dped_build.train import run_folder
 from dped_build.train.batches import Batches
 from dped_build.train.checkpoint import save_checkpoint, saved_iteration
@@ -17,7 +18,7 @@ from dped_build.train.model_file import FILE_NAME, save_generator
 from dped_build.train.pixels import to_pixels
 from dped_build.train.progress import Progress
 from dped_build.train.settings import TrainSettings
-from dped_build.train.step import TrainingState, means
+from dped_build.train.step import TrainingState, is_finite, means
 from dped_build.train.validation import validate
 
 SAMPLES = 5  # examples per picture
@@ -110,15 +111,21 @@ def _save_generator(run: Run, state: TrainingState, name: str) -> None:
     save_generator(run.folder / name, state.enhancer, architecture, origin=origin)
 
 
-def not_finite(run: Run, state: TrainingState) -> str:
-    """What to say when a loss or a weight is NaN or infinite."""
+def require_finite(run: Run, state: TrainingState) -> None:
+    """Stop a run before what is NaN or infinite is written anywhere.
+
+    Raises:
+        DpedBuildError: A weight, or a loss since the last log, is; names what is kept.
+    """
+    if is_finite(state):
+        return
     good = saved_iteration(run.folder / run_folder.CHECKPOINT)
     kept = (
         f"its checkpoint is the last good one, of iteration {good}"
         if good is not None
         else "no checkpoint had been written"
     )
-    return (
+    raise DpedBuildError(
         f"{run.folder}: a loss or weight was NaN or infinite by iteration "
         f"{state.iteration}; {kept}; train anew "
         "with a lower --learning-rate under another --out"

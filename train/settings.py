@@ -14,7 +14,6 @@ from dped_build.train.presets import PRESETS
 
 LOSS_TERMS = ("color", "content", "texture", "mse")
 MAX_SEED = 2**63 - 1
-DEVICES = r"auto|cpu|cuda(:\d+)?"
 SWITCH = ("auto", "on", "off")
 CHOICES = {
     "precision": ("auto", "fp32", "bf16"),
@@ -90,8 +89,7 @@ class TrainSettings:
                 )
         if not 0 <= self.seed <= MAX_SEED:
             raise UsageError(f"--seed must be from 0 to {MAX_SEED}")
-        if not re.fullmatch(DEVICES, self.device):
-            raise UsageError(f"--device {self.device}: choose auto, cpu or cuda")
+        require_device_name(self.device)
         try:
             self.architecture()
         except DpedBuildError as error:
@@ -118,6 +116,16 @@ class TrainSettings:
         if "color" in terms or "texture" in terms:
             terms.append("tv")
         return {term: float(getattr(self, f"{term}_weight")) for term in terms}
+
+
+def require_device_name(name: str) -> None:
+    """Refuse what cannot be a device, without loading torch to ask it.
+
+    Raises:
+        UsageError: Neither auto nor cpu nor cuda, with or without a number.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise UsageError(f"--device {name}: choose auto, cpu or cuda")
 
 
 def _ordered(loss: str) -> str:

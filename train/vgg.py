@@ -91,16 +91,16 @@ def load_vgg(path: Path) -> nn.Module:
         else:
             weights, scaling, ceil_mode = _torchvision_weights(path), TORCHVISION, False
         vgg = VGG19(weights, scaling=scaling, ceil_mode=ceil_mode)
-    except (
-        pickle.UnpicklingError
-    ) as error:  # whose text tells how to run it all the same
+    except pickle.UnpicklingError as error:
+        # Without torch's own text, which tells how to run such a file all the same.
         raise DpedBuildError(
             f"--vgg {path}: not VGG-19 weights: damaged, or more than weights; {WANTED}"
         ) from error
     except (
         *(OSError, EOFError, RuntimeError, ValueError, KeyError, IndexError),
-        *(TypeError, AttributeError, NotImplementedError, AssertionError),
+        *(TypeError, AttributeError, NotImplementedError),
         *(MatReadError, zlib.error, struct.error),
+        AssertionError,  # torch's, of damaged files in its older format
     ) as error:
         raise DpedBuildError(
             f"--vgg {path}: not VGG-19 weights, or damaged ({_first_line(error)}); "
