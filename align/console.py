@@ -26,7 +26,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 FOLDER = click.Path(path_type=Path)
 DEFAULT_WORKSPACE = Path("data")
 INTERRUPTED = 130
-RESUMABLE = ("align", "patches", "import", "demo")
+RESUMABLE = ("align", "patches", "import", "report", "demo")
 SAME_AGAIN = "Interrupted; finished work is kept. Run the same command again to go on."
 
 

@@ -1,6 +1,8 @@
 """What the workspace's `exclude.csv` takes out by hand: photos or single windows."""
 
 import csv
+import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,20 @@ EXCLUDE_FILE = "exclude.csv"  # in the workspace
 Exclusions = set[tuple[str, ...]]  # (pair,) or (pair, x, y), the numbers as text
 
 
+@dataclass(frozen=True)
+class ExcludedLine:
+    """One line of `exclude.csv`."""
+
+    pair: str
+    window_xy: tuple[int, int] | None  # None: the whole photo
+    note: str
+
+    @property
+    def entry(self) -> tuple[str, ...]:
+        """As it stands among the exclusions."""
+        return (self.pair, *map(str, self.window_xy or ()))
+
+
 def read_exclusions(path: Path) -> Exclusions:
     """What a workspace's `exclude.csv` (`pair[,x,y][,note]`) takes out by hand.
 
@@ -21,18 +37,28 @@ def read_exclusions(path: Path) -> Exclusions:
         is (x, y); the numbers as text. Empty where there is no such file.
 
     Raises:
+        DpedBuildError: As `read_excluded_lines`.
+    """
+    return {line.entry for line in read_excluded_lines(path)}
+
+
+def read_excluded_lines(path: Path) -> list[ExcludedLine]:
+    """The lines of a workspace's `exclude.csv`; none where there is no such file.
+
+    Raises:
         DpedBuildError: The header lacks `pair`, or a place is not two integers.
     """
     if not path.exists():
-        return set()
+        return []
     try:
-        lines = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DpedBuildError(f"{path} is not UTF-8 text: save it as UTF-8") from error
+    lines = csv.DictReader(io.StringIO(text, newline=""))
     if "pair" not in (lines.fieldnames or []):
         raise DpedBuildError(f"{path}: the first line must be pair[,x,y][,note]")
     try:
-        return {_entry(line) for line in lines}
+        return [_parsed(line) for line in lines]
     except ValueError as error:
         raise DpedBuildError(
             f"{path} line {lines.line_num}: x and y must be two whole numbers, or both "
@@ -40,9 +66,10 @@ def read_exclusions(path: Path) -> Exclusions:
         ) from error
 
 
-def _entry(line: dict[str, str | None]) -> tuple[str, ...]:
-    pair, x, y = ((line.get(key) or "").strip() for key in ("pair", "x", "y"))
-    return (pair, str(int(x)), str(int(y))) if x or y else (pair,)
+def _parsed(line: dict[str, str | None]) -> ExcludedLine:
+    pair, x, y, note = (line.get(key) or "" for key in ("pair", "x", "y", "note"))
+    place = (int(x), int(y)) if x.strip() or y.strip() else None
+    return ExcludedLine(pair, place, note)
 
 
 def is_excluded(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dped_build.align.console import json_option, workspace_option
+from dped_build.align.console import Progress, json_option, workspace_option
 from dped_build.align.errors import DpedBuildError
 
 
@@ -35,7 +35,8 @@ def report(
     """
     from dped_build.report import write_report
 
-    summary = write_report(workspace, jobs=jobs)
+    with Progress("pairs", quiet=as_json) as progress:
+        summary = write_report(workspace, jobs=jobs, progress=progress)
     if as_json:
         click.echo(json.dumps(summary.report, indent=1))
     else:

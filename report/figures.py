@@ -22,6 +22,8 @@ INK_DARK = "#d5dade"
 ACCEPTED = "#0f9d80"
 REJECTED = "#d98032"
 SERIES = ("#2a7fb8", ACCEPTED, REJECTED, "#a569bd", "#b8a12a", "#c9506b", "#6b7f8f")
+PANELS_IN_A_ROW = 3
+LOG_FROM = 20  # largest over smallest value
 EMPTY = "#8a939b"  # a cell without windows; drawn faintly
 STYLE: Any = {
     "svg.hashsalt": "dped-build",
@@ -66,7 +68,9 @@ def ncc_figure(ncc: dict[str, Any], *, min_corr: float | None) -> bytes:
             axes.axvline(min_corr, color=INK, linewidth=1, linestyle=(0, (4, 2)))
         axes.set_xlabel("NCC of the stored patches")
         axes.set_ylabel("windows")
-        axes.set_xlim(0, 1)
+        filled = np.flatnonzero(np.add(accepted, ncc["rejected"]["counts"]))
+        lowest = edges[filled[0]] if len(filled) else 0.0
+        axes.set_xlim(np.floor(lowest * 10) / 10, 1)
         axes.legend(loc="upper left")
 
     return _chart(draw, size=(5.2, 2.8))
@@ -144,24 +148,36 @@ def acceptance_figure(cells: dict[str, Any]) -> bytes:
 
 def curves_figure(panels: dict[str, dict[str, list[list[float]]]]) -> bytes:
     """The learning curves of a run, a panel per kind; the phone unchanged is dashed."""
+    columns = min(PANELS_IN_A_ROW, len(panels))
+    rows = -(-len(panels) // columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 2.2 * len(panels)), layout="constrained")
-        grid = figure.subplots(len(panels), 1, squeeze=False, sharex=True)
-        for axes, (title, curves) in zip(grid[:, 0], panels.items(), strict=True):
-            for number, (name, curve) in enumerate(curves.items()):
-                axes.plot(
-                    *np.array(curve).T,
-                    color=EMPTY if is_baseline(name) else SERIES[number % len(SERIES)],
-                    linestyle="dashed" if is_baseline(name) else "solid",
-                    linewidth=1.4,
-                    label=name.replace("$", r"\$"),
-                )
-            if title == "loss":
-                axes.set_yscale("symlog", linthresh=1e-3)
-            axes.set_ylabel(title)
-            axes.legend(loc="best", fontsize=8)
-        grid[-1, 0].set_xlabel("iteration")
+        size = (3.6 * columns, 2.4 * rows)
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+        for axes, (title, curves) in zip(grid, panels.items(), strict=False):
+            _draw_curves(axes, curves)
+            axes.set_title(title.replace("$", r"\$"), fontsize=9.5)
+        for axes in grid[len(panels) - columns : len(panels)]:
+            axes.set_xlabel("iteration")
+            axes.tick_params(labelbottom=True)
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
         return _svg(figure)
+
+
+def _draw_curves(axes: Axes, curves: dict[str, list[list[float]]]) -> None:
+    for number, (name, curve) in enumerate(curves.items()):
+        axes.plot(
+            *np.array(curve).T,
+            color=EMPTY if is_baseline(name) else SERIES[number % len(SERIES)],
+            linestyle="dashed" if is_baseline(name) else "solid",
+            linewidth=1.4,
+            label=name.replace("$", r"\$"),
+        )
+    values = np.array([value for curve in curves.values() for _, value in curve])
+    if values.min() > 0 and values.max() > LOG_FROM * values.min():
+        axes.set_yscale("log")
+    axes.legend(loc="best", fontsize=7.5)
 
 
 def _frame(axes: Axes, cells: dict[str, Any]) -> None:

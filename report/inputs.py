@@ -16,6 +16,11 @@ from dped_build.align.errors import DpedBuildError
 from dped_build.align.photos import natural_key
 from dped_build.align.records import Alignment
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
+from dped_build.patches.exclusions import (
+    EXCLUDE_FILE,
+    ExcludedLine,
+    read_excluded_lines,
+)
 from dped_build.patches.settings import PatchSettings
 from dped_build.report.tables import (
     StoredPatches,
@@ -63,22 +68,43 @@ class Run:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that a report is made of."""
+    """All that a report is made of.
+
+    Imported patches have no alignment: then it is empty, and there are no pairs.
+    """
 
     workspace: Path
     alignment: dict[str, Any]
     pairs: list[Alignment]
     patches: PatchSet | None
     runs: list[Run]
+    excluded: list[ExcludedLine]
+    disk_bytes: dict[str, int]  # of each folder that is there
+
+    @property
+    def cameras(self) -> dict[str, str]:
+        """Names of phone and DSLR."""
+        manifests = [
+            self.alignment,
+            {} if self.patches is None else self.patches.manifest,
+        ]
+        return {
+            kind: next(
+                (str(m[f"{kind}_camera"]) for m in manifests if f"{kind}_camera" in m),
+                kind,
+            )
+            for kind in ("phone", "dslr")
+        }
 
 
-def require_aligned(workspace: Path) -> None:
+def require_something(workspace: Path) -> None:
     """Refuse a workspace in which there is nothing to report.
 
     Raises:
-        DpedBuildError: There is no `aligned/`.
+        DpedBuildError: There is neither `aligned/` nor `patches/`.
     """
-    if not (workspace / "aligned" / "alignment.jsonl").is_file():
+    aligned = (workspace / "aligned" / "alignment.jsonl").is_file()
+    if not aligned and not _is_published(workspace / "patches"):
         raise DpedBuildError(
             f"{workspace}: nothing to report yet, for want of aligned photos; "
             "run dped-build align PHONE_DIR DSLR_DIR first"
@@ -89,17 +115,30 @@ def read_workspace(workspace: Path) -> Inputs:
     """Read everything but the pictures.
 
     Raises:
-        DpedBuildError: There is no `aligned/`, or a file is damaged.
+        DpedBuildError: There is nothing to report, or a file is damaged.
     """
-    require_aligned(workspace)
+    require_something(workspace)
     aligned, patches = workspace / "aligned", workspace / "patches"
+    records = aligned / "alignment.jsonl"
+    there = records.is_file()
     return Inputs(
         workspace=workspace,
-        alignment=_read_json(aligned / "manifest.json"),
-        pairs=_parsed_lines(aligned / "alignment.jsonl", _pair_record),
+        alignment=_read_json(aligned / "manifest.json") if there else {},
+        pairs=_parsed_lines(records, _pair_record) if there else [],
         patches=_read_patches(patches) if _is_published(patches) else None,
         runs=_read_runs(workspace / "runs"),
+        excluded=read_excluded_lines(workspace / EXCLUDE_FILE),
+        disk_bytes={
+            name: _size_of(workspace / name)
+            for name in ("aligned", "patches", "runs")
+            if (workspace / name).is_dir()
+        },
     )
+
+
+def _size_of(folder: Path) -> int:
+    """Bytes in all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _is_published(folder: Path) -> bool:

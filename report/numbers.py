@@ -12,20 +12,22 @@ from dped_build.align.stage import created_with
 from dped_build.patches.import_settings import is_imported
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.verification import pairs_of_an_earlier_alignment
+from dped_build.report.contact_sheet import shown_patches
 from dped_build.report.inputs import Inputs, PatchSet, Run
+from dped_build.report.published import PUBLISHED
 from dped_build.report.statistics import (
     DPED_PATCHES_PER_PHOTO,
     accepted_histograms,
     accepted_spreads,
-    choose_patches,
     frame_cells,
     ncc_statistics,
     pair_counts,
+    pair_measures,
+    search_limits,
     window_counts,
-    windows_per_pair,
 )
-from dped_build.report.tables import StoredPatches
 from dped_build.report.training import run_numbers
+from dped_build.report.what_if import recorded_settings, what_if
 from dped_build.report.wording import warnings_of
 
 FORMAT, VERSION = "dped-build/report", 1
@@ -36,10 +38,9 @@ ABSOLUTE = re.compile(r"^(/|[A-Za-z]:[\\/]|\\\\|~)")
 class ReportSettings:
     """How much the report shows; the numbers do not depend on it."""
 
-    rows_per_page: int = 200  # pairs; more go to further pages
-    pair_px: int = 300  # longer side of each crop in the table of pairs
-    overlay_px: int = 560  # longer side of the crop with the windows drawn on it
-    patches_shown: int = 6  # in each group of the contact sheet
+    thumb_px: int = 160  # longer side of each crop in the table of pairs
+    picture_px: int = 800  # longer side of each crop in a pair's panel
+    patches_shown: int = 6  # in each group of the contact sheets
     samples_shown: int = 4  # training samples of each run, the latest
 
 
@@ -50,17 +51,27 @@ def report_numbers(inputs: Inputs, settings: ReportSettings) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "created_with": created_with(),
-        "phone_camera": str(inputs.alignment.get("phone_camera", "phone")),
-        "dslr_camera": str(inputs.alignment.get("dslr_camera", "dslr")),
+        "phone_camera": inputs.cameras["phone"],
+        "dslr_camera": inputs.cameras["dslr"],
+        "imported": patches is not None and is_imported(patches.manifest),
         "pairs": pairs,
         "patches": None if patches is None else _patch_numbers(inputs, patches, pairs),
-        "windows": None if patches is None else _window_numbers(inputs),
+        "windows": None if patches is None else _window_numbers(inputs, patches),
         "shown_patches": [],
         "runs": [_run_record(inputs, run) for run in inputs.runs],
+        "published": PUBLISHED if inputs.runs else [],
+        "disk_bytes": inputs.disk_bytes,
+        "excluded": excluded_lines(inputs),
         "table": pair_table(inputs.pairs, patches),
     }
     if patches is not None:
-        report["shown_patches"] = shown_patches(patches.stored, settings.patches_shown)
+        report["shown_patches"] = shown_patches(
+            patches.stored,
+            None if report["imported"] else patches.windows,
+            {record.pair: record for record in inputs.pairs},
+            size=patches.window_size,
+            count=settings.patches_shown,
+        )
     report["warnings"] = warnings_of(report)
     report["made_with"] = _made_with(inputs)
     return report
@@ -71,13 +82,15 @@ def pair_table(
 ) -> list[dict[str, Any]]:
     """One row per record: what became of the pair, and of its windows."""
     split = {} if patches is None else patches.split
-    counts: dict[str, tuple[int, int]] = {}
+    measures: dict[str, dict[str, Any]] = {}
     if patches is not None and patches.windows is not None:
-        counts = windows_per_pair(patches.windows)
+        measures = pair_measures(patches.windows)
+    no_windows = {"windows": 0, "accepted": 0, "sharpness_ratio": None}
+    unknown = dict.fromkeys(no_windows)
     rows = []
     for record in records:
-        windows, accepted = counts.get(record.pair, (0, 0))
-        measured = bool(counts) and record.aligned
+        measured = bool(measures) and record.aligned
+        found = measures.get(record.pair, no_windows) if measured else unknown
         rows.append(
             {
                 "pair": record.pair,
@@ -91,30 +104,25 @@ def pair_table(
                 "inliers": record.inliers,
                 "inlier_rmse_px": record.inlier_rmse_px,
                 "overlap": record.overlap,
-                "windows": windows if measured else None,
-                "accepted": accepted if measured else None,
+                **found,
             }
         )
     return rows
 
 
-def shown_patches(stored: StoredPatches, count: int) -> list[dict[str, Any]]:
-    """The patches of the contact sheet, by group: where each lies, and its NCC."""
+def excluded_lines(inputs: Inputs) -> list[dict[str, Any]]:
+    """What `exclude.csv` takes out by hand, and whether there is such a photo."""
+    known = {record.pair for record in inputs.pairs}
+    if inputs.patches is not None:
+        known |= set(inputs.patches.stored.photos)
     return [
         {
-            "group": group,
-            "patches": [
-                {
-                    "pair": stored.photos[stored.photo[index]],
-                    "window_xy": stored.xy[index].tolist(),
-                    "ncc": round(float(stored.ncc[index]), 6),
-                    "file": stored.files[stored.file[index]],
-                    "row": int(stored.row[index]),
-                }
-                for index in rows
-            ],
+            "pair": line.pair,
+            "window_xy": None if line.window_xy is None else list(line.window_xy),
+            "note": line.note,
+            "known": line.pair in known,
         }
-        for group, rows in choose_patches(stored, count=count).items()
+        for line in inputs.excluded
     ]
 
 
@@ -149,30 +157,38 @@ def _patch_numbers(
         "stored": total,
         "shards": len(patches.manifest["shards"]),
         "splits": splits,
-        "per_photo": round(total / pairs["paired"], 3) if pairs["paired"] else 0.0,
+        "per_photo": round(total / pairs["paired"], 3) if pairs["paired"] else None,
         "dped_per_photo": DPED_PATCHES_PER_PHOTO,
         "pairs_not_aligned_now": len(gone),
     }
 
 
-def _window_numbers(inputs: Inputs) -> dict[str, Any] | None:
-    patches = inputs.patches
-    if patches is None or patches.windows is None:
-        return None
+def _window_numbers(inputs: Inputs, patches: PatchSet) -> dict[str, Any] | None:
     windows = patches.windows
+    if windows is None:
+        return None
+    numbers = {
+        **window_counts(windows),
+        "size": patches.window_size,
+        "ncc": ncc_statistics(windows),
+        "accepted_spread": accepted_spreads(windows),
+        "accepted_histograms": accepted_histograms(windows),
+    }
+    if is_imported(patches.manifest):  # placed and kept by others
+        unknown = ("rule", "min_corr", "limits", "what_if", "frame")
+        return {**numbers, **dict.fromkeys(unknown)}
     sizes = {
         record.pair: record.phone_size
         for record in inputs.pairs
         if record.aligned and record.phone_size is not None
     }
+    settings = recorded_settings(patches.settings)
     return {
-        **window_counts(windows),
-        "size": patches.window_size,
-        "rule": patches.settings.get("rule", PatchSettings.rule),
-        "min_corr": patches.settings.get("min_corr"),
-        "ncc": ncc_statistics(windows),
-        "accepted_spread": accepted_spreads(windows),
-        "accepted_histograms": accepted_histograms(windows),
+        **numbers,
+        "rule": settings.rule,
+        "min_corr": settings.min_corr,
+        "limits": search_limits(windows, settings),
+        "what_if": what_if(windows, settings),
         "frame": frame_cells(windows, sizes, window_size=patches.window_size),
     }
 
@@ -197,16 +213,15 @@ def _run_record(inputs: Inputs, run: Run) -> dict[str, Any]:
 
 def _made_with(inputs: Inputs) -> dict[str, Any]:
     """Settings, versions and the commands that lead to the same result."""
-    align = inputs.alignment.get("settings", {})
-    made: dict[str, Any] = {
-        "align": {
+    made: dict[str, Any] = {"align": None, "patches": None}
+    if inputs.alignment:
+        align = inputs.alignment.get("settings", {})
+        made["align"] = {
             "created_with": inputs.alignment.get("created_with"),
             "settings": align,
             "command": "dped-build align PHONE_DIR DSLR_DIR"
             + changed_options(align, AlignSettings()),
         }
-    }
-    made["patches"] = None
     if inputs.patches is not None:
         manifest = inputs.patches.manifest
         settings = inputs.patches.settings
@@ -214,8 +229,9 @@ def _made_with(inputs: Inputs) -> dict[str, Any]:
             "created_with": manifest.get("created_with"),
             "dataset_id": manifest.get("dataset_id"),
             "settings": settings,
-            "command": "dped-build patches"
-            + changed_options(settings, PatchSettings()),
+            "command": "dped-build import SOURCE"
+            if is_imported(manifest)
+            else "dped-build patches" + changed_options(settings, PatchSettings()),
         }
     made["runs"] = {run.name: run.config for run in inputs.runs}
     return dict(public(made))

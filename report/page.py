@@ -1,9 +1,12 @@
-"""Render the report's pages: numbers and picture paths in, HTML out.
+"""Render the report's page: numbers and picture paths in, HTML out.
 
 Names, reasons and messages come from files and are not trusted: Jinja2 escapes every
-text, `link` percent-encodes every address, and the pages run no script.
+text, `link` percent-encodes every address, the script sets text as text only, and the
+page's policy (CSP) runs no script but this one and those of the report's own files.
 """
 
+import base64
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,71 +14,51 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from dped_build.report.pictures import REASON_RGB, reason_rgb
-from dped_build.report.wording import counted, reason_text
+from dped_build.report.page_data import color, page_data, script_json
+from dped_build.report.pictures import REASON_RGB
+from dped_build.report.wording import OPTIONS, counted, reason_text, size_text
 
 TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = ("start.js", "exclusions.js", "table.js", "panel.js")  # in this order
 NAMES_SHOWN = 12  # per warning
 SHOWPIECES = 3
 NO_VALUE = "\N{EN DASH}"
 
 
-def render_pages(
-    report: dict[str, Any], figures: dict[str, Any], *, rows_per_page: int
-) -> dict[str, bytes]:
-    """File name → content of `index.html` and, for many pairs, `pairs-2.html` ….
+def render_page(report: dict[str, Any], figures: Mapping[str, Any]) -> bytes:
+    """`index.html`.
 
     Args:
         report: The numbers, with picture paths in the table's rows.
-        figures: Names of the chart files that exist, by what they show.
-        rows_per_page: Pairs on each page.
+        figures: The chart files that exist, by name.
     """
-    environment = _environment()
-    pages = paged(report["table"], rows_per_page)
-    names = [page_name(number) for number in range(1, len(pages) + 1)]
-    shared = {
-        "report": report,
-        "figures": figures,
-        "pages": names,
-        "anchors": anchors(pages, names),
-        "legend": legend(report),
-        "names_shown": NAMES_SHOWN,
-        "showpieces": showpieces(report["table"]),
-    }
-    rendered = {}
-    for number, (name, rows) in enumerate(zip(names, pages, strict=True), start=1):
-        template = environment.get_template(
-            "index.html" if number == 1 else "more.html"
-        )
-        html = template.render(**shared, rows=rows, number=number)
-        rendered[name] = html.encode()
-    return rendered
+    script = page_script()
+    template = _environment().get_template("index.html")
+    return template.render(
+        report=report,
+        figures=figures,
+        legend=legend(report),
+        names_shown=NAMES_SHOWN,
+        numbers={row["pair"]: n for n, row in enumerate(report["table"])},
+        showpieces=showpieces(report["table"]),
+        data=Markup(script_json(page_data(report))),
+        script=Markup(script),
+        script_hash=script_hash(script),
+    ).encode()
 
 
-def page_name(number: int) -> str:
-    """The file that holds the page with this number, from 1."""
-    return "index.html" if number == 1 else f"pairs-{number}.html"
+def page_script() -> str:
+    """The page's script, one function around all of its parts."""
+    parts = ((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
 
 
-def paged(
-    rows: Sequence[dict[str, Any]], rows_per_page: int
-) -> list[list[dict[str, Any]]]:
-    """Rows in pages, each with its number in the whole table; at least one page."""
-    numbered = [{**row, "number": number} for number, row in enumerate(rows, start=1)]
-    starts = range(0, max(1, len(numbered)), rows_per_page)
-    return [numbered[start : start + rows_per_page] for start in starts]
-
-
-def anchors(
-    pages: Sequence[Sequence[dict[str, Any]]], names: Sequence[str]
-) -> dict[str, str]:
-    """Where each pair's row is: pair → address."""
-    return {
-        row["pair"]: f"{name}#pair-{row['number']}"
-        for name, rows in zip(names, pages, strict=True)
-        for row in rows
-    }
+def script_hash(script: str) -> str:
+    """A script as a Content-Security-Policy names it (W3C, CSP Level 3)."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
 
 
 def showpieces(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -85,12 +68,12 @@ def showpieces(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def legend(report: dict[str, Any]) -> list[dict[str, str]]:
-    """Colour and meaning of each outcome that the overlays of this set show."""
+    """Colour and meaning of each outcome that the windows of this set have."""
     reasons = [] if report["windows"] is None else list(report["windows"]["reasons"])
     known = [reason for reason in REASON_RGB if reason in reasons]
     others = [reason for reason in reasons if reason not in REASON_RGB]
     return [
-        {"name": reason, "color": "#{:02x}{:02x}{:02x}".format(*reason_rgb(reason))}
+        {"name": reason, "color": color(reason)}
         for reason in ["accepted", *known, *others]
     ]
 
@@ -108,17 +91,18 @@ def _environment() -> Environment:
         "count": count,
         "decimal": decimal,
         "percent": percent,
+        "change": change,
+        "size_text": size_text,
         "flat": flat,
         "reason_text": reason_text,
     }
-    environment.globals |= {"counted": counted}
+    environment.globals |= {"counted": counted, "option_texts": OPTIONS}
     return environment
 
 
 def link(path: str) -> str:
     """A relative address as it stands in an attribute: percent-encoded."""
-    name, hash_mark, anchor = path.partition("#")
-    return quote(name) + hash_mark + quote(anchor)
+    return quote(path)
 
 
 def count(value: float | None) -> str:
@@ -138,6 +122,14 @@ def percent(part: float | None, whole: float = 1.0, digits: int = 0) -> str:
     if part is None or not whole:
         return NO_VALUE
     return f"{100 * part / whole:.{digits}f} %"
+
+
+def change(difference: int, whole: int) -> str:
+    """A change in per cent of what it was."""
+    if not difference or not whole:
+        return "\N{PLUS-MINUS SIGN}0 %" if not difference else NO_VALUE
+    sign = "+" if difference > 0 else "\N{MINUS SIGN}"
+    return f"{sign}{abs(100 * difference / whole):.1f} %"
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -22,7 +22,7 @@ REASON_RGB: dict[str, Rgb] = {
 }
 OTHER_RGB: Rgb = (225, 60, 80)
 GAP = 4  # pixels between the two photos of a pair
-PAPER = 84  # grey of gaps, and of the phone photo outside the crop
+PAPER = 84  # grey of gaps
 DIFFERENCE_GAIN = 4
 MIN_VARIANCE = 1e-6
 
@@ -56,44 +56,10 @@ def side_by_side(
     return np.concatenate(parts, axis=1)
 
 
-def windows_overlay(
-    crop: NDArray[np.uint8],
-    *,
-    box: tuple[int, int, int, int],
-    xy: NDArray[np.int32],
-    reasons: list[str],
-    size: int,
-) -> NDArray[np.uint8]:
-    """The phone crop with every window outlined in the colour of its outcome.
-
-    Args:
-        crop: The phone crop, (H, W, 3), reduced by any factor.
-        box: Left, top, width and height of the crop in the phone photo, pixels.
-        xy: Top-left pixels of the windows in the phone photo, (K, 2); where windows
-            leave the crop, the picture grows by a grey margin.
-        reasons: Outcome of each window.
-        size: Side of the windows, phone pixels.
-    """
-    left, top, width, height = box
-    scale = crop.shape[1] / width
-    first = np.minimum(xy.min(axis=0, initial=2**30), (left, top))
-    last = np.maximum(xy.max(axis=0, initial=0) + size, (left + width, top + height))
-    columns, rows = np.ceil((last - first) * scale).astype(int) + 1
-    picture = np.full((rows, columns, 3), PAPER, np.uint8)
-    x, y = np.floor(((left, top) - first) * scale).astype(int)
-    picture[y : y + crop.shape[0], x : x + crop.shape[1]] = crop[
-        : rows - y, : columns - x
-    ]
-    tinted = picture.copy()
-    corners = (xy - first) * scale
-    side = size * scale
-    for (x0, y0), reason in zip(corners.tolist(), reasons, strict=True):
-        start = round(x0) + 1, round(y0) + 1
-        end = round(x0 + side) - 1, round(y0 + side) - 1
-        cv2.rectangle(tinted, start, end, reason_rgb(reason), cv2.FILLED)
-        cv2.rectangle(picture, start, end, reason_rgb(reason), 1)
-    blended = cv2.addWeighted(picture, 0.78, tinted, 0.22, 0)
-    return np.asarray(blended, dtype=np.uint8)
+def halves(pair: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The two pictures, (H, W, 3) each, that `side_by_side` put in a row."""
+    width = (pair.shape[1] - GAP) // 2
+    return pair[:, :width], pair[:, width + GAP :]
 
 
 def patch_triple(

@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dped_build.align.records import Alignment
-from dped_build.report.tables import StoredPatches, Windows
+from dped_build.patches.paper_rule import MAX_SHIFT
+from dped_build.patches.settings import PatchSettings
+from dped_build.report.tables import MEASURES, Windows
 
 DPED_PATCHES_PER_PHOTO = 28  # 160K training patches from 5,727 iPhone photos (Table 1)
 NCC_THRESHOLDS = (0.80, 0.85, 0.90, 0.95)
 NCC_EDGES = np.linspace(0, 1, 51)
 FRAME_COLUMNS = 12  # cells along the photo's long side, fewer for small photos
 SPREAD_BINS = 40
+AT_LIMIT = 0.99  # of a search limit
 
 
 def pair_counts(records: Sequence[Alignment]) -> dict[str, Any]:
@@ -53,9 +56,9 @@ def window_counts(windows: Windows) -> dict[str, Any]:
         if count
     }
     return {
-        "candidates": len(windows.xy),
+        "candidates": len(windows),
         "accepted": int(windows.accepted.sum()),
-        "accepted_share": _share(windows.accepted.sum(), len(windows.xy)),
+        "accepted_share": _share(windows.accepted.sum(), len(windows)),
         "reasons": _most_first(reasons),
     }
 
@@ -91,7 +94,7 @@ def spread_edges(values: ArrayLike, *, symmetric: bool = False) -> NDArray[np.fl
 
 def ncc_statistics(windows: Windows) -> dict[str, Any]:
     """NCC histograms by outcome, and what other thresholds would take by NCC alone."""
-    ncc = windows.measures["ncc"]
+    ncc = windows.table.ncc
     return {
         "measured": int(np.isfinite(ncc).sum()),
         "accepted": histogram(ncc[windows.accepted], NCC_EDGES),
@@ -109,28 +112,58 @@ def ncc_statistics(windows: Windows) -> dict[str, Any]:
 
 def accepted_spreads(windows: Windows) -> dict[str, dict[str, Any]]:
     """Spread of every measured column over the accepted windows."""
-    lengths = np.linalg.norm(windows.shift_px[windows.accepted], axis=1)
-    spreads = {"ncc": spread(windows.measures["ncc"][windows.accepted])}
-    spreads["shift_length_px"] = spread(lengths)
-    for name, column in windows.measures.items():
-        spreads[name] = spread(column[windows.accepted])
+    columns = {"ncc": windows.table.ncc, "shift_length_px": windows.moved_px}
+    columns |= {name: windows.measure(name) for name in MEASURES}
+    spreads = {
+        name: spread(column[windows.accepted]) for name, column in columns.items()
+    }
     return {name: values for name, values in spreads.items() if values["n"]}
 
 
 def accepted_histograms(windows: Windows) -> dict[str, dict[str, Any]]:
-    """Shift length, rotation and uncertainty of the accepted windows.
+    """Shift, rotation, uncertainty and depth of the accepted windows.
 
     A column without any value has no histogram: the paper's rule states no uncertainty.
     """
-    lengths = np.linalg.norm(windows.shift_px[windows.accepted], axis=1)
-    rotation = windows.measures["rotation_deg"][windows.accepted]
-    sigma = windows.measures["sigma_px"][windows.accepted]
-    histograms = {
-        "shift": histogram(lengths, spread_edges(lengths)),
-        "rotation": histogram(rotation, spread_edges(rotation, symmetric=True)),
-        "sigma": histogram(sigma, spread_edges(sigma)),
+    columns = {
+        "shift": windows.moved_px,
+        "rotation": windows.table.rotation_deg,
+        "sigma": windows.table.sigma_px,
+        "depth": windows.table.depth_px,
     }
+    histograms = {}
+    for name, column in columns.items():
+        values = column[windows.accepted]
+        edges = spread_edges(values, symmetric=name == "rotation")
+        histograms[name] = histogram(values, edges)
     return {name: found for name, found in histograms.items() if any(found["counts"])}
+
+
+def search_limits(windows: Windows, settings: PatchSettings) -> dict[str, Any]:
+    """How many windows stop where the search for them ends.
+
+    Returns:
+        `max_shift_px`, `max_rotation_deg`; of the windows that were searched for at all
+        (`measured`), how many lie within a hundredth of the limit or beyond it
+        (`shift`, `rotation`), and the share of the two together.
+    """
+    table, max_shift = windows.table, settings.max_shift
+    if settings.rule == "paper":
+        max_shift = float(min(int(max_shift), MAX_SHIFT))
+    measured = np.isfinite(table.ncc)
+    furthest = np.abs(table.shift_px).max(axis=1, initial=0)
+    shift = measured & (furthest >= AT_LIMIT * max_shift)
+    rotation = measured & (
+        np.abs(table.rotation_deg) >= AT_LIMIT * settings.max_rotation
+    )
+    return {
+        "max_shift_px": max_shift,
+        "max_rotation_deg": settings.max_rotation,
+        "measured": int(measured.sum()),
+        "shift": int(shift.sum()),
+        "rotation": int(rotation.sum()),
+        "share": _share((shift | rotation).sum(), measured.sum()),
+    }
 
 
 def frame_cells(
@@ -156,11 +189,11 @@ def frame_cells(
     wide = sizes[:, 0] >= sizes[:, 1]
     used = known & (wide == (2 * (wide & known).sum() >= known.sum()))
     columns, rows = _frame_shape(sizes[used], window_size)
-    centres = windows.xy[used] + (window_size - 1) / 2
+    centres = windows.table.window_xy[used] + (window_size - 1) / 2
     at = np.floor((centres + 0.5) / sizes[used] * (columns, rows)).astype(int)
     at = np.clip(at, 0, (columns - 1, rows - 1))
     cell = at[:, 1] * columns + at[:, 0]
-    accepted, shift = windows.accepted[used], windows.shift_px[used]
+    accepted, shift = windows.accepted[used], windows.table.shift_px[used]
     cells = columns * rows
     known_shift = accepted & np.isfinite(shift).all(axis=1)
     counts = np.bincount(cell[known_shift], minlength=cells)
@@ -192,38 +225,19 @@ def _frame_shape(sizes: NDArray[np.float64], window_size: int) -> tuple[int, int
     return max(1, int(width / cell)), max(1, int(height / cell))
 
 
-def windows_per_pair(windows: Windows) -> dict[str, tuple[int, int]]:
-    """Candidate and accepted windows of each pair."""
-    candidates = np.bincount(windows.pair, minlength=len(windows.pairs)).tolist()
-    accepted = np.bincount(
-        windows.pair[windows.accepted], minlength=len(windows.pairs)
-    ).tolist()
-    return dict(zip(windows.pairs, zip(candidates, accepted, strict=True), strict=True))
-
-
-def choose_patches(stored: StoredPatches, *, count: int) -> dict[str, list[int]]:
-    """Rows of the best, middling and worst NCC, at most one of each photo per group."""
-    finite = np.flatnonzero(np.isfinite(stored.ncc))
-    ncc = stored.ncc[finite]
-    if not len(ncc):
-        return {}
-    distance = np.abs(ncc - np.median(ncc))
-    return {
-        "best": _one_per_photo(finite[np.argsort(-ncc, kind="stable")], stored, count),
-        "typical": _one_per_photo(
-            finite[np.argsort(distance, kind="stable")], stored, count
-        ),
-        "just accepted": _one_per_photo(
-            finite[np.argsort(ncc, kind="stable")], stored, count
-        ),
-    }
-
-
-def _one_per_photo(
-    order: NDArray[np.intp], stored: StoredPatches, count: int
-) -> list[int]:
-    _, first = np.unique(stored.photo[order], return_index=True)
-    return [int(row) for row in order[np.sort(first)[:count]]]
+def pair_measures(windows: Windows) -> dict[str, dict[str, Any]]:
+    """Of each pair: `windows`, those `accepted`, and the median `sharpness_ratio`."""
+    measures = {}
+    for pair, rows in windows.rows_of_pairs().items():
+        sharpness = _finite(windows.table.sharpness_ratio[rows])
+        measures[pair] = {
+            "windows": len(rows),
+            "accepted": int(windows.accepted[rows].sum()),
+            "sharpness_ratio": (
+                round(float(np.median(sharpness)), 3) if len(sharpness) else None
+            ),
+        }
+    return measures
 
 
 def _most_first(counts: Mapping[str, int]) -> dict[str, int]:

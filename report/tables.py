@@ -1,7 +1,7 @@
 """Read the HDF5 tables of `patches/`: candidate windows and stored patches."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.errors import DpedBuildError
+from dped_build.patches import records
 
-MEASURES = (  # float columns of windows.h5, NaN where a window was not measured
+MEASURES = (  # one number a window, NaN where it was not measured
     "ncc",
     "rotation_deg",
     "sigma_px",
+    "depth_px",
     "sharpness_ratio",
     "color_fit_psnr",
     "clipped_phone",
@@ -24,17 +26,44 @@ MEASURES = (  # float columns of windows.h5, NaN where a window was not measured
 
 @dataclass(frozen=True)
 class Windows:
-    """Every candidate window; row i of each array is window i, (W,) or (W, 2)."""
+    """Every candidate window; row i of each array, (W,), is window i."""
 
     pairs: list[str]
     pair: NDArray[np.intp]  # index into `pairs`
-    xy: NDArray[np.int32]  # top-left pixel in the phone photo
     reasons: list[str]
     reason: NDArray[np.intp]  # index into `reasons`
     accepted: NDArray[np.bool_]
-    shift_px: NDArray[np.float32]
-    measures: dict[str, NDArray[np.float32]]  # the columns named in MEASURES
+    table: records.Windows  # what was measured
     settings: dict[str, Any]
+
+    def __len__(self) -> int:
+        """How many windows."""
+        return len(self.pair)
+
+    def measure(self, name: str) -> NDArray[np.float32]:
+        """One of the columns named in MEASURES."""
+        column: NDArray[np.float32] = getattr(self.table, name)
+        return column
+
+    @property
+    def moved_px(self) -> NDArray[np.float32]:
+        """How far each window moved from where the homography put it, phone px."""
+        return np.asarray(np.linalg.norm(self.table.shift_px, axis=1), np.float32)
+
+    def outcome(self, row: int) -> str:
+        """What became of a window: `accepted` or its reason."""
+        return (
+            records.ACCEPTED if self.accepted[row] else self.reasons[self.reason[row]]
+        )
+
+    def rows_of_pairs(self) -> dict[str, NDArray[np.intp]]:
+        """The rows of each pair's windows, ascending."""
+        order = np.argsort(self.pair, kind="stable")
+        bounds = np.searchsorted(self.pair[order], np.arange(len(self.pairs) + 1))
+        return {
+            pair: order[bounds[index] : bounds[index + 1]]
+            for index, pair in enumerate(self.pairs)
+        }
 
 
 @dataclass(frozen=True)
@@ -57,28 +86,24 @@ def _codes(texts: NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
 
 
 def read_windows(path: Path) -> Windows:
-    """All candidate windows, columns that are absent as NaN.
+    """All candidate windows; a column that is absent is NaN.
 
     Raises:
         DpedBuildError: The file is damaged.
     """
     try:
         with h5py.File(path) as file:
-            xy = file["window_xy"][:]
             pairs, pair = _codes(file["pair"][:])
             reasons, reason = _codes(file["reason"][:])
-            absent = np.full(len(xy), np.nan, np.float32)
+            unmeasured = records.empty_windows(len(pair))
+            found = {name: file[name][:] for name in records.COLUMNS if name in file}
             return Windows(
                 pairs=pairs,
                 pair=pair,
-                xy=xy,
                 reasons=reasons,
                 reason=reason,
-                accepted=file["status"][:].astype("S") == b"accepted",
-                shift_px=file["shift_px"][:],
-                measures={
-                    name: file[name][:] if name in file else absent for name in MEASURES
-                },
+                accepted=file["status"][:].astype("S") == records.ACCEPTED.encode(),
+                table=replace(unmeasured, **found),
                 settings=json.loads(file.attrs.get("settings", "{}")),
             )
     except (OSError, KeyError, TypeError, ValueError) as error:

@@ -1,5 +1,6 @@
 """The numbers of training runs: lines of `metrics.jsonl` in, curves and bests out."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from dped_build.report.inputs import Run
 
 CURVE_POINTS = 400  # a curve is some 500 pixels wide
 GROUPS = (("psnr", "PSNR, dB"), ("ssim", "MS-SSIM"), ("accuracy", "accuracy"))
+SPLIT_WORDS = re.compile(r"^(train|val)[_ ]")
 BASELINE_WORDS = ("input", "phone", "unchanged")
 
 
@@ -22,7 +24,7 @@ def run_numbers(run: Run, *, phone: dict[str, float] | None = None) -> dict[str,
             ends = (min(iterations), max(iterations))
             curves[f"phone unchanged {name}"] = [[end, value] for end in ends]
     panels: dict[str, dict[str, list[list[float]]]] = {}
-    for name, curve in curves.items():
+    for name, curve in sorted(curves.items(), key=lambda item: not is_quality(item[0])):
         panels.setdefault(panel_of(name), {})[name] = thinned(curve)
     return {
         "name": run.name,
@@ -62,8 +64,9 @@ def flattened(line: dict[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 def panel_of(name: str) -> str:
-    """The panel that draws a curve; everything that is not a measure is a loss."""
-    return next((title for word, title in GROUPS if word in name.lower()), "loss")
+    """The panel that draws a curve: a measure's, or one for each part of the loss."""
+    measures = (title for word, title in GROUPS if word in name.lower())
+    return next(measures, SPLIT_WORDS.sub("", name))
 
 
 def is_baseline(name: str) -> bool:

@@ -31,6 +31,15 @@ WINDOW_REASONS = {
     "surplus": "the photo has its share of patches already",
     "excluded": "taken out by exclude.csv",
 }
+OPTIONS = {
+    "--max-sigma": "uncertainty, px, at most",
+    "--max-depth": "depth within the window, px, at most",
+    "--min-sharpness-ratio": "DSLR detail over the phone's, at least",
+    "--min-color-fit": "agreement in colour, dB, at least",
+    "--max-clipped": "share of clipped pixels, at most",
+    "--max-per-photo": "patches of one photo, at most",
+}
+FEW_NAMES = 5
 FEW = 0.2  # share of the pairs below which the pairing itself is in doubt
 BAR = 24  # characters
 STOPPED = 0.1  # share of the windows beyond which the search limit deserves a word
@@ -68,7 +77,15 @@ def _set_warnings(report: dict[str, Any]) -> list[dict[str, Any]]:
     """Warnings about the set as a whole."""
     pairs, patches = report["pairs"], report["patches"]
     texts = []
-    if pairs["paired"] == 0:
+    strangers = [line["pair"] for line in report["excluded"] if not line["known"]]
+    if strangers:
+        texts.append(
+            f"exclude.csv names {counted(len(strangers), 'photo')} that this set does "
+            f"not have: {', '.join(strangers[:FEW_NAMES])}"
+        )
+    if not pairs["records"]:
+        pass  # imported patches
+    elif pairs["paired"] == 0:
         texts.append(
             "No photo has a partner: are these two folders of the same scenes?"
         )
@@ -87,8 +104,10 @@ def _set_warnings(report: dict[str, Any]) -> list[dict[str, Any]]:
         texts.append("No patch was accepted: there is nothing to train on")
     elif patches is not None:
         empty = [
-            name for name, split in patches["splits"].items() if not split["patches"]
-        ]
+            name
+            for name, split in patches["splits"].items()
+            if not split["patches"] and not (report["imported"] and name == "val")
+        ]  # training draws its own val from an imported set's train
         if empty:
             texts.append(f"No patches in the split {' and '.join(empty)}")
     return [{"text": text, "reason": None, "pairs": []} for text in texts]
@@ -96,14 +115,17 @@ def _set_warnings(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 def window_warnings(windows: dict[str, Any]) -> list[str]:
     """Warnings about where the windows were found."""
+    limits, frame = windows["limits"], windows["frame"]
+    if limits is None or frame is None:
+        return []  # imported: nobody knows
     texts = []
-    stopped = windows["reasons"].get("shift_limit", 0)
-    if stopped > STOPPED * windows["candidates"]:
+    if limits["share"] > STOPPED:
+        option = "shift" if limits["shift"] >= limits["rotation"] else "rotation"
         texts.append(
-            f"{stopped / windows['candidates']:.0%} of the windows stop at the search "
-            "limit: raise --max-shift of dped-build patches"
+            f"{limits['share']:.0%} of the windows stop at the search limit: raise "
+            f"--max-{option} of dped-build patches"
         )
-    inner, outer = (_shift_length(windows["frame"], ring) for ring in RINGS)
+    inner, outer = (_shift_length(frame, ring) for ring in RINGS)
     if inner is not None and outer is not None and outer > max(2 * inner, LENS_PX):
         texts.append(
             f"Shifts grow toward the corners, from {inner:.1f} to {outer:.1f} px: a "
@@ -144,31 +166,78 @@ def counted(number: int, noun: str) -> str:
 
 def summary_text(report: dict[str, Any]) -> str:
     """The report on one terminal screen, at most 24 lines of 80 characters."""
-    pairs, windows, patches = report["pairs"], report["windows"], report["patches"]
-    cameras = f"{report['phone_camera']} | {report['dslr_camera']}"
-    lines = [cameras, "", _line("photo pairs", pairs["paired"], None)]
-    lines.append(_line("aligned", pairs["aligned"], pairs["paired"]))
-    lost = pairs["lost_before_pairing"] | pairs["lost_in_alignment"]
-    lines.append(_reasons(lost))
-    if windows is None:
-        lines.append("no windows yet: run dped-build patches")
-    else:
-        lines.append(_line("windows", windows["candidates"], None))
-        lines.append(_line("accepted", windows["accepted"], windows["candidates"]))
-        lines.append(_reasons(windows["reasons"]))
-    if patches is not None:
-        lines.append(_line("patches stored", patches["stored"], None))
-        splits = (f"{name} {s['patches']:,}" for name, s in patches["splits"].items())
-        lines.append(_indented(", ".join(splits)))
-        lines.append(
-            f"{'per photo':<16}{patches['per_photo']:>10.1f}"
-            f"  DPED: {patches['dped_per_photo']}"
-        )
-    lines += [f"! {w['text']}" for w in report["warnings"] if not w["pairs"]][:4]
+    lines = [f"{report['phone_camera']} | {report['dslr_camera']}", ""]
+    lines += _pair_lines(report) + _window_lines(report) + _patch_lines(report)
+    notes = [f"! {w['text']}" for w in report["warnings"] if not w["pairs"]]
+    lines += notes[:4]
     if not report["runs"]:
         lines.append("no training run yet: run dped-build train")
     lines += [_run_line(run) for run in report["runs"][:4]]
     return "\n".join(_printable(line)[:80].rstrip() for line in lines)
+
+
+def _pair_lines(report: dict[str, Any]) -> list[str]:
+    pairs = report["pairs"]
+    if not pairs["records"]:
+        return ["patches made elsewhere: no photos, no windows to judge"]
+    lost = pairs["lost_before_pairing"] | pairs["lost_in_alignment"]
+    return [
+        _line("photo pairs", pairs["paired"], None),
+        _line("aligned", pairs["aligned"], pairs["paired"]),
+        _reasons(lost),
+    ]
+
+
+def _window_lines(report: dict[str, Any]) -> list[str]:
+    windows = report["windows"]
+    if windows is None:
+        return ["no windows yet: run dped-build patches"]
+    if report["imported"]:
+        return []
+    other = (
+        f"{row['value']:.2f} {row['share']:.0%}"
+        for row in windows["what_if"]["min_corr"]
+    )
+    sigma = windows["accepted_spread"].get("sigma_px")
+    lines = [
+        _line("windows", windows["candidates"], None),
+        _line("accepted", windows["accepted"], windows["candidates"]),
+        _reasons(windows["reasons"]),
+        f"{'at --min-corr':<18}{', '.join(other)}",
+    ]
+    if sigma is not None:
+        lines.append(
+            f"{'uncertainty':<18}median {sigma['median']:.2f} px, "
+            f"95 % {sigma['p95']:.2f} px"
+        )
+    return lines
+
+
+def _patch_lines(report: dict[str, Any]) -> list[str]:
+    patches = report["patches"]
+    if patches is None:
+        return []
+    splits = (f"{name} {s['patches']:,}" for name, s in patches["splits"].items())
+    lines = [
+        _line("patches stored", patches["stored"], None),
+        _indented(", ".join(splits)),
+    ]
+    if patches["per_photo"] is not None:
+        lines.append(
+            f"{'per photo':<16}{patches['per_photo']:>10.1f}"
+            f"  DPED: {patches['dped_per_photo']}"
+        )
+    disk = (f"{name} {size_text(n)}" for name, n in report["disk_bytes"].items())
+    return [*lines, f"{'disk used':<18}{', '.join(disk)}"]
+
+
+def size_text(number: float) -> str:
+    """Bytes as people read them, in powers of 1000: `3.4 GB`."""
+    for unit in ("B", "kB", "MB"):
+        if number < 999.5:  # else three digits would say 1000
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} GB"
 
 
 def _line(label: str, number: int, whole: int | None) -> str:

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from dped_build.align.stage import (
     json_bytes,
     opened,
     publish_folder,
+    read_sums,
     write_sums,
 )
 from dped_build.report.figures import (
@@ -22,16 +24,24 @@ from dped_build.report.figures import (
     histogram_figure,
     ncc_figure,
 )
-from dped_build.report.gallery import copy_samples, write_pair_pictures, write_patches
-from dped_build.report.inputs import Inputs, read_workspace, require_aligned
+from dped_build.report.gallery import (
+    Places,
+    copy_samples,
+    write_pair_pictures,
+    write_patches,
+)
+from dped_build.report.inputs import Inputs, read_workspace, require_something
 from dped_build.report.numbers import FORMAT, ReportSettings, report_numbers
-from dped_build.report.page import render_pages
+from dped_build.report.page import render_page
+from dped_build.report.page_data import windows_script
 from dped_build.report.wording import summary_text
 
+PAGE_ONLY = ("picture", "picture_size", "script")  # columns of no interest in a CSV
 HISTOGRAM_LABELS = {
     "shift": "length of the shift, phone px",
     "rotation": "rotation, degrees",
     "sigma": "stated uncertainty, phone px",
+    "depth": "worst part against the whole, phone px",
 }
 
 
@@ -52,53 +62,68 @@ def write_report(
     *,
     settings: ReportSettings | None = None,
     jobs: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ReportSummary:
     """Write the report of a workspace, replacing an earlier one whole.
+
+    Pictures of unchanged crops are taken over, from the earlier report or from a run
+    that was interrupted.
 
     Args:
         workspace: The folder that holds `aligned/` and, where they are made already,
             `patches/` and `runs/`.
-        settings: How much the pages show; None: the defaults.
+        settings: How much the page shows; None: the defaults.
         jobs: Threads that shrink photos; None: one per core, at most 8.
+        progress: Told how many pairs of how many have their pictures.
 
     Raises:
-        DpedBuildError: There is no `aligned/`, a file is damaged, or `report/` holds
-            something else.
+        DpedBuildError: There is nothing to report, a file is damaged, or `report/`
+            holds something else.
     """
     settings = settings or ReportSettings()
-    require_aligned(workspace)
+    require_something(workspace)
     stage = Stage(workspace, "report", FORMAT)
     with opened(stage):
         inputs = read_workspace(workspace)
         report = report_numbers(inputs, settings)
+        known = read_sums(stage.folder) if stage.complete else {}
         built = fresh_folder(stage.build)
-        pages = _write_pictures(inputs, report, built, settings, jobs)
-        for name, content in {**pages, **_tables(report)}.items():
+        places = Places(built, stage.scratch, stage.folder / "pairs", known)
+        pictures = write_pair_pictures(
+            inputs, places, settings, jobs=jobs, progress=progress
+        )
+        for row, picture in zip(report["table"], pictures, strict=True):
+            row.update(picture)
+        _write_windows(inputs, report, built)
+        report["shown_patches"] = write_patches(inputs, built, report["shown_patches"])
+        samples = copy_samples(inputs.runs, built, count=settings.samples_shown)
+        for run, names in zip(report["runs"], samples, strict=True):
+            run["samples"] = names
+        charts = draw_charts(report)
+        page = {"index.html": render_page(report, charts)}
+        for name, content in {**charts, **page, **_tables(report)}.items():
             (built / name).write_bytes(content)
         write_sums(built)
         publish_folder(built, stage.folder)
+        shutil.rmtree(stage.scratch, ignore_errors=True)
     return ReportSummary(stage.folder / "index.html", report)
 
 
-def _write_pictures(
-    inputs: Inputs,
-    report: dict[str, Any],
-    built: Path,
-    settings: ReportSettings,
-    jobs: int | None,
-) -> dict[str, bytes]:
-    """Write pictures and charts, and return the pages that show them."""
-    pictures = write_pair_pictures(inputs, built, settings, jobs=jobs)
-    for row, picture in zip(report["table"], pictures, strict=True):
-        row.update(picture)
-    write_patches(inputs.workspace, built, report["shown_patches"])
-    samples = copy_samples(inputs.runs, built, count=settings.samples_shown)
-    for run, names in zip(report["runs"], samples, strict=True):
-        run["samples"] = names
-    charts = draw_charts(report)
-    for name, content in charts.items():
-        (built / name).write_bytes(content)
-    return render_pages(report, charts, rows_per_page=settings.rows_per_page)
+def _write_windows(inputs: Inputs, report: dict[str, Any], built: Path) -> None:
+    """A script with the windows of each pair that has pictures to show them on."""
+    (built / "windows").mkdir()
+    if inputs.patches is None or inputs.patches.windows is None:
+        return
+    windows, size = inputs.patches.windows, inputs.patches.window_size
+    rows = windows.rows_of_pairs()
+    for number, (record, row) in enumerate(
+        zip(inputs.pairs, report["table"], strict=True)
+    ):
+        if row["picture"] is None or record.pair not in rows:
+            continue
+        row["script"] = f"windows/{number + 1:04d}.js"
+        content = windows_script(number, record, windows, rows[record.pair], size=size)
+        (built / row["script"]).write_bytes(content)
 
 
 def draw_charts(report: Mapping[str, Any]) -> dict[str, bytes]:
@@ -107,8 +132,9 @@ def draw_charts(report: Mapping[str, Any]) -> dict[str, bytes]:
     windows = report["windows"]
     if windows is not None:
         charts["ncc.svg"] = ncc_figure(windows["ncc"], min_corr=windows["min_corr"])
-        charts["field.svg"] = field_figure(windows["frame"])
-        charts["acceptance.svg"] = acceptance_figure(windows["frame"])
+        if windows["frame"] is not None:
+            charts["field.svg"] = field_figure(windows["frame"])
+            charts["acceptance.svg"] = acceptance_figure(windows["frame"])
         for name, counts in windows["accepted_histograms"].items():
             charts[f"{name}.svg"] = histogram_figure(
                 counts, label=HISTOGRAM_LABELS[name]
@@ -121,15 +147,30 @@ def draw_charts(report: Mapping[str, Any]) -> dict[str, bytes]:
 
 def _tables(report: Mapping[str, Any]) -> dict[str, bytes]:
     """`report.json` and the CSV files."""
-    files = {
-        "report.json": json_bytes(report),
-        "pairs.csv": csv_bytes(report["table"]),
-    }
+    files = {"report.json": json_bytes(report)}
+    if report["table"]:
+        rows = [
+            {name: value for name, value in row.items() if name not in PAGE_ONLY}
+            for row in report["table"]
+        ]
+        files["pairs.csv"] = csv_bytes(rows)
     windows = report["windows"]
     if windows is not None:
         files["windows.csv"] = csv_bytes(outcome_rows(windows))
-        files["cells.csv"] = csv_bytes(cell_rows(windows["frame"]))
+        if windows["frame"] is not None:
+            files["cells.csv"] = csv_bytes(cell_rows(windows["frame"]))
+            files["thresholds.csv"] = csv_bytes(threshold_rows(windows["what_if"]))
     return files
+
+
+def threshold_rows(what_if: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What other thresholds would accept, an option and a value a row."""
+    options = [{"option": "--min-corr", "values": what_if["min_corr"]}]
+    return [
+        {"option": option["option"], **row}
+        for option in options + what_if["options"]
+        for row in option["values"]
+    ]
 
 
 def outcome_rows(windows: Mapping[str, Any]) -> list[dict[str, Any]]:

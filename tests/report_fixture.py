@@ -123,7 +123,7 @@ def record(name: str, status: str, shape: tuple[int, ...] | None) -> dict:
         "dslr": f"{name}.jpg",
         "phone_size": size,
         "dslr_size": size,
-        "phone_to_dslr": None,
+        "phone_to_dslr": None if size is None else np.eye(3).tolist(),
         "phone_box": None if size is None else [0, 0, *size],
         "keypoints": None,
         "matches": None,
@@ -162,8 +162,9 @@ def write_patches(folder, names, photos, cameras) -> None:
         file["shift_px"] = shift
         for name in COLUMNS:
             file[name] = rng.normal(0.2, 0.05, len(xy)).astype(np.float32)
-        file["patch_to_phone"] = np.tile(np.eye(3), (len(xy), 1, 1))
-        file["patch_to_dslr"] = np.tile(np.eye(3), (len(xy), 1, 1))
+        matrices = np.tile(np.eye(3), (len(xy), 1, 1))
+        matrices[:, :2, 2] = xy
+        file["patch_to_phone"] = file["patch_to_dslr"] = matrices
         file.attrs["settings"] = json.dumps(SETTINGS)
     kept = np.flatnonzero(reason == "accepted")
     split = np.array(["test", *["train"] * len(names)])[: len(names)]

@@ -1,11 +1,11 @@
 """Drawn pictures must show what they were given, where it was."""
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
-from report_fixture import scene
+from report_fixture import make_workspace, scene
 
 from dped_build.report.figures import (
     INK,
@@ -13,15 +13,14 @@ from dped_build.report.figures import (
     curves_figure,
     field_figure,
 )
-from dped_build.report.gallery import read_crop
+from dped_build.report.gallery import crop_paths, read_crop
+from dped_build.report.inputs import read_workspace
 from dped_build.report.pictures import (
-    ACCEPTED_RGB,
-    PAPER,
+    halves,
     jpeg,
     luma_difference,
     shrink,
     side_by_side,
-    windows_overlay,
 )
 
 CELLS = {
@@ -32,33 +31,6 @@ CELLS = {
     "mean_shift_px": [[0.5, 0.25], None],
     "left_out": 0,
 }
-
-
-def test_windows_are_drawn_where_they_lie_and_the_rest_is_untouched():
-    crop = np.full((100, 200, 3), 200, np.uint8)
-    drawn = windows_overlay(
-        crop,
-        box=(50, 10, 400, 200),  # the crop is half as large as in the phone photo
-        xy=np.array([[250, 110]]),
-        reasons=["accepted"],
-        size=40,
-    )
-    changed = np.argwhere((drawn[:100, :200] != 200).any(axis=2))
-    assert changed.min(axis=0) == pytest.approx((50, 100), abs=1.5)
-    assert changed.max(axis=0) == pytest.approx((70, 120), abs=1.5)
-    edge = drawn[60, changed[:, 1].min()].astype(int)
-    assert np.abs(edge - ACCEPTED_RGB).max() <= 3
-
-
-def test_windows_outside_the_crop_enlarge_the_picture():
-    crop = np.full((100, 200, 3), 200, np.uint8)
-    drawn = windows_overlay(
-        crop, box=(50, 10, 200, 100), xy=np.array([[10, 0]]), reasons=["flat"], size=20
-    )
-    assert drawn.shape[0] >= 110
-    assert drawn.shape[1] >= 240
-    assert (drawn[60, 5] == PAPER).all()
-    assert (drawn[60, 100] == 200).all()
 
 
 def test_difference_ignores_exposure_and_shows_misalignment():
@@ -87,21 +59,32 @@ def test_pictures_side_by_side_take_the_first_ones_size():
     np.testing.assert_array_equal(joined[:, -480:], scene(2))
 
 
+def test_halves_are_what_was_put_side_by_side():
+    phone, dslr = halves(side_by_side(scene(0), scene(1)))
+    np.testing.assert_array_equal(phone, scene(0))
+    np.testing.assert_array_equal(dslr, scene(1))
+
+
 @pytest.mark.parametrize("side", [480, 100, 20])
 def test_crop_is_read_reduced_and_in_rgb(tmp_path, side):
     photo = np.zeros((360, 480, 3), np.uint8) + np.array([220, 30, 60], np.uint8)
     (tmp_path / "0001.jpg").write_bytes(jpeg(photo, quality=95))
-    crop = read_crop(tmp_path, "0001", 480, side)
+    crop = read_crop(tmp_path / "0001.jpg", 480, side)
     assert crop is not None
     assert crop.shape == (side * 3 // 4, side, 3)
     assert np.abs(crop.astype(int) - (220, 30, 60)).max() <= 4
 
 
 def test_names_with_folders_are_not_followed(tmp_path):
-    (tmp_path / "crops").mkdir()
-    cv2.imwrite(str(tmp_path / "secret.png"), scene(0))
-    assert read_crop(tmp_path, "secret", 480, 100) is not None
-    assert read_crop(tmp_path / "crops", "../secret", 480, 100) is None
+    workspace = make_workspace(tmp_path / "w", ["0001"])
+    inputs = read_workspace(workspace)
+    (record,) = inputs.pairs
+    assert crop_paths(inputs, record) is not None
+    for camera in ("iphone", "canon"):
+        (workspace / "aligned" / camera / "0001.jpg").rename(
+            workspace / "aligned" / "0001.jpg"
+        )
+    assert crop_paths(inputs, replace(record, pair="../0001")) is None
 
 
 @pytest.mark.parametrize("draw", [field_figure, acceptance_figure])

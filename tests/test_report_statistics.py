@@ -1,40 +1,43 @@
 """Known windows must come out as the numbers they were made from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from dped_build.patches.records import empty_windows
+from dped_build.patches.settings import PatchSettings
+from dped_build.report.contact_sheet import choose_patches
 from dped_build.report.inputs import Run
 from dped_build.report.statistics import (
-    choose_patches,
     frame_cells,
     histogram,
     ncc_statistics,
+    pair_measures,
+    search_limits,
     spread,
     spread_edges,
     window_counts,
-    windows_per_pair,
 )
-from dped_build.report.tables import MEASURES, StoredPatches, Windows
+from dped_build.report.tables import StoredPatches, Windows
 from dped_build.report.training import run_numbers
 
 
 def make_windows(xy, *, pair=None, accepted=None, ncc=None, shift=None, pairs=("a",)):
     count = len(xy)
     accepted = np.ones(count, bool) if accepted is None else np.array(accepted)
-    nothing = np.full(count, np.nan, np.float32)
-    measures = dict.fromkeys(MEASURES, nothing)
-    measures["ncc"] = nothing if ncc is None else np.array(ncc, np.float32)
+    columns = {"window_xy": np.array(xy, np.int32)}
+    if ncc is not None:
+        columns["ncc"] = np.array(ncc, np.float32)
+    shift = np.zeros((count, 2)) if shift is None else shift
+    columns["shift_px"] = np.array(shift, np.float32)
     return Windows(
         pairs=list(pairs),
         pair=np.zeros(count, int) if pair is None else np.array(pair),
-        xy=np.array(xy, np.int32),
         reasons=["accepted", "low_ncc"],
         reason=np.where(accepted, 0, 1),
         accepted=accepted,
-        shift_px=np.zeros((count, 2), np.float32)
-        if shift is None
-        else np.array(shift, np.float32),
-        measures=measures,
+        table=replace(empty_windows(count), **columns),
         settings={},
     )
 
@@ -77,7 +80,19 @@ def test_windows_are_counted_by_outcome_and_by_pair():
         "accepted_share": 0.5,
         "reasons": {"low_ncc": 2},
     }
-    assert windows_per_pair(windows) == {"a": (2, 1), "b": (2, 1)}
+    nothing_sharp = {"windows": 2, "accepted": 1, "sharpness_ratio": None}
+    assert pair_measures(windows) == {"a": nothing_sharp, "b": nothing_sharp}
+
+
+@pytest.mark.parametrize("rule, limit", [("refined", 8.0), ("paper", 5.0)])
+def test_windows_at_the_search_limit_are_those_that_reach_it(rule, limit):
+    shift = [(0, 0), (limit, 0), (1, -limit), (limit - 0.5, 0), (limit, 0)]
+    ncc = [0.95, 0.95, 0.5, 0.95, np.nan]  # the last was never searched for
+    windows = make_windows([(0, 0)] * 5, ncc=ncc, shift=shift)
+    limits = search_limits(windows, PatchSettings(rule=rule, max_shift=8.0))
+    assert limits["max_shift_px"] == limit
+    assert (limits["shift"], limits["rotation"], limits["measured"]) == (2, 0, 4)
+    assert limits["share"] == 0.5
 
 
 def test_a_known_field_comes_back_cell_by_cell():

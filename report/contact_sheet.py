@@ -1,0 +1,181 @@
+"""Which patches and windows the contact sheets show; numbers in, rows out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.geometry import FloatArray, translation
+from dped_build.align.records import Alignment
+from dped_build.align.sampling import sample
+from dped_build.report.tables import StoredPatches, Windows
+
+BY_NCC = ("just rejected", "worst")
+BY_REASON = ("flat", "uncertain", "depth_edge")
+
+
+def choose_patches(stored: StoredPatches, *, count: int) -> dict[str, list[int]]:
+    """Rows of the best, middling and worst NCC, at most one of each photo per group."""
+    finite = np.flatnonzero(np.isfinite(stored.ncc))
+    ncc = stored.ncc[finite]
+    if not len(ncc):
+        return {}
+    orders = {
+        "best": -ncc,
+        "typical": np.abs(ncc - np.median(ncc)),
+        "just accepted": ncc,
+    }
+    return {
+        group: _one_each(finite[np.argsort(key, kind="stable")], stored.photo, count)
+        for group, key in orders.items()
+    }
+
+
+def choose_rejected(
+    windows: Windows, pairs: Mapping[str, Alignment], *, size: int, count: int
+) -> dict[str, list[int]]:
+    """Rows of rejected windows that their pair's crops show whole.
+
+    Args:
+        windows: All windows.
+        pairs: The alignments.
+        size: Side of a window, px.
+        count: Of each group, at most; one of each photo.
+
+    Returns:
+        `just rejected` and `worst`: by NCC, of those that NCC alone rejected; then a
+        group for each of BY_REASON that occurs.
+    """
+    reason = np.array(windows.reasons, dtype=object)[windows.reason]
+    shown = ~windows.accepted & _within_crops(windows, pairs, size)
+    low = np.flatnonzero(shown & (reason == "low_ncc"))
+    by_ncc = low[np.argsort(windows.table.ncc[low], kind="stable")]
+    groups = {"just rejected": by_ncc[::-1], "worst": by_ncc}
+    for name in BY_REASON:
+        groups[name] = np.flatnonzero(shown & (reason == name))
+    chosen = {
+        group: _one_each(rows, windows.pair, None if group in BY_REASON else count)
+        for group, rows in groups.items()
+    }
+    for name in BY_REASON:  # of all photos, not of the first
+        chosen[name] = _spread(chosen[name], count)
+    return {group: rows for group, rows in chosen.items() if rows}
+
+
+def cut_window(
+    crops: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    record: Alignment,
+    windows: Windows,
+    row: int,
+    *,
+    size: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A window as the patch stage placed it, cut from the pair's crops.
+
+    Near to what would have been stored; the DSLR's crop was sampled once already.
+
+    Args:
+        crops: Phone and DSLR, at full size, (H, W, 3) each.
+        record: The pair.
+        windows: All windows.
+        row: The one to cut.
+        size: Its side, px.
+
+    Returns:
+        Phone and DSLR, (size, size, 3) each.
+    """
+    left, top = (record.phone_box or (0, 0))[:2]
+    to_crop = translation(-left, -top)
+    unmoved = translation(*windows.table.window_xy[row].tolist())
+    to_phone = _known(windows.table.patch_to_phone[row], unmoved)
+    from_dslr = np.linalg.inv(np.asarray(record.phone_to_dslr, dtype=np.float64))
+    to_dslr_crop = _known(from_dslr @ windows.table.patch_to_dslr[row], unmoved)
+    phone, dslr = (
+        sample(crop, to_crop @ matrix, (size, size))
+        for crop, matrix in zip(crops, (to_phone, to_dslr_crop), strict=True)
+    )
+    return phone, dslr
+
+
+def shown_patches(
+    stored: StoredPatches,
+    windows: Windows | None,
+    pairs: Mapping[str, Alignment],
+    *,
+    size: int,
+    count: int,
+) -> list[dict[str, Any]]:
+    """The contact sheets: of each group, where its patches lie, and their NCC.
+
+    `file` and `row` are those of the shard, or None and the row in `windows.h5`.
+    """
+    groups = [
+        {"group": group, "patches": [_stored_patch(stored, row) for row in rows]}
+        for group, rows in choose_patches(stored, count=count).items()
+    ]
+    if windows is None:
+        return groups
+    rejected = choose_rejected(windows, pairs, size=size, count=count)
+    return groups + [
+        {"group": group, "patches": [_rejected_window(windows, row) for row in rows]}
+        for group, rows in rejected.items()
+    ]
+
+
+def _stored_patch(stored: StoredPatches, row: int) -> dict[str, Any]:
+    return {
+        "pair": stored.photos[stored.photo[row]],
+        "window_xy": stored.xy[row].tolist(),
+        "ncc": _number(stored.ncc[row]),
+        "reason": None,
+        "file": stored.files[stored.file[row]],
+        "row": int(stored.row[row]),
+    }
+
+
+def _rejected_window(windows: Windows, row: int) -> dict[str, Any]:
+    return {
+        "pair": windows.pairs[windows.pair[row]],
+        "window_xy": windows.table.window_xy[row].tolist(),
+        "ncc": _number(windows.table.ncc[row]),
+        "reason": windows.outcome(row),
+        "file": None,
+        "row": row,
+    }
+
+
+def _number(value: np.float32) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None
+
+
+def _known(matrix: FloatArray, otherwise: FloatArray) -> FloatArray:
+    """A matrix, or the other where it was not measured."""
+    return matrix if np.isfinite(matrix).all() else otherwise
+
+
+def _within_crops(
+    windows: Windows, pairs: Mapping[str, Alignment], size: int
+) -> NDArray[np.bool_]:
+    """Whether each window lies in its pair's `phone_box`, (W,)."""
+    boxes = np.zeros((len(windows.pairs), 4), np.int64)
+    for index, pair in enumerate(windows.pairs):
+        record = pairs.get(pair)
+        if record is not None and record.phone_to_dslr is not None:
+            boxes[index] = record.phone_box or (0, 0, 0, 0)
+    box, xy = boxes[windows.pair], windows.table.window_xy
+    inside = (xy >= box[:, :2]) & (xy + size <= box[:, :2] + box[:, 2:])
+    return np.asarray(inside.all(axis=1))
+
+
+def _one_each(
+    order: NDArray[np.intp], owner: NDArray[np.intp], count: int | None
+) -> list[int]:
+    """The first row of each owner in `order`, at most `count`."""
+    _, first = np.unique(owner[order], return_index=True)
+    return [int(row) for row in order[np.sort(first)[:count]]]
+
+
+def _spread(rows: list[int], count: int) -> list[int]:
+    places = np.linspace(0, len(rows) - 1, min(count, len(rows)))
+    return [rows[round(place)] for place in places.tolist()]

@@ -1,0 +1,126 @@
+"""What the page's script reads: the table of pairs, and each pair's windows.
+
+Names and messages are untrusted text. In a script element `<`, `>` and `&` are written
+as JSON's escapes of their code points, so that no text can end the element.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.records import Alignment
+from dped_build.report.pictures import reason_rgb
+from dped_build.report.tables import Windows
+from dped_build.report.wording import reason_text
+
+ESCAPES = str.maketrans(
+    {
+        "<": "\\u003c",
+        ">": "\\u003e",
+        "&": "\\u0026",
+        "\u2028": "\\u2028",  # ends a line in older JavaScript
+        "\u2029": "\\u2029",
+    }
+)
+COLUMNS = (  # of a row; the script reads them by these names
+    "pair",
+    "status",
+    "reason",
+    "message",
+    "split",
+    "inliers",
+    "inlier_rmse_px",
+    "overlap",
+    "windows",
+    "accepted",
+    "exposure_ev",
+    "color_ev",
+    "sharpness_ratio",
+    "picture",
+    "picture_size",
+    "script",
+)
+
+
+def script_json(value: object) -> str:
+    """JSON that may stand in a script element."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.translate(ESCAPES)
+
+
+def page_data(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of pairs and all that the script needs to show and mark them."""
+    windows = report["windows"] or {}
+    reasons = {row["reason"] for row in report["table"] if row["reason"]}
+    reasons |= {"accepted", "excluded", *windows.get("reasons", {})}
+    made = report["made_with"]["patches"] or {}
+    return {
+        "set": made.get("dataset_id")
+        or f"{report['phone_camera']} {report['dslr_camera']}",
+        "phone": report["phone_camera"],
+        "dslr": report["dslr_camera"],
+        "reasons": {
+            reason: {"text": reason_text(reason), "color": color(reason)}
+            for reason in sorted(reasons)
+        },
+        "columns": COLUMNS,
+        "rows": [[row.get(name) for name in COLUMNS] for row in report["table"]],
+        "excluded": [
+            [line["pair"], *(line["window_xy"] or ["", ""]), line["note"]]
+            for line in report["excluded"]
+        ],
+    }
+
+
+def color(reason: str) -> str:
+    """The colour of a window with this outcome, as CSS."""
+    return "#{:02x}{:02x}{:02x}".format(*reason_rgb(reason))
+
+
+def windows_script(
+    number: int,
+    record: Alignment,
+    windows: Windows,
+    rows: NDArray[np.intp],
+    *,
+    size: int,
+) -> bytes:
+    """A script that hands one pair's windows to the page.
+
+    Pages opened from a disk may not read other files, but may run their scripts.
+
+    Args:
+        number: The pair's place in the table, from 0.
+        record: The pair.
+        windows: All windows.
+        rows: Those of this pair.
+        size: Side of a window, px.
+    """
+    table, reasons = windows.table, [windows.outcome(row) for row in rows.tolist()]
+    outcomes = sorted(set(reasons))
+    data = {
+        "box": record.phone_box,
+        "size": size,
+        "outcomes": outcomes,
+        "outcome": [outcomes.index(reason) for reason in reasons],
+        "x": table.window_xy[rows, 0].tolist(),
+        "y": table.window_xy[rows, 1].tolist(),
+        "ncc": _numbers(table.ncc[rows], 4),
+        "shift": _numbers(windows.moved_px[rows], 2),
+        "rotation": _numbers(table.rotation_deg[rows], 2),
+        "sigma": _numbers(table.sigma_px[rows], 3),
+        "depth": _numbers(table.depth_px[rows], 3),
+        "sharpness": _numbers(table.sharpness_ratio[rows], 2),
+    }
+    return f"dpedBuildWindows({number},{script_json(data)});\n".encode()
+
+
+def _numbers(values: NDArray[np.float32], digits: int) -> Sequence[float | None]:
+    """Rounded, what was not measured as None."""
+    return [
+        round(value, digits) if np.isfinite(value) else None
+        for value in values.astype(np.float64).tolist()
+    ]

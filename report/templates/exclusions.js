@@ -1,0 +1,95 @@
+// Photos and windows taken out by hand: what exclude.csv says, and what was changed here.
+const NOTE = "marked in the report";
+const STORED = `dped-build exclude ${data.set}`;
+const keyOf = (pair, x = "", y = "") => JSON.stringify([pair, String(x), String(y)]);
+const listed = new Map(data.excluded.map((line) => [keyOf(...line.slice(0, 3)), line]));
+const changes = readChanges(); // key → line to add, or null to take off the list
+const onMark = []; // called after every change
+
+// The browser may keep nothing for pages from a disk: then marks last until it closes.
+function readChanges() {
+  let stored = [];
+  try {
+    stored = JSON.parse(localStorage.getItem(STORED) || "[]");
+  } catch (error) {
+    console.info(`marks are not kept: ${error.message}`);
+  }
+  return new Map(stored.filter(([key, line]) => listed.has(key) !== (line !== null)));
+}
+
+function keepChanges() {
+  try {
+    localStorage.setItem(STORED, JSON.stringify([...changes]));
+  } catch (error) {
+    console.info(`marks are not kept: ${error.message}`);
+  }
+}
+
+function isMarked(pair, x, y) {
+  const key = keyOf(pair, x, y);
+  return changes.has(key) ? changes.get(key) !== null : listed.has(key);
+}
+
+function toggleMark(pair, x = "", y = "") {
+  const key = keyOf(pair, x, y);
+  if (changes.has(key)) {
+    changes.delete(key);
+  } else {
+    changes.set(key, listed.has(key) ? null : [pair, x, y, NOTE]);
+  }
+  keepChanges();
+  showMarks();
+}
+
+function showMarks() {
+  const lines = markedLines();
+  const photos = lines.filter((line) => line[1] === "").length;
+  const windows = lines.length - photos;
+  by("marks").hidden = changes.size === 0;
+  by("marked").textContent =
+    `${counted(photos, "photo")} and ${counted(windows, "window")} to leave out`;
+  onMark.forEach((shown) => shown());
+}
+
+function markedLines() {
+  const kept = [...listed].filter(([key]) => !changes.has(key)).map(([, line]) => line);
+  return [...kept, ...[...changes.values()].filter((line) => line !== null)];
+}
+
+function excludeCsv() {
+  const field = (value) => {
+    const text = String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const lines = [["pair", "x", "y", "note"], ...markedLines()];
+  return lines.map((line) => `${line.map(field).join(",")}\n`).join("");
+}
+
+by("save").addEventListener("click", () => {
+  const address = URL.createObjectURL(new Blob([excludeCsv()], { type: "text/csv" }));
+  make("a", { href: address, download: "exclude.csv" }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+  by("saved").hidden = false;
+});
+by("forget").addEventListener("click", () => {
+  changes.clear();
+  keepChanges();
+  showMarks();
+});
+
+// The contact sheets: a button and the key X mark the window that a picture shows.
+for (const figure of document.querySelectorAll("figure[data-pair]")) {
+  const { pair, x, y } = figure.dataset;
+  const button = figure.querySelector("button.mark");
+  const show = () => {
+    figure.classList.toggle("marked", isMarked(pair, x, y) || isMarked(pair));
+    button.setAttribute("aria-pressed", isMarked(pair, x, y));
+  };
+  button.addEventListener("click", () => toggleMark(pair, x, y));
+  figure.addEventListener("keydown", (event) => {
+    if (event.key.toLowerCase() === "x" && !typing(event)) {
+      toggleMark(pair, x, y);
+    }
+  });
+  onMark.push(show);
+}

@@ -1,0 +1,116 @@
+"""What `dped-build patches` would keep with other thresholds: computed, not guessed.
+
+The patch stage selects by measurements alone, so its own `select_windows` answers, from
+the measurements in `windows.h5`, what another run would accept.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.patches.records import ACCEPTED
+from dped_build.patches.selection import select_windows
+from dped_build.patches.settings import PatchSettings
+from dped_build.report.tables import Windows
+
+MIN_CORR = (0.80, 0.85, 0.90, 0.95)
+OPTIONS: dict[str, tuple[float, ...]] = {  # from lenient to strict
+    "max_sigma": (0.25, 0.15, 0.1),
+    "max_depth": (0.2, 0.15, 0.1),
+    "min_sharpness_ratio": (0.8, 1.0, 1.2),
+    "min_color_fit": (20.0, 23.0, 26.0),
+    "max_clipped": (0.1, 0.05, 0.01),
+    "max_per_photo": (100, 50, 28),
+}
+OFF = {  # the value that switches a test off
+    "max_sigma": 0.0,
+    "max_depth": 0.0,
+    "min_sharpness_ratio": 0.0,
+    "min_color_fit": 0.0,
+    "max_clipped": 1.0,
+    "max_per_photo": 0,
+}
+INFORMED = ("max_sigma", "max_depth")  # tests that the paper's rule does not know
+
+
+def recorded_settings(recorded: Mapping[str, Any]) -> PatchSettings:
+    """The settings of a finished patch stage; what they do not name is the default."""
+    known = {field.name for field in fields(PatchSettings)}
+    return PatchSettings(**{k: v for k, v in recorded.items() if k in known})
+
+
+def what_if(windows: Windows, settings: PatchSettings) -> dict[str, Any]:
+    """Accepted windows under other values of one setting, the others as they are.
+
+    Returns:
+        `min_corr`: a row per NCC threshold with `value`, `accepted`, `share`;
+        `options`: a row per optional quality test with its `option`, its value `now`
+        (None: off) and `values`: likewise, with `change` against now.
+    """
+    rows = windows.rows_of_pairs()
+    now = accepted_with(windows, rows, settings)
+    return {
+        "min_corr": [
+            _row(windows, rows, replace(settings, min_corr=value), value, now)
+            for value in sorted({*MIN_CORR, settings.min_corr})
+        ],
+        "options": [
+            {
+                "option": "--" + name.replace("_", "-"),
+                "now": None
+                if getattr(settings, name) == OFF[name]
+                else getattr(settings, name),
+                "values": [
+                    _row(windows, rows, with_value(settings, name, value), value, now)
+                    for value in values
+                ],
+            }
+            for name, values in OPTIONS.items()
+            if settings.rule == "refined" or name not in INFORMED
+        ],
+    }
+
+
+def with_value(settings: PatchSettings, name: str, value: float) -> PatchSettings:
+    """The settings with another value of one of them."""
+    return PatchSettings(**{**settings.to_json(), name: value})
+
+
+def accepted_with(
+    windows: Windows, rows: Mapping[str, NDArray[np.intp]], settings: PatchSettings
+) -> int:
+    """How many windows these settings would accept; hand exclusions stay as they were.
+
+    Args:
+        windows: All windows.
+        rows: Those of each pair: `--max-per-photo` looks at one photo at a time.
+        settings: To select with.
+    """
+    excluded = np.array([reason == "excluded" for reason in windows.reasons], bool)
+    taken_out = ~windows.accepted & excluded[windows.reason]
+    without_share = replace(settings, max_per_photo=0)
+    reasons = select_windows(windows.table, without_share, excluded=taken_out)
+    kept = reasons == ACCEPTED
+    if not settings.max_per_photo:
+        return int(kept.sum())
+    per_pair = (int(kept[members].sum()) for members in rows.values())
+    return sum(min(count, settings.max_per_photo) for count in per_pair)
+
+
+def _row(
+    windows: Windows,
+    rows: Mapping[str, NDArray[np.intp]],
+    settings: PatchSettings,
+    value: float,
+    now: int,
+) -> dict[str, Any]:
+    accepted = accepted_with(windows, rows, settings)
+    return {
+        "value": value,
+        "accepted": accepted,
+        "share": round(accepted / len(windows), 6) if len(windows) else 0.0,
+        "change": accepted - now,
+    }
