@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dped_build.report.training import is_baseline
 
@@ -67,7 +68,7 @@ def ncc_figure(ncc: dict[str, Any], *, min_corr: float | None) -> bytes:
         if min_corr is not None:
             axes.axvline(min_corr, color=INK, linewidth=1, linestyle=(0, (4, 2)))
         axes.set_xlabel("NCC of the stored patches")
-        axes.set_ylabel("windows")
+        _count_windows(axes)
         filled = np.flatnonzero(np.add(accepted, ncc["rejected"]["counts"]))
         lowest = edges[filled[0]] if len(filled) else 0.0
         axes.set_xlim(np.floor(lowest * 10) / 10, 1)
@@ -84,7 +85,7 @@ def histogram_figure(counts: dict[str, Any], *, label: str) -> bytes:
         width = (edges[1] - edges[0]) * 0.92
         axes.bar(edges[:-1], counts["counts"], width, align="edge", color=SERIES[0])
         axes.set_xlabel(label)
-        axes.set_ylabel("windows")
+        _count_windows(axes)
         axes.set_xlim(edges[0], edges[-1])
 
     return _chart(draw, size=(3.8, 2.6))
@@ -178,6 +179,12 @@ def _draw_curves(axes: Axes, curves: dict[str, list[list[float]]]) -> None:
     if values.min() > 0 and values.max() > LOG_FROM * values.min():
         axes.set_yscale("log")
     axes.legend(loc="best", fontsize=7.5)
+
+
+def _count_windows(axes: Axes) -> None:
+    axes.set_ylabel("windows")
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_formatter("{x:,.0f}")
 
 
 def _frame(axes: Axes, cells: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.photos import natural_key
 from dped_build.align.records import Alignment
+from dped_build.align.stage import SUMS, read_sums, sha256
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
 from dped_build.patches.exclusions import (
     EXCLUDE_FILE,
@@ -80,6 +81,9 @@ class Inputs:
     runs: list[Run]
     excluded: list[ExcludedLine]
     disk_bytes: dict[str, int]  # of each folder that is there
+    sums: dict[str, str]  # SHA-256 of the SHA256SUMS of `aligned` and `patches`
+    aligned_sums: dict[str, str]  # what that of `aligned` states
+    photo_roots: tuple[Path, Path] | None  # None: the photos lie on another machine
 
     @property
     def cameras(self) -> dict[str, str]:
@@ -133,7 +137,25 @@ def read_workspace(workspace: Path) -> Inputs:
             for name in ("aligned", "patches", "runs")
             if (workspace / name).is_dir()
         },
+        sums={
+            folder.name: sha256(folder / SUMS)
+            for folder in (aligned, patches)
+            if (folder / SUMS).is_file()
+        },
+        aligned_sums=read_sums(aligned) if (aligned / SUMS).is_file() else {},
+        photo_roots=_photo_roots(aligned / "local.json"),
     )
+
+
+def _photo_roots(path: Path) -> tuple[Path, Path] | None:
+    """The folders of phone and DSLR photos, where `local.json` came along."""
+    if not path.is_file():
+        return None
+    local = _read_json(path)
+    try:
+        return Path(local["phone_root"]), Path(local["dslr_root"])
+    except (KeyError, TypeError) as error:
+        raise damaged(path, error) from error
 
 
 def _size_of(folder: Path) -> int:

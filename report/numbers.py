@@ -218,6 +218,7 @@ def _made_with(inputs: Inputs) -> dict[str, Any]:
         align = inputs.alignment.get("settings", {})
         made["align"] = {
             "created_with": inputs.alignment.get("created_with"),
+            "sums": inputs.sums.get("aligned"),
             "settings": align,
             "command": "dped-build align PHONE_DIR DSLR_DIR"
             + changed_options(align, AlignSettings()),
@@ -227,6 +228,7 @@ def _made_with(inputs: Inputs) -> dict[str, Any]:
         settings = inputs.patches.settings
         made["patches"] = {
             "created_with": manifest.get("created_with"),
+            "sums": inputs.sums.get("patches"),
             "dataset_id": manifest.get("dataset_id"),
             "settings": settings,
             "command": "dped-build import SOURCE"

@@ -22,7 +22,7 @@ from dped_build.report.wording import OPTIONS, counted, reason_text, size_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("start.js", "exclusions.js", "table.js", "panel.js")  # in this order
-NAMES_SHOWN = 12  # per warning
+NAMES_SHOWN = 6  # per warning
 SHOWPIECES = 3
 NO_VALUE = "\N{EN DASH}"
 
@@ -63,7 +63,7 @@ def script_hash(script: str) -> str:
 
 def showpieces(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The pairs with the most accepted windows, for the top of the page."""
-    shown = [row for row in rows if row["picture"]]
+    shown = [row for row in rows if row["on_one_grid"]]
     return sorted(shown, key=lambda row: -(row["accepted"] or 0))[:SHOWPIECES]
 
 

@@ -41,6 +41,7 @@ COLUMNS = (  # of a row; the script reads them by these names
     "sharpness_ratio",
     "picture",
     "picture_size",
+    "on_one_grid",
     "script",
 )
 
@@ -109,7 +110,7 @@ def windows_script(
         "x": table.window_xy[rows, 0].tolist(),
         "y": table.window_xy[rows, 1].tolist(),
         "ncc": _numbers(table.ncc[rows], 4),
-        "shift": _numbers(windows.moved_px[rows], 2),
+        "shift": _numbers(np.linalg.norm(table.shift_px[rows], axis=1), 2),
         "rotation": _numbers(table.rotation_deg[rows], 2),
         "sigma": _numbers(table.sigma_px[rows], 3),
         "depth": _numbers(table.depth_px[rows], 3),
@@ -120,7 +121,7 @@ def windows_script(
 
 def _numbers(values: NDArray[np.float32], digits: int) -> Sequence[float | None]:
     """Rounded, what was not measured as None."""
-    return [
-        round(value, digits) if np.isfinite(value) else None
-        for value in values.astype(np.float64).tolist()
-    ]
+    rounded = values.astype(np.float64).round(digits)
+    found = rounded.astype(object)
+    found[~np.isfinite(rounded)] = None
+    return list(found)

@@ -46,11 +46,12 @@ def shrink(photo: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 def side_by_side(
     first: NDArray[np.uint8], *others: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Pictures, (H, W, 3) each, in a row with gaps; all are scaled to the first."""
-    height, width = first.shape[:2]
+    """Pictures, (H, W, 3) each, in a row with gaps; all get the first one's height."""
+    height = first.shape[0]
     gap = np.full((height, GAP, 3), PAPER, np.uint8)
     parts = [first]
     for other in others:
+        width = max(1, round(other.shape[1] * height / other.shape[0]))
         resized = cv2.resize(other, (width, height), interpolation=cv2.INTER_AREA)
         parts += [gap, np.asarray(resized, dtype=np.uint8)]
     return np.concatenate(parts, axis=1)

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import median
+from textwrap import wrap
 from typing import Any
 
 PAIR_REASONS = {
@@ -42,6 +43,7 @@ OPTIONS = {
 FEW_NAMES = 5
 FEW = 0.2  # share of the pairs below which the pairing itself is in doubt
 BAR = 24  # characters
+WIDTH = 80
 STOPPED = 0.1  # share of the windows beyond which the search limit deserves a word
 RINGS = (0.0, 0.4), (0.7, 1.0)
 LENS_PX = 1.0  # shorter shifts in the corners need no word
@@ -128,8 +130,8 @@ def window_warnings(windows: dict[str, Any]) -> list[str]:
     inner, outer = (_shift_length(frame, ring) for ring in RINGS)
     if inner is not None and outer is not None and outer > max(2 * inner, LENS_PX):
         texts.append(
-            f"Shifts grow toward the corners, from {inner:.1f} to {outer:.1f} px: a "
-            "lens distorts, which the windows follow"
+            f"Shifts grow toward the corners ({inner:.1f} to {outer:.1f} px): a lens "
+            "distorts"
         )
     return texts
 
@@ -168,12 +170,12 @@ def summary_text(report: dict[str, Any]) -> str:
     """The report on one terminal screen, at most 24 lines of 80 characters."""
     lines = [f"{report['phone_camera']} | {report['dslr_camera']}", ""]
     lines += _pair_lines(report) + _window_lines(report) + _patch_lines(report)
-    notes = [f"! {w['text']}" for w in report["warnings"] if not w["pairs"]]
-    lines += notes[:4]
+    for warning in [w for w in report["warnings"] if not w["pairs"]][:3]:
+        lines += wrap(f"! {warning['text']}", WIDTH, subsequent_indent="  ")[:2]
     if not report["runs"]:
         lines.append("no training run yet: run dped-build train")
     lines += [_run_line(run) for run in report["runs"][:4]]
-    return "\n".join(_printable(line)[:80].rstrip() for line in lines)
+    return "\n".join(_printable(line)[:WIDTH].rstrip() for line in lines)
 
 
 def _pair_lines(report: dict[str, Any]) -> list[str]:

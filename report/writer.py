@@ -24,19 +24,20 @@ from dped_build.report.figures import (
     histogram_figure,
     ncc_figure,
 )
-from dped_build.report.gallery import (
-    Places,
-    copy_samples,
-    write_pair_pictures,
-    write_patches,
-)
+from dped_build.report.gallery import copy_samples, write_patches
 from dped_build.report.inputs import Inputs, read_workspace, require_something
 from dped_build.report.numbers import FORMAT, ReportSettings, report_numbers
 from dped_build.report.page import render_page
 from dped_build.report.page_data import windows_script
+from dped_build.report.pair_pictures import Places, write_pair_pictures
 from dped_build.report.wording import summary_text
 
-PAGE_ONLY = ("picture", "picture_size", "script")  # columns of no interest in a CSV
+PAGE_ONLY = (
+    "picture",
+    "picture_size",
+    "on_one_grid",
+    "script",
+)  # columns of no interest in a CSV
 HISTOGRAM_LABELS = {
     "shift": "length of the shift, phone px",
     "rotation": "rotation, degrees",
@@ -119,7 +120,7 @@ def _write_windows(inputs: Inputs, report: dict[str, Any], built: Path) -> None:
     for number, (record, row) in enumerate(
         zip(inputs.pairs, report["table"], strict=True)
     ):
-        if row["picture"] is None or record.pair not in rows:
+        if not row["on_one_grid"] or record.pair not in rows:
             continue
         row["script"] = f"windows/{number + 1:04d}.js"
         content = windows_script(number, record, windows, rows[record.pair], size=size)

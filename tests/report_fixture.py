@@ -242,3 +242,98 @@ def write_run(folder: Path) -> None:
     sample = cv2.imencode(".png", scene(7, width=330, height=110))[1]
     for iteration in (500, 1000):
         (folder / "samples" / f"{iteration:06d}.png").write_bytes(sample.tobytes())
+
+
+def make_many(folder: Path, count: int, *, crops: int = 30) -> Path:
+    """Write a workspace of `count` records fast: seven of ten are aligned.
+
+    Their numbers differ; they have 18 to 22 windows each, of which every 23rd pair's
+    are all rejected. The first `crops` of them have pictures; patches are black.
+    """
+    names = [f"IMG_{number:04d}" for number in range(1, count + 1)]
+    aligned = [name for number, name in enumerate(names) if number % 10 < 7]
+    photos = [scene(seed) for seed in range(min(crops, len(aligned)))]
+    cameras = ("iphone", "canon")
+    write_aligned(folder / "aligned", aligned[: len(photos)], (), photos, cameras)
+    lines = [json.dumps(varied_record(*at)) + "\n" for at in enumerate(names)]
+    (folder / "aligned" / "alignment.jsonl").write_text("".join(lines))
+    write_patches(folder / "patches", aligned[:2], photos[:2], cameras)
+    write_many_patches(folder / "patches", aligned)
+    return folder
+
+
+def varied_record(number: int, name: str) -> dict:
+    """Record `number` of `make_many`."""
+    inliers, overlap = 20 + number * 7919 % 480, (50 + number * 31 % 50) / 100
+    if number % 10 < 7:
+        return record(name, "aligned", (HEIGHT, WIDTH)) | {
+            "inliers": inliers,
+            "inlier_rmse_px": 0.2 + number * 17 % 90 / 100,
+            "overlap": overlap,
+        }
+    if number % 10 == 9:
+        message = f"{name}.JPG: no DSLR photo is called {name}"
+        lost = {"reason": "no_partner", "message": message, "dslr": None}
+        return record(name, "failed", None) | lost
+    few = f"{inliers % 20} inliers among {inliers} matches, 20 needed"
+    small = f"only {overlap / 3:.0%} of the phone photo is in the DSLR photo"
+    reason, message = (
+        ("too_few_inliers", few) if number % 10 == 7 else ("small_overlap", small)
+    )
+    lost = {"reason": reason, "message": message, "inliers": inliers % 20}
+    return record(name, "rejected", None) | lost
+
+
+def write_many_patches(folder: Path, names: Sequence[str]) -> None:
+    """Replace what `write_patches` wrote by the windows and shards of many pairs."""
+    rng = np.random.default_rng(1)
+    counts = 18 + np.arange(len(names)) % 5
+    pair = np.repeat(np.arange(len(names)), counts)
+    within = np.arange(len(pair)) - np.repeat(np.cumsum(counts) - counts, counts)
+    ncc = rng.uniform(0.8, 1.0, len(pair)) - 0.3 * (pair % 23 == 0)
+    ncc = np.where(rng.random(len(pair)) < 0.1, np.nan, ncc).astype(np.float32)
+    reason = np.select([np.isnan(ncc), ncc > MIN_CORR], ["flat", "accepted"], "low_ncc")
+    status = np.where(reason == "accepted", "accepted", "rejected")
+    columns = {
+        "pair": np.array(names).astype("S")[pair].astype(TEXT),
+        "window_xy": np.array(GRID, np.int32)[5 * within],
+        "reason": reason.astype("S").astype(TEXT),
+        "status": status.astype("S").astype(TEXT),
+        "ncc": ncc,
+        "shift_px": rng.normal(0, 1, (len(pair), 2)).astype(np.float32),
+        "patch_to_phone": np.tile(np.eye(3), (len(pair), 1, 1)),
+        "patch_to_dslr": np.tile(np.eye(3), (len(pair), 1, 1)),
+    }
+    for name in COLUMNS:
+        columns[name] = rng.uniform(0.05, 0.2, len(pair)).astype(np.float32)
+    with h5py.File(folder / "windows.h5", "w") as file:
+        file.attrs["settings"] = json.dumps(SETTINGS)
+        for name, values in columns.items():
+            file[name] = values
+    manifest = json.loads((folder / "manifest.json").read_text())
+    part = np.array(["test", "val", *["train"] * 8])[pair % 10]
+    manifest["shards"] = []
+    for split in ("train", "val", "test"):
+        rows = np.flatnonzero((reason == "accepted") & (part == split))
+        used, photo = np.unique(pair[rows], return_inverse=True)
+        with h5py.File(folder / f"{split}-00000.h5", "w") as file:
+            for side in ("phone", "dslr"):  # never written: zeros that take no space
+                shape = (SIZE, SIZE, 3)
+                file.create_dataset(side, (len(rows), *shape), "u1", chunks=(1, *shape))
+            file["photos"] = np.array(names).astype("S")[used].astype(TEXT)
+            file["photo"] = photo.astype(np.int32)
+            file["window_xy"], file["ncc"] = columns["window_xy"][rows], ncc[rows]
+            file.attrs.update(format=manifest["format"], version=1, split=split)
+        manifest["shards"].append(
+            {"file": f"{split}-00000.h5", "split": split}
+            | {"patches": len(rows), "photos": len(used)}
+        )
+    manifest["splits"] = {
+        shard["split"]: {key: shard[key] for key in ("photos", "patches")}
+        for shard in manifest["shards"]
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    splits = ["test", "val", *["train"] * 8]
+    rows = [(name, name, splits[at % 10]) for at, name in enumerate(names)]
+    with (folder / "split.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("pair", "group", "split"), *rows])

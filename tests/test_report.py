@@ -271,7 +271,7 @@ def test_windows_at_the_search_limit_and_a_lens_that_distorts_are_told():
     limit, lens = window_warnings(windows_of(stopped=31, shift=0.5))
     assert limit.startswith("31% of the windows stop at the search limit")
     assert "--max-shift" in limit
-    assert lens.startswith("Shifts grow toward the corners, from 0.8 to 1.9 px")
+    assert lens.startswith("Shifts grow toward the corners (0.8 to 1.9 px)")
 
 
 @pytest.mark.parametrize("share, code", [(0.01, 0), (0.99, 1)])

@@ -2,13 +2,14 @@
 
 import json
 import os
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 from report_fixture import SIZE, make_workspace, outcomes, scene
 
-from dped_build.report import gallery, write_report
+from dped_build.report import pair_pictures, write_report
 from dped_build.report.inputs import read_workspace
 
 NAMES = ["0001", "0002", "0003"]
@@ -25,7 +26,7 @@ def sums(workspace):
 
 def drawn_pairs(monkeypatch, *, stop_after=99):
     """A list that grows with every pair drawn; interrupts as Ctrl-C would."""
-    real, drawn = gallery.side_by_side, []
+    real, drawn = pair_pictures.side_by_side, []
 
     def draw(*crops):
         if len(drawn) >= stop_after:
@@ -33,7 +34,7 @@ def drawn_pairs(monkeypatch, *, stop_after=99):
         drawn.append(crops)
         return real(*crops)
 
-    monkeypatch.setattr(gallery, "side_by_side", draw)
+    monkeypatch.setattr(pair_pictures, "side_by_side", draw)
     return drawn
 
 
@@ -126,3 +127,29 @@ def test_scripts_hold_each_pairs_windows(workspace):
     assert len(data["x"]) == len(data["ncc"]) == table[1]["windows"]
     accepted = data["outcomes"].index("accepted")
     assert data["outcome"].count(accepted) == table[1]["accepted"]
+
+
+def test_a_pair_that_does_not_match_shows_both_photos(patched_set, tmp_path):
+    workspace = tmp_path / "w"
+    shutil.copytree(patched_set, workspace)
+    rows = {row["pair"]: row for row in write_report(workspace).report["table"]}
+    assert rows["6"]["status"] == "rejected"  # its photos show different scenes
+    assert rows["6"]["on_one_grid"] is False
+    assert rows["6"]["exposure_ev"] is None
+    assert rows["5"]["picture"] is None  # it has no partner
+    assert rows["10"]["on_one_grid"] is True
+    phone, dslr = (
+        cv2.imread(str(workspace / "report" / f"{rows['6']['picture']}-{side}.jpg"))
+        for side in ("phone", "dslr")
+    )
+    assert phone.shape == (300, 400, 3)
+    assert dslr.shape == (400, 600, 3)
+
+
+def test_without_the_photos_a_rejected_pair_has_no_picture(patched_set, tmp_path):
+    workspace = tmp_path / "w"
+    shutil.copytree(patched_set, workspace)
+    (workspace / "aligned" / "local.json").unlink()
+    rows = {row["pair"]: row for row in write_report(workspace).report["table"]}
+    assert rows["6"]["picture"] is None
+    assert rows["10"]["picture"] is not None

@@ -13,8 +13,8 @@ from dped_build.report.figures import (
     curves_figure,
     field_figure,
 )
-from dped_build.report.gallery import crop_paths, read_crop
 from dped_build.report.inputs import read_workspace
+from dped_build.report.pair_files import crop_files, photo_files, read_reduced
 from dped_build.report.pictures import (
     halves,
     jpeg,
@@ -69,7 +69,7 @@ def test_halves_are_what_was_put_side_by_side():
 def test_crop_is_read_reduced_and_in_rgb(tmp_path, side):
     photo = np.zeros((360, 480, 3), np.uint8) + np.array([220, 30, 60], np.uint8)
     (tmp_path / "0001.jpg").write_bytes(jpeg(photo, quality=95))
-    crop = read_crop(tmp_path / "0001.jpg", 480, side)
+    crop = read_reduced(tmp_path / "0001.jpg", 480, side)
     assert crop is not None
     assert crop.shape == (side * 3 // 4, side, 3)
     assert np.abs(crop.astype(int) - (220, 30, 60)).max() <= 4
@@ -79,12 +79,25 @@ def test_names_with_folders_are_not_followed(tmp_path):
     workspace = make_workspace(tmp_path / "w", ["0001"])
     inputs = read_workspace(workspace)
     (record,) = inputs.pairs
-    assert crop_paths(inputs, record) is not None
+    assert crop_files(inputs, record) is not None
     for camera in ("iphone", "canon"):
         (workspace / "aligned" / camera / "0001.jpg").rename(
             workspace / "aligned" / "0001.jpg"
         )
-    assert crop_paths(inputs, replace(record, pair="../0001")) is None
+    assert crop_files(inputs, replace(record, pair="../0001")) is None
+
+
+def test_photos_outside_of_their_folder_are_not_shown(tmp_path):
+    inputs = read_workspace(make_workspace(tmp_path / "w", ["0001"]))
+    (record,) = inputs.pairs
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for folder in (tmp_path, raw):
+        (folder / "0001.jpg").write_bytes(jpeg(scene(0)))
+    inputs = replace(inputs, photo_roots=(raw, raw))
+    record = replace(record, phone_sha256="a", dslr_sha256="b")
+    assert photo_files(inputs, record) is not None
+    assert photo_files(inputs, replace(record, dslr="../0001.jpg")) is None
 
 
 @pytest.mark.parametrize("draw", [field_figure, acceptance_figure])

@@ -82,7 +82,9 @@ function showPictures() {
   const { row, windows } = panel;
   const stage = by("stage");
   stage.hidden = row.picture === null;
-  by("controls").hidden = row.picture === null;
+  stage.classList.toggle("apart", row.on_one_grid === false);
+  by("apart").hidden = row.on_one_grid !== false;
+  by("controls").hidden = row.on_one_grid !== true;
   by("no-picture").hidden = row.picture !== null;
   if (row.picture === null) return;
   const [x0, y0, width, height] = frame();

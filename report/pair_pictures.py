@@ -1,0 +1,168 @@
+"""Write the pictures of pairs: a thumbnail of both sides, and each side.
+
+Pictures are named by what they are made of, never after a photo: a photo's name may
+hold anything.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import get_ident
+from typing import Any
+
+from PIL import Image
+
+from dped_build.align.records import Alignment
+from dped_build.align.stage import link_file, sha256
+from dped_build.report.inputs import Inputs
+from dped_build.report.numbers import ReportSettings
+from dped_build.report.pair_files import (
+    PairFiles,
+    Photo,
+    decoded,
+    files_of_pair,
+    read_reduced,
+)
+from dped_build.report.pictures import halves, jpeg, shrink, side_by_side
+from dped_build.report.tone import tone_difference
+
+MAX_JOBS = 8
+DRAWING = 1  # raised when the same files would give other pictures
+PARTS = ("thumb", "phone", "dslr")
+END_OF_JPEG = b"\xff\xd9"
+NOTHING = {
+    "picture": None,
+    "picture_size": None,
+    "on_one_grid": None,
+    "exposure_ev": None,
+    "color_ev": None,
+}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where pictures of pairs are found and put.
+
+    Attributes:
+        built: The folder of the report in the making.
+        scratch: Pictures of an interrupted run, kept until the report is published.
+        earlier: The pictures of the report that this one replaces.
+        known: SHA-256 of that report's files.
+    """
+
+    built: Path
+    scratch: Path
+    earlier: Path
+    known: Mapping[str, str]
+
+
+def write_pair_pictures(
+    inputs: Inputs,
+    places: Places,
+    settings: ReportSettings,
+    *,
+    jobs: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[dict[str, Any]]:
+    """Three pictures of every pair that has crops, or photos that can be read.
+
+    What an earlier report or an interrupted run made of the same files is taken over.
+
+    Returns:
+        Per record `picture` (what the file names begin with), `picture_size` (width and
+        height of the phone's), `on_one_grid` (whether the two lie on each other), and
+        then `exposure_ev` and `color_ev`; None where unknown.
+    """
+    for folder in (places.built / "pairs", places.scratch):
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(record: Alignment) -> dict[str, Any]:
+        files = files_of_pair(inputs, record)
+        row = None if files is None else _write_pair(files, places, settings)
+        return row or NOTHING
+
+    rows = []
+    with ThreadPoolExecutor(jobs or min(MAX_JOBS, os.cpu_count() or 1)) as pool:
+        for row in pool.map(write, inputs.pairs):
+            rows.append(row)
+            progress(len(rows), len(inputs.pairs))
+    return rows
+
+
+def _write_pair(
+    files: PairFiles, places: Places, settings: ReportSettings
+) -> dict[str, Any] | None:
+    key = _key(files, settings)
+    names = {part: f"{key}-{part}.jpg" for part in PARTS}
+    if not _taken_over(list(names.values()), places):
+        drawn = _draw(files, settings)
+        if drawn is None:
+            return None
+        for part, name in names.items():
+            made = places.scratch / f"{name}.{get_ident()}.tmp"
+            made.write_bytes(drawn[part])
+            made.replace(places.scratch / name)
+            _put(places.scratch / name, places)
+    with Image.open(places.built / "pairs" / names["phone"]) as phone:
+        size = list(phone.size)
+    thumb = decoded((places.built / "pairs" / names["thumb"]).read_bytes())
+    if thumb is None:
+        return None
+    tone = tone_difference(*halves(thumb)) if files.on_one_grid else {}
+    return (
+        NOTHING
+        | tone
+        | {
+            "picture": f"pairs/{key}",
+            "picture_size": size,
+            "on_one_grid": files.on_one_grid,
+        }
+    )
+
+
+def _draw(files: PairFiles, settings: ReportSettings) -> dict[str, bytes] | None:
+    """The encoded pictures, by part; None where a file cannot be read."""
+    photos: list[Photo] = []
+    for path, side in zip(files.paths, files.sides, strict=True):
+        photo = read_reduced(path, side, settings.picture_px)
+        if photo is None:
+            return None
+        photos.append(photo)
+    thumb = side_by_side(*(shrink(photo, settings.thumb_px) for photo in photos))
+    pictures = dict(zip(PARTS, (thumb, *photos), strict=True))
+    return {part: jpeg(picture) for part, picture in pictures.items()}
+
+
+def _key(files: PairFiles, settings: ReportSettings) -> str:
+    """Names everything that a pair's pictures are made of."""
+    made_of = [DRAWING, settings.thumb_px, settings.picture_px, *files.content]
+    return hashlib.sha256(repr(made_of).encode()).hexdigest()[:20]
+
+
+def _taken_over(names: Sequence[str], places: Places) -> bool:
+    """Whether all three pictures were there, whole, and are in the new report now."""
+    for folder in (places.scratch, places.earlier):
+        paths = [folder / name for name in names]
+        if all(_is_whole(path, places) for path in paths):
+            for path in paths:
+                _put(path, places)
+            return True
+    return False
+
+
+def _put(path: Path, places: Places) -> None:
+    """Give a finished picture its name in the new report."""
+    target = places.built / "pairs" / path.name
+    if not target.exists():  # pairs with equal crops have the same pictures
+        link_file(path, target)
+
+
+def _is_whole(path: Path, places: Places) -> bool:
+    if not path.is_file():
+        return False
+    if path.parent == places.scratch:  # not synced: a power cut may have emptied it
+        return path.read_bytes().endswith(END_OF_JPEG)
+    return places.known.get(f"pairs/{path.name}") == sha256(path)
