@@ -54,8 +54,9 @@ def read_excluded_lines(path: Path) -> list[ExcludedLine]:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DpedBuildError(f"{path} is not UTF-8 text: save it as UTF-8") from error
-    lines = csv.DictReader(io.StringIO(text, newline=""))
-    if "pair" not in (lines.fieldnames or []):
+    lines = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+    lines.fieldnames = [name.strip() for name in lines.fieldnames or []]
+    if "pair" not in lines.fieldnames:
         raise DpedBuildError(f"{path}: the first line must be pair[,x,y][,note]")
     try:
         return [_parsed(line) for line in lines]

@@ -36,8 +36,10 @@ def write_patches(
                 continue
             number += 1
             name = f"patches/{number:02d}.png"
-            (folder / name).write_bytes(png(patch_triple(*pixels)))
-            patches.append({**patch, "picture": name})
+            triple = patch_triple(*pixels)
+            (folder / name).write_bytes(png(triple))
+            size = [triple.shape[1], triple.shape[0]]
+            patches.append({**patch, "picture": name, "picture_size": size})
         if patches:
             shown.append({**group, "patches": patches})
     return shown

@@ -67,7 +67,7 @@ def warnings_of(report: dict[str, Any]) -> list[dict[str, Any]]:
     ):
         what = "photo" if rows[0]["status"] == "failed" else "pair"
         text = f"{counted(len(rows), what)} not used: {reason_text(reason)}"
-        warnings.append(_warning(text, rows, reason))
+        warnings.append(_warning(text, rows, rows[0]["reason"]))
     empty = [row for row in report["table"] if row["accepted"] == 0]
     if empty:
         text = f"{counted(len(empty), 'aligned pair')} gave no patch at all"

@@ -113,6 +113,8 @@ def write_report(
 def _write_windows(inputs: Inputs, report: dict[str, Any], built: Path) -> None:
     """A script with the windows of each pair that has pictures to show them on."""
     (built / "windows").mkdir()
+    for row in report["table"]:
+        row["script"] = None
     if inputs.patches is None or inputs.patches.windows is None:
         return
     windows, size = inputs.patches.windows, inputs.patches.window_size

@@ -257,14 +257,14 @@ def make_many(folder: Path, count: int, *, crops: int = 30) -> Path:
     write_aligned(folder / "aligned", aligned[: len(photos)], (), photos, cameras)
     lines = [json.dumps(varied_record(*at)) + "\n" for at in enumerate(names)]
     (folder / "aligned" / "alignment.jsonl").write_text("".join(lines))
-    write_patches(folder / "patches", aligned[:2], photos[:2], cameras)
+    write_patches(folder / "patches", aligned[:2], [scene(0)] * 2, cameras)
     write_many_patches(folder / "patches", aligned)
     return folder
 
 
 def varied_record(number: int, name: str) -> dict:
     """Record `number` of `make_many`."""
-    inliers, overlap = 20 + number * 7919 % 480, (50 + number * 31 % 50) / 100
+    inliers, overlap = 20 + number * 7919 % 480, (50 + number * 37 % 50) / 100
     if number % 10 < 7:
         return record(name, "aligned", (HEIGHT, WIDTH)) | {
             "inliers": inliers,
@@ -304,7 +304,7 @@ def write_many_patches(folder: Path, names: Sequence[str]) -> None:
         "patch_to_phone": np.tile(np.eye(3), (len(pair), 1, 1)),
         "patch_to_dslr": np.tile(np.eye(3), (len(pair), 1, 1)),
     }
-    for name in COLUMNS:
+    for name in (*COLUMNS, "depth_px"):
         columns[name] = rng.uniform(0.05, 0.2, len(pair)).astype(np.float32)
     with h5py.File(folder / "windows.h5", "w") as file:
         file.attrs["settings"] = json.dumps(SETTINGS)

@@ -59,7 +59,7 @@ function markedLines() {
 function excludeCsv() {
   const field = (value) => {
     const text = String(value);
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    return /^\s|[",\r\n]|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const lines = [["pair", "x", "y", "note"], ...markedLines()];
   return lines.map((line) => `${line.map(field).join(",")}\n`).join("");

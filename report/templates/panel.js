@@ -56,6 +56,8 @@ function showHeading() {
   by("previous").disabled = at <= 0;
   by("next").disabled = at < 0 || at === view.rows.length - 1;
   showMarkOfPhoto();
+  // The focus of a button that is switched off would leave the panel, and its keys with it.
+  if (document.activeElement.disabled) by("panel").focus();
 }
 
 function showMarkOfPhoto() {

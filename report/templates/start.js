@@ -14,9 +14,8 @@ const by = (id) => document.getElementById(id);
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (value !== null && value !== false) {
-      element.setAttribute(name, value === true ? "" : value);
-    }
+    if (name.startsWith("aria-")) element.setAttribute(name, String(value));
+    else if (value !== null) element.setAttribute(name, value);
   }
   element.append(...children);
   return element;

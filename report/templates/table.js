@@ -36,6 +36,9 @@ function fillTools() {
   }
 }
 
+// 0.57 is 57, not 56.99999999999999: the ends of a range are in it.
+const inPercent = (share) => Number((100 * share).toPrecision(12));
+
 function passes(row) {
   const wanted = by("find").value.trim().toLowerCase();
   if (wanted && !row.pair.toLowerCase().includes(wanted)) return false;
@@ -48,7 +51,7 @@ function passes(row) {
     const [low, high] = fields.map((field) => field.value === "" ? null : Number(field.value));
     if (low === null && high === null) continue;
     if (row[key] === null) return false;
-    const value = IN_PERCENT.includes(key) ? 100 * row[key] : row[key];
+    const value = IN_PERCENT.includes(key) ? inPercent(row[key]) : row[key];
     if ((low !== null && value < low) || (high !== null && value > high)) return false;
   }
   return true;
