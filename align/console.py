@@ -8,15 +8,18 @@ import os
 import shlex
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from dped_build.align.errors import DpedBuildError, Interrupted, UsageError
+from dped_build.align.logs import log, log_error, start_log, stop_log
 from dped_build.align.settings import BACKENDS
 
 if TYPE_CHECKING:
@@ -31,29 +34,106 @@ SAME_AGAIN = "Interrupted; finished work is kept. Run the same command again to 
 
 
 class CommandGroup(click.Group):
-    """Turns what goes wrong into one line and an exit code."""
+    """Turns what goes wrong into one line and an exit code; adds `--log`, `--debug`."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command, with the options that all of them have."""
+        cmd.params += [LOG, DEBUG]
+        super().add_command(cmd, name)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; a failure that the user can mend has no traceback."""
         signal.signal(signal.SIGTERM, _interrupt)
+        sys.excepthook = partial(_tell_fault, ctx.meta)
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            log("end", command=ctx.invoked_subcommand)
+            return result
         except UsageError as error:
+            _note(ctx, error)
             raise click.UsageError(str(error)) from error
         except DpedBuildError as error:
+            _note(ctx, error)
             raise click.ClickException(str(error)) from error
+        except BrokenPipeError:  # who reads our output has seen enough
+            raise
         except OSError as error:  # the disk's or the system's, wherever it struck
+            _note(ctx, error)
             where = f"{error.filename}: " if error.filename else ""
             why = error.strerror or str(error).splitlines()[0]
             raise click.ClickException(
                 f"{where}{why}; free space or mend the permissions, then run the same "
                 "command again"
             ) from error
+        except MemoryError as error:
+            _note(ctx, error)
+            raise click.ClickException(
+                "not enough memory; lower --jobs, --batch-size or --tile, whichever "
+                "the command has, and run it again"
+            ) from error
         except KeyboardInterrupt as error:
             said = SAME_AGAIN if ctx.invoked_subcommand in RESUMABLE else "Interrupted."
             said = str(error) if isinstance(error, Interrupted) else said
+            log("interrupted", message=said)
             click.echo(said, err=True)
             ctx.exit(INTERRUPTED)
+
+
+def _note(ctx: click.Context, error: BaseException) -> None:
+    """Put an error into the log, and with `--debug` its traceback on stderr."""
+    log_error(error)
+    if ctx.meta.get(DEBUG.name):
+        traceback.print_exception(error)
+
+
+def _tell_fault(
+    meta: Mapping[str, Any],
+    kind: type[BaseException],
+    error: BaseException,
+    trace: TracebackType | None,
+) -> None:
+    """What is nobody's bad input: a fault of ours, in one line without `--debug`."""
+    log_error(error)
+    if meta.get(DEBUG.name):
+        sys.__excepthook__(kind, error, trace)
+        return
+    said = " ".join(str(error).split())[:200]
+    click.echo(
+        f"Error: {kind.__name__}: {said}; this is a fault of dped-build: run the same "
+        "command with --debug and report what it prints",
+        err=True,
+    )
+
+
+def _start_log(ctx: click.Context, option: click.Parameter, path: Path | None) -> None:
+    if path is None or ctx.resilient_parsing:
+        return
+    handler = start_log(path)
+    ctx.find_root().call_on_close(partial(stop_log, handler))
+    log("start", command=ctx.info_name, arguments=sys.argv[1:])
+
+
+def _set_debug(ctx: click.Context, option: click.Parameter, on: bool) -> None:
+    if on:
+        ctx.meta[str(option.name)] = True
+
+
+LOG = click.Option(
+    ["--log"],
+    type=click.Path(path_type=Path, dir_okay=False),
+    expose_value=False,
+    envvar="DPED_BUILD_LOG",
+    callback=_start_log,
+    help="Append what happens to this file, a JSON object a line.",
+)
+DEBUG = click.Option(
+    ["--debug"],
+    is_flag=True,
+    expose_value=False,
+    envvar="DPED_BUILD_DEBUG",
+    callback=_set_debug,
+    help="Print a traceback where something goes wrong.",
+)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

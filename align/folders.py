@@ -20,6 +20,7 @@ from dped_build.align.aligned import (
 from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.align.executor import default_jobs, run_all
 from dped_build.align.homography import SWAPPED
+from dped_build.align.logs import log_pair
 from dped_build.align.pairs import Pair, pair_by_name
 from dped_build.align.photos import SUFFIXES, is_plain_text, list_photos
 from dped_build.align.planning import (
@@ -269,6 +270,7 @@ class _Run:
                 self.records[pair.name] = record
                 line = {"key": self._key(pair), "record": record.to_json()}
                 self.journal.append(line)
+                log_pair("align", pair.name, record.status, record.message)
                 done += 1
                 progress(done, total)
 

@@ -9,6 +9,7 @@ from typing import Any
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.executor import default_jobs, run_all
 from dped_build.align.geometry import visible_rows
+from dped_build.align.logs import log_pair
 from dped_build.align.planning import Plan, Progress, refuse_full_disk
 from dped_build.align.records import Alignment
 from dped_build.align.stage import Stage, opened, refuse_other_settings
@@ -209,5 +210,8 @@ def _work(
             failures[pair] = PieceFailure("worker_lost", message)
         elif isinstance(result, PieceFailure):
             failures[pair] = result
+        failure = failures.get(pair)
+        outcome, said = (failure.reason, failure.message) if failure else ("cut", None)
+        log_pair("patches", pair, outcome, said)
         progress(done, len(todo))
     return failures

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from dped_build.align.errors import DpedBuildError
+from dped_build.align.logs import log
 from dped_build.train import run_folder
 from dped_build.train.batches import Batches
 from dped_build.train.checkpoint import save_checkpoint, saved_iteration
@@ -63,6 +64,7 @@ def write_evaluation(run: Run, state: TrainingState, shown: Progress) -> None:
         for name, value in line.items()
     }
     run_folder.append_metrics(run.folder, line)
+    log("evaluation", run=run.folder.name, **line)
     _show(run, state, line, shown)
 
 

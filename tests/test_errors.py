@@ -1,0 +1,123 @@
+"""Every way out says one line; a traceback and a log only on request."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from dped_build.align.console import CommandGroup
+from dped_build.align.errors import DpedBuildError, Interrupted, UsageError
+from dped_build.align.logs import LOGGER, log, start_log, stop_log
+from dped_build.cli import cli
+
+FAULTS = {
+    "mend": (DpedBuildError("photo.jpg: broken; copy it again"), 1, "copy it again"),
+    "usage": (UsageError("--jobs 0: must be at least 1"), 2, "--jobs 0"),
+    "disk": (OSError(28, "No space left on device", "a.h5"), 1, "a.h5: No space left"),
+    "memory": (MemoryError(), 1, "not enough memory; lower --jobs"),
+    "stop": (KeyboardInterrupt(), 130, "Interrupted."),
+    "resume": (Interrupted("add --resume"), 130, "add --resume"),
+}
+
+
+@click.group(cls=CommandGroup)
+def group():
+    """A command line whose commands fail."""
+
+
+for NAME, (ERROR, _, _) in FAULTS.items():
+
+    @group.command(NAME)
+    def fail(error=ERROR):
+        """Fail."""
+        raise error
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_failure_is_one_line_and_an_exit_code(name):
+    _, code, said = FAULTS[name]
+    result = CliRunner().invoke(group, [name])
+    assert result.exit_code == code
+    assert said in result.output
+    assert "Traceback" not in result.output
+    told = [line for line in result.output.splitlines() if "Usage:" not in line]
+    told = [line for line in told if line.strip() and not line.startswith("Try ")]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("name", ["mend", "usage", "disk", "memory"])
+def test_debug_adds_the_traceback(name):
+    result = CliRunner().invoke(group, [name, "--debug"])
+    assert "Traceback (most recent call last)" in result.output
+    assert result.exit_code == FAULTS[name][1]
+
+
+@pytest.mark.parametrize("name", ["mend", "usage", "disk", "memory"])
+def test_the_log_says_how_it_ended(tmp_path, name):
+    path = tmp_path / "log.jsonl"
+    CliRunner().invoke(group, [name, "--log", str(path)])
+    start, end = map(json.loads, path.read_text().splitlines())
+    assert (start["event"], start["command"]) == ("start", name)
+    assert end["event"] == "error"
+    assert "Traceback" in end["traceback"]
+    assert {"time"} <= set(start) & set(end)
+    assert LOGGER.handlers[1:] == []  # the command's own log is closed
+
+
+def test_a_fault_of_ours_is_one_line_too():
+    script = (
+        "import dped_build.cli as c, dped_build.report as r\n"
+        "r.write_report = lambda *a, **k: {}['no such key']\n"
+        "c.cli(['report', *__import__('sys').argv[1:]])"
+    )
+    command = [sys.executable, "-c", script]
+    plain = subprocess.run(command, capture_output=True, text=True)
+    assert plain.returncode == 1
+    assert plain.stderr.startswith("Error: KeyError: 'no such key'; this is a fault of")
+    assert len(plain.stderr.splitlines()) == 1
+    debug = subprocess.run([*command, "--debug"], capture_output=True, text=True)
+    assert debug.returncode == 1
+    assert "Traceback" in debug.stderr
+
+
+def test_a_log_that_cannot_be_written_is_refused(tmp_path):
+    result = CliRunner().invoke(group, ["mend", "--log", str(tmp_path / "no/log")])
+    assert result.exit_code == 2
+    assert "cannot be written" in result.output
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_ends_the_log_and_not_the_run(capsys):
+    handler = start_log(Path("/dev/full"))
+    log("pair", pair="1")
+    log("pair", pair="2")
+    stop_log(handler)
+    assert capsys.readouterr().err.count("the log ends here") == 1
+
+
+def test_every_command_takes_both_options():
+    for name in cli.commands:
+        told = CliRunner().invoke(cli, [name, "--help"]).output
+        assert "--log" in told, name
+        assert "--debug" in told, name
+
+
+def test_a_run_logs_what_became_of_every_pair(raw, work, tmp_path):
+    path = tmp_path / "log.jsonl"
+    (raw / "canon" / "0010.jpg").write_bytes(b"not a photo")
+    command = ["align", str(raw / "iphone"), str(raw / "canon"), "-w", str(work)]
+    result = CliRunner().invoke(cli, [*command, "--jobs", "1", "--log", str(path)])
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    pairs = {line["pair"]: line for line in lines if line["event"] == "pair"}
+    assert {pair: line["outcome"] for pair, line in pairs.items()} == {
+        "0001": "aligned",
+        "0002": "aligned",
+        "0010": "failed",
+    }
+    assert "0010.jpg" in pairs["0010"]["message"]
+    assert lines[-1]["event"] == "end"
