@@ -12,7 +12,7 @@ import click
 
 from dped_build.align.commands import align
 from dped_build.align.console import FOLDER, CommandGroup, quote, where
-from dped_build.patches.commands import patches, verify
+from dped_build.patches.commands import diff, patches, verify
 from dped_build.patches.settings import PatchSettings
 from dped_build.report.commands import report
 from dped_build.train.commands import evaluate, train
@@ -56,6 +56,7 @@ for command in (
     bench,
     report,
     verify,
+    diff,
     import_,
 ):
     cli.add_command(command)

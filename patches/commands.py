@@ -1,4 +1,4 @@
-"""The commands `dped-build patches` and `dped-build verify`."""
+"""The commands `dped-build patches`, `dped-build verify` and `dped-build diff`."""
 
 import functools
 import json
@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from dped_build.align.console import (
+    FOLDER,
     Progress,
     announce,
     echo_reasons,
@@ -145,3 +146,37 @@ def verify(*, workspace: Path, as_json: bool) -> None:
         raise DpedBuildError(f"{len(found.damage)} damaged; see the list above")
     if not as_json:
         click.echo(f"{found.files} files, {found.patches} sampled patches: as stated")
+
+
+@click.command()
+@click.argument("a", type=FOLDER)
+@click.argument("b", type=FOLDER)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=0.001,
+    show_default=True,
+    help="Corners that moved no further count as equal, DSLR px.",
+)
+@click.option("--exit-code", is_flag=True, help="Exit 1 where anything differs.")
+@json_option
+def diff(*, a: Path, b: Path, tolerance: float, exit_code: bool, as_json: bool) -> None:
+    """List what workspace B gained, lost and moved against workspace A.
+
+    Aligned pairs by the corners of their intersection, accepted windows by the corners
+    of their patches, both in the DSLR photo.
+
+    \b
+    Example:
+      dped-build diff data another-machines-data
+    """
+    from dped_build.patches.difference import compare_workspaces
+
+    found = compare_workspaces(a, b, tolerance_px=tolerance)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=1))
+    else:
+        for line in found.lines():
+            click.echo(line)
+    if found and exit_code:
+        raise DpedBuildError(f"{a} and {b} differ")
