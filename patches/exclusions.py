@@ -2,7 +2,7 @@
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,10 @@ def read_exclusions(path: Path) -> Exclusions:
     Raises:
         DpedBuildError: As `read_excluded_lines`.
     """
-    return {line.entry for line in read_excluded_lines(path)}
+    lines = read_excluded_lines(path)
+    # A name may end in a blank, and people write blanks after names.
+    stripped = [replace(line, pair=line.pair.strip()) for line in lines]
+    return {line.entry for line in (*lines, *stripped) if line.pair}
 
 
 def read_excluded_lines(path: Path) -> list[ExcludedLine]:
@@ -59,12 +62,15 @@ def read_excluded_lines(path: Path) -> list[ExcludedLine]:
     if "pair" not in lines.fieldnames:
         raise DpedBuildError(f"{path}: the first line must be pair[,x,y][,note]")
     try:
-        return [_parsed(line) for line in lines]
+        found = [_parsed(line) for line in lines]
+    except csv.Error as error:
+        raise DpedBuildError(f"{path} line {lines.line_num}: {error}") from error
     except ValueError as error:
         raise DpedBuildError(
             f"{path} line {lines.line_num}: x and y must be two whole numbers, or both "
             "empty for the whole photo"
         ) from error
+    return [line for line in found if line.pair]
 
 
 def _parsed(line: dict[str, str | None]) -> ExcludedLine:

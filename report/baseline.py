@@ -4,22 +4,21 @@ Without it a learning curve says little: DPED's PSNR is lifted mostly by the col
 """
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
-from dped_build.train.batches import training_and_validation
+from dped_build.train.batches import validation_batches
 from dped_build.train.metrics import ms_ssim, psnr
 
 
 @torch.no_grad()
-def phone_unchanged(patches: Path, config: dict[str, Any]) -> dict[str, float] | None:
+def phone_unchanged(patches: Path, batch_size: int) -> dict[str, float] | None:
     """PSNR and MS-SSIM of the phone's patches, by the protocol of the learning curve.
 
     Args:
         patches: The patches that the run was trained on.
-        config: The run's `config.json`.
+        batch_size: The run's.
 
     Returns:
         `psnr` and `ms_ssim`, per batch, unclipped, mean over the validation patches;
@@ -33,13 +32,11 @@ def phone_unchanged(patches: Path, config: dict[str, Any]) -> dict[str, float] |
         validation = PatchDataset(patches, "val")
     except NoPatchesError:
         validation = None
-    _, batches = training_and_validation(
-        training, validation, device=torch.device("cpu")
-    )
+    batches = validation_batches(training, validation, device=torch.device("cpu"))
     if batches is None:
         return None
     sums = {"psnr": 0.0, "ms_ssim": 0.0}
-    for phone, dslr in batches.in_order(size=int(config["settings"]["batch_size"])):
+    for phone, dslr in batches.in_order(size=batch_size):
         sums["psnr"] += float(psnr(phone, dslr, per_batch=True)) * len(phone)
         sums["ms_ssim"] += float(ms_ssim(phone, dslr, per_batch=True)) * len(phone)
     return {name: total / len(batches) for name, total in sums.items()}

@@ -11,25 +11,25 @@ from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample
 from dped_build.report.tables import StoredPatches, Windows
 
-BY_NCC = ("just rejected", "worst")
 BY_REASON = ("flat", "uncertain", "depth_edge")
 
 
 def choose_patches(stored: StoredPatches, *, count: int) -> dict[str, list[int]]:
-    """Rows of the best, middling and worst NCC, at most one of each photo per group."""
+    """Rows of the best, worst and middling NCC, at most one of each photo per group."""
     finite = np.flatnonzero(np.isfinite(stored.ncc))
     ncc = stored.ncc[finite]
     if not len(ncc):
         return {}
     orders = {
         "best": -ncc,
-        "typical": np.abs(ncc - np.median(ncc)),
         "just accepted": ncc,
+        "typical": np.abs(ncc - np.median(ncc)),
     }
-    return {
-        group: _one_each(finite[np.argsort(key, kind="stable")], stored.photo, count)
-        for group, key in orders.items()
-    }
+    chosen: dict[str, list[int]] = {}
+    for group, key in orders.items():
+        order = finite[np.argsort(key, kind="stable")]
+        chosen[group] = _new_ones(order, chosen, stored.photo, count)
+    return {group: rows for group, rows in chosen.items() if rows}
 
 
 def choose_rejected(
@@ -51,15 +51,12 @@ def choose_rejected(
     shown = ~windows.accepted & _within_crops(windows, pairs, size)
     low = np.flatnonzero(shown & (reason == "low_ncc"))
     by_ncc = low[np.argsort(windows.table.ncc[low], kind="stable")]
-    groups = {"just rejected": by_ncc[::-1], "worst": by_ncc}
-    for name in BY_REASON:
-        groups[name] = np.flatnonzero(shown & (reason == name))
-    chosen = {
-        group: _one_each(rows, windows.pair, None if group in BY_REASON else count)
-        for group, rows in groups.items()
-    }
+    chosen: dict[str, list[int]] = {}
+    for group, order in (("just rejected", by_ncc[::-1]), ("worst", by_ncc)):
+        chosen[group] = _new_ones(order, chosen, windows.pair, count)
     for name in BY_REASON:  # of all photos, not of the first
-        chosen[name] = _spread(chosen[name], count)
+        rows = np.flatnonzero(shown & (reason == name))
+        chosen[name] = _spread(_one_each(rows, windows.pair, None), count)
     return {group: rows for group, rows in chosen.items() if rows}
 
 
@@ -166,6 +163,17 @@ def _within_crops(
     box, xy = boxes[windows.pair], windows.table.window_xy
     inside = (xy >= box[:, :2]) & (xy + size <= box[:, :2] + box[:, 2:])
     return np.asarray(inside.all(axis=1))
+
+
+def _new_ones(
+    order: NDArray[np.intp],
+    chosen: Mapping[str, list[int]],
+    owner: NDArray[np.intp],
+    count: int,
+) -> list[int]:
+    """The first row of each owner that no earlier group shows."""
+    shown = [row for rows in chosen.values() for row in rows]
+    return _one_each(order[~np.isin(order, shown)], owner, count)
 
 
 def _one_each(

@@ -157,13 +157,20 @@ def curves_figure(panels: dict[str, dict[str, list[list[float]]]]) -> bytes:
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
         for axes, (title, curves) in zip(grid, panels.items(), strict=False):
             _draw_curves(axes, curves)
-            axes.set_title(title.replace("$", r"\$"), fontsize=9.5)
-        for axes in grid[len(panels) - columns : len(panels)]:
+            axes.set_title(plain(title), fontsize=9.5)
+        for axes in grid[: len(panels)]:
             axes.set_xlabel("iteration")
             axes.tick_params(labelbottom=True)
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
         return _svg(figure)
+
+
+def plain(name: str) -> str:
+    """A name as matplotlib writes it unread: no formula, nothing that XML lacks."""
+    shown = "".join(char if char.isprintable() else "?" for char in name)
+    hidden = " " if shown.startswith("_") else ""  # a legend leaves such names out
+    return hidden + shown.replace("$", r"\$")
 
 
 def _draw_curves(axes: Axes, curves: dict[str, list[list[float]]]) -> None:
@@ -173,7 +180,7 @@ def _draw_curves(axes: Axes, curves: dict[str, list[list[float]]]) -> None:
             color=EMPTY if is_baseline(name) else SERIES[number % len(SERIES)],
             linestyle="dashed" if is_baseline(name) else "solid",
             linewidth=1.4,
-            label=name.replace("$", r"\$"),
+            label=plain(name),
         )
     values = np.array([value for curve in curves.values() for _, value in curve])
     if values.min() > 0 and values.max() > LOG_FROM * values.min():

@@ -66,8 +66,14 @@ def _patch_pixels(
     return cut_window((phone, dslr), record, windows, patch["row"], size=size)
 
 
-def copy_samples(runs: Sequence[Run], folder: Path, *, count: int) -> list[list[str]]:
-    """Copy the latest samples of each run; returns their paths within `folder`."""
+def copy_samples(
+    runs: Sequence[Run], folder: Path, *, count: int
+) -> list[list[dict[str, str]]]:
+    """Copy the latest samples of each run.
+
+    Returns:
+        Of each run the path within `folder` (`picture`) and `name` of each sample.
+    """
     (folder / "runs").mkdir()
     copies = []
     for number, run in enumerate(runs, start=1):
@@ -75,6 +81,6 @@ def copy_samples(runs: Sequence[Run], folder: Path, *, count: int) -> list[list[
         for index, sample in enumerate(run.samples[-count:], start=1):
             name = f"runs/{number:02d}-{index}{sample.suffix.lower()}"
             shutil.copyfile(sample, folder / name)
-            names.append(name)
+            names.append({"picture": name, "name": sample.stem})
         copies.append(names)
     return copies

@@ -31,6 +31,7 @@ from dped_build.report.tables import (
     read_windows,
 )
 
+LARGEST = 1e100  # no number of ours; infinity and its like are none
 SAMPLE_SUFFIXES = (".png", ".jpg")
 Record = TypeVar("Record")
 
@@ -128,7 +129,7 @@ def read_workspace(workspace: Path) -> Inputs:
     return Inputs(
         workspace=workspace,
         alignment=_read_json(aligned / "manifest.json") if there else {},
-        pairs=_parsed_lines(records, _pair_record) if there else [],
+        pairs=_parsed_lines(records, Alignment.from_json) if there else [],
         patches=_read_patches(patches) if _is_published(patches) else None,
         runs=_read_runs(workspace / "runs"),
         excluded=read_excluded_lines(workspace / EXCLUDE_FILE),
@@ -168,17 +169,30 @@ def _is_published(folder: Path) -> bool:
 
 
 def _parse(text: str) -> dict[str, Any]:
-    """One JSON object; NaN and infinity, which JSON does not have, become None."""
-    value = json.loads(text, parse_constant=lambda _: None)
+    """One JSON object; numbers that JSON does not have, or nobody needs, are None."""
+    value = _clean(json.loads(text))
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
+    return value
+
+
+def _clean(value: Any) -> Any:  # noqa: ANN401
+    """A JSON value whose texts are UTF-8 and whose numbers are finite."""
+    if isinstance(value, dict):
+        return {_text(name): _clean(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, int | float) and not -LARGEST < value < LARGEST:
+        return None
     return value
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         return _parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise damaged(path, error) from error
 
 
@@ -191,22 +205,13 @@ def _parsed_lines(
         if growing:
             lines = lines[:-1]
         return [parse(_parse(line)) for line in lines if line.strip()]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise damaged(path, error) from error
 
 
 def _text(value: str) -> str:
     """Text that can be written as UTF-8: file names need not be."""
     return value.encode("utf-8", "replace").decode()
-
-
-def _pair_record(line: dict[str, Any]) -> Alignment:
-    return Alignment.from_json(
-        {
-            key: _text(value) if isinstance(value, str) else value
-            for key, value in line.items()
-        }
-    )
 
 
 def _read_patches(folder: Path) -> PatchSet:
@@ -255,6 +260,8 @@ def _read_run(folder: Path) -> Run:
         path
         for path in (folder / "samples").glob("*")
         if path.suffix.lower() in SAMPLE_SUFFIXES
+        and path.is_file()
+        and not path.is_symlink()
     ]
     config = folder / "config.json"
     return Run(

@@ -6,12 +6,16 @@ from dataclasses import dataclass, fields
 from pathlib import PureWindowsPath
 from typing import Any
 
+import numpy as np
+
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 from dped_build.align.stage import created_with
+from dped_build.patches.exclusions import is_excluded
 from dped_build.patches.import_settings import is_imported
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.verification import pairs_of_an_earlier_alignment
+from dped_build.report.advice import warnings_of
 from dped_build.report.contact_sheet import shown_patches
 from dped_build.report.inputs import Inputs, PatchSet, Run
 from dped_build.report.published import PUBLISHED
@@ -19,6 +23,7 @@ from dped_build.report.statistics import (
     DPED_PATCHES_PER_PHOTO,
     accepted_histograms,
     accepted_spreads,
+    clipped_share,
     frame_cells,
     ncc_statistics,
     pair_counts,
@@ -27,8 +32,7 @@ from dped_build.report.statistics import (
     window_counts,
 )
 from dped_build.report.training import run_numbers
-from dped_build.report.what_if import recorded_settings, what_if
-from dped_build.report.wording import warnings_of
+from dped_build.report.what_if import recorded_settings, thresholds, what_if
 
 FORMAT, VERSION = "dped-build/report", 1
 ABSOLUTE = re.compile(r"^(/|[A-Za-z]:[\\/]|\\\\|~)")
@@ -58,7 +62,7 @@ def report_numbers(inputs: Inputs, settings: ReportSettings) -> dict[str, Any]:
         "patches": None if patches is None else _patch_numbers(inputs, patches, pairs),
         "windows": None if patches is None else _window_numbers(inputs, patches),
         "shown_patches": [],
-        "runs": [_run_record(inputs, run) for run in inputs.runs],
+        "runs": _run_records(inputs),
         "published": PUBLISHED if inputs.runs else [],
         "disk_bytes": inputs.disk_bytes,
         "excluded": excluded_lines(inputs),
@@ -72,8 +76,8 @@ def report_numbers(inputs: Inputs, settings: ReportSettings) -> dict[str, Any]:
             size=patches.window_size,
             count=settings.patches_shown,
         )
-    report["warnings"] = warnings_of(report)
     report["made_with"] = _made_with(inputs)
+    report["warnings"] = warnings_of(report)
     return report
 
 
@@ -83,13 +87,19 @@ def pair_table(
     """One row per record: what became of the pair, and of its windows."""
     split = {} if patches is None else patches.split
     measures: dict[str, dict[str, Any]] = {}
-    if patches is not None and patches.windows is not None:
+    if patches is not None and patches.windows and not is_imported(patches.manifest):
         measures = pair_measures(patches.windows)
-    no_windows = {"windows": 0, "accepted": 0, "sharpness_ratio": None}
+    no_windows = {
+        "windows": 0,
+        "judged": 0,
+        "excluded": 0,
+        "accepted": 0,
+        "sharpness_ratio": None,
+    }
     unknown = dict.fromkeys(no_windows)
     rows = []
     for record in records:
-        measured = bool(measures) and record.aligned
+        measured = bool(measures) and record.aligned and record.pair in split
         found = measures.get(record.pair, no_windows) if measured else unknown
         rows.append(
             {
@@ -113,6 +123,7 @@ def pair_table(
 def excluded_lines(inputs: Inputs) -> list[dict[str, Any]]:
     """What `exclude.csv` takes out by hand, and whether there is such a photo."""
     known = {record.pair for record in inputs.pairs}
+    known |= set() if inputs.patches is None else set(inputs.patches.split)
     if inputs.patches is not None:
         known |= set(inputs.patches.stored.photos)
     return [
@@ -120,7 +131,7 @@ def excluded_lines(inputs: Inputs) -> list[dict[str, Any]]:
             "pair": line.pair,
             "window_xy": None if line.window_xy is None else list(line.window_xy),
             "note": line.note,
-            "known": line.pair in known,
+            "known": line.pair in known or line.pair.strip() in known,
         }
         for line in inputs.excluded
     ]
@@ -146,9 +157,11 @@ def _patch_numbers(
     }
     total = sum(split["patches"] for split in splits.values())
     cut = [] if patches.windows is None else patches.windows.pairs
+    imported = is_imported(patches.manifest)
+    paired = 0 if imported else len(patches.split) or pairs["paired"]
     gone = (
-        []  # imported patches were cut by others
-        if is_imported(patches.manifest)
+        []  # cut by others, or the alignment is not here
+        if imported or not inputs.alignment
         else pairs_of_an_earlier_alignment(
             cut, patches.manifest, inputs.alignment, inputs.pairs
         )
@@ -157,10 +170,28 @@ def _patch_numbers(
         "stored": total,
         "shards": len(patches.manifest["shards"]),
         "splits": splits,
-        "per_photo": round(total / pairs["paired"], 3) if pairs["paired"] else None,
+        "per_photo": round(total / paired, 3) if paired else None,
         "dped_per_photo": DPED_PATCHES_PER_PHOTO,
         "pairs_not_aligned_now": len(gone),
+        "pairs_not_cut_yet": 0 if imported else _not_cut_yet(inputs, patches),
+        "excluded_still": _excluded_still(inputs, patches),
     }
+
+
+def _not_cut_yet(inputs: Inputs, patches: PatchSet) -> int:
+    """How many aligned pairs came after the patches."""
+    aligned = {record.pair for record in inputs.pairs if record.aligned}
+    return len(aligned - set(patches.split))
+
+
+def _excluded_still(inputs: Inputs, patches: PatchSet) -> int:
+    """How many stored patches `exclude.csv` names: it came after the shards."""
+    entries = {line.entry for line in inputs.excluded}
+    if not entries:
+        return 0
+    stored = patches.stored
+    photos = np.array(stored.photos, dtype=object)[stored.photo]
+    return int(is_excluded(photos, stored.xy, entries).sum())
 
 
 def _window_numbers(inputs: Inputs, patches: PatchSet) -> dict[str, Any] | None:
@@ -170,6 +201,7 @@ def _window_numbers(inputs: Inputs, patches: PatchSet) -> dict[str, Any] | None:
     numbers = {
         **window_counts(windows),
         "size": patches.window_size,
+        "clipped_share": clipped_share(windows),
         "ncc": ncc_statistics(windows),
         "accepted_spread": accepted_spreads(windows),
         "accepted_histograms": accepted_histograms(windows),
@@ -185,11 +217,14 @@ def _window_numbers(inputs: Inputs, patches: PatchSet) -> dict[str, Any] | None:
     settings = recorded_settings(patches.settings)
     return {
         **numbers,
+        "ncc": ncc_statistics(windows, thresholds(settings)),
         "rule": settings.rule,
         "min_corr": settings.min_corr,
         "limits": search_limits(windows, settings),
         "what_if": what_if(windows, settings),
-        "frame": frame_cells(windows, sizes, window_size=patches.window_size),
+        "frame": frame_cells(windows, sizes, window_size=patches.window_size)
+        if sizes
+        else None,
     }
 
 
@@ -202,13 +237,28 @@ def _is_of_these(inputs: Inputs, run: Run) -> bool | None:
     return bool(stated["identity"] == here)
 
 
-def _run_record(inputs: Inputs, run: Run) -> dict[str, Any]:
-    of_these, phone = _is_of_these(inputs, run), None
-    if of_these:
-        from dped_build.report.baseline import phone_unchanged  # torch takes seconds
+def _run_records(inputs: Inputs) -> list[dict[str, Any]]:
+    """Every run; the phone unchanged is measured once for each batch size."""
+    measured: dict[int, dict[str, float] | None] = {}
+    records = []
+    for run in inputs.runs:
+        of_these = _is_of_these(inputs, run)
+        batch_size = _batch_size(run) if of_these else None
+        if batch_size is not None and batch_size not in measured:
+            from dped_build.report.baseline import phone_unchanged  # torch is slow
 
-        phone = phone_unchanged(inputs.workspace / "patches", run.config)
-    return {**run_numbers(run, phone=phone), "other_patches": of_these is False}
+            patches = inputs.workspace / "patches"
+            measured[batch_size] = phone_unchanged(patches, batch_size)
+        phone = measured.get(batch_size) if batch_size is not None else None
+        other = {"other_patches": of_these is False}
+        records.append(run_numbers(run, phone=phone) | other)
+    return records
+
+
+def _batch_size(run: Run) -> int | None:
+    settings = run.config.get("settings")
+    size = settings.get("batch_size") if isinstance(settings, dict) else None
+    return size if isinstance(size, int) and size > 0 else None
 
 
 def _made_with(inputs: Inputs) -> dict[str, Any]:

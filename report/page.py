@@ -2,7 +2,7 @@
 
 Names, reasons and messages come from files and are not trusted: Jinja2 escapes every
 text, `link` percent-encodes every address, the script sets text as text only, and the
-page's policy (CSP) runs no script but this one and those of the report's own files.
+page's policy (CSP) runs no script but this one, and those that it loads itself.
 """
 
 import base64
@@ -16,9 +16,8 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dped_build.report.page_data import color, page_data, script_json
-from dped_build.report.pictures import REASON_RGB
-from dped_build.report.wording import OPTIONS, counted, reason_text, size_text
+from dped_build.report.page_data import page_data, script_json
+from dped_build.report.wording import MEASURES, OPTIONS, counted, reason_text, size_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("start.js", "exclusions.js", "table.js", "panel.js")  # in this order
@@ -39,7 +38,6 @@ def render_page(report: dict[str, Any], figures: Mapping[str, Any]) -> bytes:
     return template.render(
         report=report,
         figures=figures,
-        legend=legend(report),
         names_shown=NAMES_SHOWN,
         numbers={row["pair"]: n for n, row in enumerate(report["table"])},
         showpieces=showpieces(report["table"]),
@@ -67,17 +65,6 @@ def showpieces(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(shown, key=lambda row: -(row["accepted"] or 0))[:SHOWPIECES]
 
 
-def legend(report: dict[str, Any]) -> list[dict[str, str]]:
-    """Colour and meaning of each outcome that the windows of this set have."""
-    reasons = [] if report["windows"] is None else list(report["windows"]["reasons"])
-    known = [reason for reason in REASON_RGB if reason in reasons]
-    others = [reason for reason in reasons if reason not in REASON_RGB]
-    return [
-        {"name": reason, "color": color(reason)}
-        for reason in ["accepted", *known, *others]
-    ]
-
-
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -96,7 +83,12 @@ def _environment() -> Environment:
         "flat": flat,
         "reason_text": reason_text,
     }
-    environment.globals |= {"counted": counted, "option_texts": OPTIONS}
+    environment.globals |= {
+        "counted": counted,
+        "measure_texts": MEASURES,
+        "sample_text": sample_text,
+        "option_texts": OPTIONS,
+    }
     return environment
 
 
@@ -122,6 +114,11 @@ def percent(part: float | None, whole: float = 1.0, digits: int = 0) -> str:
     if part is None or not whole:
         return NO_VALUE
     return f"{100 * part / whole:.{digits}f} %"
+
+
+def sample_text(name: str) -> str:
+    """What a training sample's file name says: `003000` → iteration 3,000."""
+    return f"iteration {int(name):,}" if name.isdecimal() else name
 
 
 def change(difference: int, whole: int) -> str:

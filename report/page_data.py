@@ -35,6 +35,8 @@ COLUMNS = (  # of a row; the script reads them by these names
     "inlier_rmse_px",
     "overlap",
     "windows",
+    "judged",
+    "excluded",
     "accepted",
     "exposure_ev",
     "color_ev",
@@ -57,10 +59,7 @@ def page_data(report: Mapping[str, Any]) -> dict[str, Any]:
     windows = report["windows"] or {}
     reasons = {row["reason"] for row in report["table"] if row["reason"]}
     reasons |= {"accepted", "excluded", *windows.get("reasons", {})}
-    made = report["made_with"]["patches"] or {}
     return {
-        "set": made.get("dataset_id")
-        or f"{report['phone_camera']} {report['dslr_camera']}",
         "phone": report["phone_camera"],
         "dslr": report["dslr_camera"],
         "reasons": {

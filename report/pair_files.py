@@ -1,5 +1,6 @@
 """Which files show a pair, and reading them at a fraction of their size."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,10 @@ def crop_files(inputs: Inputs, record: Alignment) -> PairFiles | None:
         return None
     found = []
     for camera in ("phone_camera", "dslr_camera"):
-        folder = inputs.workspace / "aligned" / str(inputs.alignment.get(camera))
+        name = str(inputs.alignment.get(camera))
+        if not _is_plain(name):
+            return None
+        folder = inputs.workspace / "aligned" / name
         files = (folder / f"{record.pair}{suffix}" for suffix in (".jpg", ".png"))
         found.append(next((path for path in files if path.is_file()), None))
     phone, dslr = found
@@ -85,18 +89,29 @@ def photo_files(inputs: Inputs, record: Alignment) -> PairFiles | None:
 
 def _is_plain(name: str) -> bool:
     """Whether a name stays in its folder; others were never written by us."""
-    return Path(name).name == name
+    return Path(name).name == name and name not in ("", "..")
 
 
-def read_reduced(path: Path, full_side: int, side: int) -> Photo | None:
+def read_reduced(
+    path: Path, full_side: int, side: int, *, content: str | None = None
+) -> Photo | None:
     """A photo of at most `side` pixels, upright, (h, w, 3) RGB; None where unreadable.
 
-    `full_side` is the longer side of the file's picture. Colours are as stored.
+    Args:
+        path: The file.
+        full_side: The longer side of its picture, px.
+        side: The longer side wanted, px.
+        content: SHA-256 that the file should have; another is not shown.
+
+    Returns:
+        Colours as stored.
     """
     factor = max((f for f in REDUCED if full_side // f >= side), default=1)
     try:
         encoded = path.read_bytes()
     except OSError:
+        return None
+    if content is not None and hashlib.sha256(encoded).hexdigest() != content:
         return None
     photo = decoded(encoded, REDUCED.get(factor, cv2.IMREAD_COLOR))
     return None if photo is None else shrink(photo, side)

@@ -9,13 +9,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from threading import get_ident
 from typing import Any
 
 from PIL import Image
 
-from dped_build.align.records import Alignment
 from dped_build.align.stage import link_file, sha256
 from dped_build.report.inputs import Inputs
 from dped_build.report.numbers import ReportSettings
@@ -32,7 +31,7 @@ from dped_build.report.tone import tone_difference
 MAX_JOBS = 8
 DRAWING = 1  # raised when the same files would give other pictures
 PARTS = ("thumb", "phone", "dslr")
-END_OF_JPEG = b"\xff\xd9"
+START_OF_JPEG, END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
 NOTHING = {
     "picture": None,
     "picture_size": None,
@@ -79,30 +78,36 @@ def write_pair_pictures(
     for folder in (places.built / "pairs", places.scratch):
         folder.mkdir(parents=True, exist_ok=True)
 
-    def write(record: Alignment) -> dict[str, Any]:
-        files = files_of_pair(inputs, record)
-        row = None if files is None else _write_pair(files, places, settings)
-        return row or NOTHING
-
-    rows = []
+    pictures: dict[str, dict[str, Any]] = {}
     with ThreadPoolExecutor(jobs or min(MAX_JOBS, os.cpu_count() or 1)) as pool:
-        for row in pool.map(write, inputs.pairs):
-            rows.append(row)
-            progress(len(rows), len(inputs.pairs))
-    return rows
+        files = list(pool.map(partial(files_of_pair, inputs), inputs.pairs))
+        keys = [None if found is None else _key(found, settings) for found in files]
+        # Pairs with equal crops have the same pictures: each is drawn once.
+        distinct = {k: f for k, f in zip(keys, files, strict=True) if k and f}
+        drawn = (
+            pool.map(
+                partial(_write_pair, places, settings),
+                *zip(*distinct.items(), strict=True),
+            )
+            if distinct
+            else ()
+        )
+        for key, row in zip(distinct, drawn, strict=True):
+            pictures[key] = row or NOTHING
+            progress(len(pictures), len(distinct))
+    return [NOTHING if key is None else pictures[key] for key in keys]
 
 
 def _write_pair(
-    files: PairFiles, places: Places, settings: ReportSettings
+    places: Places, settings: ReportSettings, key: str, files: PairFiles
 ) -> dict[str, Any] | None:
-    key = _key(files, settings)
     names = {part: f"{key}-{part}.jpg" for part in PARTS}
     if not _taken_over(list(names.values()), places):
         drawn = _draw(files, settings)
         if drawn is None:
             return None
         for part, name in names.items():
-            made = places.scratch / f"{name}.{get_ident()}.tmp"
+            made = places.scratch / f"{name}.tmp"
             made.write_bytes(drawn[part])
             made.replace(places.scratch / name)
             _put(places.scratch / name, places)
@@ -112,22 +117,17 @@ def _write_pair(
     if thumb is None:
         return None
     tone = tone_difference(*halves(thumb)) if files.on_one_grid else {}
-    return (
-        NOTHING
-        | tone
-        | {
-            "picture": f"pairs/{key}",
-            "picture_size": size,
-            "on_one_grid": files.on_one_grid,
-        }
-    )
+    found = {"picture": f"pairs/{key}", "picture_size": size}
+    return NOTHING | tone | found | {"on_one_grid": files.on_one_grid}
 
 
 def _draw(files: PairFiles, settings: ReportSettings) -> dict[str, bytes] | None:
     """The encoded pictures, by part; None where a file cannot be read."""
     photos: list[Photo] = []
-    for path, side in zip(files.paths, files.sides, strict=True):
-        photo = read_reduced(path, side, settings.picture_px)
+    for path, side, content in zip(
+        files.paths, files.sides, files.content, strict=True
+    ):
+        photo = read_reduced(path, side, settings.picture_px, content=content)
         if photo is None:
             return None
         photos.append(photo)
@@ -155,14 +155,13 @@ def _taken_over(names: Sequence[str], places: Places) -> bool:
 
 def _put(path: Path, places: Places) -> None:
     """Give a finished picture its name in the new report."""
-    target = places.built / "pairs" / path.name
-    if not target.exists():  # pairs with equal crops have the same pictures
-        link_file(path, target)
+    link_file(path, places.built / "pairs" / path.name)
 
 
 def _is_whole(path: Path, places: Places) -> bool:
     if not path.is_file():
         return False
     if path.parent == places.scratch:  # not synced: a power cut may have emptied it
-        return path.read_bytes().endswith(END_OF_JPEG)
+        content = path.read_bytes()
+        return content.startswith(START_OF_JPEG) and content.endswith(END_OF_JPEG)
     return places.known.get(f"pairs/{path.name}") == sha256(path)

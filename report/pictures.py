@@ -18,7 +18,7 @@ REASON_RGB: dict[str, Rgb] = {
     "color_misfit": (40, 180, 225),
     "clipped": (245, 245, 245),
     "surplus": (20, 105, 85),
-    "excluded": (20, 25, 30),
+    "excluded": (255, 0, 140),
 }
 OTHER_RGB: Rgb = (225, 60, 80)
 GAP = 4  # pixels between the two photos of a pair

@@ -14,10 +14,12 @@ from dped_build.patches.settings import PatchSettings
 from dped_build.report.tables import MEASURES, Windows
 
 DPED_PATCHES_PER_PHOTO = 28  # 160K training patches from 5,727 iPhone photos (Table 1)
-NCC_THRESHOLDS = (0.80, 0.85, 0.90, 0.95)
+NCC_THRESHOLDS = (0.80, 0.85, 0.90, 0.95, 0.97)
 NCC_EDGES = np.linspace(0, 1, 51)
 FRAME_COLUMNS = 12  # cells along the photo's long side, fewer for small photos
 SPREAD_BINS = 40
+NOT_JUDGED = ("excluded", "surplus")  # not refused for their quality
+MUCH_CLIPPED = 0.1  # share of a patch's pixels
 AT_LIMIT = 0.99  # of a search limit
 
 
@@ -46,7 +48,11 @@ def reason_counts(records: Sequence[Alignment]) -> dict[str, int]:
 
 
 def window_counts(windows: Windows) -> dict[str, Any]:
-    """Candidate windows, accepted windows, and how many each reason cost."""
+    """Candidate windows, accepted windows, and how many each reason cost.
+
+    `judged` leaves out what was not refused for its quality: windows taken out by hand,
+    and those beyond a photo's share. `accepted_share` is of those.
+    """
     rejected = np.bincount(
         windows.reason[~windows.accepted], minlength=len(windows.reasons)
     )
@@ -55,12 +61,33 @@ def window_counts(windows: Windows) -> dict[str, Any]:
         for reason, count in zip(windows.reasons, rejected, strict=True)
         if count
     }
+    judged = int(judged_windows(windows).sum())
     return {
         "candidates": len(windows),
+        "judged": judged,
         "accepted": int(windows.accepted.sum()),
-        "accepted_share": _share(windows.accepted.sum(), len(windows)),
+        "accepted_share": _share(windows.accepted.sum(), judged),
         "reasons": _most_first(reasons),
     }
+
+
+def judged_windows(windows: Windows) -> NDArray[np.bool_]:
+    """Which windows were accepted or refused for their quality, (W,)."""
+    others = np.array([reason in NOT_JUDGED for reason in windows.reasons], bool)
+    return np.asarray(windows.accepted | ~others[windows.reason])
+
+
+def taken_out_by_hand(windows: Windows) -> NDArray[np.bool_]:
+    """Which windows `exclude.csv` named when the patches were cut, (W,)."""
+    excluded = np.array([reason == "excluded" for reason in windows.reasons], bool)
+    return np.asarray(~windows.accepted & excluded[windows.reason])
+
+
+def clipped_share(windows: Windows) -> float:
+    """Share of the accepted windows with many clipped pixels on either side."""
+    table = windows.table
+    clipped = np.fmax(table.clipped_phone, table.clipped_dslr)[windows.accepted]
+    return _share((clipped > MUCH_CLIPPED).sum(), len(clipped))
 
 
 def histogram(values: ArrayLike, edges: NDArray[np.float64]) -> dict[str, Any]:
@@ -92,8 +119,10 @@ def spread_edges(values: ArrayLike, *, symmetric: bool = False) -> NDArray[np.fl
     return np.linspace(-end if symmetric else 0.0, end, SPREAD_BINS + 1)
 
 
-def ncc_statistics(windows: Windows) -> dict[str, Any]:
-    """NCC histograms by outcome, and what other thresholds would take by NCC alone."""
+def ncc_statistics(
+    windows: Windows, thresholds: Sequence[float] = NCC_THRESHOLDS
+) -> dict[str, Any]:
+    """NCC histograms by outcome, and what thresholds would take by NCC alone."""
     ncc = windows.table.ncc
     return {
         "measured": int(np.isfinite(ncc).sum()),
@@ -105,7 +134,7 @@ def ncc_statistics(windows: Windows) -> dict[str, Any]:
                 "windows": int((ncc > np.float32(threshold)).sum()),
                 "share": _share((ncc > np.float32(threshold)).sum(), len(ncc)),
             }
-            for threshold in NCC_THRESHOLDS
+            for threshold in thresholds
         ],
     }
 
@@ -153,9 +182,8 @@ def search_limits(windows: Windows, settings: PatchSettings) -> dict[str, Any]:
     measured = np.isfinite(table.ncc)
     furthest = np.abs(table.shift_px).max(axis=1, initial=0)
     shift = measured & (furthest >= AT_LIMIT * max_shift)
-    rotation = measured & (
-        np.abs(table.rotation_deg) >= AT_LIMIT * settings.max_rotation
-    )
+    turned = np.abs(table.rotation_deg) >= AT_LIMIT * settings.max_rotation
+    rotation = measured & turned & (settings.max_rotation > 0)
     return {
         "max_shift_px": max_shift,
         "max_rotation_deg": settings.max_rotation,
@@ -212,7 +240,7 @@ def frame_cells(
                 counts.tolist(), *(s.tolist() for s in sums), strict=True
             )
         ],
-        "left_out": int((~used).sum()),
+        "left_out": int((known & ~used).sum()),
     }
 
 
@@ -226,12 +254,18 @@ def _frame_shape(sizes: NDArray[np.float64], window_size: int) -> tuple[int, int
 
 
 def pair_measures(windows: Windows) -> dict[str, dict[str, Any]]:
-    """Of each pair: `windows`, those `accepted`, and the median `sharpness_ratio`."""
-    measures = {}
+    """Of each pair: `windows`, those `judged`, `accepted` and left out by hand.
+
+    And the median of their `sharpness_ratio`. See `window_counts`.
+    """
+    judged, measures = judged_windows(windows), {}
+    by_hand = taken_out_by_hand(windows)
     for pair, rows in windows.rows_of_pairs().items():
         sharpness = _finite(windows.table.sharpness_ratio[rows])
         measures[pair] = {
             "windows": len(rows),
+            "judged": int(judged[rows].sum()),
+            "excluded": int(by_hand[rows].sum()),
             "accepted": int(windows.accepted[rows].sum()),
             "sharpness_ratio": (
                 round(float(np.median(sharpness)), 3) if len(sharpness) else None

@@ -160,9 +160,12 @@ def read_patch(
 
 def damaged(path: Path, error: Exception) -> DpedBuildError:
     """The one-line error for a file of a stage that cannot be understood."""
-    stage = {"aligned": "align", "patches": "patches"}.get(path.parent.name, "train")
+    ways_out = {
+        "aligned": "run dped-build align again with --force",
+        "patches": "run dped-build patches again with --force",
+    }
+    stage = path.parent.name
+    name = f"{stage}/{path.name}" if stage in ways_out else f"runs/{stage}/{path.name}"
     detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-    name = f"{path.parent.name}/{path.name}"
-    return DpedBuildError(
-        f"{name} cannot be read ({detail}); run dped-build {stage} --force"
-    )
+    way_out = ways_out.get(stage, "move the run away, or train it again")
+    return DpedBuildError(f"{name} cannot be read ({detail}); {way_out}")

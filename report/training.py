@@ -99,6 +99,7 @@ def quality_row(
         "best": best[1],
         "best_iteration": best[0],
         "last": curve[-1][1],
+        "digits": 2 if "psnr" in name.lower() else 4,
         "phone_unchanged": phone,
     }
 

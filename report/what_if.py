@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dped_build.align.errors import DpedBuildError
 from dped_build.patches.records import ACCEPTED
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
+from dped_build.report.statistics import NCC_THRESHOLDS, taken_out_by_hand
 from dped_build.report.tables import Windows
 
-MIN_CORR = (0.80, 0.85, 0.90, 0.95)
 OPTIONS: dict[str, tuple[float, ...]] = {  # from lenient to strict
-    "max_sigma": (0.25, 0.15, 0.1),
-    "max_depth": (0.2, 0.15, 0.1),
-    "min_sharpness_ratio": (0.8, 1.0, 1.2),
-    "min_color_fit": (20.0, 23.0, 26.0),
-    "max_clipped": (0.1, 0.05, 0.01),
-    "max_per_photo": (100, 50, 28),
+    "max_sigma": (0.5, 0.35, 0.15, 0.1),
+    "max_depth": (0.5, 0.3, 0.15, 0.1),
+    "min_sharpness_ratio": (0.8, 0.9, 1.0, 1.2),
+    "min_color_fit": (20.0, 23.0, 26.0, 29.0),
+    "max_clipped": (0.2, 0.1, 0.05, 0.01),
+    "max_per_photo": (200, 100, 50, 28),
 }
 OFF = {  # the value that switches a test off
     "max_sigma": 0.0,
@@ -37,9 +38,24 @@ INFORMED = ("max_sigma", "max_depth")  # tests that the paper's rule does not kn
 
 
 def recorded_settings(recorded: Mapping[str, Any]) -> PatchSettings:
-    """The settings of a finished patch stage; what they do not name is the default."""
+    """The settings of a finished patch stage; what they do not name is the default.
+
+    Raises:
+        DpedBuildError: They cannot be meant.
+    """
     known = {field.name for field in fields(PatchSettings)}
-    return PatchSettings(**{k: v for k, v in recorded.items() if k in known})
+    try:
+        return PatchSettings(**{k: v for k, v in recorded.items() if k in known})
+    except (DpedBuildError, TypeError, ValueError, OverflowError) as error:
+        raise DpedBuildError(
+            "patches/manifest.json: its settings cannot be understood; run dped-build "
+            "patches --force"
+        ) from error
+
+
+def thresholds(settings: PatchSettings) -> list[float]:
+    """Those of the NCC that are compared, the one in force among them."""
+    return sorted({*NCC_THRESHOLDS, settings.min_corr})
 
 
 def what_if(windows: Windows, settings: PatchSettings) -> dict[str, Any]:
@@ -55,7 +71,7 @@ def what_if(windows: Windows, settings: PatchSettings) -> dict[str, Any]:
     return {
         "min_corr": [
             _row(windows, rows, replace(settings, min_corr=value), value, now)
-            for value in sorted({*MIN_CORR, settings.min_corr})
+            for value in thresholds(settings)
         ],
         "options": [
             {
@@ -69,9 +85,16 @@ def what_if(windows: Windows, settings: PatchSettings) -> dict[str, Any]:
                 ],
             }
             for name, values in OPTIONS.items()
-            if settings.rule == "refined" or name not in INFORMED
+            if _counts(name, settings)
         ],
     }
+
+
+def _counts(name: str, settings: PatchSettings) -> bool:
+    """Whether an option decides anything under these settings."""
+    if name == "max_depth" and settings.max_sigma == 0:
+        return False  # switched off with it
+    return settings.rule == "refined" or name not in INFORMED
 
 
 def with_value(settings: PatchSettings, name: str, value: float) -> PatchSettings:
@@ -89,8 +112,7 @@ def accepted_with(
         rows: Those of each pair: `--max-per-photo` looks at one photo at a time.
         settings: To select with.
     """
-    excluded = np.array([reason == "excluded" for reason in windows.reasons], bool)
-    taken_out = ~windows.accepted & excluded[windows.reason]
+    taken_out = taken_out_by_hand(windows)
     without_share = replace(settings, max_per_photo=0)
     reasons = select_windows(windows.table, without_share, excluded=taken_out)
     kept = reasons == ACCEPTED
@@ -108,9 +130,10 @@ def _row(
     now: int,
 ) -> dict[str, Any]:
     accepted = accepted_with(windows, rows, settings)
+    candidates = len(windows) - int(taken_out_by_hand(windows).sum())
     return {
         "value": value,
         "accepted": accepted,
-        "share": round(accepted / len(windows), 6) if len(windows) else 0.0,
+        "share": round(accepted / candidates, 6) if candidates else 0.0,
         "change": accepted - now,
     }

@@ -30,7 +30,7 @@ from dped_build.report.numbers import FORMAT, ReportSettings, report_numbers
 from dped_build.report.page import render_page
 from dped_build.report.page_data import windows_script
 from dped_build.report.pair_pictures import Places, write_pair_pictures
-from dped_build.report.wording import summary_text
+from dped_build.report.summary import summary_text
 
 PAGE_ONLY = (
     "picture",

@@ -16,8 +16,8 @@ from dped_build.align.errors import DpedBuildError
 from dped_build.cli import cli
 from dped_build.patches.dataset import PatchDataset
 from dped_build.report import summary_text, write_report
+from dped_build.report.advice import window_warnings
 from dped_build.report.inputs import training_identity
-from dped_build.report.wording import window_warnings
 from dped_build.train.batches import held_out_photos
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -102,7 +102,7 @@ def test_windows_are_counted_with_every_reason(report):
 def test_patches_per_photo_stand_beside_dpeds(report, page):
     accepted = report["windows"]["accepted"]
     assert report["patches"]["stored"] == accepted
-    assert report["patches"]["per_photo"] == pytest.approx(accepted / 5, abs=1e-3)
+    assert report["patches"]["per_photo"] == pytest.approx(accepted / 3, abs=1e-3)
     assert "DPED: 28 per iPhone photo" in page.text
 
 
@@ -183,6 +183,7 @@ def test_run_is_held_against_the_phone_unchanged(report, page):
         "best_iteration": 1000,
         "last": 20.0,
         "phone_unchanged": 15.24,
+        "digits": 2,
     }
     assert "15.24" in page.text
     assert len(run["samples"]) == 2
@@ -258,6 +259,11 @@ def windows_of(*, stopped, shift):
     cells = [(c - 3.5, r - 2.5) for r in range(6) for c in range(8)]
     return {
         "limits": {"shift": stopped, "rotation": 0, "share": stopped / 100},
+        "rule": "refined",
+        "accepted_share": 0.9,
+        "judged": 100,
+        "reasons": {},
+        "clipped_share": 0.0,
         "frame": {
             "columns": 8,
             "rows": 6,

@@ -5,6 +5,7 @@ from report_browser import chromium, expect, numbers_of, visits
 from report_fixture import make_many
 
 from dped_build.report import write_report
+from dped_build.report.wording import MEASURES
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_tiles_show_the_counts(page, report):
             f"{100 * windows['accepted'] / windows['candidates']:.1f} %"
         ),
         "patches per photo pair; DPED: 28 per iPhone photo": (
-            f"{patches['stored'] / pairs['paired']:.1f}"
+            f"{patches['per_photo']:.1f}"
         ),
     }
 
@@ -106,9 +107,8 @@ def test_quantiles_are_listed(page, report):
     spreads = report["windows"]["accepted_spread"]
     table = page.locator("#agreement table").filter(has_text="median")
     rows = [texts(row) for row in table.locator("tbody tr").all()]
-    assert [row[0] for row in rows] == list(spreads)
-    for name, *values in rows:
-        spread = spreads[name]
+    assert [row[0] for row in rows] == [MEASURES[name] for name in spreads]
+    for (_, *values), spread in zip(rows, spreads.values(), strict=True):
         wanted = [spread[key] for key in ("min", "p05", "median", "p95", "max")]
         assert [float(value) for value in values] == pytest.approx(wanted, abs=6e-4)
 

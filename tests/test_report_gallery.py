@@ -104,7 +104,7 @@ def test_exposure_is_that_of_the_crops(workspace):
 def test_rejected_windows_show_what_was_rejected(workspace):
     groups = write_report(workspace).report["shown_patches"]
     shown = {group["group"]: group["patches"] for group in groups}
-    assert list(shown)[:3] == ["best", "typical", "just accepted"]
+    assert list(shown)[:3] == ["best", "just accepted", "typical"]
     assert {"just rejected", "worst", "flat"} <= set(shown)
     reasons = outcomes(len(read_workspace(workspace).patches.windows.table.ncc))
     assert {patch["reason"] for patch in shown["worst"]} == {"low_ncc"}

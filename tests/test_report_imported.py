@@ -35,8 +35,8 @@ def test_its_page_speaks_of_no_photos_or_thresholds(summary):
     assert "115 patch pairs" in html
     assert [group["group"] for group in summary.report["shown_patches"]] == [
         "best",
-        "typical",
         "just accepted",
+        "typical",
     ]
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dped_build.align.errors import DpedBuildError
 from dped_build.patches.exclusions import read_excluded_lines, read_exclusions
 from dped_build.report.page import change, link, page_script, script_hash
 from dped_build.report.page_data import script_json
@@ -54,8 +55,16 @@ def test_lines_of_exclude_csv_keep_place_and_note(tmp_path):
     assert [line.entry for line in lines] == [("0001",), ("a,b", "100", "200"), (" c",)]
     assert [line.window_xy for line in lines] == [None, (100, 200), None]
     assert lines[1].note == "two\nlines"
-    assert read_exclusions(path) == {line.entry for line in lines}
+    excluded = read_exclusions(path)
+    assert excluded == {("0001",), ("a,b", "100", "200"), (" c",), ("c",)}
 
 
 def test_without_exclude_csv_nothing_is_left_out(tmp_path):
     assert read_excluded_lines(tmp_path / "exclude.csv") == []
+
+
+def test_an_endless_field_of_exclude_csv_is_an_error_that_names_the_file(tmp_path):
+    path = tmp_path / "exclude.csv"
+    path.write_text('pair,note\n0001,"' + "x" * 200_000)
+    with pytest.raises(DpedBuildError, match=r"exclude\.csv line 1: field larger"):
+        read_exclusions(path)

@@ -119,7 +119,7 @@ def test_ncc_histograms_hold_every_measured_window(report, windows, shards):
 def test_thresholds_by_ncc_alone_count_the_windows_above(report, windows):
     ncc = windows["ncc"]
     above = report["windows"]["ncc"]["above"]
-    assert [row["threshold"] for row in above] == [0.80, 0.85, 0.90, 0.95]
+    assert [row["threshold"] for row in above] == [0.80, 0.85, 0.90, 0.95, 0.97]
     for row in above:
         count = (ncc > np.float32(row["threshold"])).sum()
         assert row["windows"] == count

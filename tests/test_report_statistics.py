@@ -10,6 +10,7 @@ from dped_build.patches.settings import PatchSettings
 from dped_build.report.contact_sheet import choose_patches
 from dped_build.report.inputs import Run
 from dped_build.report.statistics import (
+    clipped_share,
     frame_cells,
     histogram,
     ncc_statistics,
@@ -76,11 +77,13 @@ def test_windows_are_counted_by_outcome_and_by_pair():
     )
     assert window_counts(windows) == {
         "candidates": 4,
+        "judged": 4,
         "accepted": 2,
         "accepted_share": 0.5,
         "reasons": {"low_ncc": 2},
     }
-    nothing_sharp = {"windows": 2, "accepted": 1, "sharpness_ratio": None}
+    counts = {"windows": 2, "judged": 2, "excluded": 0, "accepted": 1}
+    nothing_sharp = {**counts, "sharpness_ratio": None}
     assert pair_measures(windows) == {"a": nothing_sharp, "b": nothing_sharp}
 
 
@@ -157,3 +160,38 @@ def test_curves_take_numbers_only_and_find_the_best():
     (quality,) = run["quality"]
     assert (quality["best"], quality["best_iteration"]) == (19.0, 20)
     assert (quality["last"], quality["phone_unchanged"]) == (18.5, None)
+
+
+def test_windows_taken_out_by_hand_or_beyond_the_share_are_not_judged():
+    windows = make_windows(
+        [(0, 0)] * 6, accepted=[True, True, False, False, False, False]
+    )
+    windows = replace(
+        windows,
+        reasons=["accepted", "excluded", "flat", "surplus"],
+        reason=np.array([0, 0, 1, 1, 3, 2]),
+    )
+    counts = window_counts(windows)
+    assert (counts["candidates"], counts["judged"], counts["accepted"]) == (6, 3, 2)
+    assert counts["accepted_share"] == pytest.approx(2 / 3, abs=1e-6)
+    measures = pair_measures(windows)["a"]
+    assert (measures["judged"], measures["excluded"]) == (3, 2)
+
+
+def test_turned_windows_are_at_the_limit_too():
+    windows = make_windows([(0, 0)] * 4, ncc=[0.95] * 4)
+    turned = np.array([5.0, -5.0, 4.0, np.nan], np.float32)
+    windows = replace(windows, table=replace(windows.table, rotation_deg=turned))
+    assert search_limits(windows, PatchSettings(max_rotation=5.0))["rotation"] == 2
+    assert search_limits(windows, PatchSettings(max_rotation=0.0))["rotation"] == 0
+
+
+def test_clipped_windows_are_those_with_a_tenth_on_either_side():
+    windows = make_windows([(0, 0)] * 4, accepted=[True, True, True, False])
+    table = replace(
+        windows.table,
+        clipped_phone=np.array([0.2, 0.0, np.nan, 0.9], np.float32),
+        clipped_dslr=np.array([0.0, 0.05, 0.5, 0.9], np.float32),
+    )
+    share = clipped_share(replace(windows, table=table))
+    assert share == pytest.approx(2 / 3, abs=1e-6)

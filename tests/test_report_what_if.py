@@ -56,7 +56,7 @@ def test_a_share_per_photo_counts_photo_by_photo(workspace, said):
     told = accepted_with(windows, windows.rows_of_pairs(), settings)
     assert accepted_by(workspace, max_per_photo=3) == told
     row = next(row for row in said["options"] if row["option"] == "--max-per-photo")
-    assert [row["value"] for row in row["values"]] == [100, 50, 28]
+    assert [row["value"] for row in row["values"]] == [200, 100, 50, 28]
 
 
 def test_every_optional_test_can_be_switched_off():

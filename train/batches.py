@@ -174,16 +174,26 @@ def training_and_validation(
     Without a validation split, whole photos are held out of the training split;
     with fewer than three photos there is none to spare, and no validation.
     """
+    rows = None
+    if validation is None:
+        rows = np.flatnonzero(~_held_out(training))
+    learn = Batches(training, device=device, rows=rows, seed=seed)
+    return learn, validation_batches(training, validation, device=device)
+
+
+def validation_batches(
+    training: PatchDataset, validation: PatchDataset | None, *, device: torch.device
+) -> Batches | None:
+    """The rows on which `best.pt` is chosen, as `training_and_validation` has them."""
     if validation is not None:
-        learn = Batches(training, device=device, seed=seed)
-        return learn, Batches(validation, device=device)
-    names = held_out_photos(list(training.photos))
-    held_out = np.isin(training.photos, names)
-    rows, kept = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-    return (
-        Batches(training, device=device, rows=rows, seed=seed),
-        Batches(training, device=device, rows=kept) if len(kept) else None,
-    )
+        return Batches(validation, device=device)
+    rows = np.flatnonzero(_held_out(training))
+    return Batches(training, device=device, rows=rows) if len(rows) else None
+
+
+def _held_out(training: PatchDataset) -> NDArray[np.bool_]:
+    """Which rows of a training split stand in for a validation split, (N,)."""
+    return np.isin(training.photos, held_out_photos(list(training.photos)))
 
 
 def held_out_photos(photos: Sequence[str]) -> list[str]:

@@ -1,20 +1,22 @@
 // Photos and windows taken out by hand: what exclude.csv says, and what was changed here.
 const NOTE = "marked in the report";
-const STORED = `dped-build exclude ${data.set}`;
+const STORED = `dped-build exclude ${location.pathname}`; // pages from a disk share one store
 const keyOf = (pair, x = "", y = "") => JSON.stringify([pair, String(x), String(y)]);
 const listed = new Map(data.excluded.map((line) => [keyOf(...line.slice(0, 3)), line]));
 const changes = readChanges(); // key → line to add, or null to take off the list
 const onMark = []; // called after every change
+keepChanges(); // without those that exclude.csv has meanwhile
 
 // The browser may keep nothing for pages from a disk: then marks last until it closes.
 function readChanges() {
-  let stored = [];
   try {
-    stored = JSON.parse(localStorage.getItem(STORED) || "[]");
+    const stored = JSON.parse(localStorage.getItem(STORED) || "[]");
+    return new Map(stored.filter(([key, line]) => typeof key === "string"
+      && (line === null || line.length === 4) && listed.has(key) !== (line !== null)));
   } catch (error) {
     console.info(`marks are not kept: ${error.message}`);
+    return new Map();
   }
-  return new Map(stored.filter(([key, line]) => listed.has(key) !== (line !== null)));
 }
 
 function keepChanges() {
@@ -29,6 +31,10 @@ function isMarked(pair, x, y) {
   const key = keyOf(pair, x, y);
   return changes.has(key) ? changes.get(key) !== null : listed.has(key);
 }
+
+// How many windows of a photo are marked one by one.
+const markedWindows = (pair) =>
+  markedLines().filter((line) => line[0] === pair && line[1] !== "").length;
 
 function toggleMark(pair, x = "", y = "") {
   const key = keyOf(pair, x, y);
@@ -69,7 +75,6 @@ by("save").addEventListener("click", () => {
   const address = URL.createObjectURL(new Blob([excludeCsv()], { type: "text/csv" }));
   make("a", { href: address, download: "exclude.csv" }).click();
   setTimeout(() => URL.revokeObjectURL(address), 10000);
-  by("saved").hidden = false;
 });
 by("forget").addEventListener("click", () => {
   changes.clear();

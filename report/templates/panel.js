@@ -29,7 +29,10 @@ async function openPanel(row) {
   showHeading();
   showPictures();
   showWindows();
-  if (!by("panel").open) by("panel").showModal();
+  if (!by("panel").open) {
+    by("panel").showModal();
+    by("panel").focus(); // on no button: Enter must do nothing unasked
+  }
   by("panel").scrollTop = 0;
   history.replaceState(null, "", `#pair-${row.number + 1}`);
   const windows = await readWindows(row);
@@ -44,7 +47,7 @@ function showHeading() {
   by("panel-name").textContent = row.pair;
   const badge = by("panel-status");
   badge.textContent = row.status;
-  badge.className = `badge ${knownStatus(row.status)}`;
+  badge.className = `badge ${badgeOf(row)}`;
   by("panel-why").textContent = row.reason === null ? ""
     : `${row.reason}: ${row.message || reasonText(row.reason)}`;
   const facts = [["Split", row.split ?? NONE]];
@@ -73,10 +76,10 @@ function frame() {
   const { windows } = panel;
   const [left, top, width, height] = windows?.box ?? [0, 0, ...(panel.row.picture_size ?? [4, 3])];
   if (!windows || windows.x.length === 0) return [left, top, width, height];
-  const x0 = Math.min(left, ...windows.x);
-  const y0 = Math.min(top, ...windows.y);
-  const x1 = Math.max(left + width, ...windows.x.map((x) => x + windows.size));
-  const y1 = Math.max(top + height, ...windows.y.map((y) => y + windows.size));
+  const least = (values, start) => values.reduce((a, b) => Math.min(a, b), start);
+  const most = (values, start) => values.reduce((a, b) => Math.max(a, b + windows.size), start);
+  const [x0, y0] = [least(windows.x, left), least(windows.y, top)];
+  const [x1, y1] = [most(windows.x, left + width), most(windows.y, top + height)];
   return [x0, y0, x1 - x0, y1 - y0];
 }
 
@@ -86,6 +89,7 @@ function showPictures() {
   stage.hidden = row.picture === null;
   stage.classList.toggle("apart", row.on_one_grid === false);
   by("apart").hidden = row.on_one_grid !== false;
+  by("no-crops").hidden = row.on_one_grid !== false || row.status !== "aligned";
   by("controls").hidden = row.on_one_grid !== true;
   by("no-picture").hidden = row.picture !== null;
   if (row.picture === null) return;
@@ -149,11 +153,17 @@ function showLegend() {
       }, swatch, `${outcome} ${whole(count)}`);
       button.addEventListener("click", () => {
         if (!panel.hidden.delete(outcome)) panel.hidden.add(outcome);
+        const at = [...by("outcomes").children].indexOf(button.parentElement);
         showWindows();
+        by("outcomes").children[at].firstChild.focus();
       });
       return make("li", {}, button);
     }));
 }
+
+const UNDETERMINED_PX = 10;
+const uncertain = (sigma) => sigma !== null && sigma >= UNDETERMINED_PX
+  ? "its place is undetermined" : `uncertain by ${decimal(sigma, 3)} px`;
 
 // What is known of one window, beside it.
 function pointAt(index) {
@@ -162,20 +172,25 @@ function pointAt(index) {
   panel.current = index;
   const tip = by("tip");
   tip.hidden = index === null;
+  by("mark-window").disabled = index === null;
   if (index === null) return;
   shapes[index].classList.add("current");
   const { windows } = panel;
   const outcome = outcomeOf(index);
   const of = (name, digits) => decimal(windows[name][index], digits);
   const marked = isMarked(panel.row.pair, windows.x[index], windows.y[index]);
+  by("mark-window").setAttribute("aria-pressed", marked);
+  const measured = windows.ncc[index] === null ? [] : [
+    make("span", {}, `moved ${of("shift", 2)} px, turned ${of("rotation", 2)}\u00b0`),
+    make("span", {}, `${uncertain(windows.sigma[index])}, depth ${of("depth", 3)} px, `
+      + `sharpness ${of("sharpness", 2)}`)];
   tip.replaceChildren(
-    make("b", {}, `NCC ${of("ncc", 4)}`), ` ${outcome}`,
+    make("b", {}, windows.ncc[index] === null ? "no NCC" : `NCC ${of("ncc", 4)}`),
+    ` ${outcome}`,
     outcome === "accepted" ? "" : make("span", {}, reasonText(outcome)),
-    make("span", {}, `at ${windows.x[index]}, ${windows.y[index]}; moved ${of("shift", 2)} px, `
-      + `turned ${of("rotation", 2)}\u00b0`),
-    make("span", {}, `uncertain by ${of("sigma", 3)} px, depth ${of("depth", 3)} px, `
-      + `sharpness ${of("sharpness", 2)}`),
-    make("span", {}, marked ? "left out; X takes it back" : "X leaves it out"));
+    ...measured,
+    make("span", {}, `at x ${windows.x[index]}, y ${windows.y[index]} of the phone photo`),
+    marked ? make("span", {}, "left out") : "");
   const [x0, y0, width, height] = frame();
   const middle = (windows.x[index] + windows.size / 2 - x0) / width;
   const low = (windows.y[index] - y0) / height > 0.5;
@@ -189,14 +204,15 @@ function pointAt(index) {
 function stepWindow(dx, dy) {
   const { windows, current } = panel;
   if (!windows || windows.x.length === 0) return;
-  if (current === null) return pointAt(0);
+  const shown = windows.x.map((_, index) => !panel.hidden.has(outcomeOf(index)));
+  if (current === null) return pointAt(shown.includes(true) ? shown.indexOf(true) : null);
   let best = null;
   let least = Infinity;
   windows.x.forEach((x, index) => {
     const [across, down] = [x - windows.x[current], windows.y[index] - windows.y[current]];
     const along = across * dx + down * dy;
     const distance = along + 3 * Math.abs(across * dy + down * dx);
-    if (along > 0 && distance < least) [best, least] = [index, distance];
+    if (shown[index] && along > 0 && distance < least) [best, least] = [index, distance];
   });
   if (best !== null) pointAt(best);
 }
@@ -206,6 +222,14 @@ function markWindow() {
   if (current === null) return;
   toggleMark(row.pair, windows.x[current], windows.y[current]);
   pointAt(current);
+}
+
+// The edge between the two photos can be dragged in the picture, too.
+function dragSlider(event) {
+  if (event.buttons !== 1) return;
+  const { left, width } = by("stage").getBoundingClientRect();
+  by("slider").value = 100 * (event.clientX - left) / width;
+  moveSlider();
 }
 
 function moveSlider() {
@@ -246,21 +270,29 @@ function openFromAddress() {
   const number = /^#pair-(\d+)$/.exec(location.hash)?.[1];
   const row = rows[Number(number) - 1];
   if (row !== undefined) openPanel(row);
+  else if (by("panel").open) by("panel").close();
 }
 
 function startPanel() {
   by("slider").addEventListener("input", moveSlider);
   by("blink").addEventListener("click", () => blink(panel.timer === null));
-  by("show-windows").addEventListener("input", () =>
-    by("windows").classList.toggle("off", !by("show-windows").checked));
+  by("show-windows").addEventListener("input", () => {
+    const off = !by("show-windows").checked;
+    if (off && document.activeElement === by("windows")) by("panel").focus();
+    if (off) pointAt(null);
+    by("windows").classList.toggle("off", off);
+  });
   by("previous").addEventListener("click", () => turnTo(-1));
   by("next").addEventListener("click", () => turnTo(1));
   by("close").addEventListener("click", () => by("panel").close());
   by("mark").addEventListener("click", () => toggleMark(panel.row.pair));
   by("panel").addEventListener("keydown", onPanelKey);
+  by("mark-window").addEventListener("click", markWindow);
+  by("stage").addEventListener("pointermove", dragSlider);
   by("panel").addEventListener("close", () => {
     blink(false);
-    history.replaceState(null, "", "#pairs");
+    if (location.hash.startsWith("#pair-")) history.replaceState(null, "", "#pairs");
+    document.querySelector(`#rows tr[data-number="${panel.row.number}"] .open`)?.focus();
   });
   by("panel").addEventListener("click", (event) => {
     if (event.target === by("panel")) by("panel").close(); // beside the panel
@@ -271,9 +303,12 @@ function startPanel() {
     if (index !== undefined) pointAt(Number(index));
   });
   by("windows").addEventListener("pointerleave", (event) => {
-    if (event.pointerType === "mouse") pointAt(null);
+    const toMark = event.relatedTarget === by("mark-window");
+    if (event.pointerType === "mouse" && !toMark) pointAt(null);
   });
-  by("windows").addEventListener("blur", () => pointAt(null));
+  by("windows").addEventListener("blur", (event) => {
+    if (event.relatedTarget !== by("mark-window")) pointAt(null);
+  });
   onMark.push(showMarkOfPhoto, () => {
     if (panel.row === null || !by("panel").open) return;
     const { current } = panel;
@@ -293,7 +328,10 @@ for (const opener of document.querySelectorAll("a.enlarge")) {
     by("lightbox").showModal();
   });
 }
-by("lightbox").addEventListener("click", () => by("lightbox").close());
+by("large-close").addEventListener("click", () => by("lightbox").close());
+by("lightbox").addEventListener("click", (event) => {
+  if (event.target === by("lightbox")) by("lightbox").close(); // beside the picture
+});
 
 startTable();
 startPanel();

@@ -3,7 +3,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const rows = data.rows.map((values, number) => {
   const row = { number };
   data.columns.forEach((name, at) => { row[name] = values[at]; });
-  row.share = row.windows ? row.accepted / row.windows : null;
+  row.share = row.judged ? row.accepted / row.judged : null;
   return row;
 });
 
@@ -25,11 +25,11 @@ function make(tag, attributes = {}, ...children) {
 const link = (path) => path.split("/").map(encodeURIComponent).join("/");
 
 const decimal = (value, digits = 2) =>
-  value === null ? NONE : value.toFixed(digits);
+  value === null ? NONE : value.toFixed(digits).replace("-", "\u2212");
 const whole = (value) => value === null ? NONE : value.toLocaleString("en");
 const percent = (value) => value === null ? NONE : `${(100 * value).toFixed(0)} %`;
 const signed = (value, digits = 2) =>
-  value === null ? NONE : `${value > 0 ? "+" : ""}${value.toFixed(digits)}`;
+  value === null ? NONE : `${value > 0 ? "+" : ""}${decimal(value, digits)}`;
 const counted = (number, noun) =>
   `${whole(number)} ${noun}${number === 1 ? "" : "s"}`;
 const reasonText = (reason) =>

@@ -1,5 +1,6 @@
 // The table of pairs: filtered, sorted, a page at a time.
 const PER_PAGE = 50;
+const POOR = 0.3; // share of accepted windows
 const MEASURES = [ // key, heading, how it is written; the numbers to sort and filter by
   ["inliers", "Inliers", whole],
   ["inlier_rmse_px", "RMSE, px", decimal],
@@ -46,7 +47,7 @@ function passes(row) {
     const value = by(`by-${name}`).value;
     if (value && row[name] !== value) return false;
   }
-  if (by("only-marked").checked && !isMarked(row.pair)) return false;
+  if (by("only-marked").checked && !isMarked(row.pair) && !markedWindows(row.pair)) return false;
   for (const [key, fields] of ranges) {
     const [low, high] = fields.map((field) => field.value === "" ? null : Number(field.value));
     if (low === null && high === null) continue;
@@ -85,7 +86,7 @@ function showPage() {
   by("page-back").disabled = view.page === 0;
   by("page-on").disabled = view.page === pages - 1;
   by("sort").value = view.key;
-  by("direction").textContent = view.down ? "\u2193 falling" : "\u2191 rising";
+  by("direction").textContent = view.down ? "\u2193 descending" : "\u2191 ascending";
   for (const button of document.querySelectorAll("#head button")) {
     const sorted = button.dataset.key === view.key;
     const order = view.down ? "descending" : "ascending";
@@ -101,9 +102,11 @@ function tableRow(row) {
   const open = make("button", { type: "button", class: "open" }, row.pair);
   const why = row.reason === null ? "" : make("span", { class: "why" },
     make("code", {}, row.reason), ` ${row.message || reasonText(row.reason)}`);
-  const badge = make("span", { class: `badge ${knownStatus(row.status)}` }, row.status);
+  const out = markedWindows(row.pair);
+  const badge = make("span", { class: `badge ${badgeOf(row)}` }, row.status);
   const name = make("th", { scope: "row" }, open, make("span", { class: "why" }, badge,
-    row.split === null ? "" : ` ${row.split}`), why);
+    row.split === null ? "" : ` ${row.split}`,
+    out ? `, ${counted(out, "window")} left out` : ""), why);
   const marked = isMarked(row.pair);
   const mark = make("button", { type: "button", class: "mark", "aria-pressed": marked,
     "aria-label": `Leave out ${row.pair}`, title: "Leave this photo out (X)" }, "\u2715");
@@ -121,6 +124,10 @@ function tableRow(row) {
   });
   return line;
 }
+
+// An aligned photo that gives little is no green one.
+const badgeOf = (row) =>
+  row.share !== null && row.share < POOR ? "rejected" : knownStatus(row.status);
 
 const knownStatus = (status) =>
   ["aligned", "rejected", "failed"].includes(status) ? status : "failed";
@@ -160,14 +167,17 @@ function startTable() {
     const { key } = button.dataset;
     button.addEventListener("click", () => sortBy(key, view.key === key && !view.down));
   }
-  for (const button of document.querySelectorAll("button[data-reason]")) {
+  for (const button of document.querySelectorAll("button[data-reason], button[data-sort]")) {
     button.addEventListener("click", () => {
       resetTools();
-      by("by-reason").value = button.dataset.reason;
-      refresh();
+      by("by-reason").value = button.dataset.reason ?? "";
+      sortBy(button.dataset.sort ?? "number", button.dataset.sort === "inlier_rmse_px");
       by("pairs").scrollIntoView();
     });
   }
+  by("find").addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && view.rows.length) openPanel(view.rows[0]);
+  });
   document.addEventListener("keydown", (event) => {
     if (event.key === "/" && !typing(event) && !by("panel").open) {
       event.preventDefault();

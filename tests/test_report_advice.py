@@ -1,0 +1,155 @@
+"""What is wrong with a set must be said, and nothing where nothing is."""
+
+import json
+import shutil
+
+import pytest
+from report_fixture import Lost, make_workspace
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.patches import PatchSettings, build_shards
+from dped_build.report import write_report
+from dped_build.report.advice import photo_warnings, run_warnings, window_warnings
+
+GOOD = {
+    "status": "aligned",
+    "inlier_rmse_px": 0.6,
+    "sharpness_ratio": 1.4,
+    "judged": 100,
+    "accepted": 90,
+}
+WINDOWS = {
+    "limits": {"shift": 0, "rotation": 0, "share": 0.0},
+    "frame": None,
+    "rule": "refined",
+    "judged": 100,
+    "accepted_share": 0.9,
+    "reasons": {"low_ncc": 10},
+    "clipped_share": 0.0,
+}
+
+
+def table(*changes):
+    """Ten good photos, the first ones changed."""
+    rows = [GOOD | {"pair": f"{n}"} for n in range(10)]
+    return [row | change for row, change in zip(rows, changes, strict=False)] + rows[
+        len(changes) :
+    ]
+
+
+def texts(folder):
+    return [w["text"] for w in write_report(folder).report["warnings"]]
+
+
+def test_good_photos_need_no_word():
+    assert photo_warnings(table()) == []
+    assert window_warnings(WINDOWS) == []
+
+
+@pytest.mark.parametrize(
+    "change, said, message",
+    [
+        ({"inlier_rmse_px": 16.6}, "1 pair aligned roughly", "RMSE 16.6 px"),
+        ({"accepted": 40}, "1 photo to shoot again", "40% accepted"),
+        ({"accepted": 0}, "1 aligned pair gave no patch", None),
+    ],
+)
+def test_a_bad_photo_is_named(change, said, message):
+    (warning,) = photo_warnings(table(change))
+    assert warning["text"].startswith(said)
+    assert warning["pairs"] == [{"pair": "0", "message": message}]
+    assert warning["sort"]
+
+
+def test_a_photo_taken_out_by_hand_is_no_problem():
+    assert photo_warnings(table({"judged": 0, "accepted": 0})) == []
+
+
+def test_a_softer_dslr_is_told():
+    (warning,) = photo_warnings(table(*[{"sharpness_ratio": 0.8}] * 6))
+    assert "In 6 of 10 photos the DSLR shows less fine detail" in warning["text"]
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"accepted_share": 0.04}, "Only 4.0% of the windows are accepted; most"),
+        ({"clipped_share": 0.31}, "31% of the accepted windows have more than 10%"),
+    ],
+)
+def test_a_bad_set_is_told(change, said):
+    (text,) = window_warnings(WINDOWS | change)
+    assert text.startswith(said)
+
+
+def test_the_papers_own_limit_needs_no_advice():
+    limits = {"shift": 40, "rotation": 0, "share": 0.4}
+    assert window_warnings(WINDOWS | {"limits": limits, "rule": "paper"}) == []
+    assert len(window_warnings(WINDOWS | {"limits": limits})) == 1
+
+
+def test_a_run_that_is_worse_than_the_phone_is_told():
+    row = {"measure": "psnr", "best": 18.0, "phone_unchanged": 19.2}
+    (text,) = run_warnings({"runs": [{"name": "r", "quality": [row]}]})
+    assert "the phone unchanged has 19.2" in text
+    better = row | {"best": 19.5}
+    assert run_warnings({"runs": [{"name": "r", "quality": [better]}]}) == []
+
+
+def test_pairs_of_different_scenes_are_told(tmp_path):
+    lost = [Lost(f"9{n}", "too_few_matches") for n in range(3)]
+    said = texts(make_workspace(tmp_path / "w", list("abcdef"), lost=lost))
+    assert any(text.startswith("3 of 9 pairs do not show one scene") for text in said)
+
+
+def test_photos_aligned_after_the_patches_are_not_called_empty(tmp_path):
+    folder = make_workspace(tmp_path / "w", ["1", "2"])
+    path = folder / "aligned" / "alignment.jsonl"
+    lines = path.read_text()
+    more = json.loads(lines.splitlines()[0]) | {"pair": "3"}
+    path.write_text(lines + json.dumps(more) + "\n")
+    report = write_report(folder).report
+    assert report["table"][2]["windows"] is None
+    said = [w["text"] for w in report["warnings"]]
+    assert "1 aligned pair not cut yet: run dped-build patches again" in said
+    assert not any("gave no patch" in text for text in said)
+    before = report["patches"]["per_photo"]
+    assert before == pytest.approx(report["patches"]["stored"] / 2, abs=1e-3)
+
+
+def test_exclusions_that_the_shards_do_not_heed_yet_are_told(patched_set, tmp_path):
+    folder = tmp_path / "w"
+    shutil.copytree(patched_set, folder)
+    (folder / "exclude.csv").write_text("pair\n10\n")
+    settings = PatchSettings(size=64, shard_patches=20)
+    said = texts(folder)
+    stale = [text for text in said if "exclude.csv names are in the shards" in text]
+    assert stale[0].endswith("dped-build patches --size 64 --shard-patches 20 --force")
+    share = write_report(folder).report["windows"]["accepted_share"]
+    build_shards(folder, settings=settings, jobs=1, force=True)
+    report = write_report(folder).report
+    assert not any("exclude.csv" in warning["text"] for warning in report["warnings"])
+    rows = {row["pair"]: row for row in report["table"]}
+    assert (rows["10"]["judged"], rows["10"]["accepted"]) == (0, 0)
+    assert rows["10"]["excluded"] == rows["10"]["windows"] > 0
+    assert report["windows"]["accepted_share"] == pytest.approx(share, abs=0.1)
+
+
+def test_patches_without_their_alignment_have_a_report(patched_set, tmp_path):
+    folder = tmp_path / "w"
+    shutil.copytree(patched_set / "patches", folder / "patches")
+    summary = write_report(folder)
+    assert summary.report["windows"]["frame"] is None
+    assert summary.report["windows"]["what_if"] is not None
+    assert not any("earlier" in w["text"] for w in summary.report["warnings"])
+    assert "patches without their alignment" in str(summary)
+
+
+def test_settings_that_cannot_be_meant_are_named(tmp_path):
+    folder = make_workspace(tmp_path / "w", ["1"])
+    path = folder / "patches" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for settings in ({"max_sigma": "far"}, {"rule": "mine"}, {"min_std": [1]}):
+        path.write_text(json.dumps(manifest | {"settings": settings}))
+        with pytest.raises(DpedBuildError):
+            write_report(folder)
