@@ -21,6 +21,7 @@ from dped_build.align.console import (
 )
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.settings import COLORS, CROP_FORMATS, AlignSettings
+from dped_build.align.words import counted
 
 
 @click.command()
@@ -86,7 +87,7 @@ def align(
         click.echo(json.dumps(summary.to_json(), indent=1))
     else:
         click.echo(
-            f"{summary.aligned} of {summary.pairs} pairs aligned"
+            f"{summary.aligned:,} of {counted(summary.pairs, 'pair')} aligned"
             f"{'' if force else new(summary.newly_done)}"
         )
         echo_reasons(summary.reasons)
@@ -108,4 +109,4 @@ def _nothing_aligned(pairs: int) -> str:
             "no photo has a partner of the same name in the other folder; name both "
             "photos of a scene alike (0001.jpg and 0001.jpg)"
         )
-    return f"none of {pairs} pairs aligned; dped-build report shows why"
+    return f"none of {counted(pairs, 'pair')} aligned; dped-build report shows why"

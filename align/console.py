@@ -21,6 +21,7 @@ import click
 from dped_build.align.errors import DpedBuildError, Interrupted, UsageError
 from dped_build.align.logs import log, log_error, start_log, stop_log
 from dped_build.align.settings import BACKENDS
+from dped_build.align.words import counted, size_text
 
 if TYPE_CHECKING:
     from dped_build.align.planning import Plan
@@ -221,11 +222,12 @@ def announce(plan: "Plan", *, as_json: bool, dry_run: bool) -> None:
             click.echo(json.dumps(asdict(plan), indent=1))
     elif plan.todo:
         click.echo(
-            f"{plan.pairs} pairs, {plan.todo} to do: about {plan.bytes / 1e9:.2f} GB, "
+            f"{counted(plan.pairs, 'pair')}, {plan.todo:,} to do: about "
+            f"{size_text(plan.bytes)}, "
             f"{_duration(plan.seconds)}"
         )
     elif dry_run:
-        click.echo(f"{plan.pairs} pairs, nothing to do")
+        click.echo(f"{counted(plan.pairs, 'pair')}, nothing to do")
 
 
 def _duration(seconds: float) -> str:

@@ -22,6 +22,7 @@ from dped_build.align.console import (
     workspace_option,
 )
 from dped_build.align.errors import DpedBuildError
+from dped_build.align.words import counted
 from dped_build.patches.settings import COMPRESSIONS, RULES, PatchSettings
 
 
@@ -105,8 +106,9 @@ def patches(
     else:
         total = sum(summary.windows.values())
         click.echo(
-            f"{summary.accepted} of {total} windows accepted from {summary.photos} "
-            f"pairs{'' if force else new(summary.newly_done)}"
+            f"{summary.accepted:,} of {counted(total, 'window')} accepted from "
+            f"{counted(summary.photos, 'pair')}"
+            f"{'' if force else new(summary.newly_done)}"
         )
         echo_reasons({k: n for k, n in summary.windows.items() if k != "accepted"})
         for failed in summary.failed:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from dped_build.align.words import counted
 from dped_build.report.statistics import NOT_JUDGED
-from dped_build.report.wording import counted, reason_text
+from dped_build.report.wording import reason_text
 
 Row = dict[str, Any]
 

@@ -50,17 +50,3 @@ def reason_text(reason: str) -> str:
     """What a reason code means; the code itself where it is not known."""
     known = PAIR_REASONS | WINDOW_REASONS
     return known.get(reason, reason.replace("_", " "))
-
-
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """A number with its noun: `1 pair`, `2,000 pairs`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
-def size_text(number: float) -> str:
-    """Bytes as people read them, in powers of 1000: `3.4 GB`."""
-    for unit in ("B", "kB", "MB"):
-        if number < 999.5:  # else three digits would say 1000
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.3g} GB"
