@@ -292,7 +292,9 @@ def test_wrong_options_exit_with_2(tmp_path):
     assert "beauty" in text
 
 
-@pytest.mark.parametrize("name, kept", [("align", True), ("report", True)])
+@pytest.mark.parametrize(
+    "name, kept", [("align", True), ("report", True), ("verify", False)]
+)
 def test_an_interruption_claims_kept_work_only_where_work_is_kept(
     name, kept, tmp_path, monkeypatch
 ):

@@ -346,3 +346,35 @@ def test_letters_in_the_search_field_are_text(visit):
     page.keyboard.type("x/wb")
     expect(page.locator("#find")).to_have_value("x/wb")
     expect(page.locator("#marks")).to_be_hidden()
+
+
+def test_the_focus_stays_in_the_panel_and_goes_back_to_its_row(visit):
+    page = visit()
+    page.locator("#rows .open").nth(1).focus()
+    page.keyboard.press("Enter")
+    windows_are_shown(page)
+    page.keyboard.press("Enter")  # on no button: nothing happens
+    expect(page.locator("#panel-name")).to_have_text("0002")
+    chip = page.locator("#outcomes button").first
+    chip.focus()
+    page.keyboard.press("Enter")
+    expect(chip).to_be_focused()
+    page.locator("#windows").focus()
+    page.keyboard.press("w")
+    expect(page.locator("#panel")).to_be_focused()
+    page.keyboard.press("x")
+    expect(page.locator("#mark")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Escape")
+    expect(page.locator("#rows .open").nth(1)).to_be_focused()
+
+
+def test_hidden_windows_are_neither_told_nor_marked(visit):
+    page = visit("#pair-2")
+    windows_are_shown(page)
+    page.locator("#windows rect").first.hover()
+    expect(page.locator("#tip")).to_be_visible()
+    page.keyboard.press("w")
+    expect(page.locator("#tip")).to_be_hidden()
+    expect(page.locator("#mark-window")).to_be_disabled()
+    page.keyboard.press("x")
+    expect(page.locator("#mark")).to_have_attribute("aria-pressed", "true")

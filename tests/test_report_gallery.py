@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from report_fixture import SIZE, make_workspace, outcomes, scene
 
+from dped_build.align.stage import write_sums
 from dped_build.report import pair_pictures, write_report
 from dped_build.report.inputs import read_workspace
 
@@ -153,3 +154,56 @@ def test_without_the_photos_a_rejected_pair_has_no_picture(patched_set, tmp_path
     rows = {row["pair"]: row for row in write_report(workspace).report["table"]}
     assert rows["6"]["picture"] is None
     assert rows["10"]["picture"] is not None
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_pairs_with_equal_crops_share_their_pictures(tmp_path, jobs):
+    names = [f"{n:02d}" for n in range(12)]
+    photos = [scene(n // 4) for n in range(12)]
+    workspace = make_workspace(tmp_path / "w", names, photos=photos)
+    table = write_report(workspace, jobs=jobs).report["table"]
+    assert len({row["picture"] for row in table}) == 3
+    before = sums(workspace)
+    write_report(workspace, jobs=jobs)
+    assert sums(workspace) == before
+
+
+@pytest.mark.parametrize("camera", ["iphone", "canon"])
+def test_another_crop_of_either_camera_makes_another_picture(workspace, camera):
+    first = write_report(workspace).report["table"][1]["picture"]
+    path = workspace / "aligned" / camera / "0002.jpg"
+    path.write_bytes(cv2.imencode(".jpg", scene(9))[1].tobytes())
+    assert write_report(workspace).report["table"][1]["picture"] != first
+
+
+def test_a_crop_that_is_not_what_its_sums_state_is_not_shown(workspace):
+    aligned = workspace / "aligned"
+    write_sums(aligned)
+    path = aligned / "iphone" / "0002.jpg"
+    whole = path.read_bytes()
+    path.write_bytes(cv2.imencode(".jpg", scene(9))[1].tobytes())
+    assert write_report(workspace).report["table"][1]["picture"] is None
+    path.write_bytes(whole)
+    assert write_report(workspace).report["table"][1]["picture"] is not None
+
+
+@pytest.mark.parametrize("camera", ["../../private", "..", "/"])
+def test_pictures_beside_the_workspace_are_not_shown(workspace, tmp_path, camera):
+    shutil.copytree(workspace / "aligned" / "iphone", tmp_path / "private")
+    path = workspace / "aligned" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"phone_camera": camera}))
+    table = write_report(workspace).report["table"]
+    assert [row["picture"] for row in table] == [None] * len(NAMES)
+
+
+def test_samples_that_are_links_or_folders_are_passed_over(tmp_path):
+    workspace = make_workspace(tmp_path / "w", ["0001"], runs=["r"])
+    samples = workspace / "runs" / "r" / "samples"
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (samples / "002000.png").symlink_to(tmp_path / "secret.png")
+    (samples / "003000.png").mkdir()
+    (run,) = write_report(workspace).report["runs"]
+    assert [sample["name"] for sample in run["samples"]] == ["000500", "001000"]
+    copies = (workspace / "report" / "runs").iterdir()
+    assert all(path.read_bytes() != b"secret" for path in copies)
