@@ -1,17 +1,27 @@
 """What the folder `aligned/` says: manifest, records, and where the photos lie."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dped_build.align.errors import DpedBuildError
-from dped_build.align.records import Alignment
+from dped_build.align.records import (
+    MAX_PIXELS,
+    Alignment,
+    is_number,
+    is_plain_name,
+    parse_object,
+    read_document,
+    read_lines,
+)
+from dped_build.align.settings import COLORS
 from dped_build.align.stage import Stage, json_bytes, sha256
 
 FORMAT = "dped-build/alignment"
 NAME = "aligned"
+NEEDED = ("phone", "dslr", "phone_size", "dslr_size", "phone_to_dslr")  # where aligned
+MESSAGE = 200  # letters of a reason that may hold what the file says
 
 FileState = tuple[int, int]  # size in bytes, modification time in ns
 
@@ -83,14 +93,33 @@ def file_state(path: Path) -> FileState:
     return stat.st_size, stat.st_mtime_ns
 
 
-def parse_records(data: bytes) -> list[Alignment]:
+def parse_records(lines: bytes | Iterable[bytes]) -> list[Alignment]:
     """The records of an `alignment.jsonl`, in order.
+
+    Args:
+        lines: Its content, or its lines as `read_lines` yields them.
 
     Raises:
         ValueError, KeyError, TypeError or AttributeError: It is damaged.
     """
-    # Lines of bytes end at line feeds alone.
-    return [Alignment.from_json(json.loads(line)) for line in data.splitlines()]
+    if isinstance(lines, bytes):  # which end at line feeds alone
+        lines = lines.splitlines()
+    records = [Alignment.from_json(parse_object(line)) for line in lines]
+    if len({record.pair for record in records}) < len(records):
+        raise ValueError("a pair comes twice")
+    return records
+
+
+def read_records(path: Path) -> list[Alignment]:
+    """The records of the `alignment.jsonl` at `path`, in order.
+
+    Raises:
+        DpedBuildError: It cannot be read.
+    """
+    try:
+        return parse_records(read_lines(path))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, error) from error
 
 
 def read_aligned(workspace: Path) -> Aligned | None:
@@ -103,11 +132,12 @@ def read_aligned(workspace: Path) -> Aligned | None:
     manifest = stage.manifest()
     if manifest is None:
         return None
-    path = stage.folder / "alignment.jsonl"
+    path = stage.folder / "manifest.json"
+    records = read_records(stage.folder / "alignment.jsonl")
     try:
-        records = parse_records(path.read_bytes())
+        _require_sound(manifest, records)
         path = stage.folder / "local.json"
-        local = json.loads(path.read_text(encoding="utf-8"))
+        local = read_document(path)
         states = {
             (camera, name): (int(size), int(changed))
             for camera, files in local["files"].items()
@@ -116,14 +146,40 @@ def read_aligned(workspace: Path) -> Aligned | None:
         return Aligned(
             manifest,
             {record.pair: record for record in records},
-            Path(local["phone_root"]),
-            Path(local["dslr_root"]),
+            _root(local["phone_root"]),
+            _root(local["dslr_root"]),
             states,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DpedBuildError(
-            f"{path}: damaged ({error}); run dped-build align again with --force"
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _require_sound(manifest: Mapping[str, Any], records: Sequence[Alignment]) -> None:
+    """Refuse names and settings that cannot be used, and pairs that cannot be cut."""
+    for record in records:
+        if record.aligned and None in (getattr(record, name) for name in NEEDED):
+            raise ValueError(f"pair {record.pair} of alignment.jsonl is not whole")
+    cameras = manifest["phone_camera"], manifest["dslr_camera"]
+    if not all(map(is_plain_name, cameras)):
+        raise ValueError("a camera's name is no folder name")
+    limit, color = (manifest["settings"][key] for key in ("max_megapixels", "color"))
+    if not is_number(limit) or not 0 < limit * 1e6 <= MAX_PIXELS:
+        raise ValueError(f"max_megapixels = {limit!r:.80}")
+    if color not in COLORS:
+        raise ValueError(f"color = {color!r:.80}")
+
+
+def _root(path: str) -> Path:
+    if "\0" in path:
+        raise ValueError("a folder of photos has no possible name")
+    return Path(path)
+
+
+def _damaged(path: Path, error: Exception) -> DpedBuildError:
+    said = " ".join(str(error).split())[:MESSAGE]
+    return DpedBuildError(
+        f"{path}: damaged ({said}); run dped-build align again with --force"
+    )
 
 
 def files_of(

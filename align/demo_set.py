@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dped_build.align.durable import drop_temporaries, write_atomic
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.photos import read_photo
 from dped_build.align.simulate import PhoneLook, Rig, photograph
-from dped_build.align.stage import json_bytes, write_atomic
+from dped_build.align.stage import json_bytes
 
 PHONE, DSLR, TRUTH = "raw/phone", "raw/dslr", "truth"
 BROKEN_SHARE = 0.4  # of the broken file that is there
@@ -77,6 +78,8 @@ def write_demo_set(folder: Path) -> None:
         DpedBuildError: scikit-image is not installed.
     """
     pictures = picture_folder()
+    for part in (PHONE, DSLR, TRUTH):
+        drop_temporaries(folder / part)
     for number, scene in enumerate(SCENES):
         phone_path, dslr_path = (
             folder / d / f"{scene.name}.jpg" for d in (PHONE, DSLR)

@@ -6,6 +6,8 @@ executors as `concurrent.futures` knows them.
 """
 
 import os
+import signal
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -17,10 +19,13 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 from itertools import islice
+from threading import Thread, current_thread, main_thread
 from typing import TypeVar
+from warnings import catch_warnings
 
 _AHEAD = 2  # tasks handed out per worker
-_IDLE_SECONDS = 300  # after which a worker ends: its parent may have been killed
+_PARENT_SECONDS = 1  # between a worker's looks at whether its parent is still there
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Libraries read these when they are loaded: threads that exist spin, even unused.
 _ONE_THREAD = dict.fromkeys(
     (
@@ -102,7 +107,7 @@ def _run(
     left = iter(list(indices))
     while True:
         for index in islice(left, _AHEAD * jobs - len(held)):
-            held[pool.submit(function, tasks[index])] = index
+            held[_submit(pool, function, tasks[index])] = index
         if not held:
             return
         for future in wait(held, return_when=FIRST_COMPLETED).done:
@@ -110,10 +115,18 @@ def _run(
             yield held.pop(future), result
 
 
+def _submit(
+    pool: Executor, function: Callable[[Task], Result], task: Task
+) -> Future[Result]:
+    """Hand a task out; a worker that this starts leaves signals to its parent."""
+    with _signals_blocked():
+        return pool.submit(function, task)
+
+
 def _run_alone(function: Callable[[Task], Result], task: Task) -> Result | None:
     try:
         with _processes(1) as pool:
-            return pool.submit(function, task).result()
+            return _submit(pool, function, task).result()
     except BrokenExecutor:
         return None
 
@@ -121,23 +134,67 @@ def _run_alone(function: Callable[[Task], Result], task: Task) -> Result | None:
 @contextmanager
 def _processes(count: int) -> Iterator[Executor]:
     """Worker processes that end with the block; at once where it ends by an error."""
-    from loky import ProcessPoolExecutor
+    from multiprocessing import resource_tracker
 
+    from loky import ProcessPoolExecutor
+    from loky.backend import resource_tracker as loky_tracker
+
+    for tracker in (resource_tracker, loky_tracker):
+        tracker.ensure_running()  # now: what starts them lets signals through
     pool = ProcessPoolExecutor(
-        count, timeout=_IDLE_SECONDS, initializer=_limit_opencv, env=_ONE_THREAD
+        count, initializer=_begin_worker, initargs=(os.getpid(),), env=_ONE_THREAD
     )
     try:
         yield pool
     except BaseException:
-        pool.shutdown(kill_workers=True)
+        with _signals_ignored(), catch_warnings(action="ignore"):  # without pgrep
+            pool.shutdown(kill_workers=True)
         raise
     pool.shutdown()
 
 
-def _limit_opencv() -> None:
+def _begin_worker(parent: int) -> None:
     import cv2
 
     cv2.setNumThreads(1)
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when its parent is gone, which may have been killed."""
+    while os.getppid() == parent:
+        time.sleep(_PARENT_SECONDS)
+    os._exit(1)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait; what is started meanwhile never gets them.
+
+    A terminal sends Ctrl-C to workers, too, which would all tell where they were.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _signals_ignored() -> Iterator[None]:
+    """Who is ending already cannot be asked to again; only the main thread is asked."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _limit_threads() -> None:

@@ -6,10 +6,11 @@ profile is embedded; nothing else touches them. Pillow reads the headers and dec
 what is not a plain JPEG; plain JPEGs take a shorter way to the same pixels.
 """
 
-import io
+import logging
 import re
 import struct
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -21,14 +22,21 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from dped_build.align.bounded import (
+    MAX_FILE_BYTES,
+    MAX_JPEG_HEADER_BYTES,
+    MAX_SCANS,
+    HeaderFile,
+    jpeg_scans,
+)
 from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
 from dped_build.align.settings import MAX_MEGAPIXELS
+from dped_build.align.srgb import convert_to_srgb, in_srgb
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 FORMATS = ("JPEG", "PNG", "TIFF")
 MAX_SIDE = 32_766  # px; OpenCV's limit for the photos that it resamples
-STRIP_ROWS = 256  # converted to sRGB at once
-SRGB_TOLERANCE = 2  # grey levels; a profile that moves no colour further is sRGB
+MAX_JPEG_DEPTH = 12  # bytes per pixel; no JPEG's pixels take more
 _ORIENTATION, _EXIF_IFD = 0x0112, 0x8769
 _DATE_TIME_ORIGINAL, _DATE_TIME = 0x9003, 0x0132
 
@@ -41,8 +49,12 @@ DECODE_ERRORS = (
     LookupError,
     EOFError,
     AttributeError,
-    OverflowError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
     struct.error,
+    zlib.error,
+    ImageCms.PyCMSError,
 )
 _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     2: lambda photo: cv2.flip(photo, 1),
@@ -55,8 +67,18 @@ _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
 }
 _SIDEWAYS = (5, 6, 7, 8)
 
+_EARLY = (  # in the words of the decoders
+    "truncated",
+    "broken data stream",
+    "not enough image data",
+    "unexpected end",
+)
+ENDS_EARLY = "the file ends early; copy it again"
+_NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 # Every photo's header is held against our own limit, which the user can raise.
 Image.MAX_IMAGE_PIXELS = None
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what matters comes as an error
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
@@ -71,7 +93,7 @@ def list_photos(folder: Path) -> list[Path]:
 
     Raises:
         UsageError: `folder` is missing or not a folder.
-        DpedBuildError: It cannot be listed, or a file name cannot be written to JSON.
+        DpedBuildError: It cannot be listed.
     """
     if not folder.exists():
         raise UsageError(f"{folder}: no such folder")
@@ -85,17 +107,22 @@ def list_photos(folder: Path) -> list[Path]:
         ]
     except OSError as error:
         raise DpedBuildError(f"{folder}: cannot be read ({error.strerror})") from error
-    for path in found:
-        if not is_plain_text(path.name):
-            raise DpedBuildError(
-                f"{folder}: the file name {path.name!r} is not plain UTF-8; rename it"
-            )
     return sorted(found, key=lambda path: natural_key(path.name))
 
 
 def is_plain_text(name: str) -> bool:
-    """Whether a file name can stand in a text file: UTF-8, no control characters."""
-    return re.fullmatch(r"[^\x00-\x1f\x7f\ud800-\udfff]+", name) is not None
+    """Whether a name can stand in a text file: UTF-8, no controls, no ends of line."""
+    return name != "" and _NOT_PLAIN.search(name) is None
+
+
+def printable(name: str) -> str:
+    """A file name as text files can hold it: escapes for what is not plain text."""
+    return _NOT_PLAIN.sub(lambda found: _escaped(ord(found[0])), name)
+
+
+def _escaped(code: int) -> str:
+    byte = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code  # PEP 383
+    return f"\\x{byte:02x}" if byte < 0x100 else f"\\u{byte:04x}"
 
 
 @contextmanager
@@ -106,42 +133,79 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def open_photo(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> Image.Image:
+@contextmanager
+def open_photo(
+    path: Path, *, max_megapixels: float = MAX_MEGAPIXELS
+) -> Iterator[Image.Image]:
     """Open a photo and check its header; no pixel is decoded yet.
+
+    What Pillow raises while it is open comes out as a PhotoError, too.
 
     Raises:
         PhotoError: `unreadable`, `truncated` or `too_large`.
     """
+    file = image = None
     try:
-        if not path.is_file():
-            what = "not a photo file" if path.exists() else "no such file"
-            raise PhotoError("unreadable", f"{path.name}: {what}")
-        with _quiet():
-            image = Image.open(path, formats=FORMATS)
-    except UnidentifiedImageError as error:
-        empty = path.stat().st_size == 0
-        what = "the file is empty" if empty else "not a JPEG, PNG or TIFF photo"
-        raise PhotoError(
-            "unreadable", f"{path.name}: {what}; copy it again or remove it"
-        ) from error
+        length = _check_file(path)
+        with HeaderFile(path) as file:
+            with _quiet():
+                image = Image.open(file, formats=FORMATS)
+            with image:
+                file.release()
+                _check_size(path, image.size, max_megapixels)
+                yield image
+    except (MemoryError, cv2.error) as error:
+        what = "not enough memory to read it; lower --jobs or --max-megapixels"
+        raise _refused(path, "too_large", what) from error
     except DECODE_ERRORS as error:
+        cut = file is not None and file.cut
+        if cut or (image is not None and _lacks_strips(image, length)):
+            raise _refused(path, "truncated", ENDS_EARLY) from error
         raise _decode_error(path, error) from error
-    width, height = image.size
+
+
+def _check_file(path: Path) -> int:
+    """The length of a file that may be a photo, bytes."""
+    if not path.is_file():
+        what = "not a photo file" if path.exists() else "no such file"
+        raise _refused(path, "unreadable", what)
+    if not is_plain_text(path.name):
+        what = "the file name is not plain UTF-8 text; rename it"
+        raise _refused(path, "unreadable", what)
+    length = path.stat().st_size
+    if length == 0:
+        what = "the file is empty; copy it again or remove it"
+        raise _refused(path, "unreadable", what)
+    if length > MAX_FILE_BYTES:
+        what = f"{length / 1e9:.0f} GB are no photo; remove it"
+        raise _refused(path, "too_large", what)
+    return length
+
+
+def _lacks_strips(image: Image.Image, length: int) -> bool:
+    """Whether the strips or tiles of a TIFF lie beyond the end of the file."""
+    tags = getattr(image, "tag_v2", {})
+    try:
+        parts = [
+            *zip(tags.get(273, ()), tags.get(279, ()), strict=False),
+            *zip(tags.get(324, ()), tags.get(325, ()), strict=False),
+        ]
+        return any(start + count > length for start, count in parts)
+    except DECODE_ERRORS:  # tags of a wrong type
+        return False
+
+
+def _check_size(path: Path, size: tuple[int, int], max_megapixels: float) -> None:
+    width, height = size
+    told = f"{width}x{height} px is over"
     if width * height > max_megapixels * 1e6:
-        image.close()
-        raise PhotoError(
-            "too_large",
-            f"{path.name}: {width}x{height} px is over {max_megapixels:g} megapixels; "
-            "raise --max-megapixels to read it",
+        what = (
+            f"{told} {max_megapixels:g} megapixels; raise --max-megapixels to read it"
         )
+        raise _refused(path, "too_large", what)
     if max(width, height) > MAX_SIDE:
-        image.close()
-        raise PhotoError(
-            "too_large",
-            f"{path.name}: {width}x{height} px is over {MAX_SIDE} px on a side; "
-            "scale it down or remove it",
-        )
-    return image
+        what = f"{told} {MAX_SIDE} px on a side; scale it down or remove it"
+        raise _refused(path, "too_large", what)
 
 
 def photo_size(
@@ -185,18 +249,21 @@ def read_photo(
         PhotoError: `unreadable`, `truncated` or `too_large`.
     """
     with open_photo(path, max_megapixels=max_megapixels) as image, _quiet():
-        try:
-            photo = _decode_plain_jpeg(path, image)
-            if photo is None:
-                image.load()  # what stands behind the pixels counts as well
-            orientation = _orientation(image)
-            profile = image.info.get("icc_profile") if color == "srgb" else None
-            if photo is None:
-                photo = np.array(_in_srgb(image, profile))
-            elif profile:
-                _convert_to_srgb(photo, profile)
-        except DECODE_ERRORS as error:
-            raise _decode_error(path, error) from error
+        return _decoded(path, image, color)
+
+
+def _decoded(path: Path, image: Image.Image, color: str) -> NDArray[np.uint8]:
+    if image.info.get("progressive") and jpeg_scans(path) > MAX_SCANS:
+        raise ValueError(f"drawn over {MAX_SCANS} times")
+    photo = _decode_plain_jpeg(path, image)
+    if photo is None:
+        image.load()  # what stands behind the pixels counts as well
+    orientation = _orientation(image)
+    profile = image.info.get("icc_profile") if color == "srgb" else None
+    if photo is None:
+        photo = np.array(in_srgb(image, profile))
+    elif profile:
+        convert_to_srgb(photo, profile)
     turn = _TURNS.get(orientation)
     return photo if turn is None else turn(photo)
 
@@ -220,6 +287,11 @@ def _decode_plain_jpeg(path: Path, image: Image.Image) -> NDArray[np.uint8] | No
     """
     if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
         return None
+    if (
+        path.stat().st_size
+        > MAX_JPEG_HEADER_BYTES + MAX_JPEG_DEPTH * image.width * image.height
+    ):
+        return None  # Pillow reads no more than it needs
     try:
         photo = simplejpeg.decode_jpeg(path.read_bytes(), "RGB", strict=True)
     except ValueError:
@@ -227,69 +299,17 @@ def _decode_plain_jpeg(path: Path, image: Image.Image) -> NDArray[np.uint8] | No
     return np.asarray(photo, dtype=np.uint8)
 
 
-def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if image.mode.startswith("I;16"):  # 16-bit grey: keep the upper byte
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError("32-bit samples; save it with 8 or 16 bits")
-    if image.mode not in ("RGB", "CMYK", "LAB"):
-        image = image.convert("RGB")
-    transform = _srgb_transform(profile, image.mode) if profile else None
-    if transform is not None:
-        return ImageCms.applyTransform(image, transform) or image
-    return image.convert("RGB")
-
-
-def _convert_to_srgb(photo: NDArray[np.uint8], profile: bytes) -> None:
-    """Convert RGB values in place, a strip at a time to save memory."""
-    transform = _srgb_transform(profile, "RGB")
-    if transform is None:
-        return
-    for top in range(0, len(photo), STRIP_ROWS):
-        strip = photo[top : top + STRIP_ROWS]
-        converted = ImageCms.applyTransform(Image.fromarray(strip), transform)
-        strip[:] = np.asarray(converted)
-
-
-def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The conversion that an embedded profile asks for; None where it is sRGB already.
-
-    A profile that cannot be used is passed over, as browsers do.
-    """
-    try:
-        transform = ImageCms.buildTransform(
-            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-            ImageCms.createProfile("sRGB"),
-            mode,
-            "RGB",
-            ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        )
-    except (ImageCms.PyCMSError, OSError):
-        return None
-    if mode != "RGB":
-        return transform
-    levels = np.linspace(0, 255, 9).round().astype(np.uint8)
-    lattice = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(27, 27, 3)
-    moved = np.asarray(ImageCms.applyTransform(Image.fromarray(lattice), transform))
-    change = np.abs(moved.astype(int) - lattice.astype(int)).max()
-    return None if change <= SRGB_TOLERANCE else transform
-
-
 def _decode_error(path: Path, error: Exception) -> PhotoError:
     text = " ".join(str(error).split())
-    early = (
-        "truncated",
-        "broken data stream",
-        "not enough image data",
-        "unexpected end",
-    )
-    if any(word in text.lower() for word in early):
-        return PhotoError(
-            "truncated", f"{path.name}: the file ends early; copy it again"
-        )
+    if any(word in text.lower() for word in _EARLY):
+        return _refused(path, "truncated", ENDS_EARLY)
     if isinstance(error, PermissionError):
-        return PhotoError("unreadable", f"{path.name}: no permission to read it")
-    return PhotoError(
-        "unreadable",
-        f"{path.name}: cannot be decoded ({text}); copy it again or remove it",
-    )
+        return _refused(path, "unreadable", "no permission to read it")
+    what = f"cannot be decoded ({printable(text)})"
+    if isinstance(error, UnidentifiedImageError):
+        what = "not a JPEG, PNG or TIFF photo"
+    return _refused(path, "unreadable", f"{what}; copy it again or remove it")
+
+
+def _refused(path: Path, reason: str, what: str) -> PhotoError:
+    return PhotoError(reason, f"{printable(path.name)}: {what}")

@@ -1,9 +1,17 @@
-"""What is known about one pair after alignment: a line of `alignment.jsonl`."""
+"""What is known about one pair after alignment: a line of `alignment.jsonl`.
 
+Lines and documents may come from strangers: `read_document`, `read_lines` and
+`Alignment.from_json` take nothing that we would not have written.
+"""
+
+import json
+import math
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +28,10 @@ REASONS = (
     "small_overlap",
     "worker_lost",
 )
+STATUSES = ("aligned", "rejected", "failed")
+MAX_DOCUMENT = 2**25  # bytes of a JSON document: of some 100,000 pairs
+MAX_LINE = 2**20  # bytes of a line
+MAX_SIDE, MAX_PIXELS = 2**20, 2**32  # of a photo
 
 
 @dataclass(frozen=True)
@@ -94,6 +106,7 @@ class Alignment:
 
         Raises:
             KeyError: `pair` or `status` is missing.
+            TypeError or ValueError: A value is not as we write it.
         """
         values: dict[str, Any] = {"pair": record["pair"], "status": record["status"]}
         for field in fields(cls)[2:]:
@@ -101,7 +114,118 @@ class Alignment:
             values[field.name] = tuple(value) if isinstance(value, list) else value
         if values["phone_to_dslr"] is not None:
             values["phone_to_dslr"] = tuple(map(tuple, values["phone_to_dslr"]))
+        for name, value in values.items():
+            if not _is_sound(name, value):
+                raise ValueError(f"{name} = {value!r:.80}")
         return cls(**values)
+
+
+def is_plain_name(name: object) -> bool:
+    """Whether this is one name that stays in its folder: no path, no NUL."""
+    plain = isinstance(name, str) and name not in ("", "..") and "\0" not in name
+    return plain and Path(str(name)).name == name
+
+
+def is_number(value: object, *, limit: float = 1e300) -> bool:
+    """Whether this is a number below `limit`, not NaN; `true` is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -limit < value < limit
+
+
+def _is_entry(value: object) -> bool:
+    """Whether a homography may hold this."""
+    return is_number(value, limit=1e9)
+
+
+def _is_sound(name: str, value: object) -> bool:
+    """Whether a record may have this value; None for all that it may lack."""
+    if name in ("pair", "phone", "dslr"):
+        return (value is None and name != "pair") or is_plain_name(value)
+    if name == "status":
+        return value in STATUSES
+    if value is None:
+        return True
+    if name in ("reason", "message"):
+        return isinstance(value, str)
+    if name in ("phone_sha256", "dslr_sha256"):
+        return isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value))
+    if name in ("inlier_rmse_px", "overlap"):
+        return is_number(value) and value >= 0  # type: ignore[operator]
+    if name == "phone_to_dslr":
+        return _is_tuple(value, 3, lambda row: _is_tuple(row, 3, _is_entry))
+    if name in ("phone_size", "dslr_size"):
+        return _is_size(value)
+    if name in ("phone_box", "keypoints"):
+        return _is_tuple(value, 4 if name == "phone_box" else 2, _is_count)
+    return _is_count(value)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**31
+
+
+def _is_size(value: object) -> bool:
+    if not isinstance(value, tuple) or not _is_tuple(value, 2, _is_count):
+        return False
+    return 0 < min(value) <= max(value) <= MAX_SIDE and math.prod(value) <= MAX_PIXELS
+
+
+def _is_tuple(value: object, length: int, fits: Callable[[object], bool]) -> bool:
+    return isinstance(value, tuple) and len(value) == length and all(map(fits, value))
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """One JSON object.
+
+    Raises:
+        ValueError: It is none, is nested without end, or holds what JSON does not know.
+    """
+    try:
+        value = json.loads(data, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A file that is one JSON object.
+
+    Raises:
+        OSError: It is missing or no regular file.
+        ValueError: As `parse_object`, or it is longer than any of ours.
+    """
+    with _opened(path) as file:
+        data = file.read(MAX_DOCUMENT + 1)
+    if len(data) > MAX_DOCUMENT:
+        raise ValueError(f"longer than {MAX_DOCUMENT >> 20} MiB")
+    return parse_object(data)
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, one at a time, with their ends.
+
+    Raises:
+        OSError: It is missing or no regular file.
+        ValueError: One is longer than any of ours.
+    """
+    with _opened(path) as file:
+        while line := file.readline(MAX_LINE + 1):
+            if len(line) > MAX_LINE:
+                raise ValueError(f"a line is longer than {MAX_LINE >> 20} MiB")
+            yield line
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise OSError("no regular file")
+    return path.open("rb")
 
 
 def counts_of(records: Sequence[Alignment]) -> dict[str, int]:

@@ -9,20 +9,34 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
+from dped_build.align.durable import (
+    SCRATCH as SCRATCH,
+)
+from dped_build.align.durable import (
+    STALE_SECONDS,
+    drop,
+    reason_of,
+    writing,
+)
+from dped_build.align.durable import (
+    durable as durable,
+)
+from dped_build.align.durable import (
+    scratch_folder as scratch_folder,
+)
+from dped_build.align.durable import (
+    write_atomic as write_atomic,
+)
 from dped_build.align.errors import DpedBuildError
 
-SCRATCH = ".dped-build"
 SUMS = "SHA256SUMS"
-STALE_SECONDS = 24 * 3600  # after which a temporary file has no writer any more
 
 
 @cache
@@ -31,46 +45,6 @@ def created_with() -> str:
     from importlib.metadata import version  # slow, and workers never need it
 
     return f"dped-build {version('dped-build')}"
-
-
-def scratch_folder(path: Path) -> Path:
-    """The folder for temporary files that will be moved to `path`, on the same disk.
-
-    The nearest workspace's `.dped-build/`; outside of any workspace, the parent.
-    """
-    for folder in path.absolute().parents:
-        if (folder / SCRATCH).is_dir():
-            return folder / SCRATCH
-    return path.absolute().parent
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file that is either whole or absent, also after a power cut."""
-    with durable(path) as temporary:
-        temporary.write_bytes(data)
-
-
-@contextmanager
-def durable(path: Path) -> Iterator[Path]:
-    """Yield a temporary file to write; on success it is on disk and named `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = scratch_folder(path) / f"tmp-{uuid4().hex}"
-    temporary.touch(exist_ok=False)
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        why = error.strerror or str(error).splitlines()[0]
-        raise DpedBuildError(
-            f"{path}: cannot be written ({why}); free space or mend the permissions, "
-            "then run the same command again"
-        ) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def json_bytes(value: object, *, indent: int | None = 1) -> bytes:
@@ -155,23 +129,27 @@ def opened(stage: Stage) -> Iterator[None]:
     from filelock import FileLock, Timeout  # brings asyncio; workers need neither
 
     scratch = stage.workspace / SCRATCH
+    lock = FileLock(scratch / "lock", timeout=0)
     try:
         scratch.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DpedBuildError(
-            f"{stage.workspace}: cannot be written ({error.strerror}); choose another "
-            f"{stage.option}"
-        ) from error
-    try:
-        with FileLock(scratch / "lock", timeout=0):
-            _finish_publication(stage)
-            _refuse_foreign(stage)
-            yield
+        lock.acquire()
     except Timeout as error:
         raise DpedBuildError(
             f"{stage.workspace}: another dped-build is at work in this workspace; "
             f"wait for it or choose another {stage.option}"
         ) from error
+    except OSError as error:
+        raise DpedBuildError(
+            f"{stage.workspace}: cannot be written ({reason_of(error)}); choose "
+            f"another {stage.option}"
+        ) from error
+    try:
+        with writing(stage.folder):
+            _finish_publication(stage)
+        _refuse_foreign(stage)
+        yield
+    finally:
+        lock.release()
 
 
 def _refuse_foreign(stage: Stage) -> None:
@@ -203,9 +181,7 @@ def _finish_publication(stage: Stage) -> None:
         stage.build.replace(stage.folder)
     for leftover in (stage.build, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    for path in (stage.workspace / SCRATCH).glob("tmp-*"):
-        if time.time() - path.stat().st_mtime > STALE_SECONDS:  # of a killed command
-            path.unlink(missing_ok=True)
+    drop((stage.workspace / SCRATCH).glob("tmp-*"), STALE_SECONDS)
 
 
 def _replaced(built: Path) -> Path:
@@ -271,26 +247,42 @@ def write_sums(folder: Path, known: Mapping[str, str] | None = None) -> None:
 def publish_folder(built: Path, target: Path) -> None:
     """Move a finished folder into place; the one before it goes away whole."""
     old = _replaced(built)
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.replace(old)
-    built.replace(target)
+    with writing(target):
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.replace(old)
+        try:
+            built.replace(target)
+        except OSError:
+            if old.exists():
+                old.replace(target)
+            raise
     shutil.rmtree(old, ignore_errors=True)
 
 
 def fresh_folder(path: Path) -> Path:
     """An empty folder at `path`, whatever stood there."""
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
+    with writing(path):
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
     return path
 
 
 def link_file(source: Path, target: Path) -> None:
-    """A second name for a finished file, or a copy of it."""
+    """A second name for a finished file, or a copy of it.
+
+    Raises:
+        DpedBuildError: The file is gone, or the disk full.
+    """
+    if not source.is_file():
+        raise DpedBuildError(
+            f"{source}: gone while the command ran; run the same command again"
+        )
     try:
         os.link(source, target)
     except OSError:  # a file system without links
-        shutil.copyfile(source, target)
+        with writing(target):
+            shutil.copyfile(source, target)
 
 
 class Journal:
@@ -316,13 +308,14 @@ class Journal:
 
     def append(self, value: Mapping[str, Any]) -> None:
         """Add a line; on disk when this returns."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            if file.tell() and not self._ends_whole():
-                file.write(b"\n")
-            file.write(json_bytes(value, indent=None))
-            file.flush()
-            os.fsync(file.fileno())
+        with writing(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                if file.tell() and not self._ends_whole():
+                    file.write(b"\n")
+                file.write(json_bytes(value, indent=None))
+                file.flush()
+                os.fsync(file.fileno())
 
     def _ends_whole(self) -> bool:
         with self.path.open("rb") as file:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dped_build.align.aligner import align_pair
+from dped_build.align.bounded import MAX_FILE_BYTES
 from dped_build.align.crops import crop_pair, write_crop
 from dped_build.align.errors import PhotoError
 from dped_build.align.pairs import Pair
@@ -55,13 +56,14 @@ def align_files(task: PairFiles) -> Alignment:
 
 
 def _digest(path: Path) -> str | None:
-    """A file's SHA-256; None for a pipe, which would block, and for a folder.
+    """A file's SHA-256; None for a pipe, which would block, and for what has no end.
 
     Raises:
         PhotoError: The file cannot be read.
     """
     try:
-        return sha256(path) if path.is_file() else None
+        short = path.is_file() and path.stat().st_size <= MAX_FILE_BYTES
+        return sha256(path) if short else None
     except OSError as error:
         why = error.strerror or "read error"
         message = f"{path.name}: cannot be read ({why}); mend it and run again"

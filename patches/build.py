@@ -2,10 +2,12 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dped_build.align.durable import writing
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.executor import default_jobs, run_all
 from dped_build.align.geometry import visible_rows
@@ -199,19 +201,20 @@ def _work(
     Returns:
         The pairs that could not be cut.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
+    with writing(scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
     failures: dict[str, PieceFailure] = {}
     progress(0, len(todo))
-    results = run_all(make_piece, todo, jobs=jobs, backend=backend)
-    for done, (index, result) in enumerate(results, start=1):
-        pair = todo[index].alignment.pair
-        if result is None:
-            message = f"{pair}: the worker process died on it twice; lower --jobs"
-            failures[pair] = PieceFailure("worker_lost", message)
-        elif isinstance(result, PieceFailure):
-            failures[pair] = result
-        failure = failures.get(pair)
-        outcome, said = (failure.reason, failure.message) if failure else ("cut", None)
-        log_pair("patches", pair, outcome, said)
-        progress(done, len(todo))
+    with closing(run_all(make_piece, todo, jobs=jobs, backend=backend)) as results:
+        for done, (index, result) in enumerate(results, start=1):
+            pair = todo[index].alignment.pair
+            if result is None:
+                message = f"{pair}: the worker process died on it twice; lower --jobs"
+                failures[pair] = PieceFailure("worker_lost", message)
+            elif isinstance(result, PieceFailure):
+                failures[pair] = result
+            failure = failures.get(pair)
+            outcome = failure.reason if failure else "cut"
+            log_pair("patches", pair, outcome, failure.message if failure else None)
+            progress(done, len(todo))
     return failures

@@ -7,9 +7,10 @@ for training without `dped-build patches` having run again.
 """
 
 import hashlib
-import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.align.records import read_document
 from dped_build.patches.exclusions import (
     EXCLUDE_FILE,
     Exclusions,
@@ -27,8 +29,18 @@ from dped_build.patches.exclusions import (
     read_exclusions,
 )
 from dped_build.patches.import_settings import is_imported
-from dped_build.patches.shards import FORMAT, VERSION
+from dped_build.patches.shards import (
+    FORMAT,
+    VERSION,
+    hdf5_file,
+    read_column,
+    read_owners,
+    stored,
+)
 from dped_build.patches.split import SPLITS
+
+SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})-[0-9]{{5,9}}\.h5")
+DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError)  # told by h5py
 
 Stamp = tuple[int, int, int]  # inode, size and modification time of a file
 
@@ -109,7 +121,7 @@ class PatchDataset:
         file = self._file(number)
         try:
             return file["phone"][row], file["dslr"][row]
-        except OSError as error:  # a checksum that fails
+        except DAMAGE as error:  # a checksum that fails, say
             raise _damaged(self._shards[number].path) from error
 
     def __getstate__(self) -> dict[str, Any]:
@@ -157,7 +169,7 @@ def _shard_paths(folder: Path, split: str) -> list[tuple[Path, int | None]]:
         return [(path, None) for path in sorted(folder.glob(f"{split}-*.h5"))]
     entries = [entry for entry in manifest["shards"] if entry["split"] == split]
     entries.sort(key=lambda entry: str(entry["file"]))
-    return [(folder / entry["file"], int(entry["patches"])) for entry in entries]
+    return [(folder / entry["file"], entry["patches"]) for entry in entries]
 
 
 def _read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -165,26 +177,44 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        manifest: dict[str, Any] = json.loads(path.read_bytes())
-        if not all({"file", "split", "patches"} <= set(s) for s in manifest["shards"]):
-            raise KeyError("shards")
-    except (ValueError, KeyError, TypeError) as error:
+        manifest = read_document(path)
+        require_shards(manifest)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path) from error
     return manifest
 
 
+def require_shards(manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest whose `shards` are not as we write them.
+
+    Raises:
+        KeyError, TypeError or ValueError: Says what is wrong.
+    """
+    files = []
+    for line in manifest["shards"]:
+        named = SHARD_NAME.fullmatch(line["file"])
+        if named is None or named[1] != line["split"]:
+            raise ValueError(f"{line['file']!r:.80} is no shard of its split")
+        if type(line["patches"]) is not int or line["patches"] < 0:
+            raise ValueError(f"{line['file']} states no number of patches")
+        files.append(line["file"])
+    if len(set(files)) < len(files):
+        raise ValueError("a shard comes twice")
+
+
 def _read_header(path: Path, excluded: Exclusions, stated: int | None) -> _Shard:
     stamp = _stamp(path)  # before opening: a shard replaced in between is noticed
-    with _open(path) as file:
+    with _opened(path) as file:
         missing = {"phone", "dslr", "photo", "photos", "window_xy"} - set(file)
         if missing:
             raise DpedBuildError(f"{path} lacks {sorted(missing)}: not a patch shard")
-        names = file["photos"].asstr()[:]
-        photos = names[file["photo"][:]] if len(names) else np.empty(0, dtype=object)
-        count, size = len(file["phone"]), int(file["phone"].shape[1])
-        window_xy = file["window_xy"][:]
-        lengths = {len(photos), len(file["dslr"]), len(window_xy)}
-        if lengths != {count} or stated not in (None, count):
+        owners, names = read_owners(file)
+        photos = np.array([names[owner] for owner in owners], dtype=object)
+        shapes = {stored(file, side).shape for side in ("phone", "dslr")}
+        count, size = next(iter(shapes))[:2]
+        window_xy = read_column(file, "window_xy")
+        same = len(shapes) == 1 and {len(photos), len(window_xy)} == {count}
+        if not same or stated not in (None, count):
             raise _damaged(path)
         kept = np.ones(count, dtype=bool)
         if excluded:
@@ -194,21 +224,47 @@ def _read_header(path: Path, excluded: Exclusions, stated: int | None) -> _Shard
 
 
 def _open(path: Path) -> h5py.File:
-    """Open a shard, telling a missing from a damaged from a foreign file."""
+    """Open a shard whose header was read before."""
     try:
-        file = h5py.File(path, "r")
+        return h5py.File(path, "r")
     except FileNotFoundError as error:
         raise _missing(path) from error
     except OSError as error:
         raise _damaged(path) from error
-    stated = file.attrs.get("format"), file.attrs.get("version")
-    if stated != (FORMAT, VERSION):
-        file.close()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """Open a shard, telling a missing from a damaged from a foreign file."""
+    try:
+        with hdf5_file(path) as file:
+            _require_format(path, file)
+            yield file
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+    except DAMAGE as error:
+        raise _damaged(path) from error
+
+
+def _require_format(path: Path, file: h5py.File) -> None:
+    stated = [_attribute(file, name) for name in ("format", "version")]
+    if stated != [FORMAT, VERSION]:
+        kind = "no patch shard" if stated[0] is None else f"{stated[0]!r:.40}"
         raise DpedBuildError(
-            f"{path} is {stated[0] or 'no patch shard'}, version {stated[1]}; this "
-            f"program reads {FORMAT}, version {VERSION}"
+            f"{path} is {kind}, version {stated[1]!r:.20}; this program reads "
+            f"{FORMAT}, version {VERSION}"
         )
-    return file
+
+
+def _attribute(file: h5py.File, name: str) -> str | int | None:
+    """An attribute that is one text or one number; None where it is neither."""
+    if name not in file.attrs:
+        return None
+    space = file.attrs.get_id(name).get_space()
+    if space.get_simple_extent_type() != h5py.h5s.SCALAR:
+        return None
+    value = file.attrs[name]
+    return value if isinstance(value, str) else int(value)
 
 
 def _stamp(path: Path) -> Stamp:

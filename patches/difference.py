@@ -5,16 +5,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from dped_build.align.aligned import aligned_stage, parse_records
+from dped_build.align.aligned import aligned_stage, read_records
 from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.align.geometry import FloatArray, apply_homography, corners
 from dped_build.align.records import Alignment
 from dped_build.patches.build import patch_stage
 from dped_build.patches.records import ACCEPTED
-from dped_build.patches.shards import WINDOWS_FILE
+from dped_build.patches.shards import (
+    WINDOWS_FILE,
+    hdf5_file,
+    read_column,
+    read_owners,
+    stored,
+)
 
 SHOWN = 8  # names in each list
 TOLERANCE_PX = 0.001  # what other processors may change
@@ -121,7 +126,10 @@ def compare_workspaces(
     windows: Changes | None = None
     outcomes: dict[str, tuple[str, str]] = {}
     if aligned_stage in both:
-        first, second = (_read_records(workspace) for workspace in (a, b))
+        first, second = (
+            read_records(aligned_stage(workspace).folder / "alignment.jsonl")
+            for workspace in (a, b)
+        )
         pairs = _compare(_boxes(first), _boxes(second), tolerance_px)
         outcomes = _changed_outcomes(first, second)
     if patch_stage in both:
@@ -173,7 +181,7 @@ def _boxes(records: Iterable[Alignment]) -> _Placed:
     """Where the boxes of aligned pairs lie in their DSLR photos."""
     names, places = [], []
     for record in records:
-        if record.aligned and record.phone_box is not None:
+        if record.aligned and record.phone_box and record.phone_to_dslr:
             left, top, width, height = record.phone_box
             square = corners((width, height)) + (left, top)
             names.append(record.pair)
@@ -186,12 +194,13 @@ def _accepted_windows(workspace: Path) -> _Placed:
     path = patch_stage(workspace).folder / WINDOWS_FILE
     size = _patch_size(workspace)
     try:
-        with h5py.File(path, "r") as file:
-            kept = np.flatnonzero(file["status"][:] == ACCEPTED.encode())
-            pairs = file["pair"].asstr()[:][kept]
-            places = file["window_xy"][:][kept].tolist()
-            matrices = file["patch_to_dslr"][:][kept]
-    except (OSError, KeyError, ValueError) as error:
+        with hdf5_file(path) as file:
+            owners, photos = read_owners(file)
+            kept = np.flatnonzero(stored(file, "status")[:] == ACCEPTED.encode())
+            pairs = [photos[owner] for owner in owners[kept]]
+            places = read_column(file, "window_xy")[kept].tolist()
+            matrices = read_column(file, "patch_to_dslr")[kept]
+    except (OSError, KeyError, ValueError, IndexError) as error:
         raise DpedBuildError(
             f"{path}: damaged ({str(error).splitlines()[0]}); run dped-build verify"
         ) from error
@@ -209,11 +218,3 @@ def _patch_size(workspace: Path) -> int:
         raise DpedBuildError(
             f"{workspace}: the manifest of patches/ states no patch size"
         ) from error
-
-
-def _read_records(workspace: Path) -> list[Alignment]:
-    path = aligned_stage(workspace).folder / "alignment.jsonl"
-    try:
-        return parse_records(path.read_bytes())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DpedBuildError(f"{path}: damaged; run dped-build verify") from error

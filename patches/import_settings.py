@@ -63,4 +63,5 @@ class ImportSettings:
 
 def is_imported(manifest: Mapping[str, Any]) -> bool:
     """Whether a patches folder's manifest is of ready-made patches."""
-    return IMPORTED in manifest.get("settings", {})
+    settings = manifest.get("settings")
+    return isinstance(settings, Mapping) and IMPORTED in settings

@@ -7,8 +7,8 @@ assumed. No patch is left out for what it shows: it was accepted where it was ma
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -127,14 +127,16 @@ def import_patches(
         previous = _read_previous(stage, force=force)
         if previous is not None and not force:
             _refuse_others(out, previous, {**_cameras(folders), **recorded})
+            shutil.rmtree(stage.scratch, ignore_errors=True)  # killed once published
             return _summary(out, previous, newly_done=0)
         tasks = [BlockTask(b, stage.scratch / b.piece_name) for b in blocks]
         todo = [task for task in tasks if not task.out.exists()]
         plan = _plan(tasks, todo, jobs)
         announce(plan)
         refuse_full_disk(stage.workspace, plan, "choose another --out")
-        failed = [*leftovers(folders), *_work(tasks, todo, jobs, backend, progress)]
-        content = _content(folders, tasks, settings, recorded, failed)
+        lost = _work(todo, jobs, backend, progress)
+        failed = [*leftovers(folders), *_refusals(tasks, lost)]
+        content = _content(folders, tasks, lost, settings, recorded, failed)
         manifest = publish_content(stage, content)
         shutil.rmtree(stage.scratch, ignore_errors=True)
     done = sum(len(task.block.files) for task in todo)
@@ -149,47 +151,51 @@ def _plan(tasks: Sequence[BlockTask], todo: Sequence[BlockTask], jobs: int) -> P
 
 
 def _work(
-    tasks: Sequence[BlockTask],
-    todo: Sequence[BlockTask],
-    jobs: int,
-    backend: str,
-    progress: Progress,
-) -> list[Refusal]:
+    todo: Sequence[BlockTask], jobs: int, backend: str, progress: Progress
+) -> set[str]:
     """Read what is left; every finished block is a piece on the disk.
 
     Returns:
-        The pairs of all blocks that gave no patch, in order.
+        The blocks on which the worker process died.
     """
     total = sum(len(task.block.files) for task in todo)
-    done = 0
+    done, lost = 0, set[str]()
     progress(0, total)
-    for index, count in run_all(make_block, todo, jobs=jobs, backend=backend):
-        done += count or len(todo[index].block.files)
-        progress(done, total)
-    return [line for task in tasks for line in _refusals(task)]
+    with closing(run_all(make_block, todo, jobs=jobs, backend=backend)) as results:
+        for index, count in results:
+            block = todo[index].block
+            if count is None:
+                lost.add(block.name)
+            done += len(block.files)
+            progress(done, total)
+    return lost
 
 
-def _refusals(task: BlockTask) -> list[Refusal]:
-    if task.out.exists():
-        return read_refusals(task.out)
+def _refusals(tasks: Sequence[BlockTask], lost: Container[str]) -> Iterator[Refusal]:
+    """The pairs of all blocks that gave no patch, in order."""
     message = "the worker process died on one of 50 pairs, twice; lower --jobs"
-    block = task.block
-    return [refusal(block, files, "worker_lost", message) for files in block.files]
+    for task in tasks:
+        if task.block.name in lost:
+            for files in task.block.files:
+                yield refusal(task.block, files, "worker_lost", message)
+        else:
+            yield from read_refusals(task.out)
 
 
 def _content(
     folders: PatchFolders,
     tasks: Sequence[BlockTask],
+    lost: Container[str],
     settings: ImportSettings,
     recorded: Mapping[str, Any],
     failed: Sequence[Refusal],
 ) -> Content:
-    """What the folder will hold.
+    """What the folder will hold: the pieces of all blocks but the lost ones.
 
     Raises:
         DpedBuildError: Not one pair is usable.
     """
-    pieces = {task.block.name: task.out for task in tasks if task.out.exists()}
+    pieces = {t.block.name: t.out for t in tasks if t.block.name not in lost}
     found = {name: read_piece(path, pixels=False) for name, path in pieces.items()}
     if not any(len(piece.windows) for piece in found.values()):
         raise DpedBuildError(
@@ -292,7 +298,7 @@ def _opened(stage: Stage) -> Iterator[None]:
 def _tidy(stage: Stage) -> None:
     """Leave no `.dped-build/` where the folder does not stand in a workspace."""
     scratch = stage.workspace / SCRATCH
-    if stage.name != NAME and set(scratch.iterdir()) == {scratch / "lock"}:
-        with suppress(OSError):  # a system that keeps open files
+    with suppress(OSError):  # a system that keeps open files, or the folder is gone
+        if stage.name != NAME and set(scratch.iterdir()) == {scratch / "lock"}:
             (scratch / "lock").unlink()
             scratch.rmdir()

@@ -156,5 +156,9 @@ def read_piece(path: Path, *, pixels: bool) -> Piece:
             windows = Windows(**{name: data[name] for name in COLUMNS})
             phone, dslr = (data[n] if pixels else none for n in ("phone", "dslr"))
             return Piece(windows, data["reasons"], phone, dslr)
+    except FileNotFoundError as error:
+        raise DpedBuildError(
+            f"{path}: gone while the command ran; run the same command again"
+        ) from error
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DpedBuildError(f"{path}: damaged; delete it and run again") from error

@@ -1,5 +1,6 @@
 """What a finished patch stage holds that a new run need not do again."""
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dped_build.align.aligned import MESSAGE
 from dped_build.align.errors import DpedBuildError
+from dped_build.align.records import read_lines
 from dped_build.align.stage import Stage
+from dped_build.patches.dataset import require_shards
 from dped_build.patches.pieces import Piece
 from dped_build.patches.records import ACCEPTED, Windows
 from dped_build.patches.shards import (
@@ -60,7 +64,7 @@ class Previous:
         rows = [self.stored[pair][place] for place in _places(windows, reasons)]
         try:
             phone, dslr = read_pixels(rows)
-        except OSError as error:
+        except (OSError, KeyError, ValueError) as error:
             folder = rows[0][0].parent
             raise DpedBuildError(
                 f"{folder}: damaged ({error}); move the folder away and run "
@@ -87,14 +91,14 @@ def read_split(stage: Stage) -> KnownSplit | None:
     if not path.is_file():
         return None
     try:
-        rows = parse_split(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
+        rows = parse_split(b"".join(read_lines(path)).decode())
+    except (ValueError, csv.Error) as error:
         raise DamagedSplitError(f"{path}: not UTF-8 text; restore it") from error
     try:
-        manifest = stage.manifest()
+        settings = (stage.manifest() or {}).get("settings")
     except DpedBuildError:
-        manifest = None
-    return KnownSplit(rows, manifest["settings"] if manifest else None)
+        settings = None
+    return KnownSplit(rows, settings if isinstance(settings, dict) else None)
 
 
 def read_previous(stage: Stage) -> Previous | None:
@@ -108,18 +112,38 @@ def read_previous(stage: Stage) -> Previous | None:
         return None
     stored: dict[str, dict[Place, tuple[Path, int]]] = {}
     try:
+        _require_sound(manifest)
         for shard in manifest["shards"]:
             path = stage.folder / shard["file"]
             for row, (pair, place) in enumerate(read_patch_rows(path)):
                 stored.setdefault(pair, {})[place] = (path, row)
         keys = read_keys(stage.folder / WINDOWS_FILE)
         measured = read_tables(stage.folder / WINDOWS_FILE)
-    except (OSError, KeyError, ValueError, TypeError) as error:
+        if set(measured) != set(keys):
+            raise ValueError("windows of pairs without a key")
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        said = " ".join(str(error).split())[:MESSAGE]
         raise DpedBuildError(
-            f"{stage.folder}: damaged ({error}); run dped-build patches --force to "
+            f"{stage.folder}: damaged ({said}); run dped-build patches --force to "
             "make it again"
         ) from error
     return Previous(manifest, keys, measured, stored)
+
+
+def _require_sound(manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest that lacks what a run with nothing to do would tell of it."""
+    require_shards(manifest)
+    for name in ("settings", "windows", "splits"):
+        if not isinstance(manifest[name], dict):
+            raise TypeError(f"{name} is no object")
+    counts = [*manifest["windows"].values()]
+    for split in manifest["splits"].values():
+        counts += [split["photos"], split["patches"]]
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError("a count is no whole number")
+    for line in manifest["failed"]:
+        if not all(isinstance(line[key], str) for key in ("pair", "reason", "message")):
+            raise TypeError("failed holds more than text")
 
 
 def _places(windows: Windows, reasons: NDArray[np.str_]) -> list[Place]:

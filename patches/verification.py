@@ -6,20 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from dped_build.align.aligned import aligned_stage, read_aligned
+from dped_build.align.aligned import MESSAGE, aligned_stage, read_aligned
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.records import Alignment
 from dped_build.align.stage import SUMS, Stage, read_sums, sha256
 from dped_build.patches.build import patch_stage
+from dped_build.patches.dataset import require_shards
 from dped_build.patches.import_settings import is_imported
 from dped_build.patches.quality import lumas, normalised_cross_correlation
-from dped_build.patches.shards import WINDOWS_FILE, read_keys, read_pixels
+from dped_build.patches.shards import (
+    WINDOWS_FILE,
+    hdf5_file,
+    read_column,
+    read_keys,
+    read_pixels,
+)
 
 SAMPLE = 200  # patches per shard whose NCC is computed again
 NCC_TOLERANCE = 1e-5
+UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -60,11 +67,16 @@ def verify_workspace(workspace: Path) -> Verification:
         files += len(sums)
         damage += _wrong_files(stage.folder, sums)
     patches = 0
-    if stages[0].complete and stages[1].complete and not damage:
-        damage += _earlier_alignment(workspace, stages[1])
-    if stages[1].complete and not damage:
-        patches, wrong = _check_shards(stages[1])
-        damage += wrong
+    try:
+        if stages[0].complete and stages[1].complete and not damage:
+            damage += _earlier_alignment(workspace, stages[1])
+        if stages[1].complete and not damage:
+            patches, damage = _check_shards(stages[1])
+    except DpedBuildError as error:  # sums that fit content that does not
+        damage.append(str(error))
+    except UNREADABLE as error:
+        said = " ".join(str(error).split())[:MESSAGE]
+        damage.append(f"{stages[1].folder}: cannot be read ({said})")
     return Verification(files, patches, damage)
 
 
@@ -107,7 +119,9 @@ def _earlier_alignment(workspace: Path, patches: Stage) -> Iterator[str]:
 def _wrong_files(folder: Path, sums: dict[str, str]) -> Iterator[str]:
     for name, stated in sums.items():
         path = folder / name
-        if not path.is_file():
+        if not _stays_inside(name):
+            yield f"{folder / SUMS}: {name!r:.200} is no file of this folder"
+        elif not path.is_file():
             yield f"{path}: missing"
         elif sha256(path) != stated:
             yield f"{path}: its content is not what was written"
@@ -117,9 +131,15 @@ def _wrong_files(folder: Path, sums: dict[str, str]) -> Iterator[str]:
             yield f"{path}: not written by dped-build"
 
 
+def _stays_inside(name: str) -> bool:
+    path = Path(name)
+    return not path.is_absolute() and ".." not in path.parts and "\0" not in name
+
+
 def _check_shards(stage: Stage) -> tuple[int, list[str]]:
     """How many patches were looked at, and what is wrong with shards and counts."""
     manifest = stage.manifest() or {}
+    require_shards(manifest)
     checked, held = 0, Counter[str]()
     listed = {shard["file"] for shard in manifest["shards"]}
     there = {path.name for path in stage.folder.glob("*-[0-9]*.h5")}
@@ -143,8 +163,8 @@ def _check_shards(stage: Stage) -> tuple[int, list[str]]:
 
 
 def _check_shard(path: Path, count: int) -> tuple[int, list[str]]:
-    with h5py.File(path, "r") as file:
-        stated = file["ncc"][:]
+    with hdf5_file(path) as file:
+        stated = read_column(file, "ncc")
     if len(stated) != count:
         return 0, [f"{path}: {len(stated)} patches, {count} stated"]
     rows = np.unique(np.linspace(0, count - 1, SAMPLE).round().astype(int))

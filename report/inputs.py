@@ -7,7 +7,7 @@ be understood is an error that names it.
 import contextlib
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,13 +16,14 @@ from dped_build.align.errors import DpedBuildError
 from dped_build.align.photos import natural_key
 from dped_build.align.records import Alignment
 from dped_build.align.stage import SUMS, read_sums, sha256
-from dped_build.patches.dataset import NoPatchesError, PatchDataset
+from dped_build.patches.dataset import NoPatchesError, PatchDataset, require_shards
 from dped_build.patches.exclusions import (
     EXCLUDE_FILE,
     ExcludedLine,
     read_excluded_lines,
 )
 from dped_build.patches.settings import PatchSettings
+from dped_build.patches.split import SPLITS
 from dped_build.report.tables import (
     StoredPatches,
     Windows,
@@ -128,7 +129,7 @@ def read_workspace(workspace: Path) -> Inputs:
     there = records.is_file()
     return Inputs(
         workspace=workspace,
-        alignment=_read_json(aligned / "manifest.json") if there else {},
+        alignment=_read_alignment(aligned / "manifest.json") if there else {},
         pairs=_parsed_lines(records, Alignment.from_json) if there else [],
         patches=_read_patches(patches) if _is_published(patches) else None,
         runs=_read_runs(workspace / "runs"),
@@ -157,6 +158,13 @@ def _photo_roots(path: Path) -> tuple[Path, Path] | None:
         return Path(local["phone_root"]), Path(local["dslr_root"])
     except (KeyError, TypeError) as error:
         raise damaged(path, error) from error
+
+
+def _read_alignment(path: Path) -> dict[str, Any]:
+    manifest = _read_json(path)
+    if not isinstance(manifest.get("settings", {}), dict):
+        raise damaged(path, TypeError("settings is no object"))
+    return manifest
 
 
 def _size_of(folder: Path) -> int:
@@ -218,6 +226,8 @@ def _read_patches(folder: Path) -> PatchSet:
     manifest = _read_json(folder / "manifest.json")
     windows, split = folder / "windows.h5", folder / "split.csv"
     try:
+        require_shards(manifest)
+        _require_objects(manifest)
         return PatchSet(
             manifest=manifest,
             windows=read_windows(windows) if windows.is_file() else None,
@@ -227,8 +237,24 @@ def _read_patches(folder: Path) -> PatchSet:
             split=_read_split(split) if split.is_file() else {},
             training_identity=training_identity(folder),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(folder / "manifest.json", error) from error
+
+
+def _require_objects(manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest whose settings or splits are not as we write them.
+
+    Raises:
+        TypeError, KeyError or ValueError: Says what is wrong.
+    """
+    if not isinstance(manifest.get("settings", {}), dict):
+        raise TypeError("settings is no object")
+    int(manifest.get("settings", {}).get("size", PatchSettings.size))
+    for name, split in manifest.get("splits", {}).items():
+        if name not in SPLITS or not isinstance(split["photos"], int):
+            raise ValueError(f"{name!r:.80} is no split of ours")
+        if not isinstance(split["patches"], int):
+            raise ValueError(f"{name} states no number of patches")
 
 
 def training_identity(folder: Path) -> str | None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.records import Alignment
+from dped_build.align.records import Alignment, is_plain_name
 from dped_build.align.stage import sha256
 from dped_build.report.inputs import Inputs
 from dped_build.report.pictures import shrink
@@ -45,12 +45,12 @@ def files_of_pair(inputs: Inputs, record: Alignment) -> PairFiles | None:
 
 def crop_files(inputs: Inputs, record: Alignment) -> PairFiles | None:
     """The files of both crops; None where one is absent."""
-    if not record.aligned or record.phone_box is None or not _is_plain(record.pair):
+    if not record.aligned or record.phone_box is None or not is_plain_name(record.pair):
         return None
     found = []
     for camera in ("phone_camera", "dslr_camera"):
         name = str(inputs.alignment.get(camera))
-        if not _is_plain(name):
+        if not is_plain_name(name):
             return None
         folder = inputs.workspace / "aligned" / name
         files = (folder / f"{record.pair}{suffix}" for suffix in (".jpg", ".png"))
@@ -77,7 +77,7 @@ def photo_files(inputs: Inputs, record: Alignment) -> PairFiles | None:
     phone, dslr = (
         root / str(name) for root, name in zip(inputs.photo_roots, names, strict=True)
     )
-    if not all(_is_plain(str(name)) for name in names):
+    if not all(is_plain_name(str(name)) for name in names):
         return None
     if not (phone.is_file() and dslr.is_file()):
         return None
@@ -85,11 +85,6 @@ def photo_files(inputs: Inputs, record: Alignment) -> PairFiles | None:
     return PairFiles(
         (phone, dslr), (phone_side, dslr_side), (str(sums[0]), str(sums[1])), False
     )
-
-
-def _is_plain(name: str) -> bool:
-    """Whether a name stays in its folder; others were never written by us."""
-    return Path(name).name == name and name not in ("", "..")
 
 
 def read_reduced(

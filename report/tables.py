@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from dped_build.align.errors import DpedBuildError
 from dped_build.patches import records
+from dped_build.patches.shards import hdf5_file, read_column, read_owners, stored
 
+TEXTS_AT_ONCE = 64  # held while their lengths are not known
 MEASURES = (  # one number a window, NaN where it was not measured
     "ncc",
     "rotation_deg",
@@ -81,8 +83,22 @@ class StoredPatches:
 
 def _codes(texts: NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
     """Distinct texts, sorted, and the index of each row's text among them."""
-    names, codes = np.unique(texts.astype("S"), return_inverse=True)
+    names, codes = np.unique(texts, return_inverse=True)
     return [name.decode("utf-8", "replace") for name in names.tolist()], codes
+
+
+def _texts(file: h5py.File, name: str) -> NDArray[Any]:
+    """A column of texts as bytes, (N,); raises as `stored`."""
+    column, left = stored(file, name), file.id.get_filesize()
+    if h5py.check_string_dtype(column.dtype) is None or column.ndim != 1:
+        raise OSError(f"{name} is {column.dtype} {column.shape}")
+    parts = [np.zeros(0, "S1")]
+    for start in range(0, len(column), TEXTS_AT_ONCE):
+        parts.append(column[start : start + TEXTS_AT_ONCE].astype("S"))
+        left -= sum(map(len, parts[-1].tolist()))
+        if left < 0:  # one long text may be that of every row
+            raise OSError(f"{name} holds more than the file")
+    return np.concatenate(parts)
 
 
 def read_windows(path: Path) -> Windows:
@@ -92,22 +108,25 @@ def read_windows(path: Path) -> Windows:
         DpedBuildError: The file is damaged.
     """
     try:
-        with h5py.File(path) as file:
-            pairs, pair = _codes(file["pair"][:])
-            reasons, reason = _codes(file["reason"][:])
+        with hdf5_file(path) as file:
+            pairs, pair = _codes(_texts(file, "pair"))
+            reasons, reason = _codes(_texts(file, "reason"))
+            found = {
+                name: read_column(file, name)
+                for name in records.COLUMNS
+                if name in file
+            }
             unmeasured = records.empty_windows(len(pair))
-            found = {name: file[name][:] for name in records.COLUMNS if name in file}
-            return Windows(
-                pairs=pairs,
-                pair=pair,
-                reasons=reasons,
-                reason=reason,
-                accepted=file["status"][:].astype("S") == records.ACCEPTED.encode(),
-                table=replace(unmeasured, **found),
-                settings=json.loads(file.attrs.get("settings", "{}")),
-            )
-    except (OSError, KeyError, TypeError, ValueError) as error:
+            table = replace(unmeasured, **found)
+            accepted = _texts(file, "status") == records.ACCEPTED.encode()
+            columns = (getattr(table, name) for name in records.COLUMNS)
+            if {len(reason), len(accepted), *map(len, columns)} != {len(pair)}:
+                raise OSError("its columns differ in length")
+            settings = json.loads(str(file.attrs.get("settings", "{}")))
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise damaged(path, error) from error
+    known = settings if isinstance(settings, dict) else {}
+    return Windows(pairs, pair, reasons, reason, accepted, table, known)
 
 
 def read_stored(folder: Path, files: list[str]) -> StoredPatches:
@@ -120,17 +139,18 @@ def read_stored(folder: Path, files: list[str]) -> StoredPatches:
     file, row, photo, xy, ncc = [], [], [], [], []
     for index, name in enumerate(files):
         try:
-            with h5py.File(folder / name) as shard:
-                ncc.append(shard["ncc"][:])
-                xy.append(shard["window_xy"][:])
-                photo.append(shard["photo"][:] + len(names))
-                names.extend(
-                    text.decode("utf-8", "replace") for text in shard["photos"][:]
-                )
-        except (OSError, KeyError) as error:
+            with hdf5_file(folder / name) as shard:
+                owners, photos = read_owners(shard)
+                ncc.append(read_column(shard, "ncc"))
+                xy.append(read_column(shard, "window_xy"))
+            if not len(ncc[-1]) == len(xy[-1]) == len(owners):
+                raise OSError("its columns differ in length")
+        except (OSError, KeyError, ValueError) as error:
             raise damaged(folder / name, error) from error
-        row.append(np.arange(len(ncc[-1])))
-        file.append(np.full(len(ncc[-1]), index))
+        photo.append(owners + len(names))
+        names.extend(photos)
+        row.append(np.arange(len(owners)))
+        file.append(np.full(len(owners), index))
     return StoredPatches(
         files=files,
         file=np.concatenate([np.zeros(0, np.intp), *file]),
@@ -152,8 +172,8 @@ def read_patch(
     """
     path = workspace / "patches" / file
     try:
-        with h5py.File(path) as shard:
-            return shard["phone"][row], shard["dslr"][row]
+        with hdf5_file(path) as shard:
+            return stored(shard, "phone")[row], stored(shard, "dslr")[row]
     except (OSError, KeyError) as error:
         raise damaged(path, error) from error
 

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from dped_build.align.errors import DpedBuildError
+from dped_build.align.records import is_number, parse_object
 from dped_build.align.stage import created_with, write_atomic
 from dped_build.train.devices import is_out_of_memory
-from dped_build.train.model_file import read_torch, torch_bytes
+from dped_build.train.model_file import read_torch, require_alike, torch_bytes
 from dped_build.train.step import TrainingState
 
 FORMAT = "dped-build/checkpoint"
@@ -49,29 +51,65 @@ def restore_checkpoint(path: Path, state: TrainingState) -> None:
     device = next(state.generator.parameters()).device
     content = read_torch(path, expected=FORMAT, version=VERSION, device=device)
     try:
-        state.generator.load_state_dict(content["generator"])
-        state.generator_optimizer.load_state_dict(content["generator_optimizer"])
+        _load_network(state.generator, content["generator"])
+        _load_optimizer(state.generator_optimizer, content["generator_optimizer"])
         if state.discriminator and state.discriminator_optimizer:
-            state.discriminator.load_state_dict(content["discriminator"])
-            state.discriminator_optimizer.load_state_dict(
-                content["discriminator_optimizer"]
+            _load_network(state.discriminator, content["discriminator"])
+            _load_optimizer(
+                state.discriminator_optimizer, content["discriminator_optimizer"]
             )
         if state.average is not None:
-            state.average.load_state_dict(content["average"])
+            _load_network(state.average, content["average"])
         for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
             _lay_out_as_parameters(optimizer)
-        state.random.bit_generator.state = json.loads(content["random"])
+        state.random.bit_generator.state = parse_object(content["random"].encode())
         state.iteration = int(content["iteration"])
         state.pretrained = int(content["pretrained"])
-        state.sums = dict(content["sums"])
+        state.sums = _sums(content["sums"])
         state.summed = int(content["summed"])
         state.best_psnr = float(content["best_psnr"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (
+        *(KeyError, TypeError, ValueError, RuntimeError),
+        *(AttributeError, OverflowError),
+    ) as error:
         if is_out_of_memory(error):
             raise
         raise DpedBuildError(
             f"{path} does not fit these settings: start another run with --out"
         ) from error
+
+
+def _load_network(network: nn.Module, stored: dict[str, Any]) -> None:
+    require_alike(stored, network.state_dict())
+    network.load_state_dict(stored)
+
+
+def _load_optimizer(optimizer: torch.optim.Adam, stored: dict[str, Any]) -> None:
+    """Load moments that fit the parameters, and groups that have all of Adam's keys."""
+    sound = optimizer.state_dict()
+    for ours, theirs in zip(sound["param_groups"], stored["param_groups"], strict=True):
+        for name in ("params", "betas", "weight_decay", "amsgrad", "maximize"):
+            if theirs[name] != ours[name]:
+                raise ValueError(f"another {name}")
+        if not (is_number(theirs["lr"]) and is_number(theirs["eps"])):
+            raise ValueError("no learning rate")
+    parameters = dict(enumerate(p for g in optimizer.param_groups for p in g["params"]))
+    if not set(stored["state"]) <= set(parameters):
+        raise ValueError("moments of no parameter")
+    for number, moments in stored["state"].items():
+        planned = dict.fromkeys(("exp_avg", "exp_avg_sq"), parameters[number])
+        one = {"step": moments["step"]}
+        require_alike(moments, planned | {"step": torch.empty(())})
+        if not torch.isfinite(one["step"]):
+            raise ValueError("a step that is no number")
+    optimizer.load_state_dict(stored)
+
+
+def _sums(stored: dict[str, Any]) -> dict[str, Any]:
+    for name, value in stored.items():
+        if not isinstance(name, str) or value.shape != ():
+            raise ValueError("sums of more than one number")
+    return dict(stored)
 
 
 def _lay_out_as_parameters(optimizer: torch.optim.Adam | None) -> None:
@@ -85,4 +123,7 @@ def saved_iteration(path: Path) -> int | None:
     """How many iterations a checkpoint has behind it; None where there is none."""
     if not path.exists():
         return None
-    return int(read_torch(path, expected=FORMAT, version=VERSION)["iteration"])
+    iteration = read_torch(path, expected=FORMAT, version=VERSION).get("iteration")
+    if type(iteration) is not int or iteration < 0:
+        raise DpedBuildError(f"{path} is damaged: restore it, or name another --out")
+    return iteration

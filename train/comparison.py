@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.aligned import NAME as ALIGNED
-from dped_build.align.aligned import parse_records
+from dped_build.align.aligned import read_records
 from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
 from dped_build.align.photos import list_photos, photo_size, read_photo
 from dped_build.patches.dataset import PatchDataset
@@ -207,10 +207,7 @@ def _phone_sizes(workspace: Path) -> dict[str, Size]:
     path = workspace / ALIGNED / "alignment.jsonl"
     if not path.is_file():
         return {}
-    try:
-        records = parse_records(path.read_bytes())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DpedBuildError(f"{path} is damaged: run dped-build verify") from error
+    records = read_records(path)
     return {record.pair: record.phone_size for record in records if record.phone_size}
 
 

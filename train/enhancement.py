@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from dped_build.align.durable import STALE_SECONDS, drop_temporaries
 from dped_build.align.errors import Interrupted, PhotoError
 from dped_build.align.photos import read_photo
 from dped_build.align.planning import Progress
@@ -124,7 +125,10 @@ def enhance_files(
     if settings.skip_existing:
         result.skipped.extend(path for path in todo.values() if path.exists())
         todo = {photo: path for photo, path in todo.items() if not path.exists()}
-    check_writable({target.parent for target in todo.values()})
+    folders = {target.parent for target in todo.values()}
+    check_writable(folders)
+    for folder in folders:
+        drop_temporaries(folder, idle_seconds=STALE_SECONDS)
     model, done = load_generator(model_path), 0
     where = choose_device(settings.device)
     try:

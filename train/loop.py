@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dped_build.align.durable import writing
 from dped_build.align.errors import DpedBuildError, Interrupted
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
 from dped_build.train import run_folder
@@ -134,7 +135,10 @@ def _train(
     )
     if progress:
         say(_beginning(settings, how, learn, judge, split=validation is not None))
-    with closing(EventFile(folder, start=state.iteration)) as events:
+    with (
+        writing(folder),
+        closing(EventFile(folder, start=state.iteration)) as events,
+    ):
         run = Run(
             folder=folder,
             settings=settings,

@@ -17,11 +17,15 @@ from dped_build.align.errors import DpedBuildError
 from dped_build.align.stage import created_with, write_atomic
 from dped_build.train.architecture import Architecture
 from dped_build.train.devices import is_out_of_memory
+from dped_build.train.layers import Chain
 from dped_build.train.networks import build_generator
 
 FORMAT = "dped-build/generator"
 VERSION = 1
 FILE_NAME = "generator.pt"
+ZIP = b"PK\3\4"
+LARGEST_NETWORK = 2**28  # weights
+LARGEST = {"channels": 1024, "blocks": 64, "kernel": 31, "strided_kernel": 32}
 
 
 def save_generator(
@@ -68,17 +72,53 @@ def load_generator(path: str | Path) -> nn.Module:
         path = path / FILE_NAME
     content = read_torch(path, expected=FORMAT, version=VERSION)
     try:
-        generator = build_generator(Architecture.from_dict(content["architecture"]))
+        architecture = Architecture.from_dict(content["architecture"])
+        require_alike(content["state"], planned_network(architecture).state_dict())
+        generator = build_generator(architecture)
         generator.load_state_dict(content["state"])
     except DpedBuildError as error:
         raise DpedBuildError(f"{path}: {error}") from error
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DpedBuildError(
             f"{path}: its weights do not fit its architecture; write it anew"
         ) from error
     if not all(torch.isfinite(p).all() for p in generator.parameters()):
         raise DpedBuildError(f"{path}: its weights are not finite; name another model")
     return generator.eval()
+
+
+def planned_network(architecture: Architecture) -> Chain:
+    """The network without memory for its weights, if anybody could have trained it.
+
+    Raises:
+        DpedBuildError: One of its sizes, or all together, are beyond the largest.
+    """
+    for name, largest in LARGEST.items():
+        if getattr(architecture, name) > largest:
+            raise DpedBuildError(
+                f"{name} = {getattr(architecture, name)!r:.40} is beyond {largest}; "
+                "name another model"
+            )
+    with torch.device("meta"):
+        network = build_generator(architecture)
+    if sum(weights.numel() for weights in network.parameters()) > LARGEST_NETWORK:
+        raise DpedBuildError("a network of a gigabyte or more; name another model")
+    return network
+
+
+def require_alike(stored: dict[str, Any], planned: dict[str, Any]) -> None:
+    """Refuse tensors of other names or shapes, or that are less than they state.
+
+    Raises:
+        ValueError, TypeError or AttributeError: They do not fit.
+    """
+    if set(stored) != set(planned):
+        raise ValueError("other names")
+    for name, tensor in stored.items():
+        if tensor.shape != planned[name].shape or tensor.layout != torch.strided:
+            raise ValueError(f"{name} has another shape")
+        if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
+            raise ValueError(f"{name} repeats its values")
 
 
 def torch_bytes(content: dict[str, Any]) -> bytes:
@@ -108,7 +148,7 @@ def read_torch(
                 f"{path} is a TensorFlow checkpoint: run dped-build import on it first"
             )
         raise DpedBuildError(f"{path}: no such file; name a run folder or a .pt file")
-    if not zipfile.is_zipfile(path):  # torch would fall back on an older, looser format
+    if not is_whole_zip(path):  # torch would fall back on an older, looser format
         raise DpedBuildError(
             f"{path} is damaged or no torch file: restore it, or train or import again"
         )
@@ -116,7 +156,7 @@ def read_torch(
         content = torch.load(path, map_location=device, weights_only=True)
     except (
         *(OSError, EOFError, RuntimeError, ValueError, KeyError),
-        *(IndexError, TypeError, zipfile.BadZipFile),
+        *(IndexError, TypeError, AttributeError, OverflowError, zipfile.BadZipFile),
     ) as error:
         if is_out_of_memory(error):
             raise
@@ -133,6 +173,22 @@ def read_torch(
         )
     if content.get("version") != version:
         raise DpedBuildError(
-            f"{path} has version {content.get('version')}, this program reads {version}"
+            f"{path} has version {content.get('version')!r:.40}, this program reads "
+            f"{version}"
         )
     return content
+
+
+def is_whole_zip(path: Path) -> bool:
+    """Whether this is a zip archive that holds, as torch writes it, all it states."""
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            file.seek(0)
+            if file.read(len(ZIP)) != ZIP:  # by which torch tells
+                return False
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return False
+    packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+    stated = sum(member.file_size for member in members)
+    return not packed and stated <= path.stat().st_size

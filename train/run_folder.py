@@ -9,20 +9,27 @@ events.*         the same numbers for TensorBoard
 """
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from dped_build.align.durable import (
+    drop_temporaries,
+    scratch_folder,
+    write_atomic,
+    writing,
+)
 from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import json_bytes, scratch_folder, write_atomic
-from dped_build.train.model_file import FILE_NAME
+from dped_build.align.records import parse_object, read_document, read_lines
+from dped_build.align.stage import json_bytes
+from dped_build.train.model_file import FILE_NAME, planned_network
 from dped_build.train.pixels import png_bytes
 from dped_build.train.settings import TrainSettings
 
@@ -31,6 +38,7 @@ CHECKPOINT = "checkpoint.pt"
 BEST = "best.pt"
 METRICS = "metrics.jsonl"
 SAMPLES = "samples"
+MAX_BATCH = 2**14  # that is taken from a recorded run
 FREE = ("iterations", "device", "checkpoint_every")  # may differ when resuming
 
 
@@ -57,6 +65,8 @@ def held(run_dir: Path) -> Iterator[None]:
             f"{path}: cannot be written ({error.strerror}); name another --out"
         ) from error
     try:
+        for folder in (whole, whole / SAMPLES):
+            drop_temporaries(folder)
         yield
     finally:
         lock.release()
@@ -84,6 +94,9 @@ def open_run(
             unfinished run that the user did not ask to resume.
     """
     path = run_dir / CONFIG
+    links = [own for own in _entries(run_dir) if own.is_symlink()]
+    if links:  # what is appended to it would go elsewhere
+        raise DpedBuildError(f"{links[0]} is a link: delete it, or name another --out")
     if not path.exists():
         if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
             raise DpedBuildError(
@@ -92,9 +105,8 @@ def open_run(
         write_atomic(path, json_bytes(config))
         return True
     try:
-        before: dict[str, Any] = json.loads(path.read_bytes())
-        differences = _differences(before, config)
-    except (ValueError, KeyError, TypeError) as error:
+        differences = _differences(read_document(path), config)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DpedBuildError(f"{path} is damaged: name another --out") from error
     if done is None and not (run_dir / FILE_NAME).exists():
         _forget_evaluations(run_dir)
@@ -117,13 +129,23 @@ def open_run(
     return True
 
 
+def _entries(run_dir: Path) -> list[Path]:
+    return sorted(run_dir.iterdir()) if run_dir.is_dir() else []
+
+
 def recorded_settings(run_dir: Path) -> dict[str, Any]:
     """The settings of the run in a folder by name; none where no run can be read."""
     try:
-        stated = json.loads((run_dir / CONFIG).read_bytes())["settings"]
-        known = {field.name for field in dataclasses.fields(TrainSettings)}
-        return {name: value for name, value in stated.items() if name in known}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        stated = read_document(run_dir / CONFIG)["settings"]
+        known = {field.name for field in dataclasses.fields(TrainSettings)} - {"vgg"}
+        found = {name: value for name, value in stated.items() if name in known}
+        for field in dataclasses.fields(TrainSettings):
+            kinds = (float, int) if field.type is float else (field.type,)
+            if type(found.get(field.name)) not in (*kinds, NoneType):
+                raise TypeError(field.name)
+        planned_network(TrainSettings(**found).architecture())
+        return found if found.get("batch_size", 0) <= MAX_BATCH else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, DpedBuildError):
         return {}  # `open_run` tells what is wrong
 
 
@@ -132,20 +154,24 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     # The architecture says what a size of 0, "as published", stands for.
     old, new = (one["settings"] | one["architecture"] for one in (before, now))
     told = [
-        f"--{name.replace('_', '-')} {old.get(name)} there, {value} here"
+        f"--{name.replace('_', '-')} {_short(old.get(name))} there, {value} here"
         for name, value in new.items()
         if name not in FREE and old.get(name) != value
     ]
     if new["iterations"] < old["iterations"]:
         told.append(
-            f"--iterations {old['iterations']} there, {new['iterations']} here: they "
-            "can only be raised"
+            f"--iterations {_short(old['iterations'])} there, {new['iterations']} "
+            "here: they can only be raised"
         )
     if before["patches"]["identity"] != now["patches"]["identity"]:
         told.append("the patches have changed")
     if before["vgg_sha256"] != now["vgg_sha256"]:
         told.append("--vgg names other weights")
     return told
+
+
+def _short(value: object) -> str:
+    return " ".join(str(value).split())[:40]
 
 
 def _forget_evaluations(run_dir: Path) -> None:
@@ -156,7 +182,8 @@ def _forget_evaluations(run_dir: Path) -> None:
 
 def append_metrics(run_dir: Path, line: dict[str, Any]) -> None:
     """Add one line to `metrics.jsonl`."""
-    with (run_dir / METRICS).open("ab") as file:
+    path = run_dir / METRICS
+    with writing(path), path.open("ab") as file:
         file.write(json_bytes(line, indent=None))
 
 
@@ -174,13 +201,12 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
     path = run_dir / METRICS
     if not path.exists():
         return []
-    whole = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline is torn
-    try:
-        lines = [json.loads(line) for line in whole]
-        if not all(isinstance(line["iteration"], int) for line in lines):
+    try:  # what follows the last newline is torn
+        lines = [parse_object(line) for line in read_lines(path) if line[-1:] == b"\n"]
+        if not all(type(line["iteration"]) is int for line in lines):
             raise ValueError("no iteration")
         return lines
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DpedBuildError(f"{path} is damaged: name another --out") from error
 
 

@@ -5,8 +5,10 @@ Both generators there (aiff22/DPED and dojure/FPIE) name their convolutions `W1`
 `Variable_1`, …; the discriminator leaves everything to that second numbering.
 """
 
+import glob
+import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import cast
@@ -20,11 +22,12 @@ from dped_build.align.errors import DpedBuildError
 from dped_build.train.architecture import Architecture
 from dped_build.train.discriminator import Discriminator
 from dped_build.train.layers import Chain, InstanceNorm, Layer
-from dped_build.train.networks import build_generator
+from dped_build.train.model_file import planned_network
 
 Variables = Mapping[str, NDArray[np.floating]]
 PLAIN_LAYERS = 4  # of the DPED generator besides its residual blocks
 PLAIN_FAST_LAYERS = 8
+FLOAT_BYTES = 4
 
 
 def read_generator(prefix: Path) -> tuple[Architecture, dict[str, Tensor]]:
@@ -56,20 +59,30 @@ def read_generator(prefix: Path) -> tuple[Architecture, dict[str, Tensor]]:
         ) from error
     try:
         reader = tensorflow.train.load_checkpoint(str(prefix))
-        names = reader.get_variable_to_shape_map()
-        variables = {name: reader.get_tensor(name) for name in sorted(names)}
-    except (tensorflow.errors.OpError, RuntimeError, ValueError) as error:
+        shapes = reader.get_variable_to_shape_map()
+        wanted = sorted(name for name in shapes if name.startswith("generator/"))
+        _require_present(prefix, [shapes[name] for name in wanted])
+        variables = {name: reader.get_tensor(name) for name in wanted}
+    except (tensorflow.errors.OpError, RuntimeError, ValueError, OSError) as error:
         raise DpedBuildError(
             f"{prefix} cannot be read: its .index or .data file is damaged or missing; "
             "copy both files again"
         ) from error
     try:
         return generator_state(variables)
-    except ValueError as error:
+    except (ValueError, TypeError, IndexError, DpedBuildError) as error:
         raise DpedBuildError(
-            f"{prefix} holds no generator of the original code ({error}); "
+            f"{prefix} holds no generator of the original code ({str(error)[:200]}); "
             "give one like models_orig/iphone_orig"
         ) from error
+
+
+def _require_present(prefix: Path, shapes: Sequence[Sequence[int]]) -> None:
+    """Refuse more numbers than the data files hold: TensorFlow makes room for them."""
+    files = prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*")
+    present = sum(path.stat().st_size for path in files)
+    if FLOAT_BYTES * sum(map(math.prod, shapes)) > present:
+        raise ValueError("its index states more than its data files hold")
 
 
 def generator_state(variables: Variables) -> tuple[Architecture, dict[str, Tensor]]:
@@ -80,7 +93,7 @@ def generator_state(variables: Variables) -> tuple[Architecture, dict[str, Tenso
     """
     named = _unscoped(variables, scope="generator")
     architecture = _architecture(named)
-    generator = build_generator(architecture)
+    generator = planned_network(architecture)
     return architecture, _state(generator, named, _generator_names(generator))
 
 

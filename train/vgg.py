@@ -5,15 +5,17 @@ Recognition", ICLR 2015. Two files are in use, each with its own preparation of 
 image: torchvision's, and MatConvNet's, which the original code reads.
 """
 
+import os
 import pickle
 import struct
 import sys
 import warnings
+import zipfile
 import zlib
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import numpy as np
 import torch
@@ -22,11 +24,15 @@ from scipy.io.matlab import MatReadError
 from torch import Tensor, nn
 
 from dped_build.align.errors import DpedBuildError
+from dped_build.train.model_file import is_whole_zip
 
 URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 HASH_PREFIX = "dcbb9e9d"  # of the file's SHA-256
 MATLAB_FILE = "imagenet-vgg-verydeep-19.mat"
 WANTED = f"give {Path(URL).name} from torchvision or {MATLAB_FILE}"
+LARGEST_MAT = 2**31  # bytes when unpacked; MatConvNet's file is a quarter of it
+PIECE = 2**20  # bytes
+PACKED = 15  # the type of a compressed element of a .mat file
 CONVOLUTIONS = (2, 2, 4, 4, 4)  # between the poolings
 
 # Mean and deviation of the three channels, RGB in [0, 1].
@@ -98,7 +104,7 @@ def load_vgg(path: Path) -> nn.Module:
         ) from error
     except (
         *(OSError, EOFError, RuntimeError, ValueError, KeyError, IndexError),
-        *(TypeError, AttributeError, NotImplementedError),
+        *(TypeError, AttributeError, NotImplementedError, MemoryError, OverflowError),
         *(MatReadError, zlib.error, struct.error),
         AssertionError,  # torch's, of damaged files in its older format
     ) as error:
@@ -140,6 +146,8 @@ def _convolution(kernel: Tensor, bias: Tensor) -> nn.Conv2d:
     outputs, inputs, height, width = kernel.shape
     if (height, width) != (3, 3) or bias.shape != (outputs,):
         raise ValueError(f"a kernel of {tuple(kernel.shape)}")
+    if kernel.untyped_storage().nbytes() < kernel.numel() * kernel.element_size():
+        raise ValueError("a kernel that repeats its values")
     convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
     convolution.load_state_dict({"weight": kernel, "bias": bias})
     return convolution
@@ -155,6 +163,8 @@ def _positions() -> list[int]:
 
 
 def _torchvision_weights(path: Path) -> Weights:
+    if zipfile.is_zipfile(path) and not is_whole_zip(path):
+        raise ValueError("an archive that states more than it holds")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about pickles that are refused just after
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -168,7 +178,8 @@ def _torchvision_weights(path: Path) -> Weights:
 
 
 def _matconvnet_weights(path: Path) -> Weights:
-    layers = loadmat(path)["layers"].ravel()
+    _require_unpackable(path)
+    layers = loadmat(path, variable_names=["layers"])["layers"].ravel()
     weights = []
     for position in _positions():
         kernel, bias = layers[position]["weights"].item().ravel()
@@ -177,6 +188,34 @@ def _matconvnet_weights(path: Path) -> Weights:
         bias = np.ascontiguousarray(bias.ravel(), dtype=np.float32)
         weights.append((torch.from_numpy(kernel), torch.from_numpy(bias)))
     return weights
+
+
+def _require_unpackable(path: Path) -> None:
+    """Refuse a file whose compressed elements unpack to more than any of use.
+
+    Raises:
+        ValueError: They do.
+        zlib.error or struct.error: They are damaged.
+    """
+    left = LARGEST_MAT
+    with path.open("rb") as file:
+        order = ">" if file.read(128)[126:] == b"MI" else "<"
+        while len(tag := file.read(8)) == 8:
+            kind, size = struct.unpack(f"{order}II", tag)
+            if kind != PACKED:
+                file.seek(size, os.SEEK_CUR)
+                continue
+            unpacking, end = zlib.decompressobj(), file.tell() + size
+            while left >= 0 and (
+                data := unpacking.unconsumed_tail or _piece(file, end)
+            ):
+                left -= len(unpacking.decompress(data, PIECE))
+            if left < 0:
+                raise ValueError("it unpacks to more than any weights")
+
+
+def _piece(file: BinaryIO, end: int) -> bytes:
+    return file.read(min(PIECE, end - file.tell()))
 
 
 def _first_line(error: BaseException) -> str:

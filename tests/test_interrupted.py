@@ -1,0 +1,203 @@
+"""Ctrl-C, SIGTERM, lost workers and kills: one line, no orphans, nothing done twice."""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+
+import pytest
+from faults import (
+    Command,
+    assert_whole_or_absent,
+    finish,
+    kill_at_random,
+    leftovers,
+    make_pairs,
+    make_patch_pairs,
+    temporaries,
+    tree,
+)
+from shards import write_patches
+
+from dped_build.align import align_folders
+from dped_build.align.durable import SCRATCH
+from dped_build.patches import PatchSettings, build_shards
+from dped_build.patches.importing import import_patches
+from dped_build.train.run_folder import CHECKPOINT
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
+]
+PAIRS = 30
+KILLS = 3  # of each command
+GO_ON = "Interrupted; finished work is kept. Run the same command again to go on."
+LONG = pytest.mark.soak  # what the short version leaves out
+ASKED = {  # how a run is asked to stop: signals, and whether to the whole group
+    "ctrl-c": ((signal.SIGINT,), True),
+    "ctrl-c-twice": ((signal.SIGINT, signal.SIGINT), True),
+    "interrupt": ((signal.SIGINT,), False),
+    "terminate": ((signal.SIGTERM,), False),
+    "terminate-group": ((signal.SIGTERM,), True),
+}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory, textured):
+    return make_pairs(tmp_path_factory.mktemp("photos") / "raw", textured, PAIRS)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return make_patch_pairs(tmp_path_factory.mktemp("source") / "pairs", 400)
+
+
+def align(photos, workspace):
+    folders = photos / "iphone", photos / "canon"
+    return ("align", *folders, "-w", workspace, "--jobs", 2)
+
+
+def patches(workspace):
+    return ("patches", "-w", workspace, "--size", 48, "--jobs", 2)
+
+
+def import_(source, workspace):
+    return ("import", source, "--out", workspace / "imported", "--jobs", 2)
+
+
+@pytest.fixture(scope="module")
+def whole(photos, source, tmp_path_factory):
+    """A workspace as uninterrupted runs leave it."""
+    workspace = tmp_path_factory.mktemp("whole")
+    cameras = photos / "iphone", photos / "canon"
+    align_folders(*cameras, workspace=workspace, jobs=1)
+    build_shards(workspace, settings=PatchSettings(size=48), jobs=1)
+    import_patches(source, workspace / "imported", jobs=1)
+    return workspace
+
+
+def work_of(workspace, stage):
+    """The finished pieces of an unfinished run."""
+    work = workspace / SCRATCH / f"{stage}-work"
+    if stage == "aligned":
+        journal = work / "journal.jsonl"
+        return journal.read_bytes().splitlines() if journal.exists() else []
+    return list(work.glob("*.npz")) if work.exists() else []
+
+
+def done_twice(log):
+    """Pairs that several of the runs that wrote this log have finished."""
+    if not log.exists():
+        return []
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    finished = [(e["stage"], e["pair"]) for e in events if e["event"] == "pair"]
+    assert finished
+    return [pair for pair, count in Counter(finished).items() if count > 1]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "ctrl-c-twice",
+        "terminate-group",
+        *(pytest.param(a, marks=LONG) for a in ("ctrl-c", "interrupt", "terminate")),
+    ],
+)
+def test_who_is_asked_to_stop_says_one_line_and_goes_on(photos, whole, tmp_path, asked):
+    signals, group = ASKED[asked]
+    work, said = tmp_path / "work", tmp_path / "said"
+    log = {"DPED_BUILD_LOG": str(tmp_path / "log")}
+    run = Command(said, *align(photos, work), env=log)
+    assert run.wait_for(lambda: len(work_of(work, "aligned")) > 1)
+    for number in signals:
+        run.send(number, group=group)
+        time.sleep(0.03)
+    assert run.end() == 130
+    assert run.told() == [GO_ON]
+    assert run.seconds_until_gone() < 2
+    assert 1 < len(work_of(work, "aligned")) < PAIRS
+    finish(said, *align(photos, work), env=log)
+    assert tree(work / "aligned") == tree(whole / "aligned")
+    assert done_twice(tmp_path / "log") == []
+    assert leftovers(work) == []
+
+
+def test_workers_of_a_killed_run_end_by_themselves(photos, tmp_path):
+    run = Command(tmp_path / "said", *align(photos, tmp_path / "work"))
+    assert run.wait_for(lambda: work_of(tmp_path / "work", "aligned"))
+    assert len(run.workers()) == 2
+    run.send(signal.SIGKILL)
+    run.end()
+    assert run.seconds_until_gone() < 5
+
+
+@pytest.mark.parametrize("stage", ["aligned", pytest.param("patches", marks=LONG)])
+def test_a_worker_that_the_system_kills_costs_nothing(photos, whole, tmp_path, stage):
+    work, said = tmp_path / "work", tmp_path / "said"
+    if stage == "patches":
+        finish(said, *align(photos, work))
+    run = Command(said, *(align(photos, work) if stage == "aligned" else patches(work)))
+    assert run.wait_for(lambda: len(work_of(work, stage)) > 1 and run.workers())
+    for pid in run.workers()[:1]:
+        os.kill(pid, signal.SIGKILL)
+    assert run.end() == 0
+    assert run.told() == []
+    assert tree(work / stage) == tree(whole / stage)
+    assert leftovers(work) == []
+    assert run.seconds_until_gone() < 2
+
+
+@pytest.mark.parametrize("name", ["aligned", "patches", "imported"])
+def test_a_command_killed_at_random_instants_loses_and_redoes_nothing(
+    photos, source, whole, tmp_path, name
+):
+    seed = random.randrange(2**32)
+    print("seed", seed)  # shown when the test fails
+    rng = random.Random(seed)
+    work, said, log = tmp_path / "work", tmp_path / "said", tmp_path / "log"
+    work.mkdir()
+    if name == "patches":
+        finish(said, *align(photos, work))
+    arguments = {
+        "aligned": align(photos, work),
+        "patches": patches(work),
+        "imported": import_(source, work),
+    }[name]
+    killed = 0
+    for _ in range(KILLS):
+        run = Command(said, *arguments, env={"DPED_BUILD_LOG": str(log)})
+        run.wait_for(lambda: (work / SCRATCH / f"{name}-work").exists())
+        killed += kill_at_random(run, rng, 0.6)
+        assert_whole_or_absent(work / name)
+    assert killed
+    finish(said, *arguments, env={"DPED_BUILD_LOG": str(log)})
+    assert tree(work / name) == tree(whole / name)
+    assert leftovers(work) == []
+    assert name == "imported" or done_twice(log) == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["ctrl-c", *(pytest.param(a, marks=LONG) for a in ("ctrl-c-twice", "terminate"))],
+)
+def test_training_that_is_asked_to_stop_says_one_line(tmp_path, asked):
+    signals, group = ASKED[asked]
+    folder, run_dir = write_patches(tmp_path, size=20), tmp_path / "run"
+    options = "--model srcnn --loss mse --batch-size 2 --iterations 100000"
+    options += " --checkpoint-every 20 --log-every 20 --device cpu --json"
+    run = Command(
+        tmp_path / "said", "train", folder, "--out", run_dir, *options.split()
+    )
+    assert run.wait_for((run_dir / CHECKPOINT).exists)
+    for number in signals:
+        run.send(number, group=group)
+        time.sleep(0.03)
+    assert run.end() == 130
+    (told,) = run.told()
+    assert told.startswith("Interrupted")
+    assert told.endswith("Go on with --resume.")
+    assert temporaries(tmp_path) == []
+    assert run.seconds_until_gone() < 2
