@@ -175,6 +175,12 @@ def stage_options(command: Command) -> Command:
             help="How the workers run: processes or threads.",
         ),
         click.option(
+            "--max-memory",
+            "max_memory_gb",
+            type=click.FloatRange(min=0.3),
+            help="Memory of each worker process, GB (Linux).  [default: any]",
+        ),
+        click.option(
             "--force", is_flag=True, help="Replace what other settings have made."
         ),
         click.option(
@@ -223,7 +229,7 @@ def announce(plan: "Plan", *, as_json: bool, dry_run: bool) -> None:
     elif plan.todo:
         click.echo(
             f"{counted(plan.pairs, 'pair')}, {plan.todo:,} to do: about "
-            f"{size_text(plan.bytes)}, "
+            f"{size_text(plan.bytes)}, {plan.worker_gb:.1f} GB of memory a worker, "
             f"{_duration(plan.seconds)}"
         )
     elif dry_run:

@@ -7,6 +7,8 @@ DpedBuildError          exit 1: one line that says what, which file, and what to
 and Interrupted, exit 130, which says how to go on.
 """
 
+NO_MEMORY = "not enough memory"
+
 
 class DpedBuildError(Exception):
     """A failure whose message is one line: what, which file or option, what to do."""

@@ -7,6 +7,7 @@ executors as `concurrent.futures` knows them.
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import (
@@ -18,10 +19,13 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from threading import Thread, current_thread, main_thread
 from typing import TypeVar
 from warnings import catch_warnings
+
+from dped_build.align.errors import UsageError
 
 _AHEAD = 2  # tasks handed out per worker
 _PARENT_SECONDS = 1  # between a worker's looks at whether its parent is still there
@@ -42,6 +46,15 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True)
+class Workers:
+    """Who does the work: what `run_all` is told."""
+
+    jobs: int
+    backend: str = "loky"
+    max_memory_gb: float | None = None  # of each process
+
+
 def default_jobs() -> int:
     """The cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -55,14 +68,28 @@ def run_all(
     *,
     jobs: int,
     backend: str = "loky",
+    max_memory_gb: float | None = None,
 ) -> Generator[tuple[int, Result | None]]:
     """Yield (index of the task, result) as results come, in any order.
 
     A task whose worker process dies twice yields None. Which task a dead worker held is
     not known, so those handed out are tried again one by one, each in its own process.
-    One job is done by this process itself.
+    One job is done by this process itself, unless its memory is limited.
+
+    Args:
+        function: Of a task.
+        tasks: What to do.
+        jobs: How many at a time.
+        backend: loky or threading.
+        max_memory_gb: What each worker process may hold in memory of its own (Linux);
+            beyond it, allocations fail with a MemoryError.
+
+    Raises:
+        UsageError: Memory cannot be limited here.
     """
-    if jobs == 1 or backend == "threading":
+    if max_memory_gb is not None:
+        _require_limits(backend)
+    if (jobs == 1 and max_memory_gb is None) or backend == "threading":
         with _one_thread():
             yield from _run_here(function, tasks, jobs)
         return
@@ -71,14 +98,15 @@ def run_all(
         held: dict[Future[Result], int] = {}
         try:
             # Two at least: a lone task, too, may end its process.
-            with _processes(max(2, min(jobs, len(waiting)))) as pool:
+            count = 1 if jobs == 1 else max(2, min(jobs, len(waiting)))
+            with _processes(count, max_memory_gb) as pool:
                 for index, result in _run(pool, function, tasks, waiting, jobs, held):
                     waiting.remove(index)
                     yield index, result
         except BrokenExecutor:
             for index in sorted(held.values()):
                 waiting.remove(index)
-                yield index, _run_alone(function, tasks[index])
+                yield index, _run_alone(function, tasks[index], max_memory_gb)
 
 
 def _run_here(
@@ -123,16 +151,18 @@ def _submit(
         return pool.submit(function, task)
 
 
-def _run_alone(function: Callable[[Task], Result], task: Task) -> Result | None:
+def _run_alone(
+    function: Callable[[Task], Result], task: Task, max_memory_gb: float | None
+) -> Result | None:
     try:
-        with _processes(1) as pool:
+        with _processes(1, max_memory_gb) as pool:
             return _submit(pool, function, task).result()
     except BrokenExecutor:
         return None
 
 
 @contextmanager
-def _processes(count: int) -> Iterator[Executor]:
+def _processes(count: int, max_memory_gb: float | None) -> Iterator[Executor]:
     """Worker processes that end with the block; at once where it ends by an error."""
     from multiprocessing import resource_tracker
 
@@ -142,7 +172,10 @@ def _processes(count: int) -> Iterator[Executor]:
     for tracker in (resource_tracker, loky_tracker):
         tracker.ensure_running()  # now: what starts them lets signals through
     pool = ProcessPoolExecutor(
-        count, initializer=_begin_worker, initargs=(os.getpid(),), env=_ONE_THREAD
+        count,
+        initializer=_begin_worker,
+        initargs=(os.getpid(), max_memory_gb),
+        env=_ONE_THREAD,
     )
     try:
         yield pool
@@ -153,10 +186,22 @@ def _processes(count: int) -> Iterator[Executor]:
     pool.shutdown()
 
 
-def _begin_worker(parent: int) -> None:
+def _require_limits(backend: str) -> None:
+    if backend == "threading":
+        raise UsageError("--max-memory limits processes: leave --backend at loky")
+    if not sys.platform.startswith("linux"):
+        raise UsageError("--max-memory works on Linux only: lower --jobs instead")
+
+
+def _begin_worker(parent: int, max_memory_gb: float | None) -> None:
     import cv2
 
     cv2.setNumThreads(1)
+    if max_memory_gb is not None:
+        import resource
+
+        limit = int(max_memory_gb * 1e9)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -18,7 +18,7 @@ from dped_build.align.aligned import (
     read_aligned,
 )
 from dped_build.align.errors import DpedBuildError, UsageError
-from dped_build.align.executor import default_jobs, run_all
+from dped_build.align.executor import Workers, default_jobs, run_all
 from dped_build.align.homography import SWAPPED
 from dped_build.align.logs import log_pair
 from dped_build.align.pairs import Pair, pair_by_name
@@ -76,6 +76,7 @@ def align_folders(
     settings: AlignSettings | None = None,
     jobs: int | None = None,
     backend: str = "loky",
+    max_memory_gb: float | None = None,
     force: bool = False,
     rehash: bool = False,
     probe: bool = True,
@@ -95,6 +96,7 @@ def align_folders(
         settings: AlignSettings() where not given.
         jobs: Worker processes; all cores where not given.
         backend: Of the workers: loky or threading.
+        max_memory_gb: Of each worker process; a pair that needs more is `worker_lost`.
         force: Start over, whatever stands there.
         rehash: Compare contents of photos, not only size and modification time.
         probe: Stop early where almost no pair of a large set aligns.
@@ -121,7 +123,8 @@ def align_folders(
             refuse_other_settings(
                 stage, found | dict(before.manifest["settings"]), wanted
             )
-        run = _Run(stage, pairs, cameras, settings, jobs, backend, before)
+        workers = Workers(jobs, backend, max_memory_gb)
+        run = _Run(stage, pairs, cameras, settings, workers, before)
         run.keep_finished(force=force, rehash=rehash)
         plan = estimate(pairs, run.todo, settings, jobs)
         announce(plan)
@@ -169,12 +172,11 @@ class _Run:
         pairs: Sequence[Pair],
         cameras: Mapping[str, str],
         settings: AlignSettings,
-        jobs: int,
-        backend: str,
+        workers: Workers,
         before: Aligned | None,
     ) -> None:
         self.stage, self.pairs, self.cameras = stage, pairs, cameras
-        self.settings, self.jobs, self.backend = settings, jobs, backend
+        self.settings, self.workers = settings, workers
         self.before = before
         self.journal = Journal(stage.scratch / "journal.jsonl")
         self.states: dict[tuple[str, str], FileState] = {}
@@ -262,7 +264,7 @@ class _Run:
         ]
         done = sum(pair.name in self.records for pair in self.todo)
         progress(done, total)
-        results = run_all(align_files, tasks, jobs=self.jobs, backend=self.backend)
+        results = run_all(align_files, tasks, **asdict(self.workers))
         with closing(results):
             for index, result in results:
                 pair = pairs[index]

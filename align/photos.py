@@ -29,7 +29,7 @@ from dped_build.align.bounded import (
     HeaderFile,
     jpeg_scans,
 )
-from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
+from dped_build.align.errors import NO_MEMORY, DpedBuildError, PhotoError, UsageError
 from dped_build.align.settings import MAX_MEGAPIXELS
 from dped_build.align.srgb import convert_to_srgb, in_srgb
 
@@ -155,7 +155,7 @@ def open_photo(
                 _check_size(path, image.size, max_megapixels)
                 yield image
     except (MemoryError, cv2.error) as error:
-        what = "not enough memory to read it; lower --jobs or --max-megapixels"
+        what = f"{NO_MEMORY} to read it; lower --jobs or raise --max-memory"
         raise _refused(path, "too_large", what) from error
     except DECODE_ERRORS as error:
         cut = file is not None and file.cut

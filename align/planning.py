@@ -16,6 +16,7 @@ PROBE_ABOVE = 50  # pairs; smaller sets are aligned at once
 PROBE_PAIRS = 20
 PROBE_SHARE = 0.2  # of the probed pairs that must align
 SECONDS_PER_MEGAPIXEL = 0.12  # of both photos, on one 2.5 GHz core; for the estimate
+WORKER_GB, WORKER_GB_PER_MEGAPIXEL = 0.1, 0.0065  # measured from 12 to 72 megapixels
 CROP_BYTES_PER_PIXEL = {"jpg": 1.2, "png": 4.0, "none": 0.0}  # both crops
 
 
@@ -30,6 +31,7 @@ class Plan:
     todo: int
     bytes: int  # about, on disk
     seconds: float  # about, with the jobs given
+    worker_gb: float = 0.0  # about, memory of each worker process
 
 
 def estimate(
@@ -53,7 +55,13 @@ def estimate(
     per_pixel = CROP_BYTES_PER_PIXEL[settings.crops]
     seconds = sum(megapixels) / seen * SECONDS_PER_MEGAPIXEL * count / jobs
     size = int(sum(crop_pixels) / seen * per_pixel * count)
-    return Plan(sum(p.reason is None for p in pairs), count, size, seconds)
+    paired = sum(pair.reason is None for pair in pairs)
+    return Plan(paired, count, size, seconds, worker_gb(max(megapixels, default=0)))
+
+
+def worker_gb(megapixels: float) -> float:
+    """About what a worker holds for a pair whose photos have so many together, GB."""
+    return WORKER_GB + WORKER_GB_PER_MEGAPIXEL * megapixels
 
 
 def spread(pairs: Sequence[Pair], count: int) -> list[Pair]:

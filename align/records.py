@@ -16,6 +16,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from dped_build.align.errors import NO_MEMORY
+
 REASONS = (
     "unreadable",
     "truncated",
@@ -84,7 +86,9 @@ class Alignment:
     def worth_another_try(self) -> bool:
         """Whether the failure may have been the machine's and not the photo's."""
         unread = self.phone_sha256 is None or self.dslr_sha256 is None
-        return self.reason == "worker_lost" or (self.status == "failed" and unread)
+        no_memory = NO_MEMORY in (self.message or "")
+        lost = self.reason == "worker_lost" or no_memory
+        return lost or (self.status == "failed" and unread)
 
     def matrix(self) -> NDArray[np.float64]:
         """`phone_to_dslr` as an array (3, 3).

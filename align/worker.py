@@ -3,15 +3,19 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
+
 from dped_build.align.aligner import align_pair
 from dped_build.align.bounded import MAX_FILE_BYTES
 from dped_build.align.crops import crop_pair, write_crop
-from dped_build.align.errors import PhotoError
+from dped_build.align.errors import NO_MEMORY, PhotoError
 from dped_build.align.pairs import Pair
 from dped_build.align.photos import read_photo
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 from dped_build.align.stage import sha256
+
+TOO_MUCH = f"{NO_MEMORY}; raise --max-memory, or lower --jobs"
 
 
 @dataclass(frozen=True)
@@ -41,17 +45,22 @@ def align_files(task: PairFiles) -> Alignment:
         )
     except PhotoError as error:
         return replace(record, reason=error.reason, message=str(error))
-    alignment = replace(
-        align_pair(phone, dslr, settings=settings, pair=pair.name),
-        phone=record.phone,
-        dslr=record.dslr,
-        phone_sha256=record.phone_sha256,
-        dslr_sha256=record.dslr_sha256,
-    )
-    if alignment.aligned and task.crops:
-        crops = crop_pair(phone, dslr, alignment)
-        for path, crop in zip(task.crops, crops, strict=True):
-            write_crop(path, crop)
+    try:
+        alignment = replace(
+            align_pair(phone, dslr, settings=settings, pair=pair.name),
+            phone=record.phone,
+            dslr=record.dslr,
+            phone_sha256=record.phone_sha256,
+            dslr_sha256=record.dslr_sha256,
+        )
+        if alignment.aligned and task.crops:
+            crops = crop_pair(phone, dslr, alignment)
+            for path, crop in zip(task.crops, crops, strict=True):
+                write_crop(path, crop)
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+            raise
+        return replace(record, reason="worker_lost", message=f"{pair.name}: {TOO_MUCH}")
     return alignment
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from dped_build.align.durable import writing
 from dped_build.align.errors import DpedBuildError
-from dped_build.align.executor import default_jobs, run_all
+from dped_build.align.executor import Workers, default_jobs, run_all
 from dped_build.align.geometry import visible_rows
 from dped_build.align.logs import log_pair
-from dped_build.align.planning import Plan, Progress, refuse_full_disk
+from dped_build.align.planning import Plan, Progress, refuse_full_disk, worker_gb
 from dped_build.align.records import Alignment
 from dped_build.align.stage import Stage, opened, refuse_other_settings
 from dped_build.patches.grid import grid_windows
@@ -62,6 +62,7 @@ def build_shards(
     settings: PatchSettings | None = None,
     jobs: int | None = None,
     backend: str = "loky",
+    max_memory_gb: float | None = None,
     force: bool = False,
     rehash: bool = False,
     dry_run: bool = False,
@@ -78,6 +79,7 @@ def build_shards(
         settings: PatchSettings() where not given.
         jobs: Worker processes; all cores where not given.
         backend: Of the workers: loky or threading.
+        max_memory_gb: Of each worker process; a pair that needs more is `worker_lost`.
         force: Replace a stage that was finished with other settings.
         rehash: Compare contents of photos, not only size and modification time.
         dry_run: Announce the plan and stop.
@@ -108,7 +110,8 @@ def build_shards(
         refuse_full_disk(workspace, plan, "choose another --workspace")
         if dry_run:
             return None
-        failures = _work(todo, stage.scratch, jobs, backend, progress)
+        workers = Workers(jobs, backend, max_memory_gb)
+        failures = _work(todo, stage.scratch, workers, progress)
         finished = Finished(
             inputs, stage.scratch, previous, known_split, in_shards, failures
         )
@@ -177,23 +180,24 @@ def _task(
 
 def _plan(inputs: Inputs, todo: Sequence[PieceTask], jobs: int) -> Plan:
     """How much there is to do, from the first alignments."""
-    size, windows = inputs.settings.size, 0
+    size, windows, memory = inputs.settings.size, 0, 0.0
     for task in todo[:PLANNED_PAIRS]:
         record = task.alignment
         sizes = record.phone_size or (0, 0), record.dslr_size or (0, 0)
         windows += len(grid_windows(visible_rows(record.matrix(), *sizes), size))
+        pixels = sum(width * height for width, height in sizes)
+        memory = max(memory, worker_gb(pixels / 1e6))
     windows = windows * len(todo) // max(min(len(todo), PLANNED_PAIRS), 1)
     disk = 2 * windows * 2 * size * size * 3  # pieces, then shards
     each = SECONDS_PER_WINDOW + SECONDS_PER_AREA * (size / 100) ** 2
     seconds = (windows * each + len(todo) * SECONDS_PER_PAIR) / jobs
-    return Plan(len(inputs.records), len(todo), disk, seconds)
+    return Plan(len(inputs.records), len(todo), disk, seconds, memory)
 
 
 def _work(
     todo: Sequence[PieceTask],
     scratch: Path,
-    jobs: int,
-    backend: str,
+    workers: Workers,
     progress: Progress,
 ) -> dict[str, PieceFailure]:
     """Cut what is left; every finished pair is a piece on the disk.
@@ -205,7 +209,7 @@ def _work(
         scratch.mkdir(parents=True, exist_ok=True)
     failures: dict[str, PieceFailure] = {}
     progress(0, len(todo))
-    with closing(run_all(make_piece, todo, jobs=jobs, backend=backend)) as results:
+    with closing(run_all(make_piece, todo, **asdict(workers))) as results:
         for done, (index, result) in enumerate(results, start=1):
             pair = todo[index].alignment.pair
             if result is None:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.errors import DpedBuildError, PhotoError
+from dped_build.align.errors import NO_MEMORY, DpedBuildError, PhotoError
 from dped_build.align.photos import read_photo
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample_patches
@@ -120,6 +120,9 @@ def make_piece(task: PieceTask) -> PieceFailure | Path:
             windows, pixels = measure_windows(
                 phone, dslr, task.alignment, task.settings
             )
+        except MemoryError:
+            message = f"{pair}: {NO_MEMORY}; raise --max-memory, or lower --jobs"
+            return PieceFailure("worker_lost", message)
         except (np.linalg.LinAlgError, cv2.error) as error:
             # One pair that the numerics cannot hold costs itself, not the run.
             message = f"{pair}: cannot be measured ({' '.join(str(error).split())})"
