@@ -102,14 +102,16 @@ class Stage:
         """
         if not self.complete:
             return None
+        from dped_build.align.records import read_document  # brings NumPy
+
         path = self.folder / "manifest.json"
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
+            manifest = read_document(path)
         except (OSError, ValueError) as error:
             raise DpedBuildError(
                 f"{path}: cannot be read ({error}); run the stage again with --force"
             ) from error
-        if not isinstance(manifest, dict) or manifest.get("format") != self.format:
+        if manifest.get("format") != self.format:
             raise DpedBuildError(f"{path}: not a {self.format} manifest")
         if manifest.get("version") != 1:
             raise DpedBuildError(
@@ -129,6 +131,9 @@ def opened(stage: Stage) -> Iterator[None]:
     from filelock import FileLock, Timeout  # brings asyncio; workers need neither
 
     scratch = stage.workspace / SCRATCH
+    for path in (scratch, *scratch.glob("*")):
+        if path.is_symlink():  # what it points to is not ours to clear
+            raise DpedBuildError(f"{path}: a link; remove it and run again")
     lock = FileLock(scratch / "lock", timeout=0)
     try:
         scratch.mkdir(parents=True, exist_ok=True)

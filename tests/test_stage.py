@@ -151,7 +151,7 @@ def test_finished_stage_gives_its_manifest(stage):
     "content, message",
     [
         (b"{", "cannot be read .*--force"),
-        (b"[]", "not a dped-build/alignment manifest"),
+        (b"[]", "cannot be read .*no JSON object"),
         (b'{"format": "other"}', "not a dped-build/alignment manifest"),
         (
             b'{"format": "dped-build/alignment", "version": 2}',
