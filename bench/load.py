@@ -145,6 +145,7 @@ def row(found: Watched) -> list[str]:
 @click.option("--folder", type=click.Path(path_type=Path), help="Kept, where given.")
 def main(*, pairs: int, jobs: int | None, folder: Path | None) -> None:
     """Run everything on many small pairs and print what it held."""
+    results: list[Watched] = []
     with tempfile.TemporaryDirectory() as temporary:
         place = folder or Path(temporary)
         if not (place / "phone").is_dir():
@@ -154,13 +155,11 @@ def main(*, pairs: int, jobs: int | None, folder: Path | None) -> None:
             if found.code:
                 raise DpedBuildError(f"{found.name} failed: {found.said[-2000:]}")
             results.append(found)
-    header = ("command", "exit", "s", "MB, 2nd → 4th quarter", "peak MB", "largest process", "open files")
+    quarters = "2nd → 4th quarter"
+    header = ("command", "exit", "s", f"MB, {quarters}", "peak MB", "largest", "files")
     click.echo(f"{pairs} pairs of {PHONE[0]}x{PHONE[1]} and {DSLR[0]}x{DSLR[1]} px")
     click.echo(table(header, map(row, results)))
     click.echo(machine())
-
-
-results: list[Watched] = []
 
 
 def load(folder: Path, *, jobs: int | None) -> Iterator[Watched]:
