@@ -101,7 +101,7 @@ def look_at(root: int) -> tuple[float, float, int]:
     for pid in family(root):
         try:
             resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-            files += len(os.listdir(f"/proc/{pid}/fd"))
+            files += sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # it ended meanwhile
         sizes.append(resident * PAGE / 2**20)
