@@ -30,6 +30,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 FOLDER = click.Path(path_type=Path)
 DEFAULT_WORKSPACE = Path("data")
 INTERRUPTED = 130
+ASKING = (signal.SIGINT, signal.SIGTERM)  # to stop
 RESUMABLE = ("align", "patches", "import", "report", "demo")
 SAME_AGAIN = "Interrupted; finished work is kept. Run the same command again to go on."
 
@@ -44,7 +45,8 @@ class CommandGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; a failure that the user can mend has no traceback."""
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in ASKING:
+            signal.signal(number, _interrupt)
         sys.excepthook = partial(_tell_fault, ctx.meta)
         try:
             result = super().invoke(ctx)
@@ -73,6 +75,7 @@ class CommandGroup(click.Group):
                 "the command has, and run it again"
             ) from error
         except KeyboardInterrupt as error:
+            _ask_no_more()
             said = SAME_AGAIN if ctx.invoked_subcommand in RESUMABLE else "Interrupted."
             said = str(error) if isinstance(error, Interrupted) else said
             log("interrupted", message=said)
@@ -138,7 +141,14 @@ DEBUG = click.Option(
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    _ask_no_more()
     raise KeyboardInterrupt
+
+
+def _ask_no_more() -> None:
+    """Who asks twice is not told twice; what is finished is being kept."""
+    for number in ASKING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def workspace_option(command: Command) -> Command:

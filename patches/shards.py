@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from dped_build.align.durable import patient_file
 from dped_build.align.records import is_plain_name
 from dped_build.align.stage import created_with, durable, json_bytes
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, concatenate
@@ -80,7 +81,7 @@ def write_shard(
     tables: list[Windows] = []
     names: list[str] = []
     with durable(path) as temporary:
-        with h5py.File(temporary, "w") as file:
+        with patient_file(temporary) as raw, h5py.File(raw, "w") as file:
             _state(file, FORMAT, attributes)
             layout = _pixel_layout(size, compress) if count else {}
             for name in ("phone", "dslr"):
@@ -119,7 +120,7 @@ def write_windows(
     names = _text(list(tables))
     reason = np.concatenate([[], *(reasons[pair] for pair in tables)]).astype("U")
     with durable(path) as temporary:
-        with h5py.File(temporary, "w") as file:
+        with patient_file(temporary) as raw, h5py.File(raw, "w") as file:
             _state(file, WINDOWS_FORMAT, attributes)
             file["photos"] = names
             file["photo_key"] = _text([keys[pair] for pair in tables])

@@ -2,11 +2,13 @@
 
 import errno
 import itertools
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -166,6 +168,17 @@ def finish(folder, *arguments, **options):
     code = command.end(seconds=300)
     assert code == 0, command.said.read_text()
     return command
+
+
+def finished_twice(log):
+    """Pairs that several of the runs that wrote this log have finished."""
+    finished = Counter()
+    for line in log.read_text().splitlines() if log.exists() else ():
+        with suppress(ValueError):  # a kill tears a line
+            event = json.loads(line)
+            if event["event"] == "pair":
+                finished[event["stage"], event["pair"]] += 1
+    return [pair for pair, count in finished.items() if count > 1]
 
 
 def kill_at_random(command, rng, seconds):

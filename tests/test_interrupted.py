@@ -1,19 +1,18 @@
 """Ctrl-C, SIGTERM, lost workers and kills: one line, no orphans, nothing done twice."""
 
-import json
 import os
 import random
 import shutil
 import signal
 import sys
 import time
-from collections import Counter
 
 import pytest
 from faults import (
     Command,
     assert_whole_or_absent,
     finish,
+    finished_twice,
     kill_at_random,
     leftovers,
     make_pairs,
@@ -89,16 +88,6 @@ def work_of(workspace, stage):
     return list(work.glob("*.npz")) if work.exists() else []
 
 
-def done_twice(log):
-    """Pairs that several of the runs that wrote this log have finished."""
-    if not log.exists():
-        return []
-    events = [json.loads(line) for line in log.read_text().splitlines()]
-    finished = [(e["stage"], e["pair"]) for e in events if e["event"] == "pair"]
-    assert finished
-    return [pair for pair, count in Counter(finished).items() if count > 1]
-
-
 @pytest.mark.parametrize(
     "asked",
     [
@@ -122,7 +111,7 @@ def test_who_is_asked_to_stop_says_one_line_and_goes_on(photos, whole, tmp_path,
     assert 1 < len(work_of(work, "aligned")) < PAIRS
     finish(said, *align(photos, work), env=log)
     assert tree(work / "aligned") == tree(whole / "aligned")
-    assert done_twice(tmp_path / "log") == []
+    assert finished_twice(tmp_path / "log") == []
     assert leftovers(work) == []
 
 
@@ -180,7 +169,7 @@ def test_a_command_killed_at_random_instants_loses_and_redoes_nothing(
     finish(said, *arguments, env={"DPED_BUILD_LOG": str(log)})
     assert tree(work / name) == tree(whole / name)
     assert leftovers(work) == []
-    assert name == "imported" or done_twice(log) == []
+    assert name == "imported" or finished_twice(log) == []
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ import shutil
 import signal
 import sys
 import time
-from collections import Counter
 
 import pytest
 from faults import (
     Command,
     assert_whole_or_absent,
     finish,
+    finished_twice,
     kill_at_random,
     leftovers,
     make_pairs,
@@ -135,13 +135,6 @@ def test_a_command_killed_at_random_instants_ends_in_the_same_bytes(
         f"{name}: {kills} kills, {rounds} rounds, orphans {max(orphans):.1f} s, {seed}"
     )
     assert max(orphans) < 10
-
-
-def finished_twice(log):
-    """Pairs that more than one run has finished."""
-    events = [json.loads(line) for line in log.read_text().splitlines()]
-    finished = [(e["stage"], e["pair"]) for e in events if e["event"] == "pair"]
-    return [pair for pair, count in Counter(finished).items() if count > 1]
 
 
 @pytest.mark.parametrize("name", ["align", "patches", "import", "report", "enhance"])
