@@ -58,8 +58,9 @@ def test_sizes_prints_what_a_further_pair_costs():
     assert ran.returncode == 0, ran.stderr
     windows, align, patches, *_, peak = map(float, rows(ran.stdout)["0.2+0.6"])
     assert windows > 5
-    assert 0 < align < 2
-    assert 0 < patches < 5
+    # A difference of two runs: on a busy machine it may come out below nothing.
+    assert -1 < align < 2
+    assert -1 < patches < 5
     assert 50 < peak < 500
 
 
