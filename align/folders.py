@@ -17,6 +17,7 @@ from dped_build.align.aligned import (
     files_of,
     read_aligned,
 )
+from dped_build.align.durable import write_atomic
 from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.align.executor import Workers, default_jobs, run_all
 from dped_build.align.homography import SWAPPED
@@ -46,7 +47,6 @@ from dped_build.align.stage import (
     publish_folder,
     read_sums,
     refuse_other_settings,
-    write_atomic,
     write_sums,
 )
 from dped_build.align.worker import PairFiles, align_files, lost, unaligned

@@ -17,22 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from dped_build.align.durable import (
-    SCRATCH as SCRATCH,
-)
-from dped_build.align.durable import (
+    SCRATCH,
     STALE_SECONDS,
     drop,
     reason_of,
+    write_atomic,
     writing,
-)
-from dped_build.align.durable import (
-    durable as durable,
-)
-from dped_build.align.durable import (
-    scratch_folder as scratch_folder,
-)
-from dped_build.align.durable import (
-    write_atomic as write_atomic,
 )
 from dped_build.align.errors import DpedBuildError
 

@@ -23,7 +23,7 @@ from dped_build.align.console import (
 )
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.words import counted
-from dped_build.patches.settings import COMPRESSIONS, RULES, PatchSettings
+from dped_build.patches.settings import COMPRESSIONS, RULES, TOLERANCE_PX, PatchSettings
 
 
 @click.command()
@@ -158,7 +158,7 @@ def verify(*, workspace: Path, as_json: bool) -> None:
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
-    default=0.001,
+    default=TOLERANCE_PX,
     show_default=True,
     help="Corners that moved no further count as equal, DSLR px.",
 )

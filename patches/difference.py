@@ -13,6 +13,7 @@ from dped_build.align.geometry import FloatArray, apply_homography, corners
 from dped_build.align.records import Alignment
 from dped_build.patches.build import patch_stage
 from dped_build.patches.records import ACCEPTED
+from dped_build.patches.settings import TOLERANCE_PX
 from dped_build.patches.shards import (
     WINDOWS_FILE,
     hdf5_file,
@@ -22,7 +23,6 @@ from dped_build.patches.shards import (
 )
 
 SHOWN = 8  # names in each list
-TOLERANCE_PX = 0.001  # what other processors may change
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dped_build.align.durable import write_atomic
 from dped_build.align.errors import PhotoError
 from dped_build.align.photos import read_photo
-from dped_build.align.stage import json_bytes, write_atomic
+from dped_build.align.stage import (
+    json_bytes,
+)
 from dped_build.patches.import_blocks import Block, BlockTask, Refusal, refusal
 from dped_build.patches.pieces import Piece, write_piece
 from dped_build.patches.quality import (

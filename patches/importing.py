@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from dped_build.align.console import new, quote
+from dped_build.align.durable import SCRATCH
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.executor import default_jobs, run_all
 from dped_build.align.planning import Plan, Progress, refuse_full_disk
-from dped_build.align.stage import SCRATCH, Stage, opened
+from dped_build.align.stage import (
+    Stage,
+    opened,
+)
 from dped_build.patches.build import NAME
 from dped_build.patches.import_blocks import (
     Block,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dped_build.align.durable import write_atomic
 from dped_build.align.stage import (
     Stage,
     created_with,
@@ -17,7 +18,6 @@ from dped_build.align.stage import (
     json_bytes,
     publish_folder,
     sha256,
-    write_atomic,
     write_sums,
 )
 from dped_build.patches.inputs import Inputs

@@ -9,6 +9,7 @@ MEASURING = ("rule", "size", "max_shift", "min_std")
 MEASURING_AS_PAPER = (*MEASURING, "max_rotation")
 STORING = ("test_photos", "val_photos", "split_seed", "compress", "shard_patches")
 RULES = ("refined", "paper")
+TOLERANCE_PX = 0.001  # DSLR px; what other processors may move a patch by
 COMPRESSIONS = ("none", "gzip")
 
 

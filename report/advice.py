@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from dped_build.align.words import counted
-from dped_build.report.statistics import NOT_JUDGED
+from dped_build.report.statistics import MUCH_CLIPPED, NOT_JUDGED
 from dped_build.report.wording import reason_text
 
 Row = dict[str, Any]
@@ -21,7 +21,7 @@ FEW = 0.2  # share of the pairs below which the pairing itself is in doubt
 STRANGERS = 0.2  # share of pairs without a common scene that deserves a word
 POOR = 0.3  # share of accepted windows below which something is wrong with a set
 WEAK = 0.6  # of the median share: a photo that gives less might be shot again
-CLIPPED = 0.1  # share of pixels in a patch, and share of such patches
+CLIPPED = 0.1  # share of patches with MUCH_CLIPPED pixels that deserves a word
 ROUGH_PX = 3.0  # RMSE of a homography that is not one; good ones reach 1 px
 STOPPED = 0.1  # share of the windows beyond which the search limit deserves a word
 RINGS = (0.0, 0.4), (0.7, 1.0)
@@ -111,7 +111,7 @@ def window_warnings(windows: dict[str, Any]) -> list[str]:
     if windows["clipped_share"] > CLIPPED:
         texts.append(
             f"{windows['clipped_share']:.0%} of the accepted windows have more than "
-            f"{CLIPPED:.0%} of clipped pixels: see --max-clipped"
+            f"{MUCH_CLIPPED:.0%} of clipped pixels: see --max-clipped"
         )
     inner, outer = (frame and _shift_length(frame, ring) for ring in RINGS)
     if inner is not None and outer is not None and outer > max(2 * inner, LENS_PX):

@@ -47,15 +47,14 @@ def choose_rejected(
         `just rejected` and `worst`: by NCC, of those that NCC alone rejected; then a
         group for each of BY_REASON that occurs.
     """
-    reason = np.array(windows.reasons, dtype=object)[windows.reason]
-    shown = ~windows.accepted & _within_crops(windows, pairs, size)
-    low = np.flatnonzero(shown & (reason == "low_ncc"))
+    shown = _within_crops(windows, pairs, size)
+    low = np.flatnonzero(shown & windows.refused_for("low_ncc"))
     by_ncc = low[np.argsort(windows.table.ncc[low], kind="stable")]
     chosen: dict[str, list[int]] = {}
     for group, order in (("just rejected", by_ncc[::-1]), ("worst", by_ncc)):
         chosen[group] = _new_ones(order, chosen, windows.pair, count)
     for name in BY_REASON:  # of all photos, not of the first
-        rows = np.flatnonzero(shown & (reason == name))
+        rows = np.flatnonzero(shown & windows.refused_for(name))
         chosen[name] = _spread(_one_each(rows, windows.pair, None), count)
     return {group: rows for group, rows in chosen.items() if rows}
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.records import Alignment
+from dped_build.report.advice import POOR
 from dped_build.report.pictures import reason_rgb
 from dped_build.report.tables import Windows
 from dped_build.report.wording import reason_text
@@ -66,6 +67,7 @@ def page_data(report: Mapping[str, Any]) -> dict[str, Any]:
             reason: {"text": reason_text(reason), "color": color(reason)}
             for reason in sorted(reasons)
         },
+        "poor": POOR,
         "columns": COLUMNS,
         "rows": [[row.get(name) for name in COLUMNS] for row in report["table"]],
         "excluded": [

@@ -18,7 +18,8 @@ NCC_THRESHOLDS = (0.80, 0.85, 0.90, 0.95, 0.97)
 NCC_EDGES = np.linspace(0, 1, 51)
 FRAME_COLUMNS = 12  # cells along the photo's long side, fewer for small photos
 SPREAD_BINS = 40
-NOT_JUDGED = ("excluded", "surplus")  # not refused for their quality
+BY_HAND = "excluded"  # by exclude.csv
+NOT_JUDGED = (BY_HAND, "surplus")  # not refused for their quality
 MUCH_CLIPPED = 0.1  # share of a patch's pixels
 AT_LIMIT = 0.99  # of a search limit
 
@@ -73,14 +74,7 @@ def window_counts(windows: Windows) -> dict[str, Any]:
 
 def judged_windows(windows: Windows) -> NDArray[np.bool_]:
     """Which windows were accepted or refused for their quality, (W,)."""
-    others = np.array([reason in NOT_JUDGED for reason in windows.reasons], bool)
-    return np.asarray(windows.accepted | ~others[windows.reason])
-
-
-def taken_out_by_hand(windows: Windows) -> NDArray[np.bool_]:
-    """Which windows `exclude.csv` named when the patches were cut, (W,)."""
-    excluded = np.array([reason == "excluded" for reason in windows.reasons], bool)
-    return np.asarray(~windows.accepted & excluded[windows.reason])
+    return ~windows.refused_for(*NOT_JUDGED)
 
 
 def clipped_share(windows: Windows) -> float:
@@ -259,7 +253,7 @@ def pair_measures(windows: Windows) -> dict[str, dict[str, Any]]:
     And the median of their `sharpness_ratio`. See `window_counts`.
     """
     judged, measures = judged_windows(windows), {}
-    by_hand = taken_out_by_hand(windows)
+    by_hand = windows.refused_for(BY_HAND)
     for pair, rows in windows.rows_of_pairs().items():
         sharpness = _finite(windows.table.sharpness_ratio[rows])
         measures[pair] = {

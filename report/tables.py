@@ -58,6 +58,11 @@ class Windows:
             records.ACCEPTED if self.accepted[row] else self.reasons[self.reason[row]]
         )
 
+    def refused_for(self, *reasons: str) -> NDArray[np.bool_]:
+        """Which windows were refused for one of these reasons, (W,)."""
+        wanted = np.array([reason in reasons for reason in self.reasons], bool)
+        return np.asarray(~self.accepted & wanted[self.reason])
+
     def rows_of_pairs(self) -> dict[str, NDArray[np.intp]]:
         """The rows of each pair's windows, ascending."""
         order = np.argsort(self.pair, kind="stable")

@@ -15,7 +15,7 @@ from dped_build.align.errors import DpedBuildError
 from dped_build.patches.records import ACCEPTED
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
-from dped_build.report.statistics import NCC_THRESHOLDS, taken_out_by_hand
+from dped_build.report.statistics import BY_HAND, NCC_THRESHOLDS
 from dped_build.report.tables import Windows
 
 OPTIONS: dict[str, tuple[float, ...]] = {  # from lenient to strict
@@ -112,7 +112,7 @@ def accepted_with(
         rows: Those of each pair: `--max-per-photo` looks at one photo at a time.
         settings: To select with.
     """
-    taken_out = taken_out_by_hand(windows)
+    taken_out = windows.refused_for(BY_HAND)
     without_share = replace(settings, max_per_photo=0)
     reasons = select_windows(windows.table, without_share, excluded=taken_out)
     kept = reasons == ACCEPTED
@@ -130,7 +130,7 @@ def _row(
     now: int,
 ) -> dict[str, Any]:
     accepted = accepted_with(windows, rows, settings)
-    candidates = len(windows) - int(taken_out_by_hand(windows).sum())
+    candidates = len(windows) - int(windows.refused_for(BY_HAND).sum())
     return {
         "value": value,
         "accepted": accepted,

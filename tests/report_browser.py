@@ -35,6 +35,20 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """One browser for a module."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(browser, workspace):
+    """Opens the report of the module's `workspace`."""
+    with visits(browser, workspace / "report") as visit:
+        yield visit
+
+
 class Visits:
     """Opens a report's page, each time as a new reader.
 

@@ -9,8 +9,11 @@ from two_folders import align, check_sums, contents, records, stop_after, times
 
 from dped_build.align import AlignSettings, align_folders, folders
 from dped_build.align.aligned import read_aligned
+from dped_build.align.durable import SCRATCH
 from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import SCRATCH, SUMS
+from dped_build.align.stage import (
+    SUMS,
+)
 
 
 def test_running_again_does_nothing(raw, work):

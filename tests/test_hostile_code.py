@@ -16,8 +16,11 @@ import scipy.io
 import torch
 from strangers import CUT, PEAK, RUN, TINY, finished, told, work
 
+from dped_build.align.durable import SCRATCH
 from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import SCRATCH, Stage
+from dped_build.align.stage import (
+    Stage,
+)
 from dped_build.patches import build_shards
 from dped_build.patches.pieces import read_piece
 from dped_build.train import load_generator, train

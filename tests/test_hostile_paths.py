@@ -11,8 +11,11 @@ from strangers import CUT, RUN, SHARD, TINY, finished, told, work
 from two_folders import align
 
 from dped_build.align.aligned import read_aligned
+from dped_build.align.durable import SCRATCH
 from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import SCRATCH, SUMS
+from dped_build.align.stage import (
+    SUMS,
+)
 from dped_build.patches import PatchDataset, build_shards
 from dped_build.patches.build import patch_stage
 from dped_build.patches.previous import read_previous

@@ -6,18 +6,20 @@ import re
 import pytest
 from report_browser import (
     NOTHING,
-    chromium,
+    browser,
     expect,
     is_loaded,
     names,
     names_of_all_pages,
     numbers_of,
     open_pair,
-    visits,
+    visit,
 )
 from report_fixture import make_many, write_run
 
 from dped_build.report import write_report
+
+__all__ = ["browser", "visit"]
 
 RECORDS = 140
 LONG = "a_name_without_a_gap_" * 8
@@ -34,12 +36,6 @@ MEASURES = (
     "sharpness_ratio",
 )
 SMALL = {"viewport": {"width": 390, "height": 844}}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +56,6 @@ def table(workspace):
     for row in rows:
         row["share"] = row["accepted"] / row["windows"] if row["windows"] else None
     return rows
-
-
-@pytest.fixture
-def visit(browser, workspace):
-    with visits(browser, workspace / "report") as visit:
-        yield visit
 
 
 def in_order(rows, key, *, down):

@@ -4,10 +4,20 @@ import shutil
 
 import h5py
 import pytest
-from report_browser import chromium, expect, is_loaded, names, numbers_of, visits
+from report_browser import (
+    browser,
+    expect,
+    is_loaded,
+    names,
+    numbers_of,
+    visit,
+    visits,
+)
 from report_fixture import GRID, Lost, make_workspace, scene, write_run
 
 from dped_build.report import write_report
+
+__all__ = ["browser", "visit"]
 
 NAMES = [
     "<img src=x onerror=alert(1)>",
@@ -32,12 +42,6 @@ PAIRS = [*NAMES, *(item.pair for item in LOST)]
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("workspace") / "a #b%20c"
     photos = [scene(seed) for seed in range(len(NAMES))]
@@ -49,12 +53,6 @@ def workspace(tmp_path_factory):
     write_run(folder / "runs" / RUN)
     write_report(folder)
     return folder
-
-
-@pytest.fixture
-def visit(browser, workspace):
-    with visits(browser, workspace / "report") as visit:
-        yield visit
 
 
 def nothing_was_injected(page):

@@ -3,10 +3,19 @@
 import time
 
 import pytest
-from report_browser import chromium, expect, names, numbers_of, open_pair, visits
+from report_browser import (
+    browser,
+    expect,
+    names,
+    numbers_of,
+    open_pair,
+    visit,
+)
 from report_fixture import make_many
 
 from dped_build.report import write_report
+
+__all__ = ["browser", "visit"]
 
 RECORDS = 6000
 PER_PAGE = 50
@@ -17,22 +26,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
     folder = make_many(tmp_path_factory.mktemp("workspace"), RECORDS)
     write_report(folder)
     return folder
-
-
-@pytest.fixture
-def visit(browser, workspace):
-    with visits(browser, workspace / "report") as visit:
-        yield visit
 
 
 def test_page_of_six_thousand_pairs_is_small_and_opens_quickly(visit):

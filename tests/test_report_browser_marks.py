@@ -3,11 +3,20 @@
 import csv
 
 import pytest
-from report_browser import chromium, expect, is_ready, open_pair, visits
+from report_browser import (
+    browser,
+    expect,
+    is_ready,
+    open_pair,
+    visit,
+    visits,
+)
 from report_fixture import GRID, make_workspace
 
 from dped_build.patches.exclusions import read_excluded_lines, read_exclusions
 from dped_build.report import write_report
+
+__all__ = ["browser", "visit"]
 
 EVIL = "<img src=x onerror=alert(1)>"
 NAMES = [
@@ -31,24 +40,12 @@ LISTED = {("0001",), ("0002", "40", "80"), ("0002", "0", "0"), ("gone",)}
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
     folder = make_workspace(tmp_path_factory.mktemp("workspace"), NAMES)
     with (folder / "exclude.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("pair", "x", "y", "note"), *KEPT])
     write_report(folder)
     return folder
-
-
-@pytest.fixture
-def visit(browser, workspace):
-    with visits(browser, workspace / "report") as visit:
-        yield visit
 
 
 @pytest.fixture

@@ -1,17 +1,18 @@
 """The numbers that a browser shows are those of report.json."""
 
 import pytest
-from report_browser import chromium, expect, numbers_of, visits
+from report_browser import (
+    browser,
+    expect,
+    numbers_of,
+    visit,
+)
 from report_fixture import make_many
 
 from dped_build.report import write_report
 from dped_build.report.wording import MEASURES
 
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
+__all__ = ["browser", "visit"]
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +28,8 @@ def report(workspace):
 
 
 @pytest.fixture
-def page(browser, workspace):
-    with visits(browser, workspace / "report") as visit:
-        yield visit()
+def page(visit):
+    return visit()
 
 
 def texts(row):

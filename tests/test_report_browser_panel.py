@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 from report_browser import (
     NOTHING,
-    chromium,
+    browser,
     expect,
     is_loaded,
     names,
     numbers_of,
     open_pair,
-    visits,
+    visit,
 )
 from report_fixture import GRID, Lost, make_workspace
 
 from dped_build.report import write_report
+
+__all__ = ["browser", "visit"]
 
 NAMES = ["0001", "0002", "0003", "0004"]
 LOST = (
@@ -26,12 +28,6 @@ LOST = (
     Lost("0902", "too_few_inliers", "7 inliers; 20 are needed"),
 )
 BLINK_MS = 600
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +43,6 @@ def measured(workspace):
     """The columns of windows.h5."""
     with h5py.File(workspace / "patches" / "windows.h5") as file:
         return {name: file[name][:] for name in file}
-
-
-@pytest.fixture
-def visit(browser, workspace):
-    with visits(browser, workspace / "report") as visit:
-        yield visit
 
 
 def windows_are_shown(page):

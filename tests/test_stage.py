@@ -7,22 +7,19 @@ import subprocess
 
 import pytest
 
+from dped_build.align.durable import SCRATCH, durable, scratch_folder, write_atomic
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.stage import (
-    SCRATCH,
     SUMS,
     Journal,
     Stage,
-    durable,
     fresh_folder,
     json_bytes,
     opened,
     publish_folder,
     read_sums,
     refuse_other_settings,
-    scratch_folder,
     sha256,
-    write_atomic,
     write_sums,
 )
 

@@ -12,8 +12,8 @@ import torch
 from click.testing import CliRunner
 from shards import write_patches, write_shard
 
+from dped_build.align.durable import SCRATCH
 from dped_build.align.errors import DpedBuildError, Interrupted
-from dped_build.align.stage import SCRATCH
 from dped_build.cli import cli
 from dped_build.train import TrainSettings, load_generator, train
 from dped_build.train.checkpoint import saved_iteration

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from dped_build.align.durable import write_atomic
 from dped_build.align.errors import DpedBuildError, PhotoError
 from dped_build.align.photos import open_photo
-from dped_build.align.stage import write_atomic
 from dped_build.train.enhance_settings import EnhanceSettings
 from dped_build.train.metadata import (
     EXIF_ERRORS,

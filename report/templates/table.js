@@ -1,6 +1,5 @@
 // The table of pairs: filtered, sorted, a page at a time.
 const PER_PAGE = 50;
-const POOR = 0.3; // share of accepted windows
 const MEASURES = [ // key, heading, how it is written; the numbers to sort and filter by
   ["inliers", "Inliers", whole],
   ["inlier_rmse_px", "RMSE, px", decimal],
@@ -127,7 +126,7 @@ function tableRow(row) {
 
 // An aligned photo that gives little is no green one.
 const badgeOf = (row) =>
-  row.share !== null && row.share < POOR ? "rejected" : knownStatus(row.status);
+  row.share !== null && row.share < data.poor ? "rejected" : knownStatus(row.status);
 
 const knownStatus = (status) =>
   ["aligned", "rejected", "failed"].includes(status) ? status : "failed";
