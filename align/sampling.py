@@ -6,6 +6,7 @@ and then interpolated, which costs a fraction of averaging many samples. The box
 along the photo's axes; under a turn only its fourth moments differ from the pixel's.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import cv2
@@ -43,17 +44,36 @@ def sample(
         uint8 (height, width) or (height, width, 3). Beyond the photo its border is
         repeated.
     """
+    found = np.empty((*size[::-1], *photo.shape[2:]), np.uint8)
+    for rows, columns, samples in _tiles(photo, to_photo, size):
+        # Clips and rounds in one pass.
+        cv2.add(samples, 0.0, dst=found[rows, columns], dtype=cv2.CV_8U)
+    return found
+
+
+def sample_unrounded(
+    photo: NDArray[np.uint8], to_photo: FloatArray, size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """As `sample`, 0 to 255, float32: for measuring, where rounding is noise."""
+    found = np.empty((*size[::-1], *photo.shape[2:]), np.float32)
+    for rows, columns, samples in _tiles(photo, to_photo, size):
+        np.clip(samples, 0, 255, out=found[rows, columns])
+    return found
+
+
+def _tiles(
+    photo: NDArray[np.uint8], to_photo: FloatArray, size: tuple[int, int]
+) -> Iterator[tuple[slice, slice, NDArray[np.float32]]]:
+    """Rows, columns and samples of parts that together make up the grid."""
     width, height = size
-    found = np.empty((height, width, *photo.shape[2:]), np.uint8)
     centre = ((width - 1) / 2, (height - 1) / 2)
     side = max(1, int(TILE / np.abs(local_jacobian(to_photo, centre)).sum(1).max()))
     for top in range(0, height, side):
         for left in range(0, width, side):
-            part = found[top : top + side, left : left + side]
+            right, bottom = min(left + side, width), min(top + side, height)
             matrix = to_photo @ translation(left, top)
-            samples = _sample_tile(photo, matrix, part.shape[1::-1])
-            cv2.add(samples, 0.0, dst=part, dtype=cv2.CV_8U)  # clips too, in one pass
-    return found
+            samples = _sample_tile(photo, matrix, (right - left, bottom - top))
+            yield slice(top, bottom), slice(left, right), samples
 
 
 def sample_patches(

@@ -15,7 +15,7 @@ from dped_build.align.geometry import (
     visible_rows,
 )
 from dped_build.align.records import Alignment
-from dped_build.align.sampling import sample, sample_patches
+from dped_build.align.sampling import sample_patches, sample_unrounded
 from dped_build.patches.grid import grid_windows
 from dped_build.patches.paper_rule import MAX_SHIFT, interpolated, paper_windows
 from dped_build.patches.quality import (
@@ -190,7 +190,7 @@ def _refine(
 ) -> Windows:
     luma = cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY)
     # The DSLR's own luma is let go at once: a third of its photo.
-    aligned = sample(
+    aligned = sample_unrounded(
         cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY), phone_to_dslr, luma.shape[::-1]
     )
     size = settings.size

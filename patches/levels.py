@@ -1,7 +1,7 @@
 """Both photos at one size and in one band, a strip of window rows at a time.
 
 Bands and gradients are many floats a pixel. Strips bound them whatever the photo; what
-a strip is made from are the photos' grey levels, one byte a pixel.
+a strip is made from are the photos' grey levels.
 
 The gradient along an edge must be zero whichever way the edge runs, or the fit slides
 along it. Plain differences are not: they weaken fine detail by its frequency along each
@@ -47,7 +47,7 @@ class Level:
 
 def strips_of_levels(
     phone: Luma,
-    dslr: Luma,
+    dslr: Image,
     windows: NDArray[np.int32],
     size: int,
     *,
@@ -58,7 +58,7 @@ def strips_of_levels(
 
     Args:
         phone: Luma (H, W), grey levels.
-        dslr: DSLR luma on the phone's grid, (H, W).
+        dslr: DSLR luma on the phone's grid, (H, W), not rounded.
         windows: Top-left pixels (N, 2).
         size: Side of a window, px.
         reduction: Of the levels, a whole number.
@@ -79,7 +79,7 @@ def strips_of_levels(
         yield own, _level(one, other, inside, size, reduction)
 
 
-def reduced(luma: Luma, reduction: int) -> Image:
+def reduced(luma: Luma | Image, reduction: int) -> Image:
     """As floats, smaller by `reduction`; rows and columns left over are cut off."""
     if reduction == 1:
         return luma.astype(np.float32)

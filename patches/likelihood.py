@@ -32,6 +32,8 @@ CONTRADICTED_SHARE = 0.5  # ... and over the block's own texture
 MIN_BLOCK_PIXELS = 16  # fewer differ by as much by chance
 RIDGE = 1e-6  # of the information
 MAX_COLUMNS = 32_000  # that cv2.remap takes
+REMAP_STEPS = np.float32(32)  # per px, to which cv2.remap rounds
+GOLDEN = ((0.7549, 0.5698), (0.5698, 0.7549))  # fill the square evenly (R2 sequence)
 OUTLIER = 3.0  # residuals in units of their spread, of half the weight
 
 _REST, _ONE = 3, 4  # of the block sums' columns
@@ -184,13 +186,44 @@ def _dslr_pixels(level: Level, places: FloatArray, rows: slice) -> list[Image]:
     at_y = (middle[:, 1] + step[:, 1]) + step[:, 4] * from_x + (1 + step[:, 5]) * from_y
     columns = at_x.shape[2] if at_x.shape[2] <= MAX_COLUMNS else level.block
     flat = (-1, columns)
-    maps = at_x.reshape(flat), at_y.reshape(flat)
-    return [
+    wanted = at_x, at_y
+    asked = [
+        at + dither for at, dither in zip(wanted, _dither(level.block), strict=True)
+    ]
+    luma, along_x, along_y = (
         cv2.remap(
-            image, *maps, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            image,
+            *(at.reshape(flat) for at in asked),
+            cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
         ).reshape(at_x.shape)
         for image in level.source
-    ]
+    )
+    for along, at, place in zip((along_x, along_y), wanted, asked, strict=True):
+        luma += along * (at - _place_read(place))
+    return [luma, along_x, along_y]
+
+
+@lru_cache(maxsize=8)
+def _dither(block: int) -> tuple[Image, Image]:
+    """Shares of cv2.remap's step, evenly spread over a window: (25, pixels) each.
+
+    Without them all pixels of a window step to the next place at once.
+    """
+    x, y = _block_pixels(block)
+    shares = ((x * p + y * q) % 1 - 0.5 for p, q in GOLDEN)
+    one, other = ((share / REMAP_STEPS).astype(np.float32) for share in shares)
+    return one, other
+
+
+def _place_read(asked: Image) -> Image:
+    """Where a ramp has the value that cv2.remap gives for `asked`, px.
+
+    It rounds the place, and its cubic kernel (a = -0.75) does not keep ramps straight.
+    """
+    place = np.rint(asked * REMAP_STEPS) * (1 / REMAP_STEPS)
+    part = place - np.floor(place)
+    return np.asarray(place + 0.5 * part * (1 - part) * (1 - 2 * part))
 
 
 def moved(evidence: Evidence, change: FloatArray) -> Evidence:

@@ -72,7 +72,7 @@ class Refinement:
 
 def refine_windows(
     phone: Luma,
-    dslr: Luma,
+    dslr: Image,
     windows: NDArray[np.int32],
     *,
     size: int,
@@ -82,7 +82,7 @@ def refine_windows(
 
     Args:
         phone: Luma (H, W), grey levels.
-        dslr: DSLR luma on the phone's grid by the homography, (H, W).
+        dslr: DSLR luma on the phone's grid by the homography, (H, W), not rounded.
         windows: Top-left pixels (N, 2).
         size: Side of a window, px.
         max_shift: Range of the coarse search, phone px.
@@ -130,7 +130,7 @@ class _Frame:
     """What is to be refined: the arguments of `refine_windows`."""
 
     phone: Luma
-    dslr: Luma
+    dslr: Image
     windows: NDArray[np.int32]
     size: int
     max_shift: float

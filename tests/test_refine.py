@@ -40,6 +40,10 @@ def luma(photo):
     return cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
 
 
+def unrounded(photo):
+    return luma(photo).astype(np.float32)
+
+
 def offset_of(linear, shift):
     """A motion about the photo's middle as `linear @ point + offset`."""
     middle = np.array([(WIDTH - 1) / 2, (HEIGHT - 1) / 2])
@@ -72,7 +76,7 @@ def noisy(photo, deviation):
 
 def refined(phone, dslr):
     return refine_windows(
-        luma(phone), luma(dslr), WINDOWS, size=SIZE, max_shift=MAX_SHIFT
+        luma(phone), unrounded(dslr), WINDOWS, size=SIZE, max_shift=MAX_SHIFT
     )
 
 
@@ -158,7 +162,9 @@ def test_a_depth_edge_inside_a_window_shows_and_spoils_no_other(dslr):
 
 def test_a_shift_beyond_the_range_is_not_claimed_with_certainty(dslr):
     phone = moved(dslr, np.eye(2), (90, 0))
-    found = refine_windows(luma(phone), luma(dslr), WINDOWS, size=SIZE, max_shift=20)
+    found = refine_windows(
+        luma(phone), unrounded(dslr), WINDOWS, size=SIZE, max_shift=20
+    )
     wrong = errors_px(found, np.eye(2), (90, 0)) > 1
     assert wrong.any()
     assert (found.sigma_px[wrong] > 0.25).all()

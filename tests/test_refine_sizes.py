@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from dped_build.patches.refine import refine_windows
 
@@ -13,14 +14,19 @@ def luma(photo):
     return cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
 
 
+def unrounded(photo):
+    return luma(photo).astype(np.float32)
+
+
 def shifted(photo):
-    """What a phone sees that finds at x what `photo` holds at x + SHIFT."""
-    matrix = np.column_stack([np.eye(2), SHIFT])
-    size = photo.shape[1::-1]
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(
-        photo, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT_101
+    """What a phone sees that finds at x what `photo` holds at x + SHIFT.
+
+    OpenCV's own cubic kernel would be off by 0.05 px.
+    """
+    moved = ndimage.shift(
+        photo.astype(np.float32), (*-SHIFT[::-1], 0), order=3, mode="mirror"
     )
+    return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
 
 
 def grid(photo, size, margin=10):
@@ -35,7 +41,7 @@ def grid(photo, size, margin=10):
 
 def refined(phone, dslr, windows, size, max_shift=20.0):
     return refine_windows(
-        luma(phone), luma(dslr), windows, size=size, max_shift=max_shift
+        luma(phone), unrounded(dslr), windows, size=size, max_shift=max_shift
     )
 
 
@@ -45,7 +51,7 @@ def test_a_shift_is_found_again_at_every_size(textured, size):
     windows = grid(dslr, size)
     found = refined(shifted(dslr), dslr, windows, size)
     errors = np.linalg.norm(found.shift - SHIFT, axis=1)
-    assert np.median(errors) < 0.05
+    assert np.median(errors) < 0.03
     assert errors.max() < 0.5
     assert (errors < 3 * found.sigma_px).mean() > 0.97
 
