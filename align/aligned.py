@@ -154,10 +154,33 @@ def read_aligned(workspace: Path) -> Aligned | None:
         raise _damaged(path, error) from error
 
 
+def unfinished(
+    lines: Iterable[Mapping[str, Any]],
+) -> dict[str, tuple[object, Alignment]]:
+    """What the journal's lines tell: pair → what it depends on, and its record.
+
+    Lines that we would not have written are passed over.
+    """
+    found = {}
+    for line in lines:
+        try:
+            key, record = line["key"], Alignment.from_json(line["record"])
+        except (KeyError, TypeError, ValueError):
+            continue
+        if _is_whole(record):
+            found[record.pair] = key, record
+    return found
+
+
+def _is_whole(record: Alignment) -> bool:
+    """Whether a pair that is called aligned can be cut."""
+    return not record.aligned or None not in (getattr(record, n) for n in NEEDED)
+
+
 def _require_sound(manifest: Mapping[str, Any], records: Sequence[Alignment]) -> None:
     """Refuse names and settings that cannot be used, and pairs that cannot be cut."""
     for record in records:
-        if record.aligned and None in (getattr(record, name) for name in NEEDED):
+        if not _is_whole(record):
             raise ValueError(f"pair {record.pair} of alignment.jsonl is not whole")
     cameras = manifest["phone_camera"], manifest["dslr_camera"]
     if not all(map(is_plain_name, cameras)):

@@ -4,6 +4,7 @@ A file is written under a temporary name in the workspace's `.dped-build/`, put 
 disk, and only then named.
 """
 
+import errno
 import hashlib
 import io
 import os
@@ -76,10 +77,31 @@ def durable(path: Path) -> Iterator[Path]:
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
+            if SCRATCH not in path.absolute().parts:  # a stage is synced as a whole
+                sync_folder(path.parent)
         except BaseException:
             with suppress(OSError):  # of a disk that takes nothing any more
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk, where the system can.
+
+    Raises:
+        OSError: The disk fails.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of network disks that sync files alone
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

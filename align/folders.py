@@ -16,6 +16,7 @@ from dped_build.align.aligned import (
     file_state,
     files_of,
     read_aligned,
+    unfinished,
 )
 from dped_build.align.durable import write_atomic
 from dped_build.align.errors import DpedBuildError, UsageError
@@ -49,7 +50,7 @@ from dped_build.align.stage import (
     refuse_other_settings,
     write_sums,
 )
-from dped_build.align.worker import PairFiles, align_files, lost, unaligned
+from dped_build.align.worker import PairFiles, align_files, is_of, lost, unaligned
 
 
 @dataclass(frozen=True)
@@ -185,15 +186,14 @@ class _Run:
 
     def keep_finished(self, *, force: bool, rehash: bool) -> None:
         """Take over records whose photos are unchanged; the rest is to do."""
-        lines = [] if force else self.journal.read()
-        unfinished = {line["record"]["pair"]: line for line in lines}
+        done = unfinished([] if force else self.journal.read())
         for pair in self.pairs:
             for camera, path in (("phone", pair.phone), ("dslr", pair.dslr)):
                 if path is not None:
                     self.states[camera, path.name] = _state(path)
             record = None if pair.reason is None else unaligned(pair)
             record = record or self._published(pair, rehash=rehash)
-            record = record or self._from_journal(pair, unfinished.get(pair.name))
+            record = record or self._from_journal(pair, *done.get(pair.name, ()))
             if record is None:
                 self.todo.append(pair)
             else:
@@ -203,9 +203,7 @@ class _Run:
         record = self.before and self.before.records.get(pair.name)
         if not self.before or not record or record.worth_another_try():
             return None
-        if not pair.phone or not pair.dslr:
-            return None
-        if (record.phone, record.dslr) != (pair.phone.name, pair.dslr.name):
+        if not pair.phone or not pair.dslr or not is_of(record, pair):
             return None
         here = replace(
             self.before, phone_root=pair.phone.parent, dslr_root=pair.dslr.parent
@@ -217,13 +215,12 @@ class _Run:
         return record if whole else None
 
     def _from_journal(
-        self, pair: Pair, line: Mapping[str, Any] | None
+        self, pair: Pair, key: object = None, record: Alignment | None = None
     ) -> Alignment | None:
-        if line is None or line["key"] != self._key(pair):
+        if not record or key != self._key(pair) or not is_of(record, pair):
             return None
         crops = self._crop_paths(pair, self.stage.scratch)
-        record = Alignment.from_json(line["record"])
-        if record.aligned and crops and not all(path.exists() for path in crops):
+        if record.aligned and crops and not all(path.is_file() for path in crops):
             return None
         return record
 
@@ -321,7 +318,7 @@ class _Run:
                 continue
             for path in crops:
                 name = path.relative_to(source)
-                if kept:
+                if kept and name.as_posix() in old:
                     known[name.as_posix()] = old[name.as_posix()]
                 (build / name).parent.mkdir(parents=True, exist_ok=True)
                 link_file(path, build / name)

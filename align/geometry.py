@@ -63,12 +63,13 @@ def visible_rows(
     for line in (u, v, right * w - u, bottom * w - v, w):
         # line[0]·x + line[1]·y + line[2] >= 0 bounds x from one side.
         rest = line[1] * y + line[2]
-        if line[0] > 0:
-            first = np.maximum(first, -rest / line[0])
-        elif line[0] < 0:
-            last = np.minimum(last, -rest / line[0])
-        else:
-            last = np.where(rest < 0, -1.0, last)
+        with np.errstate(over="ignore"):  # by 1e-308: beyond the photo all the same
+            if line[0] > 0:
+                first = np.maximum(first, -rest / line[0])
+            elif line[0] < 0:
+                last = np.minimum(last, -rest / line[0])
+            else:
+                last = np.where(rest < 0, -1.0, last)
     first = np.clip(first, 0, width)
     last = np.clip(last, -1, width - 1)
     whole = (np.ceil(first - 1e-9), np.floor(last + 1e-9))

@@ -9,8 +9,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from dped_build.align.durable import (
     STALE_SECONDS,
     drop,
     reason_of,
+    sync_folder,
     write_atomic,
     writing,
 )
@@ -121,9 +122,7 @@ def opened(stage: Stage) -> Iterator[None]:
     from filelock import FileLock, Timeout  # brings asyncio; workers need neither
 
     scratch = stage.workspace / SCRATCH
-    for path in (scratch, *scratch.glob("*")):
-        if path.is_symlink():  # what it points to is not ours to clear
-            raise DpedBuildError(f"{path}: a link; remove it and run again")
+    _refuse_links((scratch, *scratch.glob("*")))
     lock = FileLock(scratch / "lock", timeout=0)
     try:
         scratch.mkdir(parents=True, exist_ok=True)
@@ -139,12 +138,20 @@ def opened(stage: Stage) -> Iterator[None]:
             f"another {stage.option}"
         ) from error
     try:
+        _refuse_links(stage.scratch.rglob("*"))
         with writing(stage.folder):
             _finish_publication(stage)
         _refuse_foreign(stage)
         yield
     finally:
         lock.release()
+
+
+def _refuse_links(paths: Iterable[Path]) -> None:
+    """What a link points to is not ours to clear; a pipe would be waited for."""
+    for path in paths:
+        if path.is_symlink() or path.is_fifo():
+            raise DpedBuildError(f"{path}: a link or pipe; remove it and run again")
 
 
 def _refuse_foreign(stage: Stage) -> None:
@@ -158,7 +165,8 @@ def _refuse_foreign(stage: Stage) -> None:
     ours = set(read_sums(stage.folder)) | {SUMS} if stage.complete else set()
     for path in sorted(stage.folder.rglob("*")):
         name = path.relative_to(stage.folder).as_posix()
-        if not path.is_dir() and name not in ours:
+        folder = path.is_dir() and not path.is_symlink()
+        if not folder and name not in ours:
             raise DpedBuildError(
                 f"{path}: not written by dped-build; move it away or choose another "
                 f"{stage.option}"
@@ -174,6 +182,7 @@ def _finish_publication(stage: Stage) -> None:
     old = _replaced(stage.build)
     if not stage.folder.exists() and old.exists() and (stage.build / SUMS).is_file():
         stage.build.replace(stage.folder)
+        sync_folder(stage.workspace)
     for leftover in (stage.build, old):
         shutil.rmtree(leftover, ignore_errors=True)
     drop((stage.workspace / SCRATCH).glob("tmp-*"), STALE_SECONDS)
@@ -243,6 +252,8 @@ def publish_folder(built: Path, target: Path) -> None:
     """Move a finished folder into place; the one before it goes away whole."""
     old = _replaced(built)
     with writing(target):
+        for folder in (built, *(path for path in built.rglob("*") if path.is_dir())):
+            sync_folder(folder)
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
             target.replace(old)
@@ -252,6 +263,7 @@ def publish_folder(built: Path, target: Path) -> None:
             if old.exists():
                 old.replace(target)
             raise
+        sync_folder(target.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -283,22 +295,21 @@ def link_file(source: Path, target: Path) -> None:
 class Journal:
     """Finished pieces of an unfinished run: one JSON object a line, appended.
 
-    A line cut short by a crash is passed over when read.
+    What is no line of ours, as one cut short by a crash, is passed over when read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> list[dict[str, Any]]:
-        """All whole lines, oldest first."""
-        if not self.path.exists():
-            return []
+        """All whole lines, oldest first; none behind one that is longer than ours."""
+        from dped_build.align.records import parse_object, read_lines  # bring NumPy
+
         found = []
-        for line in self.path.read_bytes().splitlines():  # a torn one is not UTF-8
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                continue
+        with suppress(OSError, ValueError):
+            for line in read_lines(self.path):
+                with suppress(ValueError):  # a torn one is not UTF-8
+                    found.append(parse_object(line))
         return found
 
     def append(self, value: Mapping[str, Any]) -> None:

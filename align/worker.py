@@ -91,6 +91,12 @@ def unaligned(pair: Pair) -> Alignment:
     )
 
 
+def is_of(record: Alignment, pair: Pair) -> bool:
+    """Whether a record names the files of this very pair."""
+    here = unaligned(pair)
+    return (record.phone, record.dslr) == (here.phone, here.dslr)
+
+
 def lost(pair: Pair) -> Alignment:
     """The record of a pair on which the worker process died."""
     message = (

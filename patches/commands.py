@@ -130,26 +130,34 @@ def patches(
 
 
 @click.command()
+@click.argument("folder", type=FOLDER, required=False)
 @json_option
 @workspace_option
-def verify(*, workspace: Path, as_json: bool) -> None:
-    """Read everything in the workspace again: checksums, counts, NCC of a sample.
+def verify(*, workspace: Path, folder: Path | None, as_json: bool) -> None:
+    """Read everything again: checksums, counts, NCC of a sample, training runs.
+
+    FOLDER is a workspace (default: --workspace), or a single folder of shards or of a
+    training run, wherever it stands. What is unfinished is said, and is no damage.
 
     \b
-    Example:
+    Examples:
       dped-build verify
+      dped-build verify imported-patches
     """
     from dped_build.patches.verification import verify_workspace
 
-    found = verify_workspace(workspace)
+    with Progress("MiB", quiet=as_json) as progress:
+        found = verify_workspace(folder or workspace, progress=progress)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=1))
-    for line in [] if as_json else found.damage:
+    for line in [] if as_json else [*found.notes, *found.damage]:
         click.echo(line)
     if found.damage:
         raise DpedBuildError(f"{len(found.damage)} damaged; see the list above")
     if not as_json:
-        click.echo(f"{found.files} files, {found.patches} sampled patches: as stated")
+        runs = f", {counted(found.runs, 'training run')}" if found.runs else ""
+        told = f"{found.files} files, {found.patches} sampled patches{runs}"
+        click.echo(f"{told}: as stated")
 
 
 @click.command()

@@ -9,10 +9,11 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from dped_build.align.errors import DpedBuildError
 from dped_build.patches.import_settings import IMPORTED, LISTING, ImportSettings
 from dped_build.patches.patch_folders import DPED_FOLDERS, Part, PatchFolders
 
@@ -108,11 +109,23 @@ def refusal(
 
 
 def read_refusals(piece: Path) -> list[Refusal]:
-    """The pairs of a block's piece that gave no patch, in order."""
+    """The pairs of a block's piece that gave no patch, in order.
+
+    Raises:
+        DpedBuildError: Their file is damaged.
+    """
     path = piece.with_suffix(".json")
     if not path.exists():
         return []
-    return [Refusal(**line) for line in json.loads(path.read_bytes())]
+    try:
+        found = [Refusal(**line) for line in json.loads(path.read_bytes())]
+        if not all(isinstance(text, str) for line in found for text in astuple(line)):
+            raise TypeError("more than text")
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise DpedBuildError(
+            f"{path}: damaged; delete the folder that it lies in and run again"
+        ) from error
+    return found
 
 
 def leftovers(folders: PatchFolders) -> Iterator[Refusal]:

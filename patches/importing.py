@@ -47,11 +47,13 @@ from dped_build.patches.patch_folders import (
     with_name,
 )
 from dped_build.patches.pieces import read_piece
+from dped_build.patches.previous import require_sound
 from dped_build.patches.publication import Content, publish_content
 from dped_build.patches.shards import FORMAT
 from dped_build.patches.split import SplitRow, extend_split
 
 SECONDS_PER_PAIR, SECONDS_PER_ROW = 0.001, 0.00025  # read, on one core; published
+LOST = "worker_lost"  # tried again by the next import of the same files
 LISTED = 10  # files in the summary that gave nothing
 
 
@@ -104,7 +106,8 @@ def import_patches(
     """Turn folders of patch pairs into a folder of shards.
 
     The bytes written depend on the files' names and contents and on the settings alone.
-    A finished import of the same files (names and sizes) is left as it is.
+    A finished import of the same files (names and sizes) is left as it is, unless a
+    worker died on some of them: then it is done again.
 
     Args:
         source: DPED's layout, or two folders of images with equal names.
@@ -131,8 +134,10 @@ def import_patches(
         previous = _read_previous(stage, force=force)
         if previous is not None and not force:
             _refuse_others(out, previous, {**_cameras(folders), **recorded})
-            shutil.rmtree(stage.scratch, ignore_errors=True)  # killed once published
-            return _summary(out, previous, newly_done=0)
+            if not any(line["reason"] == LOST for line in previous["failed"]):
+                # A run may have been killed once it had published.
+                shutil.rmtree(stage.scratch, ignore_errors=True)
+                return _summary(out, previous, newly_done=0)
         tasks = [BlockTask(b, stage.scratch / b.piece_name) for b in blocks]
         todo = [task for task in tasks if not task.out.exists()]
         plan = _plan(tasks, todo, jobs)
@@ -181,7 +186,7 @@ def _refusals(tasks: Sequence[BlockTask], lost: Container[str]) -> Iterator[Refu
     for task in tasks:
         if task.block.name in lost:
             for files in task.block.files:
-                yield refusal(task.block, files, "worker_lost", message)
+                yield refusal(task.block, files, LOST, message)
         else:
             yield from read_refusals(task.out)
 
@@ -243,11 +248,23 @@ def _read_previous(stage: Stage, *, force: bool) -> dict[str, Any] | None:
         DpedBuildError: It is damaged.
     """
     try:
-        return stage.manifest()
+        manifest = stage.manifest()
+        if manifest is not None:
+            _require_sound(stage, manifest)
+        return manifest
     except DpedBuildError:
         if not force:
             raise
         return None
+
+
+def _require_sound(stage: Stage, manifest: Mapping[str, Any]) -> None:
+    try:
+        require_sound(manifest)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DpedBuildError(
+            f"{stage.folder}: damaged ({error}); add --force to make it again"
+        ) from error
 
 
 def _refuse_others(

@@ -26,10 +26,20 @@ from dped_build.align.stage import (
 )
 from dped_build.patches.exclusions import Exclusions, is_excluded
 from dped_build.patches.extract import cut, measure_windows
-from dped_build.patches.records import ACCEPTED, COLUMNS, Windows
+from dped_build.patches.records import ACCEPTED, COLUMNS, REASONS, Windows
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
 
+DAMAGED = (  # what NumPy may raise of a file that is not as it was written
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    NotImplementedError,
+    EOFError,
+    MemoryError,
+    zipfile.BadZipFile,
+)
 MEASUREMENT = 3  # rises when the same photos and settings would be measured otherwise
 
 
@@ -159,12 +169,30 @@ def read_piece(path: Path, *, pixels: bool) -> Piece:
     none = np.zeros((0, 0, 0, 3), np.uint8)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
+            if any(entry.compress_type for entry in data.zip.infolist()):
+                raise ValueError("compressed")
             windows = Windows(**{name: data[name] for name in COLUMNS})
             phone, dslr = (data[n] if pixels else none for n in ("phone", "dslr"))
-            return Piece(windows, data["reasons"], phone, dslr)
+            piece = Piece(windows, data["reasons"], phone, dslr)
+            _require_sound(piece, pixels=pixels)
+            return piece
     except FileNotFoundError as error:
         raise DpedBuildError(
             f"{path}: gone while the command ran; run the same command again"
         ) from error
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise DpedBuildError(f"{path}: damaged; delete it and run again") from error
+
+
+def _require_sound(piece: Piece, *, pixels: bool) -> None:
+    """Refuse arrays that `write_piece` would not have written."""
+    count, kept = len(piece.windows), int((piece.reasons == ACCEPTED).sum())
+    for name, (kind, shape) in COLUMNS.items():
+        column = getattr(piece.windows, name)
+        if (column.dtype, column.shape) != (np.dtype(kind), (count, *shape)):
+            raise ValueError(f"{name} is {column.dtype} {column.shape}")
+    if piece.reasons.shape != (count,) or not set(piece.reasons.tolist()) <= {*REASONS}:
+        raise ValueError("reasons of other windows, or unknown ones")
+    for side in (piece.phone, piece.dslr) if pixels else ():
+        if side.dtype != np.uint8 or side.ndim != 4 or len(side) != kept:
+            raise ValueError(f"pixels are {side.dtype} {side.shape}")

@@ -37,7 +37,8 @@ class Previous:
         manifest: `manifest.json`.
         keys: Pair → key of what its measurements were made from.
         measured: Pair → its windows.
-        stored: Pair → place of each stored patch → its shard and row.
+        stored: Pair → place of each stored patch → its shard and row; none of a shard
+            that is lost.
     """
 
     manifest: Mapping[str, Any]
@@ -67,8 +68,8 @@ class Previous:
         except (OSError, KeyError, ValueError) as error:
             folder = rows[0][0].parent
             raise DpedBuildError(
-                f"{folder}: damaged ({error}); move the folder away and run "
-                "dped-build patches again"
+                f"{folder}: a shard is damaged ({error}); delete the one that "
+                "dped-build verify names and run dped-build patches --force"
             ) from error
         return Piece(windows, reasons, phone, dslr)
 
@@ -105,17 +106,17 @@ def read_previous(stage: Stage) -> Previous | None:
     """What the stage's folder holds; None where it is not complete.
 
     Raises:
-        DpedBuildError: A file of it is damaged.
+        DpedBuildError: A file of it other than a shard is damaged.
     """
     manifest = stage.manifest()
     if manifest is None:
         return None
     stored: dict[str, dict[Place, tuple[Path, int]]] = {}
     try:
-        _require_sound(manifest)
+        require_sound(manifest)
         for shard in manifest["shards"]:
             path = stage.folder / shard["file"]
-            for row, (pair, place) in enumerate(read_patch_rows(path)):
+            for row, (pair, place) in enumerate(_rows_of(path)):
                 stored.setdefault(pair, {})[place] = (path, row)
         keys = read_keys(stage.folder / WINDOWS_FILE)
         measured = read_tables(stage.folder / WINDOWS_FILE)
@@ -130,8 +131,20 @@ def read_previous(stage: Stage) -> Previous | None:
     return Previous(manifest, keys, measured, stored)
 
 
-def _require_sound(manifest: Mapping[str, Any]) -> None:
-    """Refuse a manifest that lacks what a run with nothing to do would tell of it."""
+def _rows_of(shard: Path) -> list[tuple[str, Place]]:
+    """What each row of a shard is; none of a lost one, which is sampled again."""
+    try:
+        return read_patch_rows(shard)
+    except (OSError, KeyError, ValueError):
+        return []
+
+
+def require_sound(manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest that lacks what a run with nothing to do would tell of it.
+
+    Raises:
+        ValueError, KeyError, TypeError or AttributeError: It is damaged.
+    """
     require_shards(manifest)
     for name in ("settings", "windows", "splits"):
         if not isinstance(manifest[name], dict):

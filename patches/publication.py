@@ -36,6 +36,7 @@ from dped_build.patches.shards import (
 )
 from dped_build.patches.split import SPLITS, SplitRow, extend_split, split_bytes
 
+MANIFEST = "manifest.json"
 SPLIT_SETTINGS = ("test_photos", "val_photos", "split_seed")
 
 Table = tuple[Windows, NDArray[np.str_]]  # windows of a pair and their reasons
@@ -154,7 +155,7 @@ def publish_content(stage: Stage, content: Content) -> Mapping[str, Any]:
     write_atomic(build / SPLIT_FILE, split_bytes(content.split))
     sums = {path.name: sha256(path) for path in sorted(build.iterdir())}
     manifest = _manifest(sums, content, shards)
-    write_atomic(build / "manifest.json", json_bytes(manifest))
+    write_atomic(build / MANIFEST, json_bytes(manifest))
     write_sums(build, sums)
     publish_folder(build, stage.folder)
     return manifest
@@ -233,16 +234,13 @@ def _manifest(
     sums: Mapping[str, str], content: Content, shards: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     reasons = Counter(r for _, why in content.tables.values() for r in why.tolist())
-    digest = hashlib.sha256(settings_text(content.settings).encode())
-    for name, file_digest in sums.items():
-        digest.update(f"{name} {file_digest}\n".encode())
     return {
         "format": FORMAT,
         "version": VERSION,
         **content.cameras,
         "settings": content.settings,
         "created_with": created_with(),
-        "dataset_id": digest.hexdigest(),
+        "dataset_id": dataset_id(content.settings, sums),
         "shards": list(shards),
         "splits": {
             name: {
@@ -254,3 +252,16 @@ def _manifest(
         "windows": {name: reasons[name] for name in REASONS if reasons[name]},
         "failed": list(content.failed),
     }
+
+
+def dataset_id(settings: Mapping[str, Any], sums: Mapping[str, str]) -> str:
+    """SHA-256 of what a dataset is: its settings, and all files but the manifest.
+
+    Args:
+        settings: As the manifest records them.
+        sums: File name → SHA-256 of its content.
+    """
+    digest = hashlib.sha256(settings_text(settings).encode())
+    for name in sorted(set(sums) - {MANIFEST}):
+        digest.update(f"{name} {sums[name]}\n".encode())
+    return digest.hexdigest()

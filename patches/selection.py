@@ -63,5 +63,6 @@ def spread_out(points: NDArray[np.int32], count: int) -> NDArray[np.int64]:
     while len(chosen) < count:
         gap = np.linalg.norm(places - places[chosen[-1]], axis=1)
         distance = np.minimum(distance, gap)
+        distance[chosen[-1]] = -1  # below any other, also where points coincide
         chosen.append(int(distance.argmax()))
     return np.sort(np.array(chosen))

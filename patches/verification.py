@@ -1,61 +1,110 @@
-"""Read a workspace again and hold it against what it states of itself."""
+"""Read a workspace again and hold it against what it states of itself.
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+Also one folder of it, or one that stands elsewhere: of shards, or of a training run.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from dped_build.align.aligned import FORMAT as ALIGNMENT
 from dped_build.align.aligned import MESSAGE, aligned_stage, read_aligned
 from dped_build.align.errors import DpedBuildError
+from dped_build.align.planning import Progress
 from dped_build.align.records import Alignment
 from dped_build.align.stage import SUMS, Stage, read_sums, sha256
 from dped_build.patches.build import patch_stage
-from dped_build.patches.dataset import require_shards
 from dped_build.patches.import_settings import is_imported
-from dped_build.patches.quality import lumas, normalised_cross_correlation
-from dped_build.patches.shards import (
-    WINDOWS_FILE,
-    hdf5_file,
-    read_column,
-    read_keys,
-    read_pixels,
+from dped_build.patches.run_check import UNREADABLE, check_run, is_run, run_files
+from dped_build.patches.shard_check import check_shards
+from dped_build.patches.shards import FORMAT, WINDOWS_FILE, read_keys
+
+RUNS = "runs"
+STAGE_MARKS = (  # by which a stage's folder is known, and the format of its manifest
+    ("alignment.jsonl", ALIGNMENT),
+    (WINDOWS_FILE, FORMAT),
+    ("*-[0-9][0-9][0-9][0-9][0-9].h5", FORMAT),
+    ("report.json", ""),
 )
 
-SAMPLE = 200  # patches per shard whose NCC is computed again
-NCC_TOLERANCE = 1e-5
-UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError)
+Advance = Callable[[Path], None]  # told of every file that was read
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was read, and a line for everything that is not as stated."""
+    """What was read, a line for all that is not as stated, one for what is to come."""
 
     files: int
     patches: int
+    runs: int
     damage: list[str]
+    notes: list[str]
 
 
-def verify_workspace(workspace: Path) -> Verification:
-    """Check every stage that is there: checksums, counts, NCC of a sample.
+def verify_workspace(
+    workspace: Path, *, progress: Progress = lambda done, total: None
+) -> Verification:
+    """Check every stage and run that is there: checksums, counts, NCC of a sample.
+
+    Args:
+        workspace: A workspace, a stage's folder (of shards, say), or a run's.
+        progress: Called with MiB read and MiB to read.
 
     Raises:
         DpedBuildError: There is nothing to verify.
     """
-    stages = [
-        aligned_stage(workspace),
-        patch_stage(workspace),
-        Stage(workspace, "report", ""),
-    ]
-    there = [stage for stage in stages if stage.folder.exists()]
-    if not there:
-        raise DpedBuildError(
-            f"{workspace}: nothing to verify; run dped-build align PHONE_DIR DSLR_DIR"
-        )
-    files, damage = 0, []
-    for stage in there:
+    stages, runs = _find(workspace)
+    advance = _meter([*(stage.folder for stage in stages), *runs], progress)
+    files, damage = _check_files(stages, advance)
+    patches = 0
+    if not damage:
+        patches, damage = _check_contents(stages)
+    notes = []
+    for run in runs:
+        count, wrong, to_come = _check_run(run, advance)
+        files += count
+        damage += wrong
+        notes += to_come
+    return Verification(files, patches, len(runs), damage, notes)
+
+
+def _find(folder: Path) -> tuple[list[Stage], list[Path]]:
+    """The stages and runs of a workspace; or the one that this folder is."""
+    named = folder if folder.name not in ("", "..") else folder.resolve()
+    for mark, form in STAGE_MARKS:
+        if any(path.is_file() for path in folder.glob(mark)):
+            return [Stage(named.parent, named.name, form)], []
+    stages = [aligned_stage(folder), patch_stage(folder), Stage(folder, "report", "")]
+    stages = [stage for stage in stages if stage.folder.exists()]
+    runs = [path for path in sorted(folder.glob(f"{RUNS}/*")) if is_run(path)]
+    if not stages and not runs:
+        if not is_run(folder):
+            raise DpedBuildError(
+                f"{folder}: nothing to verify; run dped-build align PHONE_DIR DSLR_DIR"
+            )
+        runs = [folder]
+    return stages, runs
+
+
+def _meter(folders: Iterable[Path], progress: Progress) -> Advance:
+    """Tells how much of all files in these folders is read."""
+    paths = [path for folder in folders for path in folder.rglob("*")]
+    sizes = {path: path.stat().st_size for path in paths if path.is_file()}
+    total, done = sum(sizes.values()), 0
+
+    def advance(path: Path) -> None:
+        nonlocal done
+        done += sizes.pop(path, 0)
+        progress(done >> 20, total >> 20)
+
+    return advance
+
+
+def _check_files(stages: Iterable[Stage], advance: Advance) -> tuple[int, list[str]]:
+    """How many files the stages' sums name, and which are not as these state."""
+    files, damage = 0, list[str]()
+    for stage in stages:
         if not stage.complete:
             damage.append(f"{stage.folder}: {SUMS} is missing: not a finished stage")
             continue
@@ -65,19 +114,48 @@ def verify_workspace(workspace: Path) -> Verification:
             damage.append(str(error))
             continue
         files += len(sums)
-        damage += _wrong_files(stage.folder, sums)
-    patches = 0
+        damage += _wrong_files(stage.folder, sums, advance)
+        damage += _foreign_files(stage.folder, sums)
+    return files, damage
+
+
+def _check_contents(stages: Iterable[Stage]) -> tuple[int, list[str]]:
+    """How many patches were looked at, and what is wrong where all sums fit."""
+    by_format = {stage.format: stage for stage in stages}
+    shards = by_format.get(FORMAT)
+    if shards is None:
+        return 0, []
     try:
-        if stages[0].complete and stages[1].complete and not damage:
-            damage += _earlier_alignment(workspace, stages[1])
-        if stages[1].complete and not damage:
-            patches, damage = _check_shards(stages[1])
+        if ALIGNMENT in by_format:
+            damage = list(_earlier_alignment(shards.workspace, shards))
+            if damage:
+                return 0, damage
+        return check_shards(shards)
     except DpedBuildError as error:  # sums that fit content that does not
-        damage.append(str(error))
+        return 0, [str(error)]
     except UNREADABLE as error:
         said = " ".join(str(error).split())[:MESSAGE]
-        damage.append(f"{stages[1].folder}: cannot be read ({said})")
-    return Verification(files, patches, damage)
+        return 0, [f"{shards.folder}: cannot be read ({said})"]
+
+
+def _check_run(folder: Path, advance: Advance) -> tuple[int, list[str], list[str]]:
+    """How many files were read, what is damaged, and what is not finished.
+
+    Files of one's own in a run's folder are no damage.
+    """
+    count, damage = len(run_files(folder)), list[str]()
+    if (folder / SUMS).is_file():
+        try:
+            sums = read_sums(folder)
+        except DpedBuildError as error:
+            return 0, [str(error)], []
+        count, damage = len(sums), list(_wrong_files(folder, sums, advance))
+    if damage:
+        return count, damage, []
+    found = check_run(folder)
+    for path in run_files(folder):
+        advance(path)
+    return count, *found
 
 
 def pairs_of_an_earlier_alignment(
@@ -116,7 +194,9 @@ def _earlier_alignment(workspace: Path, patches: Stage) -> Iterator[str]:
         )
 
 
-def _wrong_files(folder: Path, sums: dict[str, str]) -> Iterator[str]:
+def _wrong_files(
+    folder: Path, sums: Mapping[str, str], advance: Advance
+) -> Iterator[str]:
     for name, stated in sums.items():
         path = folder / name
         if not _stays_inside(name):
@@ -125,6 +205,10 @@ def _wrong_files(folder: Path, sums: dict[str, str]) -> Iterator[str]:
             yield f"{path}: missing"
         elif sha256(path) != stated:
             yield f"{path}: its content is not what was written"
+        advance(path)
+
+
+def _foreign_files(folder: Path, sums: Mapping[str, str]) -> Iterator[str]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name not in sums and name != SUMS:
@@ -134,42 +218,3 @@ def _wrong_files(folder: Path, sums: dict[str, str]) -> Iterator[str]:
 def _stays_inside(name: str) -> bool:
     path = Path(name)
     return not path.is_absolute() and ".." not in path.parts and "\0" not in name
-
-
-def _check_shards(stage: Stage) -> tuple[int, list[str]]:
-    """How many patches were looked at, and what is wrong with shards and counts."""
-    manifest = stage.manifest() or {}
-    require_shards(manifest)
-    checked, held = 0, Counter[str]()
-    listed = {shard["file"] for shard in manifest["shards"]}
-    there = {path.name for path in stage.folder.glob("*-[0-9]*.h5")}
-    wrong = [
-        f"{stage.folder / name}: only one of folder and manifest.json knows it"
-        for name in sorted(listed ^ there)
-    ]
-    for shard in manifest["shards"]:
-        if shard["file"] in there:
-            rows, found = _check_shard(stage.folder / shard["file"], shard["patches"])
-            checked += rows
-            wrong += found
-        held[shard["split"]] += shard["patches"]
-    for split, totals in manifest["splits"].items():
-        if totals["patches"] != held[split]:
-            wrong.append(
-                f"{stage.folder / 'manifest.json'}: {totals['patches']} {split} "
-                f"patches in all, {held[split]} in its shards"
-            )
-    return checked, wrong
-
-
-def _check_shard(path: Path, count: int) -> tuple[int, list[str]]:
-    with hdf5_file(path) as file:
-        stated = read_column(file, "ncc")
-    if len(stated) != count:
-        return 0, [f"{path}: {len(stated)} patches, {count} stated"]
-    rows = np.unique(np.linspace(0, count - 1, SAMPLE).round().astype(int))
-    phone, dslr = read_pixels([(path, int(row)) for row in rows])
-    found = normalised_cross_correlation(lumas(phone), lumas(dslr))
-    same = np.isclose(found, stated[rows], rtol=0, atol=NCC_TOLERANCE, equal_nan=True)
-    off = np.flatnonzero(~same)
-    return len(rows), [f"{path}: row {rows[i]}: NCC is not as stated" for i in off]

@@ -1,5 +1,6 @@
 """Running `align` again: what is finished stays, what changed is redone."""
 
+import json
 import os
 import shutil
 
@@ -108,6 +109,50 @@ def test_interrupted_run_goes_on_where_it_stopped(raw, work, jobs):
     assert not (work / SCRATCH / "aligned-work").exists()
     align(raw, work.with_name("at once"))
     assert contents(work) == contents(work.with_name("at once"))
+
+
+def damaged(line, **changes):
+    return json.dumps(line | {"record": line["record"] | changes}).encode()
+
+
+DAMAGE = {  # what becomes of a line of the journal
+    "no record": lambda line: b'{"key": 1}',
+    "no key": lambda line: json.dumps({"record": line["record"]}).encode(),
+    "record is a list": lambda line: b'{"key": 1, "record": [1]}',
+    "pair is a list": lambda line: damaged(line, pair=[1]),
+    "pair leads outside": lambda line: damaged(line, pair="../../0001"),
+    "photo leads outside": lambda line: damaged(line, phone="../0001.jpg"),
+    "another photo": lambda line: damaged(line, phone="0010.jpg"),
+    "no homography": lambda line: damaged(line, phone_to_dslr=None),
+    "a flat homography": lambda line: damaged(line, phone_to_dslr=3),
+    "no status": lambda line: damaged(line, status=None),
+    "nested": lambda line: b"[" * 100_000,
+    "no JSON": lambda line: b"\xff{",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_line_of_the_journal_costs_its_pair_alone(raw, work, damage):
+    with pytest.raises(KeyboardInterrupt):
+        align(raw, work, progress=stop_after(2))
+    path = work / SCRATCH / "aligned-work/journal.jsonl"
+    first, second = path.read_bytes().splitlines()
+    path.write_bytes(DAMAGE[damage](json.loads(first)) + b"\n" + second + b"\n")
+    assert align(raw, work).newly_done == 2
+    align(raw, work.with_name("at once"))
+    assert contents(work) == contents(work.with_name("at once"))
+
+
+def test_a_folder_in_the_place_of_an_unfinished_crop_costs_its_pair(raw, work):
+    with pytest.raises(KeyboardInterrupt):
+        align(raw, work, progress=stop_after(2))
+    crop = work / SCRATCH / "aligned-work/iphone/0001.jpg"
+    crop.unlink()
+    crop.mkdir()
+    with pytest.raises(DpedBuildError, match=r"0001\.jpg: cannot be written"):
+        align(raw, work)
+    crop.rmdir()
+    assert align(raw, work).aligned == 3
 
 
 def test_lost_worker_is_recorded_and_the_pair_tried_again(raw, work, monkeypatch):

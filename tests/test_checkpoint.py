@@ -138,6 +138,25 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
         load_generator(tmp_path)
 
 
+def test_no_flipped_bit_loads_as_another_weight(tmp_path):
+    path, rng = tmp_path / "generator.pt", np.random.default_rng(0)
+    architecture = SETTINGS.architecture()
+    save_generator(path, build_generator(architecture), architecture)
+    whole, sound = path.read_bytes(), load_generator(path).state_dict()
+    refused = 0
+    for position in rng.integers(len(whole), size=200):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            found = load_generator(path).state_dict()
+        except DpedBuildError:
+            refused += 1
+        else:
+            assert all(torch.equal(found[name], sound[name]) for name in sound)
+    assert refused > 100  # torch alone refuses a third of them
+
+
 def test_weights_that_do_not_fit_are_refused(tmp_path):
     generator = build_generator(Architecture(model="srcnn"))
     save_generator(tmp_path / "generator.pt", generator, Architecture(channels=4))

@@ -228,6 +228,21 @@ def test_a_broken_photo_is_told_and_the_rest_goes_on(tmp_path, model_path):
     assert set(done.failed) == {str(broken), str(missing), str(tmp_path / "empty")}
 
 
+@pytest.mark.parametrize("skip_existing", [False, True])
+@pytest.mark.parametrize("out", [None, "yet/to/be/made"])
+def test_a_name_too_long_for_the_result_costs_that_photo_alone(
+    tmp_path, model_path, out, skip_existing
+):
+    good = write_photo(tmp_path / "good.png", photo(16, 16))
+    long = write_photo(tmp_path / f"{'a' * 243}.png", photo(16, 16))  # + -enhanced
+    longest = write_photo(tmp_path / f"{'b' * 242}.png", photo(16, 16))  # 255 bytes
+    out = out and tmp_path / out
+    done = run(model_path, good, long, longest, out=out, skip_existing=skip_existing)
+    assert [path.stem[:4] for path in done.written] == ["good", "bbbb"]
+    assert list(done.failed) == [str(long)]
+    assert "its name is too long for this disk; rename it" in done.failed[str(long)]
+
+
 def test_damaged_exif_is_noted_and_the_photo_enhanced(tmp_path, model_path):
     pixels = Image.fromarray(photo(16, 16))
     pixels.save(tmp_path / "a.jpg", exif=b"Exif\0\0garbage" * 5)

@@ -66,6 +66,15 @@ def test_photos_that_do_not_meet_share_nothing():
     assert largest_box(rows) is None
 
 
+@pytest.mark.parametrize("tiny", [1e-308, -1e-308, 5e-324, -5e-324])
+def test_a_coefficient_next_to_nothing_counts_as_none(tiny):
+    plain = translation(3, 1.5)  # no row lies on the border itself
+    matrix = plain.copy()
+    matrix[0, 1] = matrix[1, 0] = matrix[2, 0] = matrix[2, 1] = tiny
+    found = visible_rows(matrix, SIZE, TARGET)
+    np.testing.assert_array_equal(found, visible_rows(plain, SIZE, TARGET))
+
+
 def brute_box_area(mask):
     height, width = mask.shape
     best = 0

@@ -1,6 +1,7 @@
 """Ready-made patches become shards: their pixels, their split, what is assumed."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ from PIL import Image
 
 from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.align.stage import write_sums
+from dped_build.patches import importing
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
 from dped_build.patches.import_settings import ImportSettings
 from dped_build.patches.importing import import_patches
@@ -161,6 +163,106 @@ def test_bytes_depend_neither_on_jobs_nor_on_interruptions(dped, imported, tmp_p
     assert again.newly_done == 130  # without the first fifty
     assert content(tmp_path / "two") == content(tmp_path / "again") == whole
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again", "two"]
+
+
+def test_a_block_on_which_a_worker_died_is_tried_again(
+    dped, imported, tmp_path, monkeypatch
+):
+    def lose_the_second(function, tasks, **options):
+        for index, task in enumerate(tasks):
+            yield index, None if index == 1 else function(task)
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "run_all", lose_the_second)
+        lost = import_patches(dped, out, jobs=1)
+    assert {line["reason"] for line in lost.failed} == {"worker_lost"}
+    assert len(lost.failed) == 50
+    again = import_patches(dped, out, jobs=1)
+    assert (again.newly_done, again.failed) == (180, [])
+    assert content(out) == content(imported / "patches")
+    assert import_patches(dped, out, jobs=1).newly_done == 0
+
+
+def interrupted(dped, out):
+    """The folder of the finished pieces of an import that was stopped."""
+
+    def stop(done, total):
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_patches(dped, out, jobs=1, progress=stop)
+    return out.parent / ".dped-build/out-work"
+
+
+def without(name):
+    return lambda arrays: {k: v for k, v in arrays.items() if k != name}
+
+
+DAMAGE = {  # of a piece's arrays
+    "a column is missing": without("ncc"),
+    "a column of another type": lambda a: a | {"ncc": a["ncc"].astype("f8")},
+    "a column is short": lambda a: a | {"ncc": a["ncc"][1:]},
+    "a column is deep": lambda a: a | {"window_xy": a["window_xy"][None]},
+    "no table": lambda a: a | {"window_xy": np.int32(3)},
+    "another reason": lambda a: a | {"reasons": np.full(len(a["ncc"]), "../x")},
+    "patches are missing": lambda a: a | {"phone": a["phone"][1:]},
+    "patches of floats": lambda a: a | {"dslr": a["dslr"] / 255},
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE, "compressed", "torn", "endless"])
+def test_a_damaged_piece_is_named_and_done_again_once_it_is_deleted(
+    dped, imported, tmp_path, damage
+):
+    out = tmp_path / "out"
+    (piece,) = interrupted(dped, out).glob("*.npz")
+    with np.load(piece) as file:
+        arrays = dict(file)
+    if damage == "torn":
+        piece.write_bytes(piece.read_bytes()[:-3000])
+    elif damage == "compressed":
+        np.savez_compressed(piece, **arrays)
+    elif damage == "endless":  # by its header
+        data = piece.read_bytes()
+        assert data.count(b"(50, 2), }") == 1 + 1  # window_xy and shift_px
+        piece.write_bytes(data.replace(b"(50, 2), }  ", b"(9**9,2), } "))
+    else:
+        np.savez(piece, **DAMAGE[damage](arrays))
+    with pytest.raises(DpedBuildError, match=r"npz: damaged; delete it") as error:
+        import_patches(dped, out, jobs=1)
+    assert "\n" not in str(error.value)
+    piece.unlink()
+    import_patches(dped, out, jobs=1)
+    assert content(out) == content(imported / "patches")
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '[{"pair": "a"}]', "[" * 100_000, '[{"__class__": 1}]']
+)
+def test_a_damaged_list_of_refusals_is_named(dped, tmp_path, text):
+    (piece,) = interrupted(dped, tmp_path / "out").glob("*.npz")
+    piece.with_suffix(".json").write_text(text)
+    with pytest.raises(DpedBuildError, match=r"json: damaged; delete the folder"):
+        import_patches(dped, tmp_path / "out", jobs=1)
+
+
+@pytest.mark.parametrize("lost", ["settings", "failed", "splits"])
+def test_a_manifest_without_a_part_is_named_and_force_makes_it_again(
+    dped, imported, tmp_path, lost
+):
+    shutil.copytree(imported / "patches", tmp_path / "out")
+    path = tmp_path / "out/manifest.json"
+    stated = manifest_of(path.parent)
+    del stated[lost]
+    path.write_text(json.dumps(stated))
+    with pytest.raises(
+        DpedBuildError, match=rf"out: damaged \('{lost}'\); add --force"
+    ):
+        import_patches(dped, tmp_path / "out", jobs=1)
+    import_patches(dped, tmp_path / "out", jobs=1, force=True)
+    assert content(tmp_path / "out") == content(imported / "patches")
 
 
 def test_links_are_as_good_as_files(dped, imported, tmp_path):

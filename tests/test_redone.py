@@ -288,15 +288,44 @@ def test_an_exclusion_by_hand_is_refused_by_name_and_selects_again(work):
     assert work.done == NONE
 
 
-@pytest.mark.parametrize("name", ["train-00000.h5", "windows.h5", "manifest.json"])
-@pytest.mark.parametrize("how", ["deleted", "cut short"])
-def test_a_lost_file_of_the_patches_is_named_and_force_makes_it_again(work, name, how):
-    path = work.file("patches") / name
-    before = tree(work.folder / "patches")
+def lose(path, how):
     data = path.read_bytes()
     path.unlink()
     if how == "cut short":
         path.write_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize("how", ["deleted", "cut short"])
+@pytest.mark.parametrize("options", [{}, {"force": True}], ids=["again", "force"])
+def test_a_lost_shard_is_sampled_again_and_nothing_measured(work, options, how):
+    before = tree(work.folder / "patches")
+    path = work.file("patches/train-00000.h5")
+    with h5py.File(path) as file:
+        photos = len(file["photos"])
+    lose(path, how)
+    work.run_patches(**options)
+    assert work.done == {**NONE, "cut": photos}
+    assert photos < PAIRS
+    assert tree(work.folder / "patches") == before
+
+
+def test_a_flipped_bit_is_mended_by_deleting_its_shard(work):
+    before = tree(work.folder / "patches")
+    damage_shard(work)
+    stricter = PatchSettings(size=48, min_corr=0.5, compress="gzip")
+    with pytest.raises(DpedBuildError, match=r"a shard is damaged .*delete the one"):
+        work.run_patches(settings=stricter, force=True)
+    work.file("patches/train-00000.h5").unlink()
+    work.run_patches(force=True)
+    assert work.done["measured"] == 0
+    assert tree(work.folder / "patches") == before
+
+
+@pytest.mark.parametrize("name", ["windows.h5", "manifest.json"])
+@pytest.mark.parametrize("how", ["deleted", "cut short"])
+def test_a_lost_file_of_the_patches_is_named_and_force_makes_it_again(work, name, how):
+    before = tree(work.folder / "patches")
+    lose(work.file("patches") / name, how)
     with pytest.raises(DpedBuildError, match=r"patches.*--force"):
         work.run_patches()
     work.run_patches(force=True)

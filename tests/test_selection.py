@@ -174,6 +174,12 @@ def test_spreading_out_gives_as_many_as_asked_for(count):
     assert (np.diff(chosen) > 0).all()
 
 
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+def test_no_point_is_chosen_twice_where_points_coincide(count):
+    points = np.array([[0, 0]] * 6 + [[9, 9]] * 4, np.int32)
+    assert len(set(spread_out(points, count).tolist())) == count
+
+
 @pytest.mark.parametrize(
     "values",
     [

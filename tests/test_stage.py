@@ -1,9 +1,13 @@
 """A stage's folder is whole or absent, summed, ours, and held by one command."""
 
+import contextlib
 import errno
 import hashlib
 import json
+import os
+import stat
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -138,6 +142,48 @@ def test_journal_survives_a_line_torn_anywhere(tmp_path):
         assert journal.read() == [{"pair": "a"}, {"pair": "c"}]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [b"[" * 100_000, b"[1]", b"3", b'{"pair": NaN}', b"\xff\xfe", b"1" * 5000],
+)
+def test_journal_passes_over_what_is_no_line_of_ours(tmp_path, line):
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.path.write_bytes(b'{"pair": "a"}\n' + line + b'\n{"pair": "c"}\n')
+    assert journal.read() == [{"pair": "a"}, {"pair": "c"}]
+
+
+def test_journal_ends_at_a_line_without_end(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append({"pair": "a"})
+    with journal.path.open("ab") as file:
+        file.write(b'{"pair": "' + b"b" * 2**21 + b'"}\n')
+    assert journal.read() == [{"pair": "a"}]
+
+
+def link(path, outside):
+    path.symlink_to(outside)
+
+
+@pytest.mark.parametrize("make", [link, lambda path, outside: os.mkfifo(path)])
+@pytest.mark.parametrize("name", ["journal.jsonl", "iphone", "iphone/0001.jpg"])
+def test_links_and_pipes_among_unfinished_work_are_refused(stage, make, name):
+    outside = stage.workspace.with_name("outside")
+    outside.mkdir()
+    path = stage.scratch / name
+    path.parent.mkdir(parents=True)
+    make(path, outside)
+    with pytest.raises(DpedBuildError, match=f"{path.name}: a link or pipe; remove it"):
+        enter(stage)
+    assert list(outside.iterdir()) == []
+
+
+def test_a_link_to_a_folder_is_foreign_in_a_finished_stage(stage, tmp_path):
+    fill(stage.folder)
+    (stage.folder / "iphone").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(DpedBuildError, match="iphone: not written by dped-build"):
+        enter(stage)
+
+
 def test_finished_stage_gives_its_manifest(stage):
     assert stage.manifest() is None
     fill(stage.folder, "mine")
@@ -222,6 +268,57 @@ def test_publication_replaces_the_folder_whole(stage):
     assert json.loads((stage.folder / "manifest.json").read_bytes())["text"] == "new"
     assert names(stage.folder) == [SUMS, "manifest.json"]
     assert names(stage.workspace / SCRATCH) == ["lock"]
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """The folders that are put on the disk, in order."""
+    found, fsync = [], os.fsync
+
+    def record(descriptor):
+        fsync(descriptor)
+        with contextlib.suppress(OSError):
+            path = Path(f"/proc/self/fd/{descriptor}").readlink()
+            found.extend([path] if path.is_dir() else [])
+
+    monkeypatch.setattr(os, "fsync", record)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_publication_puts_the_names_on_the_disk_before_and_after(stage, synced):
+    enter(stage)
+    fill(stage.build)
+    write_atomic(stage.build / "iphone" / "0001.jpg", b"x")
+    assert synced == []  # a stage is synced as a whole
+    publish_folder(stage.build, stage.folder)
+    assert synced == [stage.build, stage.build / "iphone", stage.workspace]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_a_file_outside_of_a_stage_is_named_on_the_disk(tmp_path, synced):
+    write_atomic(tmp_path / "run" / "checkpoint.pt", b"x")
+    assert synced == [tmp_path / "run"]
+
+
+@pytest.mark.parametrize(
+    "number, told", [(errno.EINVAL, None), (errno.EIO, "cannot be written")]
+)
+def test_a_disk_that_fails_is_told_and_one_that_syncs_no_folders_not(
+    tmp_path, monkeypatch, number, told
+):
+    fsync = os.fsync
+
+    def refuse_folders(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    refused = pytest.raises(DpedBuildError, match=told) if told else None
+    with refused or contextlib.nullcontext():
+        write_atomic(tmp_path / "a", b"x")
+    assert (tmp_path / "a").read_bytes() == b"x"
 
 
 def test_interrupted_publication_is_finished(stage):

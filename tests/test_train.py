@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -14,6 +15,7 @@ from shards import write_patches, write_shard
 
 from dped_build.align.durable import SCRATCH
 from dped_build.align.errors import DpedBuildError, Interrupted
+from dped_build.align.stage import write_sums
 from dped_build.cli import cli
 from dped_build.train import TrainSettings, load_generator, train
 from dped_build.train.checkpoint import saved_iteration
@@ -90,7 +92,8 @@ def test_a_run_learns_the_tone_of_the_target(tmp_path):
 def test_a_run_leaves_every_file(uninterrupted):
     names = {path.name.split(".")[0] for path in uninterrupted.iterdir()}
     assert names == {
-        *("config", "metrics", "checkpoint", "best", "generator", "events", "samples")
+        *("config", "metrics", "checkpoint", "best", "generator", "events", "samples"),
+        "SHA256SUMS",
     }
     samples = sorted(path.name for path in (uninterrupted / "samples").iterdir())
     assert samples == ["000003.png", "000006.png"]
@@ -355,6 +358,20 @@ def test_two_processes_never_train_in_one_folder(patches, tmp_path, workspace):
     run(patches, tmp_path / "runs/one", dataclasses.replace(TINY, iterations=1))
     visible = {path.name for path in (tmp_path / "runs").glob("[!.]*")}
     assert visible == {"one", "two"}
+
+
+def test_the_lock_lies_in_the_workspaces_scratch_also_where_that_is_yet_to_be_made(
+    patches, tmp_path
+):
+    shutil.copytree(patches, tmp_path / "work/patches")
+    write_sums(tmp_path / "work/patches")
+    shorter = dataclasses.replace(TINY, iterations=1)
+    run(tmp_path / "work/patches", tmp_path / "work/runs/one", shorter)
+    assert [path.name for path in (tmp_path / "work/runs").iterdir()] == ["one"]
+    assert (tmp_path / "work" / SCRATCH / ".one.lock").exists()
+    run(patches, tmp_path / "elsewhere/one", shorter)
+    assert not (tmp_path / SCRATCH).exists()
+    assert not (tmp_path / "elsewhere" / SCRATCH).exists()
 
 
 def test_without_texture_there_is_no_discriminator(patches, tmp_path):

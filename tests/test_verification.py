@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -191,3 +192,56 @@ def test_patches_of_pairs_that_are_no_longer_aligned_are_named(workspace):
     (line,) = damage_of(workspace)
     assert "patches: cut from an earlier alignment" in line
     assert "1 of 5 pairs are not aligned now" in line
+
+
+def test_patches_that_stand_outside_a_workspace_can_be_verified(workspace, tmp_path):
+    shards = shutil.move(workspace / "patches", tmp_path / "elsewhere")
+    found = verify_workspace(shards)
+    assert (found.damage, found.runs) == ([], 0)
+    assert found.patches > 0
+    flip(shards / "train-00000.h5", 5000)
+    name = f"{shards / 'train-00000.h5'}: {NOT_AS_WRITTEN}"
+    assert damage_of(shards) == [name]
+    (shards / "windows.h5").unlink()
+    assert f"{shards / 'windows.h5'}: missing" in damage_of(shards)
+
+
+@pytest.mark.parametrize("stage", ["aligned", "patches", "report"])
+def test_one_stage_of_a_workspace_can_be_verified(whole, stage, monkeypatch):
+    found = verify_workspace(whole / stage)
+    sums = (whole / stage / "SHA256SUMS").read_text().splitlines()
+    assert (found.damage, found.files) == ([], len(sums))
+    monkeypatch.chdir(whole / stage)
+    assert verify_workspace(Path()).files == len(sums)
+    assert verify_workspace(Path("..") / stage).files == len(sums)
+
+
+def test_progress_counts_every_byte(whole):
+    told = []
+    verify_workspace(whole, progress=lambda done, total: told.append((done, total)))
+    files = [path for path in whole.rglob("*") if path.is_file()]
+    size = sum(p.stat().st_size for p in files if ".dped-build" not in p.parts)
+    assert told == sorted(told)
+    assert told[-1] == (told[-1][1], size >> 20)
+    assert told[-1][1] > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: found["settings"].update(min_corr=0.5),
+        lambda found: found.update(dataset_id="0" * 64),
+    ],
+)
+def test_a_dataset_id_that_is_not_of_its_files_is_found(workspace, change):
+    edit_manifest(workspace, change)
+    (line,) = damage_of(workspace)
+    assert "manifest.json: its dataset_id is not that" in line
+
+
+def test_windows_of_another_run_are_found(workspace):
+    with h5py.File(workspace / "patches/windows.h5", "r+") as file:
+        file.attrs["created_with"] = "something else"
+    write_sums(workspace / "patches")
+    (line,) = damage_of(workspace)
+    assert "manifest.json: its dataset_id is not that" in line

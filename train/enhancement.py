@@ -17,8 +17,13 @@ from dped_build.train.devices import choose_device, enough_memory
 from dped_build.train.enhance_settings import EnhanceSettings
 from dped_build.train.layers import Chain
 from dped_build.train.model_file import load_generator
-from dped_build.train.photo_list import list_targets
-from dped_build.train.picture_files import check_writable, read_exif, write_picture
+from dped_build.train.photo_list import ENHANCED, list_targets
+from dped_build.train.picture_files import (
+    check_writable,
+    is_name_too_long,
+    read_exif,
+    write_picture,
+)
 from dped_build.train.pixels import Picture, to_levels, to_unit
 from dped_build.train.tiles import forward_in_strips
 
@@ -122,6 +127,11 @@ def enhance_files(
     for folder in listed.empty:
         result.failed[str(folder)] = f"{folder}: no JPEG, PNG or TIFF photos in it"
     todo = listed.targets
+    for photo in [photo for photo, path in todo.items() if is_name_too_long(path)]:
+        result.failed[str(photo)] = (
+            f"{photo}: with {ENHANCED} its name is too long for this disk; rename it"
+        )
+        del todo[photo]
     if settings.skip_existing:
         result.skipped.extend(path for path in todo.values() if path.exists())
         todo = {photo: path for photo, path in todo.items() if not path.exists()}

@@ -121,6 +121,7 @@ def _train(
     vgg = load_vgg(vgg_path) if vgg_path else None
     done = saved_iteration(folder / run_folder.CHECKPOINT)
     if not run_folder.open_run(folder, config, resume=resume, done=done):
+        run_folder.finish_run(folder)  # a kill may have come before it
         return TrainResult(folder, done or 0, run_folder.read_metrics(folder))
 
     state = new_state(settings, how.device)
@@ -154,6 +155,7 @@ def _train(
         with deferred_signals() as asked_to_stop:
             _pretrain(run, state, asked_to_stop)
             _iterate(run, state, asked_to_stop)
+    run_folder.finish_run(folder)
     return TrainResult(folder, state.iteration, run_folder.read_metrics(folder))
 
 

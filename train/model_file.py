@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dped_build.align.archive import is_sound_archive
 from dped_build.align.durable import write_atomic
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.stage import (
@@ -26,7 +27,6 @@ from dped_build.train.networks import build_generator
 FORMAT = "dped-build/generator"
 VERSION = 1
 FILE_NAME = "generator.pt"
-ZIP = b"PK\3\4"
 LARGEST_NETWORK = 2**28  # weights
 LARGEST = {"channels": 1024, "blocks": 64, "kernel": 31, "strided_kernel": 32}
 
@@ -151,7 +151,7 @@ def read_torch(
                 f"{path} is a TensorFlow checkpoint: run dped-build import on it first"
             )
         raise DpedBuildError(f"{path}: no such file; name a run folder or a .pt file")
-    if not is_whole_zip(path):  # torch would fall back on an older, looser format
+    if not is_sound_archive(path):  # torch would fall back on an older, looser format
         raise DpedBuildError(
             f"{path} is damaged or no torch file: restore it, or train or import again"
         )
@@ -180,18 +180,3 @@ def read_torch(
             f"{version}"
         )
     return content
-
-
-def is_whole_zip(path: Path) -> bool:
-    """Whether this is a zip archive that holds, as torch writes it, all it states."""
-    try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            members = archive.infolist()
-            file.seek(0)
-            if file.read(len(ZIP)) != ZIP:  # by which torch tells
-                return False
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
-        return False
-    packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
-    stated = sum(member.file_size for member in members)
-    return not packed and stated <= path.stat().st_size

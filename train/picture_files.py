@@ -1,5 +1,6 @@
 """Read a photo's EXIF data; write enhanced pictures that state their colours."""
 
+import errno
 import io
 import os
 import warnings
@@ -79,10 +80,24 @@ def check_writable(folders: Iterable[Path]) -> None:
         DpedBuildError: One does not.
     """
     for folder in sorted(folders):
-        there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+        there = _nearest(folder)
         if not there.is_dir() or not os.access(there, os.W_OK):
             why = "no permission to write" if there.is_dir() else "not a folder"
             raise DpedBuildError(f"{there}: {why}; name another folder with --out")
+
+
+def is_name_too_long(target: Path) -> bool:
+    """Whether the disk knows no names as long as this file's."""
+    try:
+        (_nearest(target.parent) / target.name).lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or what exists of the way to it."""
+    return next(p for p in (folder, *folder.absolute().parents) if p.exists())
 
 
 def write_picture(

@@ -6,6 +6,7 @@ checkpoint.pt    the whole state, `generator.pt` the weights alone, both per che
 best.pt          the generator with the highest PSNR on the validation photos
 samples/         before | after | target
 events.*         the same numbers for TensorBoard
+SHA256SUMS       of all of these; stands in a finished run only
 """
 
 import dataclasses
@@ -21,6 +22,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from dped_build.align.durable import (
+    SCRATCH,
     drop_temporaries,
     scratch_folder,
     write_atomic,
@@ -28,7 +30,8 @@ from dped_build.align.durable import (
 )
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.records import parse_object, read_document, read_lines
-from dped_build.align.stage import json_bytes
+from dped_build.align.stage import SUMS, json_bytes, write_sums
+from dped_build.patches.build import patch_stage
 from dped_build.train.model_file import FILE_NAME, planned_network
 from dped_build.train.pixels import png_bytes
 from dped_build.train.settings import TrainSettings
@@ -50,7 +53,7 @@ def held(run_dir: Path) -> Iterator[None]:
         DpedBuildError: Another one trains here, or nothing can be written beside it.
     """
     whole = run_dir.resolve()  # the same for every way to name the folder
-    path = scratch_folder(whole) / f".{whole.name}.lock"
+    path = _lock_of(whole)
     lock = FileLock(path, timeout=0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +73,14 @@ def held(run_dir: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _lock_of(run_dir: Path) -> Path:
+    """In the workspace's `.dped-build/`, also where that is yet to be made."""
+    workspace = run_dir.parent.parent
+    ours = run_dir.parent.name == "runs" and patch_stage(workspace).complete
+    folder = workspace / SCRATCH if ours else scratch_folder(run_dir)
+    return folder / f".{run_dir.name}.lock"
 
 
 def open_run(
@@ -102,7 +113,7 @@ def open_run(
             raise DpedBuildError(
                 f"{run_dir} holds files that are no training run: name another --out"
             )
-        write_atomic(path, json_bytes(config))
+        _begin(run_dir, config)
         return True
     try:
         differences = _differences(read_document(path), config)
@@ -110,7 +121,7 @@ def open_run(
         raise DpedBuildError(f"{path} is damaged: name another --out") from error
     if done is None and not (run_dir / FILE_NAME).exists():
         _forget_evaluations(run_dir)
-        write_atomic(path, json_bytes(config))
+        _begin(run_dir, config)
         return True
     if differences:
         raise DpedBuildError(
@@ -125,8 +136,22 @@ def open_run(
             f"{run_dir} holds an unfinished run ({done or 0} of {iterations} "
             "iterations): go on with --resume, or name another --out"
         )
-    write_atomic(path, json_bytes(config))
+    _begin(run_dir, config)
     return True
+
+
+def _begin(run_dir: Path, config: dict[str, Any]) -> None:
+    """Say what will be done; from here on the run is not finished."""
+    with writing(run_dir):
+        (run_dir / SUMS).unlink(missing_ok=True)
+    write_atomic(run_dir / CONFIG, json_bytes(config))
+
+
+def finish_run(run_dir: Path) -> None:
+    """State the sums of a finished run's files, once."""
+    if not (run_dir / SUMS).exists():
+        with writing(run_dir):
+            write_sums(run_dir)
 
 
 def _entries(run_dir: Path) -> list[Path]:

@@ -23,8 +23,8 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 from torch import Tensor, nn
 
+from dped_build.align.archive import is_sound_archive
 from dped_build.align.errors import DpedBuildError
-from dped_build.train.model_file import is_whole_zip
 
 URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 HASH_PREFIX = "dcbb9e9d"  # of the file's SHA-256
@@ -163,8 +163,8 @@ def _positions() -> list[int]:
 
 
 def _torchvision_weights(path: Path) -> Weights:
-    if zipfile.is_zipfile(path) and not is_whole_zip(path):
-        raise ValueError("an archive that states more than it holds")
+    if zipfile.is_zipfile(path) and not is_sound_archive(path):
+        raise ValueError("an archive that does not hold what it states")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about pickles that are refused just after
         state = torch.load(path, map_location="cpu", weights_only=True)
