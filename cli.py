@@ -12,10 +12,13 @@ import click
 
 from dped_build.align.commands import align
 from dped_build.align.console import FOLDER, CommandGroup, quote, where
-from dped_build.patches.commands import diff, patches, verify
+from dped_build.exchange.commands import export
+from dped_build.patches.commands import diff, merge, patches, verify
 from dped_build.patches.settings import PatchSettings
 from dped_build.report.commands import report
+from dped_build.study.commands import study
 from dped_build.train.commands import evaluate, train
+from dped_build.train.doctor_commands import doctor
 from dped_build.train.model_commands import bench, enhance, import_
 
 DEMO_RUN = Path("runs/demo")
@@ -28,6 +31,13 @@ DEMO_TRAINING = {  # a small network and loss, so that two cores take a minute o
     "learning_rate": 2e-3,
     "checkpoint_every": 100,
     "log_every": 100,
+}
+
+# What a shell reads when it starts, or a folder where it looks.
+COMPLETION = {
+    "bash": """add to ~/.bashrc: eval "$(dped-build completion bash)\"""",
+    "zsh": """add to ~/.zshrc, below compinit: eval "$(dped-build completion zsh)\"""",
+    "fish": "dped-build completion fish > ~/.config/fish/completions/dped-build.fish",
 }
 
 
@@ -50,16 +60,37 @@ def cli() -> None:
 for command in (
     align,
     patches,
+    merge,
     train,
     evaluate,
     enhance,
     bench,
     report,
+    study,
     verify,
     diff,
     import_,
+    export,
+    doctor,
 ):
     cli.add_command(command)
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(list(COMPLETION)))
+def completion(*, shell: str) -> None:
+    """Print what makes SHELL complete commands, options, choices and file names.
+
+    \b
+    Examples:
+      eval "$(dped-build completion bash)"
+      dped-build completion fish > ~/.config/fish/completions/dped-build.fish
+    """
+    from click.shell_completion import BashComplete, FishComplete, ZshComplete
+
+    kinds = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+    script = kinds[shell](cli, {}, "dped-build", "_DPED_BUILD_COMPLETE").source()
+    click.echo(f"{script.strip()}\n\n# To install: {COMPLETION[shell]}")
 
 
 @cli.command()

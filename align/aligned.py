@@ -35,7 +35,7 @@ class Aligned:
         records: All records, by pair name, in order.
         phone_root: The folder of the phone photos on this machine.
         dslr_root: The folder of the DSLR photos.
-        states: (camera, file name) → size and modification time when aligned.
+        states: (camera, path in its folder) → size and modification time when aligned.
     """
 
     manifest: Mapping[str, Any]
@@ -59,6 +59,8 @@ class Aligned:
             if name is None:
                 continue
             path, known = root / name, getattr(record, f"{camera}_sha256")
+            if leads_out(root, name):
+                return str(path)
             try:
                 same = file_state(path) == self.states.get((camera, name))
                 if rehash or not same:
@@ -68,6 +70,13 @@ class Aligned:
             if not same:
                 return str(path)
         return None
+
+
+def leads_out(root: Path, name: str) -> bool:
+    """Whether a folder on the way to `root`/`name` is a link to somewhere else."""
+    if "/" not in name:
+        return False
+    return not (root / name).parent.resolve().is_relative_to(root.resolve())
 
 
 def aligned_stage(workspace: Path) -> Stage:

@@ -1,4 +1,4 @@
-"""What every command shares: options, progress, the way errors end.
+"""What every command shares: options, defaults from a file, progress.
 
 No heavy imports: `--help` must answer at once.
 """
@@ -6,20 +6,16 @@ No heavy imports: `--help` must answer at once.
 import json
 import os
 import shlex
-import signal
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
-from functools import partial
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from dped_build.align.errors import DpedBuildError, Interrupted, UsageError
-from dped_build.align.logs import log, log_error, start_log, stop_log
+from dped_build.align.config_file import file_defaults
+from dped_build.align.endings import DEBUG, LOG, colors, endings
 from dped_build.align.settings import BACKENDS
 from dped_build.align.words import counted, size_text
 
@@ -29,126 +25,35 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 FOLDER = click.Path(path_type=Path)
 DEFAULT_WORKSPACE = Path("data")
-INTERRUPTED = 130
-ASKING = (signal.SIGINT, signal.SIGTERM)  # to stop
-RESUMABLE = ("align", "patches", "import", "report", "demo")
-SAME_AGAIN = "Interrupted; finished work is kept. Run the same command again to go on."
+WORKSPACE_VARIABLE = "DPED_BUILD_WORKSPACE"
 
 
 class CommandGroup(click.Group):
-    """Turns what goes wrong into one line and an exit code; adds `--log`, `--debug`."""
+    """Its commands end in one line, have `--log` and `--debug`, and read a file."""
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command, with the options that all of them have."""
         cmd.params += [LOG, DEBUG]
         super().add_command(cmd, name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command, which finds what the workspace's file says as its defaults."""
+        name, command, rest = super().resolve_command(ctx, args)
+        asks = not set(ctx.help_option_names).isdisjoint(rest)
+        if name and command and not asks and not ctx.resilient_parsing:
+            workspace = Path(os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE)
+            ctx.default_map = file_defaults(
+                ctx, self.commands, name, rest, workspace=workspace
+            )
+        return name, command, rest
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; a failure that the user can mend has no traceback."""
-        for number in ASKING:
-            signal.signal(number, _interrupt)
-        sys.excepthook = partial(_tell_fault, ctx.meta)
-        try:
-            result = super().invoke(ctx)
-            log("end", command=ctx.invoked_subcommand)
-            return result
-        except UsageError as error:
-            _note(ctx, error)
-            raise click.UsageError(str(error)) from error
-        except DpedBuildError as error:
-            _note(ctx, error)
-            raise click.ClickException(str(error)) from error
-        except BrokenPipeError:  # who reads our output has seen enough
-            raise
-        except OSError as error:  # the disk's or the system's, wherever it struck
-            _note(ctx, error)
-            where = f"{error.filename}: " if error.filename else ""
-            why = error.strerror or str(error).splitlines()[0]
-            raise click.ClickException(
-                f"{where}{why}; free space or mend the permissions, then run the same "
-                "command again"
-            ) from error
-        except MemoryError as error:
-            _note(ctx, error)
-            raise click.ClickException(
-                "not enough memory; lower --jobs, --batch-size or --tile, whichever "
-                "the command has, and run it again"
-            ) from error
-        except KeyboardInterrupt as error:
-            _ask_no_more()
-            said = SAME_AGAIN if ctx.invoked_subcommand in RESUMABLE else "Interrupted."
-            said = str(error) if isinstance(error, Interrupted) else said
-            log("interrupted", message=said)
-            click.echo(said, err=True)
-            ctx.exit(INTERRUPTED)
-
-
-def _note(ctx: click.Context, error: BaseException) -> None:
-    """Put an error into the log, and with `--debug` its traceback on stderr."""
-    log_error(error)
-    if ctx.meta.get(DEBUG.name):
-        traceback.print_exception(error)
-
-
-def _tell_fault(
-    meta: Mapping[str, Any],
-    kind: type[BaseException],
-    error: BaseException,
-    trace: TracebackType | None,
-) -> None:
-    """What is nobody's bad input: a fault of ours, in one line without `--debug`."""
-    log_error(error)
-    if meta.get(DEBUG.name):
-        sys.__excepthook__(kind, error, trace)
-        return
-    said = " ".join(str(error).split())[:200]
-    click.echo(
-        f"Error: {kind.__name__}: {said}; this is a fault of dped-build: run the same "
-        "command with --debug and report what it prints",
-        err=True,
-    )
-
-
-def _start_log(ctx: click.Context, option: click.Parameter, path: Path | None) -> None:
-    if path is None or ctx.resilient_parsing:
-        return
-    handler = start_log(path)
-    ctx.find_root().call_on_close(partial(stop_log, handler))
-    log("start", command=ctx.info_name, arguments=sys.argv[1:])
-
-
-def _set_debug(ctx: click.Context, option: click.Parameter, on: bool) -> None:
-    if on:
-        ctx.meta[str(option.name)] = True
-
-
-LOG = click.Option(
-    ["--log"],
-    type=click.Path(path_type=Path, dir_okay=False),
-    expose_value=False,
-    envvar="DPED_BUILD_LOG",
-    callback=_start_log,
-    help="Append what happens to this file, a JSON object a line.",
-)
-DEBUG = click.Option(
-    ["--debug"],
-    is_flag=True,
-    expose_value=False,
-    envvar="DPED_BUILD_DEBUG",
-    callback=_set_debug,
-    help="Print a traceback where something goes wrong.",
-)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    _ask_no_more()
-    raise KeyboardInterrupt
-
-
-def _ask_no_more() -> None:
-    """Who asks twice is not told twice; what is finished is being kept."""
-    for number in ASKING:
-        signal.signal(number, signal.SIG_IGN)
+        ctx.color = colors()
+        with endings(ctx):
+            return super().invoke(ctx)
 
 
 def workspace_option(command: Command) -> Command:
@@ -159,7 +64,7 @@ def workspace_option(command: Command) -> Command:
         type=FOLDER,
         default=DEFAULT_WORKSPACE,
         show_default=True,
-        envvar="DPED_BUILD_WORKSPACE",
+        envvar=WORKSPACE_VARIABLE,
         help="Folder that everything is written into: one phone with one DSLR.",
     )(command)
 
@@ -171,7 +76,7 @@ def json_option(command: Command) -> Command:
 
 def stage_options(command: Command) -> Command:
     """The options of the stages that work through many photos."""
-    for option in (
+    options = (
         click.option(
             "--jobs",
             type=click.IntRange(min=1),
@@ -201,7 +106,8 @@ def stage_options(command: Command) -> Command:
         ),
         json_option,
         workspace_option,
-    ):
+    )
+    for option in reversed(options):  # the first is shown first
         command = option(command)
     return command
 
@@ -272,7 +178,7 @@ class Progress:
     def _update(self, done: int, total: int) -> None:
         if self.quiet or not total:
             return
-        if sys.stderr.isatty():
+        if can_redraw(sys.stderr):
             if self.bar is None:
                 from tqdm import tqdm
 
@@ -283,10 +189,20 @@ class Progress:
             click.echo(f"{done} of {total} {self.unit}", err=True)
 
 
+def can_redraw(stream: TextIO) -> bool:
+    """Whether a line may be written over again: a terminal that can do it."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def echo_warning(text: str) -> None:
+    """A line on stderr about what deserves a look, yellow on a terminal."""
+    click.secho(text, err=True, fg="yellow")
+
+
 def echo_reasons(reasons: Mapping[str, int]) -> None:
     """One line a reason: how many, and the code."""
     for reason, count in reasons.items():
-        click.echo(f"  {count:6d} {reason}")
+        click.secho(f"  {count:6d} {reason}", dim=True)
 
 
 def new(newly_done: int) -> str:

@@ -1,8 +1,8 @@
 """Run one function over many tasks on several cores, whatever happens to the workers.
 
 Each worker computes with one thread: two BLAS threads in a busy worker make small
-solves take seconds. Workers are processes of loky or, on request, threads; either are
-executors as `concurrent.futures` knows them.
+solves take seconds. Workers are processes of loky, threads, or those of a cluster; all
+are executors as `concurrent.futures` knows them.
 """
 
 import os
@@ -20,11 +20,13 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from threading import Thread, current_thread, main_thread
 from typing import TypeVar
 from warnings import catch_warnings
 
+from dped_build.align.cluster import CLUSTERS, open_cluster, with_one_thread
 from dped_build.align.errors import UsageError
 
 _AHEAD = 2  # tasks handed out per worker
@@ -53,6 +55,7 @@ class Workers:
     jobs: int
     backend: str = "loky"
     max_memory_gb: float | None = None  # of each process
+    scheduler: str | None = None  # address of a cluster
 
 
 def default_jobs() -> int:
@@ -69,6 +72,7 @@ def run_all(
     jobs: int,
     backend: str = "loky",
     max_memory_gb: float | None = None,
+    scheduler: str | None = None,
 ) -> Generator[tuple[int, Result | None]]:
     """Yield (index of the task, result) as results come, in any order.
 
@@ -80,15 +84,29 @@ def run_all(
         function: Of a task.
         tasks: What to do.
         jobs: How many at a time.
-        backend: loky or threading.
+        backend: loky, threading, dask or ray.
         max_memory_gb: What each worker process may hold in memory of its own (Linux);
             beyond it, allocations fail with a MemoryError.
+        scheduler: Address of a running cluster, which then has as many workers as it
+            has, whatever `jobs` says.
 
     Raises:
-        UsageError: Memory cannot be limited here.
+        UsageError: Memory cannot be limited here, a scheduler is named for a backend
+            without one, or the backend's extra is missing.
+        DpedBuildError: The cluster cannot be reached.
     """
     if max_memory_gb is not None:
         _require_limits(backend)
+    if backend in CLUSTERS:
+        with open_cluster(backend, jobs, scheduler) as pool:
+            limited = partial(with_one_thread, function)
+            indices = range(len(tasks))
+            yield from _run(
+                pool.executor, limited, tasks, indices, pool.jobs, {}, pool.deaths
+            )
+        return
+    if scheduler is not None:
+        raise UsageError(f"--scheduler is of dask or ray, not of --backend {backend}")
     if (jobs == 1 and max_memory_gb is None) or backend == "threading":
         with _one_thread():
             yield from _run_here(function, tasks, jobs)
@@ -111,7 +129,7 @@ def run_all(
 
 def _run_here(
     function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int
-) -> Generator[tuple[int, Result]]:
+) -> Generator[tuple[int, Result | None]]:
     if jobs == 1:
         for index, task in enumerate(tasks):
             yield index, function(task)
@@ -130,8 +148,12 @@ def _run(
     indices: Sequence[int],
     jobs: int,
     held: dict[Future[Result], int],
-) -> Generator[tuple[int, Result]]:
-    """Results as they come; `held` says which tasks the pool has and owes a result."""
+    deaths: tuple[type[BaseException], ...] = (),
+) -> Generator[tuple[int, Result | None]]:
+    """Results as they come; `held` says which tasks the pool has and owes a result.
+
+    A task that ends in one of `deaths` gives None.
+    """
     left = iter(list(indices))
     while True:
         for index in islice(left, _AHEAD * jobs - len(held)):
@@ -139,7 +161,10 @@ def _run(
         if not held:
             return
         for future in wait(held, return_when=FIRST_COMPLETED).done:
-            result = future.result()
+            try:
+                result = future.result()
+            except deaths:
+                result = None
             yield held.pop(future), result
 
 
@@ -189,6 +214,10 @@ def _processes(count: int, max_memory_gb: float | None) -> Iterator[Executor]:
 def _require_limits(backend: str) -> None:
     if backend == "threading":
         raise UsageError("--max-memory limits processes: leave --backend at loky")
+    if backend in CLUSTERS:
+        raise UsageError(
+            f"--max-memory is of --backend loky; a {backend} cluster has its own limits"
+        )
     if not sys.platform.startswith("linux"):
         raise UsageError("--max-memory works on Linux only: lower --jobs instead")
 

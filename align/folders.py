@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +19,24 @@ from dped_build.align.aligned import (
     unfinished,
 )
 from dped_build.align.durable import write_atomic
-from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.align.exchanged import find_exchanged
 from dped_build.align.executor import Workers, default_jobs, run_all
-from dped_build.align.homography import SWAPPED
+from dped_build.align.find_pairs import find_pairs, list_both
 from dped_build.align.logs import log_pair
-from dped_build.align.pairs import Pair, pair_by_name
-from dped_build.align.photos import SUFFIXES, is_plain_text, list_photos
+from dped_build.align.pairs import FoundPairs, Pair
 from dped_build.align.planning import (
     PROBE_ABOVE,
     PROBE_PAIRS,
-    Plan,
+    AlignPlan,
     Progress,
     estimate,
+    other_pairing,
     refuse_full_disk,
     refuse_hopeless,
     spread,
 )
 from dped_build.align.records import Alignment, counts_of
-from dped_build.align.settings import AlignSettings
+from dped_build.align.settings import AlignSettings, PairingSettings
 from dped_build.align.stage import (
     Journal,
     Stage,
@@ -50,23 +50,8 @@ from dped_build.align.stage import (
     refuse_other_settings,
     write_sums,
 )
+from dped_build.align.summary import AlignSummary, summarize
 from dped_build.align.worker import PairFiles, align_files, is_of, lost, unaligned
-
-
-@dataclass(frozen=True)
-class AlignSummary:
-    """What an alignment run came to."""
-
-    folder: Path
-    pairs: int
-    aligned: int
-    reasons: Mapping[str, int]
-    newly_done: int
-    swapped: bool  # most pairs look as if phone and DSLR were swapped
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {**asdict(self), "folder": str(self.folder), "reasons": {**self.reasons}}
 
 
 def align_folders(
@@ -75,6 +60,7 @@ def align_folders(
     *,
     workspace: Path = Path("data"),
     settings: AlignSettings | None = None,
+    pairing: PairingSettings | None = None,
     jobs: int | None = None,
     backend: str = "loky",
     max_memory_gb: float | None = None,
@@ -82,8 +68,9 @@ def align_folders(
     rehash: bool = False,
     probe: bool = True,
     dry_run: bool = False,
-    announce: Callable[[Plan], None] = lambda plan: None,
+    announce: Callable[[AlignPlan], None] = lambda plan: None,
     progress: Progress = lambda done, total: None,
+    pairing_progress: Progress = lambda done, total: None,
 ) -> AlignSummary | None:
     """Align all pairs of two folders and publish `<workspace>/aligned/`.
 
@@ -92,9 +79,10 @@ def align_folders(
 
     Args:
         phone_dir: Photos of the phone.
-        dslr_dir: Photos of the DSLR under the same names.
+        dslr_dir: Photos of the DSLR of the same scenes.
         workspace: Where `aligned/` goes.
         settings: AlignSettings() where not given.
+        pairing: Which photo belongs to which; by name where not given.
         jobs: Worker processes; all cores where not given.
         backend: Of the workers: loky or threading.
         max_memory_gb: Of each worker process; a pair that needs more is `worker_lost`.
@@ -104,30 +92,43 @@ def align_folders(
         dry_run: Announce the plan and stop.
         announce: Called with the plan before work starts.
         progress: Called with pairs done and pairs to do.
+        pairing_progress: Called with photos read and photos to read for the pairing.
 
     Returns:
         The summary; None for a dry run.
 
     Raises:
         UsageError: The folders cannot be meant.
-        DpedBuildError: No photos, other settings than the finished stage's, full disk.
+        DpedBuildError: No photos, photos that cannot be paired that way, other settings
+            than the finished stage's, full disk.
     """
     settings, jobs = settings or AlignSettings(), jobs or default_jobs()
-    pairs = find_pairs(phone_dir, dslr_dir)
+    pairing = pairing or PairingSettings()
+    roots = {"phone": phone_dir, "dslr": dslr_dir}
+    photos = list_both(roots, workspace=workspace, recursive=pairing.recursive)
     stage = aligned_stage(workspace)
     with opened(stage):
         cameras = camera_names(phone_dir, dslr_dir)
-        wanted = {**cameras, **settings.to_json()}
+        stated = {**settings.to_json(), **pairing.to_json()}
         before = None if force else read_aligned(workspace)
         if before is not None:
-            found = {key: before.manifest.get(key) for key in cameras}
+            known = {key: before.manifest.get(key) for key in cameras}
             refuse_other_settings(
-                stage, found | dict(before.manifest["settings"]), wanted
+                stage, known | dict(before.manifest["settings"]), cameras | stated
             )
         workers = Workers(jobs, backend, max_memory_gb)
-        run = _Run(stage, pairs, cameras, settings, workers, before)
+        found = find_pairs(
+            roots,
+            photos,
+            pairing=pairing,
+            settings=settings,
+            workers=workers,
+            workspace=workspace,
+            progress=pairing_progress,
+        )
+        run = _Run(stage, found, roots, cameras, settings, pairing, workers, before)
         run.keep_finished(force=force, rehash=rehash)
-        plan = estimate(pairs, run.todo, settings, jobs)
+        plan = estimate(found, run.todo, roots, settings, jobs)
         announce(plan)
         refuse_full_disk(workspace, plan, "choose another --workspace or --crops none")
         if dry_run:
@@ -135,33 +136,8 @@ def align_folders(
         if force:
             shutil.rmtree(stage.scratch, ignore_errors=True)
         newly_done = run.work(progress, probe=probe)
-        run.publish((phone_dir, dslr_dir))
+        run.publish(stated)
         return run.summary(newly_done)
-
-
-def find_pairs(phone_dir: Path, dslr_dir: Path) -> list[Pair]:
-    """All photos of two folders as pairs and leftovers.
-
-    Raises:
-        UsageError: A folder is missing, or one folder is given twice.
-        DpedBuildError: A folder holds no photos.
-    """
-    photos = [list_photos(folder) for folder in (phone_dir, dslr_dir)]
-    for folder in (phone_dir, dslr_dir):
-        if not is_plain_text(str(folder.resolve())):
-            raise UsageError(f"{str(folder)!r}: the name is not plain UTF-8; rename it")
-    if phone_dir.samefile(dslr_dir):
-        raise UsageError(
-            f"{phone_dir}: given for both cameras; name the phone's folder, then the "
-            "DSLR's"
-        )
-    for folder, found in zip((phone_dir, dslr_dir), photos, strict=True):
-        if not found:
-            raise DpedBuildError(
-                f"{folder}: no photos in it ({' '.join(SUFFIXES)}); name the folder "
-                "that holds them"
-            )
-    return pair_by_name(*photos)
 
 
 class _Run:
@@ -170,15 +146,17 @@ class _Run:
     def __init__(
         self,
         stage: Stage,
-        pairs: Sequence[Pair],
+        found: FoundPairs,
+        roots: Mapping[str, Path],
         cameras: Mapping[str, str],
         settings: AlignSettings,
+        pairing: PairingSettings,
         workers: Workers,
         before: Aligned | None,
     ) -> None:
-        self.stage, self.pairs, self.cameras = stage, pairs, cameras
-        self.settings, self.workers = settings, workers
-        self.before = before
+        self.stage, self.found, self.roots, self.cameras = stage, found, roots, cameras
+        self.settings, self.pairing, self.workers = settings, pairing, workers
+        self.before, self.pairs = before, found.pairs
         self.journal = Journal(stage.scratch / "journal.jsonl")
         self.states: dict[tuple[str, str], FileState] = {}
         self.records: dict[str, Alignment] = {}
@@ -188,9 +166,9 @@ class _Run:
         """Take over records whose photos are unchanged; the rest is to do."""
         done = unfinished([] if force else self.journal.read())
         for pair in self.pairs:
-            for camera, path in (("phone", pair.phone), ("dslr", pair.dslr)):
-                if path is not None:
-                    self.states[camera, path.name] = _state(path)
+            for camera, photo in pair.photos():
+                state = _state(self.roots[camera] / photo)
+                self.states[camera, photo.as_posix()] = state
             record = None if pair.reason is None else unaligned(pair)
             record = record or self._published(pair, rehash=rehash)
             record = record or self._from_journal(pair, *done.get(pair.name, ()))
@@ -205,9 +183,8 @@ class _Run:
             return None
         if not pair.phone or not pair.dslr or not is_of(record, pair):
             return None
-        here = replace(
-            self.before, phone_root=pair.phone.parent, dslr_root=pair.dslr.parent
-        )
+        phone_root, dslr_root = self.roots.values()
+        here = replace(self.before, phone_root=phone_root, dslr_root=dslr_root)
         if here.changed(record, rehash=rehash):
             return None
         crops = self._crop_paths(pair, self.stage.folder) if record.aligned else None
@@ -227,9 +204,8 @@ class _Run:
     def _key(self, pair: Pair) -> dict[str, Any]:
         """What a finished pair depends on."""
         photos = [
-            (camera, path.name, *self.states[camera, path.name])
-            for camera, path in (("phone", pair.phone), ("dslr", pair.dslr))
-            if path is not None
+            (camera, photo.as_posix(), *self.states[camera, photo.as_posix()])
+            for camera, photo in pair.photos()
         ]
         return as_json({"settings": self.settings.to_json(), "photos": photos})
 
@@ -243,12 +219,13 @@ class _Run:
     def work(self, progress: Progress, *, probe: bool) -> int:
         """Align what is left; every finished pair goes to the journal at once."""
         total = len(self.todo)
-        paired = [pair for pair in self.pairs if pair.reason is None]
+        paired = self.found.matched
         if probe and len(paired) > PROBE_ABOVE and total > PROBE_PAIRS:
             first = spread(paired, PROBE_PAIRS)
             left = [pair for pair in first if pair.name not in self.records]
             self._align(left, progress, total)
-            refuse_hopeless([self.records[pair.name] for pair in first])
+            records = [self.records[pair.name] for pair in first]
+            refuse_hopeless(records, self.advice)
         self._align(
             [p for p in self.todo if p.name not in self.records], progress, total
         )
@@ -256,7 +233,12 @@ class _Run:
 
     def _align(self, pairs: Sequence[Pair], progress: Progress, total: int) -> None:
         tasks = [
-            PairFiles(pair, self.settings, self._crop_paths(pair, self.stage.scratch))
+            PairFiles(
+                pair,
+                self.roots,
+                self.settings,
+                self._crop_paths(pair, self.stage.scratch),
+            )
             for pair in pairs
         ]
         done = sum(pair.name in self.records for pair in self.todo)
@@ -273,18 +255,24 @@ class _Run:
                 done += 1
                 progress(done, total)
 
-    def publish(self, roots: tuple[Path, Path]) -> None:
+    def advice(self) -> str:
+        """Which other pairing might fit."""
+        return other_pairing(self.found, self.roots, self.pairing)
+
+    def publish(self, settings: Mapping[str, Any]) -> None:
         """Replace `aligned/` as a whole, unless it is already what it should be."""
         records = [self.records[pair.name] for pair in self.pairs]
         manifest = {
             "format": FORMAT,
             "version": 1,
             **self.cameras,
-            "settings": self.settings.to_json(),
+            "settings": settings,
+            **({"pairing": self.found.stated} if self.found.stated else {}),
             "created_with": created_with(),
             "counts": counts_of(records),
         }
-        files = files_of(records, manifest, roots, self.states)
+        phone_root, dslr_root = self.roots.values()
+        files = files_of(records, manifest, (phone_root, dslr_root), self.states)
         if (
             self.before
             and not self.todo
@@ -326,17 +314,16 @@ class _Run:
 
     def summary(self, newly_done: int) -> AlignSummary:
         """What it came to."""
-        records = list(self.records.values())
-        counts = counts_of(records)
-        swapped = [r for r in records if r.message and SWAPPED in r.message]
-        paired = sum(pair.reason is None for pair in self.pairs)
-        return AlignSummary(
+        records, exchanged = list(self.records.values()), list[tuple[str, str]]()
+        if newly_done:
+            exchanged = find_exchanged(records, self.roots, self.settings)
+        return summarize(
             self.stage.folder,
-            paired,
-            counts["aligned"],
-            {k: v for k, v in counts.items() if k not in ("photos", "aligned")},
+            self.found,
+            records,
             newly_done,
-            2 * len(swapped) > paired,
+            advice=self.advice,
+            exchanged=exchanged,
         )
 
 

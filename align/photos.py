@@ -1,9 +1,10 @@
 """Photos on disk → upright sRGB arrays, or a PhotoError that names file and reason.
 
 A photo is decoded strictly: a file that ends early is an error, never grey rows. Its
-pixels are turned upright (EXIF orientation) and converted to sRGB where another ICC
-profile is embedded; nothing else touches them. Pillow reads the headers and decodes
-what is not a plain JPEG; plain JPEGs take a shorter way to the same pixels.
+pixels are turned upright (EXIF orientation) and converted to sRGB where another colour
+space is stated; nothing else touches them. Plain JPEGs take the shortest way, other
+JPEG, PNG and TIFF go through Pillow, HEIF and RAW through their own libraries; what a
+file is its content says, of RAW files the name.
 """
 
 import logging
@@ -11,34 +12,45 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from dped_build.align.bounded import (
-    MAX_FILE_BYTES,
-    MAX_JPEG_HEADER_BYTES,
-    MAX_SCANS,
-    HeaderFile,
-    jpeg_scans,
-)
+from dped_build.align.bounded import MAX_FILE_BYTES, HeaderFile
+from dped_build.align.cut_files import lacks_end
+from dped_build.align.deep import eight_bits_of
 from dped_build.align.errors import NO_MEMORY, DpedBuildError, PhotoError, UsageError
+from dped_build.align.exif import taken_at
+from dped_build.align.formats import (
+    HEIF,
+    NAMES,
+    RAW,
+    SUFFIXES,
+    install,
+    is_missing,
+    needs,
+    refuse_missing,
+    without_companions,
+)
+from dped_build.align.heif import HeifImage, is_heif
+from dped_build.align.jpeg import decode_plain_jpeg, refuse_many_scans
+from dped_build.align.orientation import SIDEWAYS, known_orientation, upright
+from dped_build.align.raw import RawImage
 from dped_build.align.settings import MAX_MEGAPIXELS
 from dped_build.align.srgb import convert_to_srgb, in_srgb
+from dped_build.align.words import natural_key
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 FORMATS = ("JPEG", "PNG", "TIFF")
 MAX_SIDE = 32_766  # px; OpenCV's limit for the photos that it resamples
-MAX_JPEG_DEPTH = 12  # bytes per pixel; no JPEG's pixels take more
-_ORIENTATION, _EXIF_IFD = 0x0112, 0x8769
-_DATE_TIME_ORIGINAL, _DATE_TIME = 0x9003, 0x0132
+_ORIENTATION = 0x0112
+_TURNED = ("TIFF", "HEIF", "RAW")  # upright as they come, their size as well
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG")  # whatever the suffix says
 
 # What Pillow raises on files that are not what they say they are.
 DECODE_ERRORS = (
@@ -56,17 +68,6 @@ DECODE_ERRORS = (
     zlib.error,
     ImageCms.PyCMSError,
 )
-_TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
-    2: lambda photo: cv2.flip(photo, 1),
-    3: lambda photo: cv2.rotate(photo, cv2.ROTATE_180),
-    4: lambda photo: cv2.flip(photo, 0),
-    5: cv2.transpose,
-    6: lambda photo: cv2.rotate(photo, cv2.ROTATE_90_CLOCKWISE),
-    7: lambda photo: cv2.rotate(cv2.transpose(photo), cv2.ROTATE_180),
-    8: lambda photo: cv2.rotate(photo, cv2.ROTATE_90_COUNTERCLOCKWISE),
-}
-_SIDEWAYS = (5, 6, 7, 8)
-
 _EARLY = (  # in the words of the decoders
     "truncated",
     "broken data stream",
@@ -81,33 +82,60 @@ Image.MAX_IMAGE_PIXELS = None
 logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what matters comes as an error
 
 
-def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Sort key under which IMG_2 comes before IMG_10; ties break by spelling."""
-    parts = re.split(r"([0-9]+)", name)
-    key = [(0, int(p)) if i % 2 else (1, p) for i, p in enumerate(parts) if p]
-    return (*key, (-1, name))
+def list_photos(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """The photos in `folder`, in natural order of their names.
 
+    Of a photo that is there as JPEG and as RAW the JPEG is listed.
 
-def list_photos(folder: Path) -> list[Path]:
-    """The photos in `folder` (not below it), in natural order of their names.
+    Args:
+        folder: Where they lie.
+        recursive: Look below it as well, hidden folders aside.
 
     Raises:
         UsageError: `folder` is missing or not a folder.
-        DpedBuildError: It cannot be listed.
+        DpedBuildError: It cannot be listed, all its photos need an extra that is not
+            installed, or a link to a folder leads out of it.
     """
     if not folder.exists():
         raise UsageError(f"{folder}: no such folder")
     if not folder.is_dir():
         raise UsageError(f"{folder}: not a folder; name the folder that holds photos")
-    try:
-        found = [
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-        ]
-    except OSError as error:
-        raise DpedBuildError(f"{folder}: cannot be read ({error.strerror})") from error
-    return sorted(found, key=lambda path: natural_key(path.name))
+    found, waiting = list[Path](), [folder]
+    while waiting:
+        here = waiting.pop()
+        try:
+            shown = [path for path in here.iterdir() if not path.name.startswith(".")]
+        except OSError as error:
+            what = f"{here}: cannot be read ({error.strerror})"
+            raise DpedBuildError(what) from error
+        below = [path for path in shown if recursive and path.is_dir()]
+        waiting += [path for path in below if not _is_link_within(path, folder)]
+        photos = set(shown).difference(below)
+        found += [path for path in photos if path.suffix.lower() in SUFFIXES]
+    found = without_companions(found)
+    refuse_missing(folder, found)
+    return sorted(found, key=lambda path: path_key(path.relative_to(folder)))
+
+
+def path_key(path: Path) -> tuple[tuple[tuple[int, int | str], ...], ...]:
+    """Sort key of a relative path: its folders and its name in natural order."""
+    return tuple(natural_key(part) for part in path.parts)
+
+
+def _is_link_within(path: Path, folder: Path) -> bool:
+    """Whether a link leads to a folder below `folder`, which is entered anyway.
+
+    Raises:
+        DpedBuildError: It leads elsewhere: what it shows is no part of the folder.
+    """
+    if not path.is_symlink():
+        return False
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise DpedBuildError(
+            f"{path}: a link that leads out of {folder}; move the photos there, or "
+            "remove the link"
+        )
+    return True
 
 
 def is_plain_text(name: str) -> bool:
@@ -146,10 +174,10 @@ def open_photo(
     """
     file = image = None
     try:
-        length = _check_file(path)
+        _check_file(path)
         with HeaderFile(path) as file:
             with _quiet():
-                image = Image.open(file, formats=FORMATS)
+                image = _opened(path, file)
             with image:
                 file.release()
                 _check_size(path, image.size, max_megapixels)
@@ -158,14 +186,15 @@ def open_photo(
         what = f"{NO_MEMORY} to read it; lower --jobs or raise --max-memory"
         raise _refused(path, "too_large", what) from error
     except DECODE_ERRORS as error:
-        cut = file is not None and file.cut
-        if cut or (image is not None and _lacks_strips(image, length)):
+        with _quiet():
+            cut = (file is not None and file.cut) or lacks_end(path)
+        if cut:
             raise _refused(path, "truncated", ENDS_EARLY) from error
         raise _decode_error(path, error) from error
 
 
-def _check_file(path: Path) -> int:
-    """The length of a file that may be a photo, bytes."""
+def _check_file(path: Path) -> None:
+    """Refuse what can be no photo, before it is opened."""
     if not path.is_file():
         what = "not a photo file" if path.exists() else "no such file"
         raise _refused(path, "unreadable", what)
@@ -179,20 +208,19 @@ def _check_file(path: Path) -> int:
     if length > MAX_FILE_BYTES:
         what = f"{length / 1e9:.0f} GB are no photo; remove it"
         raise _refused(path, "too_large", what)
-    return length
 
 
-def _lacks_strips(image: Image.Image, length: int) -> bool:
-    """Whether the strips or tiles of a TIFF lie beyond the end of the file."""
-    tags = getattr(image, "tag_v2", {})
-    try:
-        parts = [
-            *zip(tags.get(273, ()), tags.get(279, ()), strict=False),
-            *zip(tags.get(324, ()), tags.get(325, ()), strict=False),
-        ]
-        return any(start + count > length for start, count in parts)
-    except DECODE_ERRORS:  # tags of a wrong type
-        return False
+def _opened(path: Path, file: HeaderFile) -> Image.Image:
+    """The photo's header, read by whoever knows its format."""
+    start = file.peek(16)
+    raw = needs(path) == RAW and not start.startswith(_PICTURES)
+    extra = HEIF if is_heif(start) else RAW if raw else None
+    if extra is None:
+        return Image.open(file, formats=FORMATS)
+    if is_missing(extra):
+        what = f"to read {extra.upper()} photos: {install([extra])}"
+        raise _refused(path, "unreadable", what)
+    return HeifImage(file) if extra == HEIF else RawImage(path)
 
 
 def _check_size(path: Path, size: tuple[int, int], max_megapixels: float) -> None:
@@ -218,7 +246,7 @@ def photo_size(
     """
     with open_photo(path, max_megapixels=max_megapixels) as image:
         width, height = image.size
-        turned = _orientation(image) in _SIDEWAYS
+        turned = _orientation(image) in SIDEWAYS
     return (height, width) if turned else (width, height)
 
 
@@ -226,11 +254,7 @@ def capture_time(path: Path) -> datetime | None:
     """When the photo was taken by its EXIF data (camera clock); None if unknown."""
     try:
         with open_photo(path, max_megapixels=float("inf")) as image, _quiet():
-            exif = image.getexif()
-            text = exif.get_ifd(_EXIF_IFD).get(_DATE_TIME_ORIGINAL)
-            return datetime.strptime(
-                str(text or exif.get(_DATE_TIME, "")).strip("\0 "), "%Y:%m:%d %H:%M:%S"
-            )
+            return taken_at(image.getexif())
     except (PhotoError, *DECODE_ERRORS):
         return None
 
@@ -253,50 +277,48 @@ def read_photo(
 
 
 def _decoded(path: Path, image: Image.Image, color: str) -> NDArray[np.uint8]:
-    if image.info.get("progressive") and jpeg_scans(path) > MAX_SCANS:
-        raise ValueError(f"drawn over {MAX_SCANS} times")
-    photo = _decode_plain_jpeg(path, image)
+    refuse_many_scans(path, image)
+    converted = color == "srgb"
+    photo = decode_plain_jpeg(path, image)
+    if photo is None:
+        photo = _decode_values(path, image, scaled=converted)
     if photo is None:
         image.load()  # what stands behind the pixels counts as well
     orientation = _orientation(image)
-    profile = image.info.get("icc_profile") if color == "srgb" else None
+    profile = _profile(image) if converted else None
     if photo is None:
         photo = np.array(in_srgb(image, profile))
     elif profile:
         convert_to_srgb(photo, profile)
-    turn = _TURNS.get(orientation)
-    return photo if turn is None else turn(photo)
+    return upright(photo, orientation)
+
+
+def _decode_values(
+    path: Path, image: Image.Image, *, scaled: bool
+) -> NDArray[np.uint8] | None:
+    """RGB values of a HEIF, RAW or 16-bit photo as stored; None for Pillow to read."""
+    if isinstance(image, HeifImage | RawImage):
+        return image.pixels()
+    return eight_bits_of(path, image, formats=FORMATS, scaled=scaled)
+
+
+def _profile(image: Image.Image) -> bytes | None:
+    """The ICC profile of its colours; None for sRGB."""
+    if isinstance(image, HeifImage):
+        return image.profile()
+    found: bytes | None = image.info.get("icc_profile")
+    return found
 
 
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; an odd tag counts as upright."""
-    if image.format == "TIFF":
-        return 1  # Pillow turns a TIFF itself and states its upright size
+    if image.format in _TURNED:
+        return 1
     try:
         with _quiet():
-            found = image.getexif().get(_ORIENTATION)
+            return known_orientation(image.getexif().get(_ORIENTATION))
     except DECODE_ERRORS:
         return 1
-    return found if isinstance(found, int) and found in _TURNS else 1
-
-
-def _decode_plain_jpeg(path: Path, image: Image.Image) -> NDArray[np.uint8] | None:
-    """RGB values of an RGB or grey JPEG as stored; None for Pillow to judge.
-
-    What is not whole in every detail is left to Pillow, which knows the harmless flaws.
-    """
-    if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
-        return None
-    if (
-        path.stat().st_size
-        > MAX_JPEG_HEADER_BYTES + MAX_JPEG_DEPTH * image.width * image.height
-    ):
-        return None  # Pillow reads no more than it needs
-    try:
-        photo = simplejpeg.decode_jpeg(path.read_bytes(), "RGB", strict=True)
-    except ValueError:
-        return None
-    return np.asarray(photo, dtype=np.uint8)
 
 
 def _decode_error(path: Path, error: Exception) -> PhotoError:
@@ -307,7 +329,7 @@ def _decode_error(path: Path, error: Exception) -> PhotoError:
         return _refused(path, "unreadable", "no permission to read it")
     what = f"cannot be decoded ({printable(text)})"
     if isinstance(error, UnidentifiedImageError):
-        what = "not a JPEG, PNG or TIFF photo"
+        what = f"not a {NAMES} photo"
     return _refused(path, "unreadable", f"{what}; copy it again or remove it")
 
 

@@ -45,8 +45,8 @@ class Alignment:
         status: `aligned`; `rejected` (the photos do not match); `failed` (a file).
         reason: One of REASONS; None where aligned.
         message: The reason in words; None where aligned.
-        phone: File name within the phone folder.
-        dslr: File name within the DSLR folder.
+        phone: Path within the phone folder, with `/`.
+        dslr: Path within the DSLR folder, with `/`.
         phone_size: Upright (width, height), px.
         dslr_size: Upright (width, height), px.
         phone_to_dslr: Homography (3x3 nested tuples), upright phone px → DSLR px.
@@ -130,6 +130,16 @@ def is_plain_name(name: object) -> bool:
     return plain and Path(str(name)).name == name
 
 
+def is_plain_path(name: object) -> bool:
+    """Whether this is a relative path, with `/`, that stays in its folder.
+
+    Links aside: they are for whoever opens it to judge.
+    """
+    if not isinstance(name, str) or "/" not in name:
+        return is_plain_name(name)
+    return "\\" not in name and all(map(is_plain_name, name.split("/")))
+
+
 def is_number(value: object, *, limit: float = 1e300) -> bool:
     """Whether this is a number below `limit`, not NaN; `true` is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -144,8 +154,10 @@ def _is_entry(value: object) -> bool:
 
 def _is_sound(name: str, value: object) -> bool:
     """Whether a record may have this value; None for all that it may lack."""
-    if name in ("pair", "phone", "dslr"):
-        return (value is None and name != "pair") or is_plain_name(value)
+    if name == "pair":
+        return is_plain_name(value)
+    if name in ("phone", "dslr"):
+        return value is None or is_plain_path(value)
     if name == "status":
         return value in STATUSES
     if value is None:

@@ -1,6 +1,7 @@
 """Every choice of the alignment, with its default, in one place."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from dped_build.align.errors import UsageError
@@ -10,6 +11,7 @@ COLORS = ("srgb", "keep")
 ALGORITHM = 2  # rises when the same photos and settings would align otherwise
 BACKENDS = ("loky", "threading")
 CROP_FORMATS = ("jpg", "png", "none")
+PAIRINGS = ("name", "order", "time", "sequence")
 
 
 @dataclass(frozen=True)
@@ -43,3 +45,44 @@ class AlignSettings:
             raise UsageError("matching_sides must name sizes of at least 1 px")
         if not 0 <= self.min_overlap <= 1:
             raise UsageError("--min-overlap must be from 0 to 1")
+
+
+@dataclass(frozen=True)
+class PairingSettings:
+    """Which photo belongs to which; recorded in the manifest where not by name."""
+
+    pair_by: str = "name"  # or order, time, sequence
+    pairs_csv: Path | None = None  # a list made by hand, instead
+    clock_offset_s: float | None = None  # DSLR clock minus phone clock; None: estimated
+    time_tolerance_s: float = 2.0  # between both photos of a scene, clocks set alike
+    recursive: bool = False  # photos below the two folders as well
+
+    def to_json(self) -> dict[str, Any]:
+        """What the manifest records beside AlignSettings; nothing for the default."""
+        stated: dict[str, Any] = {}
+        if self.pairs_csv is not None:
+            stated["pair_by"] = "csv"
+        elif self.pair_by != PAIRINGS[0]:
+            stated["pair_by"] = self.pair_by
+        if self.pair_by == "time":
+            stated["time_tolerance"] = self.time_tolerance_s
+            if self.clock_offset_s is not None:
+                stated["clock_offset"] = self.clock_offset_s
+        if self.recursive:
+            stated["recursive"] = True
+        return stated
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        if self.pair_by not in PAIRINGS:
+            raise UsageError(f"--pair-by {self.pair_by}: choose {', '.join(PAIRINGS)}")
+        if self.pairs_csv is not None and self.pair_by != PAIRINGS[0]:
+            raise UsageError(f"--pairs and --pair-by {self.pair_by}: give one of them")
+        if self.clock_offset_s is not None and self.pair_by != "time":
+            raise UsageError("--clock-offset is for --pair-by time")
+        if not 0 <= abs(self.clock_offset_s or 0) < float("inf"):
+            raise UsageError("--clock-offset must be a number of seconds")
+        if not 0 <= self.time_tolerance_s < float("inf"):
+            raise UsageError(
+                "--time-tolerance must be a number of seconds, not below 0"
+            )

@@ -16,8 +16,6 @@ def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     Raises:
         ValueError: Samples of 32 bits.
     """
-    if image.mode.startswith("I;16"):  # 16-bit grey: keep the upper byte
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError("32-bit samples; save it with 8 or 16 bits")
     if image.mode not in ("RGB", "CMYK", "LAB"):

@@ -1,4 +1,6 @@
-"""How numbers are told."""
+"""How numbers are told and names are sorted."""
+
+import re
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
@@ -13,3 +15,10 @@ def size_text(number: float) -> str:
             return f"{number:.3g} {unit}"
         number /= 1000
     return f"{number:.3g} GB"
+
+
+def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key under which IMG_2 comes before IMG_10; ties break by spelling."""
+    parts = re.split(r"([0-9]+)", name)
+    key = [(0, int(p)) if i % 2 else (1, p) for i, p in enumerate(parts) if p]
+    return (*key, (-1, name))

@@ -1,5 +1,6 @@
 """One pair as a worker sees it: paths in, record out, crops on the disk."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class PairFiles:
     """A pair to align, and where its crops go."""
 
     pair: Pair
+    roots: Mapping[str, Path]  # of the photos of each camera
     settings: AlignSettings
     crops: tuple[Path, Path] | None
 
@@ -33,15 +35,15 @@ def align_files(task: PairFiles) -> Alignment:
     record = unaligned(pair)
     if pair.phone is None or pair.dslr is None:
         return record
+    paths = [task.roots[camera] / photo for camera, photo in pair.photos()]
     try:
-        record = replace(
-            record, phone_sha256=_digest(pair.phone), dslr_sha256=_digest(pair.dslr)
-        )
+        phone_sum, dslr_sum = map(_digest, paths)
+        record = replace(record, phone_sha256=phone_sum, dslr_sha256=dslr_sum)
         phone, dslr = (
             read_photo(
                 path, color=settings.color, max_megapixels=settings.max_megapixels
             )
-            for path in (pair.phone, pair.dslr)
+            for path in paths
         )
     except PhotoError as error:
         return replace(record, reason=error.reason, message=str(error))
@@ -86,8 +88,8 @@ def unaligned(pair: Pair) -> Alignment:
         "failed",
         reason=pair.reason,
         message=pair.message,
-        phone=pair.phone.name if pair.phone else None,
-        dslr=pair.dslr.name if pair.dslr else None,
+        phone=pair.phone.as_posix() if pair.phone else None,
+        dslr=pair.dslr.as_posix() if pair.dslr else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,7 +40,11 @@ def read_exclusions(path: Path) -> Exclusions:
     Raises:
         DpedBuildError: As `read_excluded_lines`.
     """
-    lines = read_excluded_lines(path)
+    return entries_of(read_excluded_lines(path))
+
+
+def entries_of(lines: Sequence[ExcludedLine]) -> Exclusions:
+    """What lines of `exclude.csv` take out."""
     # A name may end in a blank, and people write blanks after names.
     stripped = [replace(line, pair=line.pair.strip()) for line in lines]
     return {line.entry for line in (*lines, *stripped) if line.pair}
@@ -71,6 +76,16 @@ def read_excluded_lines(path: Path) -> list[ExcludedLine]:
             "empty for the whole photo"
         ) from error
     return [line for line in found if line.pair]
+
+
+def exclusions_bytes(lines: Sequence[ExcludedLine]) -> bytes:
+    """The content of an `exclude.csv`."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("pair", "x", "y", "note"))
+    for line in lines:
+        writer.writerow((line.pair, *(line.window_xy or ("", "")), line.note))
+    return buffer.getvalue().encode()
 
 
 def _parsed(line: dict[str, str | None]) -> ExcludedLine:

@@ -1,32 +1,43 @@
 """Listed patch pairs → blocks, and what is recorded of a source.
 
 A block is a pseudo-photo: neighbours in the order of their names, which may once have
-been cut from one photo. Its piece is like that of a pair (`pieces`), all rows accepted;
-pairs that cannot be used stand in a JSON file beside it.
+been cut from one photo; or the very photo, where metadata names it. Its piece is like
+that of a pair (`pieces`), all rows accepted; pairs that cannot be used stand in a JSON
+file beside it.
 """
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from dped_build.align.errors import DpedBuildError
+from dped_build.align.pairs import Pair
+from dped_build.align.words import natural_key
 from dped_build.patches.import_settings import IMPORTED, LISTING, ImportSettings
-from dped_build.patches.patch_folders import DPED_FOLDERS, Part, PatchFolders
+from dped_build.patches.patch_folders import (
+    EXPORTED_FOLDERS,
+    PAIRED_FOLDERS,
+    Part,
+    PatchFolders,
+)
 
 BLOCK = 50  # patches in a pseudo-photo: the batch of DPED's tables
 VERSION = 1  # rises when the same files would give other pieces
+UNKNOWN_PHOTOS = f"unknown: {BLOCK} neighbours in the order of names count as one"
+UNKNOWN_GEOMETRY = "unknown: identity, place (0, 0), refinement NaN"
 
 
 @dataclass(frozen=True)
 class Block:
-    """The files of one pseudo-photo.
+    """The files of one photo or pseudo-photo.
 
     Attributes:
-        name: Of the pseudo-photo.
+        name: Of the photo or pseudo-photo.
+        group: The scene that it shows.
         split: Where it belongs; None where that is to be drawn.
         files: The phone's and the DSLR's patch of each pair.
         places: Their folders relative to the source, for messages.
@@ -34,15 +45,18 @@ class Block:
         key: SHA-256 of the files' names and sizes.
         piece_name: File name of its piece, from their times too: a piece that exists is
             of these very files.
+        geometry: Of each pair, a row of `import_exported.ROW`; empty where unknown.
     """
 
     name: str
+    group: str
     split: str | None
     files: Sequence[tuple[Path, Path]]
     places: tuple[str, str]
     size: int
     key: str
     piece_name: str
+    geometry: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True)
@@ -63,30 +77,63 @@ class Refusal:
 
 
 def list_blocks(folders: PatchFolders, size: int) -> list[Block]:
-    """All pairs in blocks of neighbours, in natural order; one look at every file.
+    """All pairs in blocks of one photo or of neighbours; one look at every file.
 
     Args:
         folders: The source.
         size: Side of its patches, px.
+
+    Returns:
+        The blocks in natural order of their names, part by part; known photos in that
+        of all their names.
     """
-    return [
-        _block(f"{part.split or 'group'}-{number:05d}", folders, part, start, size)
+    found = [
+        _block(name, folders, part, pairs, size)
         for part in folders.parts
-        for number, start in enumerate(range(0, len(part.pairs), BLOCK))
+        for name, pairs in _members(folders, part)
     ]
+    if folders.origins:
+        found.sort(key=lambda block: natural_key(block.name))
+    return found
+
+
+def _members(folders: PatchFolders, part: Part) -> Iterator[tuple[str, list[Pair]]]:
+    """Name and pairs of every block of a part."""
+    if folders.origins:
+        photos = defaultdict(list)
+        for pair in part.pairs:
+            if pair.phone:
+                photos[folders.origins[pair.phone].pair].append(pair)
+        yield from photos.items()
+        return
+    for number, start in enumerate(range(0, len(part.pairs), BLOCK)):
+        name = f"{part.split or 'group'}-{number:05d}"
+        yield name, part.pairs[start : start + BLOCK]
 
 
 def _block(
-    name: str, folders: PatchFolders, part: Part, start: int, size: int
+    name: str, folders: PatchFolders, part: Part, pairs: Sequence[Pair], size: int
 ) -> Block:
-    pairs = part.pairs[start : start + BLOCK]
     files = [(pair.phone, pair.dslr) for pair in pairs if pair.phone and pair.dslr]
     names = [path.name for pair in files for path in pair]
     found = [_size_and_time(path) for pair in files for path in pair]
     places = folders.places(part)
-    key = _digest([VERSION, size, places, names, [length for length, _ in found]])
+    origins = [folders.origins[phone] for phone, _ in files if folders.origins]
+    stated = [[[o.group, o.geometry.hex()] for o in origins]] if origins else []
+    lengths = [length for length, _ in found]
+    key = _digest([VERSION, size, places, names, lengths, *stated])
     piece = _digest([key, [time for _, time in found]])[:32]
-    return Block(name, part.split, files, places, size, key, f"{piece}.npz")
+    return Block(
+        name,
+        origins[0].group if origins else name,
+        part.split,
+        files,
+        places,
+        size,
+        key,
+        f"{piece}.npz",
+        [origin.geometry for origin in origins],
+    )
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
@@ -150,7 +197,8 @@ def recorded_settings(
     for block in blocks:
         pairs[block.split or "all"] += len(block.files)
         suffixes.update(p.suffix.lower() for pair in block.files for p in pair)
-    as_given = folders.kind == DPED_FOLDERS
+    as_given = folders.kind != PAIRED_FOLDERS
+    exported = folders.kind == EXPORTED_FOLDERS
     return {
         IMPORTED: folders.kind,
         "pairs": dict(pairs),
@@ -158,8 +206,8 @@ def recorded_settings(
         LISTING: _digest([listed, lonely]),
         "size": blocks[0].size,
         "pixels": "RGB uint8 as decoded, not resampled, colour values as stored",
-        "photos": f"unknown: {BLOCK} neighbours in the order of names count as one",
-        "geometry": "unknown: identity, place (0, 0), refinement NaN",
+        "photos": "as exported" if exported else UNKNOWN_PHOTOS,
+        "geometry": "as exported" if exported else UNKNOWN_GEOMETRY,
         "acceptance": "as in the source",
         "split": "as in the source" if as_given else settings.stated_split(),
         "compress": settings.compress,

@@ -14,6 +14,7 @@ from dped_build.align.stage import (
     json_bytes,
 )
 from dped_build.patches.import_blocks import Block, BlockTask, Refusal, refusal
+from dped_build.patches.import_exported import geometry_columns
 from dped_build.patches.pieces import Piece, write_piece
 from dped_build.patches.quality import (
     clipped_share,
@@ -35,10 +36,12 @@ def make_block(task: BlockTask) -> int:
     """
     block = task.block
     kept: list[tuple[Pixels, Pixels]] = []
+    geometry: list[bytes] = []
     refused: list[Refusal] = []
-    for files in block.files:
+    for number, files in enumerate(block.files):
         try:
             kept.append(_read_pair(files, block))
+            geometry += block.geometry[number : number + 1]
         except PhotoError as error:
             refused.append(refusal(block, files, error.reason, str(error)))
     shape = (len(kept), block.size, block.size, 3)
@@ -49,8 +52,11 @@ def make_block(task: BlockTask) -> int:
     if refused:
         lines = [asdict(line) for line in refused]
         write_atomic(task.out.with_suffix(".json"), json_bytes(lines))
+    windows = measure(phone, dslr)
+    if geometry:
+        windows = replace(windows, **geometry_columns(geometry))
     reasons = np.full(len(kept), ACCEPTED)
-    write_piece(task.out, Piece(measure(phone, dslr), reasons, phone, dslr))
+    write_piece(task.out, Piece(windows, reasons, phone, dslr))
     return len(block.files)
 
 

@@ -1,8 +1,9 @@
 """Ready-made patch pairs → a folder of shards, as `build_shards` writes it.
 
-Nobody knows which photos such patches were cut from, nor where. Fifty neighbours in the
-order of their names count as one photo; `settings` in the manifest says what else is
-assumed. No patch is left out for what it shows: it was accepted where it was made.
+Nobody knows which photos such patches were cut from, nor where, unless `export` wrote
+them. Fifty neighbours in the order of their names count as one photo; `settings` in the
+manifest says what else is assumed. No patch is left out for what it shows: it was
+accepted where it was made.
 """
 
 import shutil
@@ -33,6 +34,7 @@ from dped_build.patches.import_blocks import (
     recorded_settings,
     refusal,
 )
+from dped_build.patches.import_exported import find_exported
 from dped_build.patches.import_settings import (
     IMPORTED,
     LISTING,
@@ -110,7 +112,8 @@ def import_patches(
     worker died on some of them: then it is done again.
 
     Args:
-        source: DPED's layout, or two folders of images with equal names.
+        source: DPED's layout, two folders of images with equal names, or what `export`
+            wrote.
         out: The folder to write; `<name of the source>-patches` where not given.
         settings: ImportSettings() where not given.
         jobs: Worker processes; all cores where not given.
@@ -125,12 +128,12 @@ def import_patches(
         UsageError: An option does not fit the source.
     """
     settings, jobs = settings or ImportSettings(), jobs or default_jobs()
-    folders = find_patch_folders(source, settings)
+    folders = find_exported(source, settings) or find_patch_folders(source, settings)
     out = out or Path(f"{with_name(source).name}-patches")
     stage = Stage(with_name(out).parent, with_name(out).name, FORMAT, option="--out")
     blocks = list_blocks(folders, common_size(folders))
     recorded = recorded_settings(folders, blocks, settings)
-    with _opened(stage):
+    with held(stage):
         previous = _read_previous(stage, force=force)
         if previous is not None and not force:
             _refuse_others(out, previous, {**_cameras(folders), **recorded})
@@ -182,8 +185,10 @@ def _work(
 
 def _refusals(tasks: Sequence[BlockTask], lost: Container[str]) -> Iterator[Refusal]:
     """The pairs of all blocks that gave no patch, in order."""
-    message = "the worker process died on one of 50 pairs, twice; lower --jobs"
     for task in tasks:
+        count = len(task.block.files)
+        message = f"the worker process died on one of {count} pairs, twice; "
+        message += "lower --jobs"
         if task.block.name in lost:
             for files in task.block.files:
                 yield refusal(task.block, files, LOST, message)
@@ -226,7 +231,7 @@ def _content(
 
 def _split(blocks: Sequence[Block], settings: ImportSettings) -> list[SplitRow]:
     """As the source gives it, else drawn by pseudo-photo."""
-    given = [SplitRow(b.name, b.name, b.split) for b in blocks if b.split]
+    given = [SplitRow(b.name, b.group, b.split) for b in blocks if b.split]
     return extend_split(
         given,
         [block.name for block in blocks],
@@ -238,7 +243,8 @@ def _split(blocks: Sequence[Block], settings: ImportSettings) -> list[SplitRow]:
 
 
 def _cameras(folders: PatchFolders) -> dict[str, str]:
-    return {"phone_camera": folders.phone, "dslr_camera": folders.dslr}
+    phone, dslr = folders.cameras or (folders.phone, folders.dslr)
+    return {"phone_camera": phone, "dslr_camera": dslr}
 
 
 def _read_previous(stage: Stage, *, force: bool) -> dict[str, Any] | None:
@@ -307,7 +313,7 @@ def _summary(
 
 
 @contextmanager
-def _opened(stage: Stage) -> Iterator[None]:
+def held(stage: Stage) -> Iterator[None]:
     """Hold the folder for one command, and leave nothing else behind."""
     with opened(stage):
         try:

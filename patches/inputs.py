@@ -10,6 +10,7 @@ from typing import Any
 
 from dped_build.align.aligned import Aligned, aligned_stage, read_aligned
 from dped_build.align.errors import DpedBuildError
+from dped_build.align.pairs import composed, path_name
 from dped_build.align.photos import capture_time
 from dped_build.align.records import Alignment
 from dped_build.align.stage import json_bytes
@@ -39,6 +40,23 @@ class Inputs:
     def paired(self) -> list[Alignment]:
         """The pairs with both photos, aligned or not, in order."""
         return [r for r in self.aligned.records.values() if r.phone and r.dslr]
+
+    @cached_property
+    def scenes(self) -> list[Alignment]:
+        """The pairs with a DSLR photo, with or without the phone's, in order."""
+        return [r for r in self.aligned.records.values() if r.dslr]
+
+    @cached_property
+    def scene_names(self) -> dict[str, str]:
+        """Names of scenes that all phones of a rig share, where pairs' are others.
+
+        Pairs that were not made by name are called after the phone's photos.
+        """
+        return {
+            r.pair: path_name(Path(r.dslr))
+            for r in self.scenes
+            if r.dslr and r.phone and _stem(r.phone) != _stem(r.dslr)
+        }
 
     @cached_property
     def reading(self) -> dict[str, Any]:
@@ -82,9 +100,21 @@ class Inputs:
         return piece_name(self.keys[pair], self.settings, self.excluded(pair))
 
     def times(self) -> Mapping[str, datetime | None]:
-        """When each pair was taken, by the phone's clock."""
+        """When each scene was taken.
+
+        By the DSLR's clock, which the phones of a rig share, where most of its photos
+        state a time; else by the phone's.
+        """
+        root = self.aligned.dslr_root
+        times = {r.pair: capture_time(root / str(r.dslr)) for r in self.scenes}
+        if 2 * sum(time is not None for time in times.values()) > len(times):
+            return times
         root = self.aligned.phone_root
         return {r.pair: capture_time(root / str(r.phone)) for r in self.paired}
+
+
+def _stem(photo: str) -> str:
+    return composed(Path(photo).stem)
 
 
 def read_inputs(workspace: Path, settings: PatchSettings, *, rehash: bool) -> Inputs:

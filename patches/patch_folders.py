@@ -3,21 +3,25 @@
 `dped-folders`: SOURCE holds `training_data/{phone,dslr}/` or
 `test_data/patches/{phone,dslr}/`, or both, and is split as it stands.
 `paired-folders`: SOURCE holds two folders of images with equal names.
+`exported-folders`: `import_exported` recognises them.
 """
 
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
+from dped_build.align.formats import SUFFIXES
 from dped_build.align.pairs import Pair, pair_by_name
-from dped_build.align.photos import SUFFIXES, list_photos, natural_key, photo_size
+from dped_build.align.photos import list_photos, photo_size
+from dped_build.align.words import natural_key
 from dped_build.patches.import_settings import OF_PAIRED_FOLDERS, ImportSettings
 
 DPED_FOLDERS, PAIRED_FOLDERS = "dped-folders", "paired-folders"
+EXPORTED_FOLDERS = "exported-folders"
 DPED_PARTS = {"training_data": "train", "test_data/patches": "test"}
 LOOKED_AT = 64  # pairs, for the common size
 SMALLEST, LARGEST = 16, 1024  # px; sides of a patch
@@ -45,14 +49,26 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where an exported patch came from, as its metadata says."""
+
+    pair: str
+    group: str
+    split: str
+    geometry: bytes  # a row of `import_exported.ROW`; an array takes four times as much
+
+
+@dataclass(frozen=True)
 class PatchFolders:
     """A source of patch pairs: what it is, and every file in it."""
 
     source: Path
-    kind: str  # DPED_FOLDERS or PAIRED_FOLDERS
+    kind: str  # DPED_FOLDERS, PAIRED_FOLDERS or EXPORTED_FOLDERS
     phone: str  # name of the folder with the phone's patches
     dslr: str
     parts: list[Part]
+    cameras: tuple[str, str] | None = None  # where the folders are not called so
+    origins: Mapping[Path, Origin] = field(default_factory=dict)  # by the phone's patch
 
     def places(self, part: Part) -> tuple[str, str]:
         """The phone's and the DSLR's folder of a part, relative to the source."""

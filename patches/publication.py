@@ -168,8 +168,10 @@ def draw_split(inputs: Inputs, known: KnownSplit | None) -> list[SplitRow]:
     kept = all(recorded.get(key) == wanted[key] for key in SPLIT_SETTINGS)
     return extend_split(
         known.rows if known and kept else [],
-        [record.pair for record in inputs.paired],
+        [record.pair for record in inputs.scenes],
         inputs.times(),
+        unpaired={record.pair for record in inputs.scenes if not record.phone},
+        scenes=inputs.scene_names,
         test=inputs.settings.test_photos,
         val=inputs.settings.val_photos,
         seed=inputs.settings.split_seed,

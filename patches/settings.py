@@ -1,9 +1,10 @@
 """Every choice of the patch stage, with its default, in one place."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from dped_build.align.errors import UsageError
+from dped_build.align.errors import DpedBuildError, UsageError
 
 MEASURING = ("rule", "size", "max_shift", "min_std")
 MEASURING_AS_PAPER = (*MEASURING, "max_rotation")
@@ -73,6 +74,19 @@ class PatchSettings:
             value = getattr(self, name)
             if value not in choices:
                 raise UsageError(f"--{name} {value}: choose {' or '.join(choices)}")
+
+    @classmethod
+    def from_json(cls, recorded: Mapping[str, Any]) -> "PatchSettings":
+        """As a manifest records them; what it does not name is the default.
+
+        Raises:
+            DpedBuildError: They cannot be meant.
+        """
+        known = {field.name for field in fields(cls)}
+        try:
+            return cls(**{k: v for k, v in recorded.items() if k in known})
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DpedBuildError(f"settings that cannot be meant ({error})") from error
 
     def measuring(self) -> dict[str, Any]:
         """The settings that a window's measurements depend on."""

@@ -2,17 +2,19 @@
 
 The split is by scene, never by patch, and is drawn from all pairs before any window is
 accepted: changing a threshold or adding photos moves nobody. `split.csv` is written
-once and then only appended to.
+once and then only appended to. Scenes are those of the DSLR, which the phones of a rig
+share: what one phone lacks holds its place, and a scene is in one split for all.
 """
 
 import csv
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dped_build.align.errors import DpedBuildError
+from dped_build.align.words import natural_key
 
 SPLITS = ("train", "val", "test")
 SAME_SCENE = timedelta(seconds=60)
@@ -43,12 +45,14 @@ def extend_split(
     test: int | None,
     val: int | None,
     seed: int,
+    unpaired: Collection[str] = (),
+    scenes: Mapping[str, str] | None = None,
 ) -> list[SplitRow]:
     """`rows` with lines for the new pairs appended.
 
     A new pair taken within 60 s of a known scene belongs to it. Of the other scenes,
     those with the smallest hash of (seed, group) become `test`, the next `val`, until
-    each has its number of groups.
+    each has its number of groups, and one at least that has a pair.
 
     Args:
         rows: The lines there are.
@@ -57,35 +61,51 @@ def extend_split(
         test: Number of test groups; None for min(100, 10 %), at least one.
         val: Number of val groups; None for min(100, 5 %), at least one.
         seed: Draws another split.
+        unpaired: Those of `pairs` that this phone lacks: they are drawn like the others
+            and get no line.
+        scenes: What a scene that begins with a pair is called, if not like the pair.
     """
-    groups = group_by_time(pairs, times, {row.pair: row.group for row in rows})
+    known_groups = {row.pair: row.group for row in rows}
+    groups = group_by_time(pairs, times, known_groups, scenes)
     splits = {row.group: row.split for row in rows}
     fresh = [g for g in dict.fromkeys(groups.values()) if g not in splits]
     fresh.sort(key=lambda group: _hash(seed, group))
+    here = {groups[pair] for pair in pairs if pair not in unpaired}
     total = len(splits) + len(fresh)
     for split, wanted, share in (("test", test, TEST_SHARE), ("val", val, VAL_SHARE)):
         if wanted is None:
             enough = total >= MIN_GROUPS
             wanted = max(1, min(MAX_GROUPS, int(share * total))) if enough else 0
-        missing = max(wanted - list(splits.values()).count(split), 0)
+        known = list(splits.values()).count(split)
+        missing = max(wanted - known, 0)
+        if missing and not known:
+            missing = max(missing, _first_of(fresh, here))
         splits |= dict.fromkeys(fresh[:missing], split)
         fresh = fresh[missing:]
     splits |= dict.fromkeys(fresh, "train")
-    known = {row.pair for row in rows}
-    new = [SplitRow(p, groups[p], splits[groups[p]]) for p in pairs if p not in known]
+    no_line = {*unpaired, *(row.pair for row in rows)}
+    new = [SplitRow(p, groups[p], splits[groups[p]]) for p in pairs if p not in no_line]
     return [*rows, *new]
+
+
+def _first_of(groups: Sequence[str], wanted: Collection[str]) -> int:
+    """How many of the groups reach up to the first wanted one; 0 where none is."""
+    return next((n for n, group in enumerate(groups, 1) if group in wanted), 0)
 
 
 def group_by_time(
     pairs: Sequence[str],
     times: Mapping[str, datetime | None],
     known: Mapping[str, str],
+    scenes: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The scene of every pair: the name of the first pair taken of it.
 
     A scene reaches 60 s from its first photo, so that a series without pauses does not
-    become one scene. Pairs that `known` places stay there.
+    become one scene. Pairs that `known` places stay there. `scenes` names scenes by
+    their first pair, where they are not called like it.
     """
+    scenes = scenes or {}
     groups = {pair: known[pair] for pair in pairs if pair in known}
     starts: list[tuple[datetime, str]] = []
     for pair in pairs:
@@ -97,10 +117,66 @@ def group_by_time(
         if pair in groups:
             continue
         near = [group for start, group in starts if abs(time - start) <= SAME_SCENE]
-        groups[pair] = near[0] if near else pair
+        groups[pair] = near[0] if near else scenes.get(pair, pair)
         if not near:
-            starts.append((time, pair))
-    return {pair: groups.get(pair, pair) for pair in pairs}
+            starts.append((time, groups[pair]))
+    return {pair: groups.get(pair, scenes.get(pair, pair)) for pair in pairs}
+
+
+def unite_splits(
+    drawn: Sequence[Sequence[SplitRow]], times: Mapping[str, datetime | None]
+) -> list[SplitRow]:
+    """Splits that were drawn apart as one, by pair in natural order.
+
+    Scenes of different splits that share a name or a pair, or begin within 60 s of each
+    other, are one scene. Where it was drawn differently `train` wins, then `val`: what
+    somebody may have trained on must not be tested on.
+
+    Args:
+        drawn: The lines of each split.
+        times: When each pair was taken; None where unknown.
+    """
+    rows = [row for lines in drawn for row in lines]
+    first = {row.group: row.group for row in rows}
+
+    def scene(group: str) -> str:
+        while first[group] != group:
+            group = first[group]
+        return group
+
+    groups: dict[str, str] = {}
+    for row in rows:
+        first[scene(row.group)] = scene(groups.setdefault(row.pair, row.group))
+    for earlier, later in _near(drawn, times):
+        first[scene(later)] = scene(earlier)
+    splits: dict[str, str] = {}
+    for row in rows:
+        known = splits.setdefault(scene(row.group), row.split)
+        splits[scene(row.group)] = min(known, row.split, key=SPLITS.index)
+    return [
+        SplitRow(pair, scene(group), splits[scene(group)])
+        for pair, group in sorted(groups.items(), key=lambda at: natural_key(at[0]))
+    ]
+
+
+def _near(
+    drawn: Sequence[Sequence[SplitRow]], times: Mapping[str, datetime | None]
+) -> Iterator[tuple[str, str]]:
+    """Groups of different splits that begin within 60 s of each other."""
+    starts: dict[tuple[int, str], datetime] = {}
+    for number, lines in enumerate(drawn):
+        for row in lines:
+            time = times.get(row.pair)
+            if time is not None:
+                at = number, row.group
+                starts[at] = min(time, starts.get(at, time))
+    in_time = sorted((time, *at) for at, time in starts.items())
+    for place, (start, number, group) in enumerate(in_time):
+        for time, other, name in in_time[place + 1 :]:
+            if time - start > SAME_SCENE:
+                break
+            if other != number:
+                yield group, name
 
 
 def _hash(seed: int, group: str) -> str:

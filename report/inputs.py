@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dped_build.align.errors import DpedBuildError
-from dped_build.align.photos import natural_key
 from dped_build.align.records import Alignment
 from dped_build.align.stage import SUMS, read_sums, sha256
+from dped_build.align.words import natural_key
 from dped_build.patches.dataset import NoPatchesError, PatchDataset, require_shards
 from dped_build.patches.exclusions import (
     EXCLUDE_FILE,

@@ -35,7 +35,7 @@ def render_page(report: dict[str, Any], figures: Mapping[str, Any]) -> bytes:
         figures: The chart files that exist, by name.
     """
     script = page_script()
-    template = _environment().get_template("index.html")
+    template = environment().get_template("index.html")
     return template.render(
         report=report,
         figures=figures,
@@ -66,15 +66,16 @@ def showpieces(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(shown, key=lambda row: -(row["accepted"] or 0))[:SHOWPIECES]
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates, and the filters that they use."""
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "link": link,
         "count": count,
         "decimal": decimal,
@@ -84,13 +85,13 @@ def _environment() -> Environment:
         "flat": flat,
         "reason_text": reason_text,
     }
-    environment.globals |= {
+    made.globals |= {
         "counted": counted,
         "measure_texts": MEASURES,
         "sample_text": sample_text,
         "option_texts": OPTIONS,
     }
-    return environment
+    return made
 
 
 def link(path: str) -> str:

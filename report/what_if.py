@@ -5,7 +5,7 @@ the measurements in `windows.h5`, what another run would accept.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,10 +43,9 @@ def recorded_settings(recorded: Mapping[str, Any]) -> PatchSettings:
     Raises:
         DpedBuildError: They cannot be meant.
     """
-    known = {field.name for field in fields(PatchSettings)}
     try:
-        return PatchSettings(**{k: v for k, v in recorded.items() if k in known})
-    except (DpedBuildError, TypeError, ValueError, OverflowError) as error:
+        return PatchSettings.from_json(recorded)
+    except DpedBuildError as error:
         raise DpedBuildError(
             "patches/manifest.json: its settings cannot be understood; run dped-build "
             "patches --force"

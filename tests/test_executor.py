@@ -5,11 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import pytest
 from threadpoolctl import threadpool_info
 
+from dped_build.align.cluster import CLUSTERS
+from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.align.executor import default_jobs, run_all
 
 
@@ -111,3 +114,64 @@ def test_a_worker_loads_neither_hdf5_nor_the_lock(module):
         "sys.exit(not {'h5py', 'filelock'}.isdisjoint(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture
+def tests_for_workers(monkeypatch):
+    """Workers that are no children of this process find these functions."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", CLUSTERS)
+@pytest.mark.usefixtures("tests_for_workers")
+def test_an_engines_workers_answer_every_task_but_the_one_that_kills_them(backend):
+    pytest.importorskip({"dask": "distributed", "ray": "ray"}[backend])
+    found = dict(run_all(die_on_three, range(20), jobs=2, backend=backend))
+    assert found == {n: None if n == 3 else n**2 for n in range(20)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", CLUSTERS)
+@pytest.mark.usefixtures("tests_for_workers")
+def test_an_engines_workers_compute_with_one_thread(backend):
+    pytest.importorskip({"dask": "distributed", "ray": "ray"}[backend])
+    for _, found in run_all(threads, range(3), jobs=2, backend=backend):
+        assert set(found) == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tests_for_workers")
+def test_a_running_dask_cluster_is_used_by_its_address():
+    distributed = pytest.importorskip("distributed")
+    options = {"threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(n_workers=2, **options) as cluster:
+        address = cluster.scheduler_address
+        found = run_all(own_pid, range(9), jobs=1, backend="dask", scheduler=address)
+        pids = {pid for _, pid in found}
+    assert os.getpid() not in pids
+    assert len(pids) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", CLUSTERS)
+def test_a_cluster_that_does_not_answer_is_named(backend, monkeypatch):
+    pytest.importorskip({"dask": "distributed", "ray": "ray"}[backend])
+    monkeypatch.setattr("dped_build.align.dask_workers.SECONDS", 1)
+    address = {"dask": "tcp://127.0.0.1:9", "ray": "127.0.0.1:9"}[backend]
+    with pytest.raises(DpedBuildError, match=f"{address}: no .* answers"):
+        list(run_all(square, [1], jobs=1, backend=backend, scheduler=address))
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_a_scheduler_is_of_clusters_only(backend):
+    with pytest.raises(UsageError, match="--scheduler is of dask or ray"):
+        list(run_all(square, [1], jobs=2, backend=backend, scheduler="tcp://x:1"))
+
+
+@pytest.mark.parametrize("backend", CLUSTERS)
+def test_a_missing_engine_is_named_with_its_extra(backend, monkeypatch):
+    for module in ("dask", "distributed", "ray"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UsageError, match=rf"pip install 'dped-build\[{backend}\]'"):
+        list(run_all(square, [1], jobs=2, backend=backend))

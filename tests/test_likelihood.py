@@ -28,7 +28,7 @@ def asked_for(level, shift):
 @pytest.mark.parametrize("shift", [0.002, 0.0155, -0.012, 0.03, 0.2, -0.4])
 def test_a_known_displacement_is_asked_back(level, shift):
     error = np.abs(asked_for(level, shift) - (-shift, 0)).max()
-    assert error < 0.0005 + 0.04 * abs(shift)  # cubic interpolation alone: 0.27
+    assert error < 0.0005 + 0.1 * abs(shift)  # by the interpolation alone: 0.27
 
 
 def test_no_step_where_the_interpolation_rounds_to_the_next_place(level):

@@ -2,7 +2,16 @@
 
 from pathlib import Path
 
-from dped_build.align.pairs import Pair, pair_by_name
+import pytest
+
+from dped_build.align.pairs import (
+    Pair,
+    named_after_phones,
+    pair_by_name,
+    path_name,
+    set_aside,
+)
+from dped_build.align.records import is_plain_path
 
 
 def photos(folder, names):
@@ -47,3 +56,58 @@ def test_every_photo_is_in_exactly_one_pair():
     seen = [path for pair in pairs for path in (pair.phone, pair.dslr) if path]
     assert sorted(seen) == sorted(phone + dslr)
     assert len({pair.name for pair in pairs}) == len(pairs)
+
+
+def test_names_are_the_same_however_their_accents_are_coded():
+    (pair,) = pair_by_name([Path("p/cafe\u0301.jpg")], [Path("d/caf\u00e9.JPG")])
+    assert (pair.name, pair.reason) == ("cafe\u0301", None)
+
+
+def test_photos_of_sub_folders_pair_by_their_path():
+    phone = photos("", "day1/1.jpg day2/1.jpg 1.jpg")
+    dslr = photos("", "1.png day2/1.png day3/1.png")
+    pairs = pair_by_name(phone, dslr, name_of=path_name)
+    assert [(pair.name, pair.reason) for pair in pairs] == [
+        ("1", None),
+        ("day1-1", "no_partner"),
+        ("day2-1", None),
+        ("day3-1", "no_partner"),
+    ]
+
+
+def test_two_paths_that_make_one_name_are_ambiguous():
+    phone = photos("", "day1/1.jpg day1-1.jpg")
+    pairs = pair_by_name(phone, photos("", "day1/1.jpg"), name_of=path_name)
+    assert {pair.reason for pair in pairs} == {"ambiguous_partner"}
+    seen = [photo for pair in pairs for _, photo in pair.photos()]
+    assert sorted(map(str, seen)) == ["day1-1.jpg", "day1/1.jpg", "day1/1.jpg"]
+
+
+@pytest.mark.parametrize(
+    "path", ["a\\b/1.jpg", "/".join(["x" * 60] * 5) + ".jpg", "day\n1/1.jpg"]
+)
+def test_a_path_that_no_record_can_hold_is_unreadable(path):
+    (pair,) = pair_by_name([Path(path)], [], name_of=path_name)
+    assert pair.reason == "unreadable"
+    assert is_plain_path(pair.phone.as_posix())
+    phone, _, (aside,) = set_aside([Path(path)], [])
+    assert (phone, aside.reason) == ([], "unreadable")
+
+
+def test_photos_of_one_name_are_set_aside_with_their_reason():
+    phone, dslr, aside = set_aside(photos("", "a.jpg a.dng b.jpg"), photos("", "a.jpg"))
+    assert (phone, dslr) == (photos("", "b.jpg"), photos("", "a.jpg"))
+    assert [pair.reason for pair in aside] == ["ambiguous_partner"] * 2
+    assert "keep one of each camera" in str(aside[0].message)
+
+
+def test_pairs_are_named_after_the_phone_and_leftovers_keep_apart():
+    phone, dslr = photos("", "1.jpg 2.jpg"), photos("", "1.jpg 2.jpg 3.jpg")
+    matched = [(phone[0], dslr[1])]
+    pairs = named_after_phones(matched, phone, dslr, lambda camera, photo: camera)
+    assert [(pair.name, pair.message) for pair in pairs] == [
+        ("1", None),
+        ("1.jpg (DSLR)", "dslr"),
+        ("2", "phone"),
+        ("3.jpg (DSLR)", "dslr"),
+    ]

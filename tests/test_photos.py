@@ -6,20 +6,22 @@ import struct
 import zlib
 from datetime import datetime
 
+import cv2
 import numpy as np
 import pytest
 import simplejpeg
+import tifffile
 from PIL import Image, ImageCms
 
-from dped_build.align.errors import PhotoError, UsageError
+from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
 from dped_build.align.photos import (
     MAX_SIDE,
     capture_time,
     list_photos,
-    natural_key,
     photo_size,
     read_photo,
 )
+from dped_build.align.words import natural_key
 
 RAMP = (np.arange(40 * 60 * 3) % 251).reshape(40, 60, 3).astype(np.uint8)
 UPRIGHT = {  # EXIF orientation → what undoes it
@@ -191,11 +193,103 @@ def test_stray_bytes_that_cost_no_pixel_are_no_damage(saved, textured):
     np.testing.assert_array_equal(read_photo(path), whole)
 
 
-@pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
-def test_deep_grey_keeps_its_upper_byte(saved, name):
-    grey = np.arange(40 * 60, dtype=np.uint16).reshape(40, 60) * 27
-    photo = read_photo(saved(grey, name))
-    np.testing.assert_array_equal(photo, np.repeat((grey >> 8)[..., None], 3, axis=2))
+def deep(picture, name, tmp_path, *options):
+    """Saves 16-bit values (H, W), (H, W, 3) or (H, W, 4) by another library."""
+    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[np.atleast_3d(picture).shape[2]]
+    path = tmp_path / name
+    assert cv2.imwrite(str(path), np.atleast_3d(picture)[..., order], options)
+    return path
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (40, 60, 3), (40, 60, 4)])
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("a.png", ()),
+        ("a.tif", (cv2.IMWRITE_TIFF_COMPRESSION, 1)),  # none
+        ("a.tif", (cv2.IMWRITE_TIFF_COMPRESSION, 5)),  # LZW with a predictor
+        ("a.tif", (cv2.IMWRITE_TIFF_COMPRESSION, 8)),  # deflate
+    ],
+)
+def test_sixteen_bits_are_rounded_to_eight(tmp_path, shape, name, options):
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 65536, size=shape, dtype=np.uint16)
+    colours = np.atleast_3d(np.rint(values / 257).astype(np.uint8))[..., :3]
+    expected = np.broadcast_to(colours, (40, 60, 3))
+    photo = read_photo(deep(values, name, tmp_path, *options))
+    np.testing.assert_array_equal(photo, expected)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("options", [{}, {"tile": (16, 16)}, {"compression": "zlib"}])
+def test_sixteen_bits_are_read_in_either_byte_order(tmp_path, order, options):
+    values = np.random.default_rng(0).integers(0, 65536, (40, 60, 3), dtype=np.uint16)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, values, photometric="rgb", byteorder=order, **options)
+    np.testing.assert_array_equal(read_photo(path), np.rint(values / 257))
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_sixteen_bits_are_turned_upright_once(tmp_path, orientation):
+    values = np.random.default_rng(0).integers(0, 65536, (40, 60, 3), dtype=np.uint16)
+    path, tag = tmp_path / "a.tif", (274, "H", 1, orientation, True)
+    tifffile.imwrite(path, values, photometric="rgb", extratags=[tag])
+    photo = read_photo(path)
+    expected = UPRIGHT[orientation](np.rint(values / 257).astype(np.uint8))
+    np.testing.assert_array_equal(photo, expected)
+    assert photo_size(path) == photo.shape[1::-1]
+
+
+def test_a_sixteen_bit_photos_profile_is_applied(tmp_path, saved):
+    colours = np.random.default_rng(0).integers(40, 216, (40, 60, 3), dtype=np.uint8)
+    path, profile = tmp_path / "a.tif", p3_profile()
+    deep_colours, tag = colours.astype(np.uint16) * 257, (34675, 7, len(profile))
+    extra = [(*tag, profile, True)]
+    tifffile.imwrite(path, deep_colours, photometric="rgb", extratags=extra)
+    expected = read_photo(saved(colours, "b.png", icc_profile=profile))
+    np.testing.assert_array_equal(read_photo(path), expected)
+    np.testing.assert_array_equal(read_photo(path, color="keep"), colours)
+
+
+def test_white_is_zero_where_a_grey_tiff_says_so(tmp_path):
+    values = np.random.default_rng(0).integers(0, 65536, (40, 60), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="miniswhite")
+    photo = read_photo(tmp_path / "a.tif")
+    np.testing.assert_array_equal(photo[..., 0], np.rint((65535 - values) / 257))
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (40, 60, 3)])
+def test_twelve_bits_in_sixteen_are_refused_or_scaled_as_stated(tmp_path, shape):
+    values = np.random.default_rng(0).integers(0, 4096, shape, dtype=np.uint16)
+    kind = "rgb" if len(shape) == 3 else "minisblack"
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, values, photometric=kind)
+    with pytest.raises(PhotoError, match="12-bit data not scaled to 16"):
+        read_photo(path)
+    assert read_photo(path, color="keep").max() == 16  # of 255: nearly black
+    channels = values.size // (40 * 60)
+    stated = [(281, "H", channels, (4095,) * channels, True)]
+    tifffile.imwrite(path, values, photometric=kind, extratags=stated)
+    expected = np.rint(values * (255 / 4095)).reshape(40, 60, -1)
+    np.testing.assert_array_equal(
+        read_photo(path), np.broadcast_to(expected, (40, 60, 3))
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}])
+def test_deep_colours_in_planes_are_refused_and_never_noise(tmp_path, options):
+    planes = np.random.default_rng(0).integers(0, 65536, (3, 40, 60), dtype=np.uint16)
+    path = tmp_path / "a.tif"
+    separate = {"planarconfig": "separate", "photometric": "rgb"}
+    tifffile.imwrite(path, planes, **separate, **options)
+    assert reason(path) == "unreadable"
+
+
+def test_a_deep_photo_cut_in_half_is_called_truncated(tmp_path):
+    values = np.random.default_rng(0).integers(0, 65536, (40, 60, 3), dtype=np.uint16)
+    for path in (deep(values, "a.png", tmp_path), deep(values, "b.tif", tmp_path)):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        assert reason(path) == "truncated"
 
 
 def test_grey_photo_has_three_equal_channels(saved):
@@ -330,6 +424,33 @@ def test_suffixes_count_in_either_case_and_other_files_do_not(tmp_path):
     assert names == ["a.JPG", "b.jpeg", "c.Png", "d.TIF", "e.tiff"]
 
 
+def test_of_a_photo_in_several_kinds_the_plainest_is_listed(tmp_path):
+    for name in ("a.JPG", "a.CR2", "b.dng", "b.heic", "c.nef", "d.jpg", "d.png"):
+        (tmp_path / name).touch()
+    names = [path.name for path in list_photos(tmp_path)]
+    assert names == ["a.JPG", "b.heic", "c.nef", "d.jpg", "d.png"]
+
+
+@pytest.mark.parametrize(
+    "names, told",
+    [
+        (("a.heic", "b.HIF"), r"all of its photos are HEIF.*dped-build\[heif\]"),
+        (("a.dng", "b.NEF"), r"all of its photos are RAW.*dped-build\[raw\]"),
+        (("a.dng", "b.heic"), r"are HEIF and RAW.*'dped-build\[heif,raw\]'"),
+    ],
+)
+def test_a_folder_of_which_nothing_can_be_read_names_the_extra(
+    tmp_path, monkeypatch, names, told
+):
+    monkeypatch.setattr("dped_build.align.formats.find_spec", lambda name: None)
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(DpedBuildError, match=told):
+        list_photos(tmp_path)
+    (tmp_path / "c.jpg").touch()
+    assert len(list_photos(tmp_path)) == 3
+
+
 def test_numbers_in_names_sort_by_value():
     names = ["IMG_10", "IMG_2", "IMG_002", "10", "9", "IMG_2b", "a", "B"]
     ordered = sorted(names, key=natural_key)
@@ -365,6 +486,22 @@ def test_capture_time_is_the_cameras_clock(saved, suffix):
     exif.get_ifd(0x8769)[0x9003] = "2025:07:14 18:30:59"
     path = saved(RAMP, f"a.{suffix}", exif=exif)
     assert capture_time(path) == datetime(2025, 7, 14, 18, 30, 59)
+
+
+@pytest.mark.parametrize(
+    "fraction, microsecond",
+    [("5", 500_000), ("042 ", 42_000), ("1234567", 123_456), ("x", 0), ("", 0)],
+)
+def test_capture_time_keeps_fractions_of_a_second(saved, fraction, microsecond):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2025:07:14 18:30:59"
+    exif.get_ifd(0x8769)[0x9291] = fraction
+    expected = datetime(2025, 7, 14, 18, 30, 59, microsecond)
+    assert capture_time(saved(RAMP, "a.jpg", exif=exif)) == expected
+    changed = Image.Exif()
+    changed[0x0132] = "2025:07:14 18:30:59"
+    changed.get_ifd(0x8769)[0x9290] = fraction
+    assert capture_time(saved(RAMP, "b.jpg", exif=changed)) == expected
 
 
 def test_capture_time_falls_back_and_may_be_unknown(saved, tmp_path):

@@ -26,10 +26,11 @@ from dped_build.align.geometry import (
     visible_rows,
 )
 from dped_build.align.pairs import pair_by_name
-from dped_build.align.photos import is_plain_text, natural_key, printable
+from dped_build.align.photos import is_plain_text, printable
 from dped_build.align.records import REASONS as PAIR_REASONS
 from dped_build.align.records import Alignment
 from dped_build.align.stage import json_bytes, read_sums, sha256, write_sums
+from dped_build.align.words import natural_key
 from dped_build.patches.exclusions import read_excluded_lines
 from dped_build.patches.grid import grid_windows
 from dped_build.patches.quality import (

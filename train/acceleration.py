@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dped_build.align.errors import DpedBuildError
+from dped_build.train import ranks
 from dped_build.train.settings import TrainSettings
 
 
@@ -28,15 +29,17 @@ class Acceleration:
     precision: str  # fp32 or bf16
     compiled: bool
     keeps_features: bool  # VGG's of the targets, if they fit
-    batch_size: int  # that networks are compiled for
+    batch_size: int  # of each process; what networks are compiled for
+    processes: int = 1
 
-    def to_dict(self) -> dict[str, str | bool]:
+    def to_dict(self) -> dict[str, str | bool | int]:
         """As a run's `config.json` says it."""
         return {
             "device": self.device.type,
             "precision": self.precision,
             "compiled": self.compiled,
             "keeps_features": self.keeps_features,
+            "processes": self.processes,
         }
 
 
@@ -44,6 +47,7 @@ def choose_acceleration(settings: TrainSettings, device: torch.device) -> Accele
     """What `--precision`, `--compile` and `--cache-features` come to on this device.
 
     Raises:
+        UsageError: Ranks cannot have equal shares of a batch.
         DpedBuildError: Compilation was asked for and there is no C++ compiler.
     """
     on_gpu = device.type == "cuda"
@@ -63,7 +67,8 @@ def choose_acceleration(settings: TrainSettings, device: torch.device) -> Accele
         compiled=compiled,
         keeps_features="content" in settings.loss_weights()
         and _switched(settings.cache_features, auto=on_gpu),
-        batch_size=settings.batch_size,
+        batch_size=ranks.share_of(settings.batch_size),
+        processes=ranks.count(),
     )
 
 

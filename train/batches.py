@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from dped_build.patches.dataset import PatchDataset
 from dped_build.patches.split import MAX_GROUPS, MIN_GROUPS, VAL_SHARE
+from dped_build.train import ranks
 from dped_build.train.devices import to_device
 from dped_build.train.pixels import to_unit
 
@@ -92,11 +93,11 @@ class Batches:
             self._pool, self._number = None, number
 
     def draw(self, random: np.random.Generator, *, size: int) -> Batch:
-        """A batch of `size` pairs at random, with replacement."""
+        """This rank's share of a batch of `size` pairs at random, with replacement."""
         if self._pool is None:
             self._pool = self._await_pool(self._number)
         places = random.integers(len(self._pool[0]), size=size)
-        where = to_device(places, self.device)
+        where = to_device(ranks.own_share(places), self.device)
         phone, dslr = (to_unit(pixels[where]) for pixels in self._pool)
         features = None if self._features is None else self._features[where]
         return Batch(phone, dslr, features)

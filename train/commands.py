@@ -96,6 +96,7 @@ def train(
       dped-build train --loss mse+texture --model fast --iterations 2000 --batch-size 16
     """
     from dped_build.train import train as run_training
+    from dped_build.train.ranks import is_leader
     from dped_build.train.run_folder import recorded_settings
 
     settings = TrainSettings(**options)
@@ -108,6 +109,8 @@ def train(
     result = run_training(
         folders, run_dir, settings, resume=resume, progress=not as_json
     )
+    if not is_leader():
+        return
     last = result.metrics[-1] if result.metrics else {}
     if as_json:
         summary = {"run": str(run_dir), "iteration": result.iteration, "metrics": last}

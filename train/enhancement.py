@@ -11,6 +11,7 @@ from torch import nn
 
 from dped_build.align.durable import STALE_SECONDS, drop_temporaries
 from dped_build.align.errors import Interrupted, PhotoError
+from dped_build.align.formats import NAMES
 from dped_build.align.photos import read_photo
 from dped_build.align.planning import Progress
 from dped_build.train.devices import choose_device, enough_memory
@@ -125,7 +126,7 @@ def enhance_files(
             f"{photo}: would become the same file as {other.name}; rename one"
         )
     for folder in listed.empty:
-        result.failed[str(folder)] = f"{folder}: no JPEG, PNG or TIFF photos in it"
+        result.failed[str(folder)] = f"{folder}: no {NAMES} photos in it"
     todo = listed.targets
     for photo in [photo for photo, path in todo.items() if is_name_too_long(path)]:
         result.failed[str(photo)] = (

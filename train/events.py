@@ -16,30 +16,40 @@ class EventFile:
     """One `events.*` file of a run folder, which may hold one per start of the run."""
 
     def __init__(self, folder: Path, *, start: int) -> None:
-        """Begin after iteration `start`; what older files say of later ones is void."""
+        """Begin after iteration `start`; what older files say of later ones is void.
+
+        The file is made when something is added.
+        """
         name = f"events.out.tfevents.{int(time.time())}.{start:09d}"
-        self._records = RecordWriter((folder / name).open("ab"))
-        self._write(Event(file_version="brain.Event:2"))
-        session = SessionLog(status=SessionLog.START)
-        self._write(Event(step=start + 1, session_log=session))
+        self._path, self._start = folder / name, start
+        self._records: RecordWriter | None = None
 
     def close(self) -> None:
         """Close the file."""
-        self._records.close()
+        if self._records is not None:
+            self._records.close()
 
     def add(self, iteration: int, values: dict[str, float]) -> None:
         """Add scalars by their tags, such as `val/loss`."""
         scalars = [Summary.Value(tag=t, simple_value=v) for t, v in values.items()]
         self._write(Event(step=iteration, summary=Summary(value=scalars)))
-        self._records.flush()
 
     def add_picture(self, iteration: int, tag: str, png: bytes) -> None:
         """Add a picture, the content of a PNG file."""
         image = Summary.Image(encoded_image_string=png)
         value = Summary.Value(tag=tag, image=image)
         self._write(Event(step=iteration, summary=Summary(value=[value])))
-        self._records.flush()
 
     def _write(self, event: Event) -> None:
-        event.wall_time = time.time()
-        self._records.write(event.SerializeToString())
+        if self._records is None:
+            self._records = RecordWriter(self._path.open("ab"))
+            session = SessionLog(status=SessionLog.START)
+            _put(self._records, Event(file_version="brain.Event:2"))
+            _put(self._records, Event(step=self._start + 1, session_log=session))
+        _put(self._records, event)
+        self._records.flush()
+
+
+def _put(records: RecordWriter, event: Event) -> None:
+    event.wall_time = time.time()
+    records.write(event.SerializeToString())

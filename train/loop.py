@@ -3,20 +3,22 @@
 `train` opens the run folder, then repeats `train_step`, with an evaluation every
 `log_every` and a checkpoint every `checkpoint_every` iterations. All randomness lies in
 the state that checkpoints hold, so two runs with one seed on one machine's CPU, with as
-many threads, give the same weights, interrupted or not.
+many threads, give the same weights, interrupted or not. Under torchrun several
+processes train as one; see `ranks`.
 """
 
 import threading
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from dped_build.align.durable import writing
 from dped_build.align.errors import DpedBuildError, Interrupted
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
-from dped_build.train import run_folder
+from dped_build.train import ranks, run_folder
 from dped_build.train.acceleration import (
     Acceleration,
     accelerate,
@@ -51,6 +53,7 @@ from dped_build.train.step import (
 from dped_build.train.vgg import find_vgg, load_vgg
 
 DEFAULTS = TrainSettings()
+INTERRUPTED = 130  # exit status
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,9 @@ def train(
         resume: Go on where an unfinished run stands; without a checkpoint, from 0.
         progress: Tell on stderr how far it is.
 
+    Returns:
+        `run_dir`, the `iteration` reached, and `metrics`: the lines of `metrics.jsonl`.
+
     Raises:
         DpedBuildError: No patches or VGG weights, a run that cannot go on or that
             another process is at, no such device, too little memory on it, or a loss
@@ -90,20 +96,28 @@ def train(
         Interrupted: Ctrl-C or SIGTERM; the checkpoint is written before.
     """
     folder = Path(run_dir)
-    how = choose_acceleration(settings, choose_device(settings.device))
-    full = (
-        f"{how.device} has too little memory for --batch-size {settings.batch_size}: "
-        f"lower it{', or add --cache-features off' if how.keeps_features else ''}"
-    )
+    device = choose_device(ranks.own_device(settings.device))
     datasets = _open_patches(patches, settings)
-    with (
-        run_folder.held(folder),
-        enough_memory(full),
-        reproducible(settings.deterministic),
-    ):
-        return _train(
-            datasets, folder, settings, how=how, resume=resume, progress=progress
+    with ranks.joined():
+        how = choose_acceleration(settings, device)
+        full = (
+            f"{how.device} has too little memory for --batch-size "
+            f"{settings.batch_size}: lower it"
+            f"{', or add --cache-features off' if how.keeps_features else ''}"
         )
+        with (
+            ranks.by_leader(run_folder.held(folder)),
+            enough_memory(full),
+            reproducible(settings.deterministic),
+        ):
+            return _train(
+                datasets,
+                folder,
+                settings,
+                how=how,
+                resume=resume,
+                progress=progress and ranks.is_leader(),
+            )
 
 
 def _train(
@@ -119,9 +133,15 @@ def _train(
     vgg_path = _vgg_path(settings)
     config = describe_run(settings, training, validation, vgg_path, how)
     vgg = load_vgg(vgg_path) if vgg_path else None
-    done = saved_iteration(folder / run_folder.CHECKPOINT)
-    if not run_folder.open_run(folder, config, resume=resume, done=done):
-        run_folder.finish_run(folder)  # a kill may have come before it
+
+    def open_run() -> tuple[bool, int | None]:
+        done = saved_iteration(folder / run_folder.CHECKPOINT)
+        return run_folder.open_run(folder, config, resume=resume, done=done), done
+
+    unfinished, done = ranks.from_leader(open_run)
+    if not unfinished:
+        # A kill may have come before it.
+        ranks.from_leader(partial(run_folder.finish_run, folder))
         return TrainResult(folder, done or 0, run_folder.read_metrics(folder))
 
     state = new_state(settings, how.device)
@@ -130,7 +150,7 @@ def _train(
             accelerate(network.to(how.device), how)
     if done is not None:
         restore_checkpoint(folder / run_folder.CHECKPOINT, state)
-    run_folder.forget_metrics_after(folder, state.iteration)
+    ranks.from_leader(partial(run_folder.forget_metrics_after, folder, state.iteration))
     learn, judge = training_and_validation(
         training, validation, device=how.device, seed=settings.seed
     )
@@ -155,7 +175,7 @@ def _train(
         with deferred_signals() as asked_to_stop:
             _pretrain(run, state, asked_to_stop)
             _iterate(run, state, asked_to_stop)
-    run_folder.finish_run(folder)
+    ranks.from_leader(partial(run_folder.finish_run, folder))
     return TrainResult(folder, state.iteration, run_folder.read_metrics(folder))
 
 
@@ -174,9 +194,15 @@ def _beginning(
         aside = f"{len(judge)} {origin} for validation"
     return (
         f"{settings.model}, {settings.loss}: {len(learn)} patches, {aside}; "
-        f"{settings.batch_size} a batch, {how.device.type} {how.precision}"
-        f"{', compiled' if how.compiled else ''}"
+        f"{settings.batch_size} a batch{_shared(how)}, "
+        f"{how.device.type} {how.precision}{', compiled' if how.compiled else ''}"
     )
+
+
+def _shared(how: Acceleration) -> str:
+    if how.processes == 1:
+        return ""
+    return f" ({how.batch_size} on each of {how.processes} processes)"
 
 
 def _keep_features(run: Run, how: Acceleration) -> None:
@@ -211,11 +237,11 @@ def _pretrain(run: Run, state: TrainingState, asked_to_stop: threading.Event) ->
             )
             discriminator_step(state, phone, dslr, clip=run.settings.clip_gradient)
             shown.advance(state.pretrained, means(state) if shown.due() else None)
-            if asked_to_stop.is_set():
+            if ranks.anyone(wants=asked_to_stop.is_set(), iteration=state.pretrained):
                 _stop(run, state)
-    require_finite(run, state)
+    _require_finite(run, state)
     state.sums, state.summed = {}, 0
-    write_checkpoint(run, state)
+    ranks.from_leader(partial(write_checkpoint, run, state))
 
 
 def _iterate(run: Run, state: TrainingState, asked_to_stop: threading.Event) -> None:
@@ -240,12 +266,14 @@ def _iterate(run: Run, state: TrainingState, asked_to_stop: threading.Event) -> 
             log = last or state.iteration % settings.log_every == 0
             save = last or state.iteration % settings.checkpoint_every == 0
             if log or save:
-                require_finite(run, state)
+                _require_finite(run, state)
             if log:
-                write_evaluation(run, state, shown)
+                ranks.from_leader(partial(write_evaluation, run, state, shown))
+                state.sums, state.summed = {}, 0
             if save:
-                write_checkpoint(run, state)
-            if asked_to_stop.is_set() and not last:
+                ranks.from_leader(partial(write_checkpoint, run, state))
+            wanted = asked_to_stop.is_set()
+            if ranks.anyone(wants=wanted, iteration=state.iteration) and not last:
                 _stop(run, state)
 
 
@@ -256,12 +284,20 @@ def _stop(run: Run, state: TrainingState) -> NoReturn:
         DpedBuildError: A weight or loss is not finite.
         Interrupted: Always, otherwise.
     """
-    require_finite(run, state)
-    write_checkpoint(run, state)
+    _require_finite(run, state)
+    ranks.from_leader(partial(write_checkpoint, run, state))
+    if not ranks.is_leader():
+        raise SystemExit(INTERRUPTED)
     raise Interrupted(
         f"Interrupted at iteration {state.iteration}; the checkpoint is saved. "
         "Go on with --resume."
     )
+
+
+def _require_finite(run: Run, state: TrainingState) -> None:
+    """Every rank's losses become those of the whole batch; stop where one is NaN."""
+    ranks.average(list(state.sums.values()))
+    ranks.from_leader(partial(require_finite, run, state))
 
 
 def _vgg_path(settings: TrainSettings) -> Path | None:

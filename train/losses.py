@@ -63,9 +63,13 @@ def content_loss(
     *,
     target_features: Tensor | None = None,
 ) -> Tensor:
-    """Mean squared difference of the VGG-19 features (eq. 6), see `vgg.load_vgg`.
+    """Mean squared difference of the VGG-19 features (eq. 6).
 
-    The target's need not be computed again where they are given.
+    Args:
+        enhanced: Images, (B, 3, H, W).
+        target: Images of the same shape.
+        vgg: What `train.vgg.load_vgg` returns.
+        target_features: Those of the target, where they are known already.
     """
     if target_features is None:
         with torch.no_grad():

@@ -31,7 +31,10 @@ def _residual_blocks(channels: int, blocks: int, kernel: int) -> list[Layer]:
 
 
 class Generator(Chain):
-    """The DPED generator; 401,475 parameters by default."""
+    """The DPED generator; 401,475 parameters by default.
+
+    Takes and returns (B, 3, H, W) of any size; the output lies in [-0.08, 1.08].
+    """
 
     def __init__(
         self, channels: int = 64, blocks: int = 4, kernel: int = 3, prelu: bool = False
@@ -48,6 +51,9 @@ class Generator(Chain):
 
 class FastGenerator(Chain):
     """Residual blocks at quarter size; 243,011 parameters by default.
+
+    Takes and returns (B, 3, H, W) of any size, odd ones too; the output lies in
+    [-0.08, 1.08].
 
     One skip spans them all, first layer to second deconvolution: the paper's text tells
     of a second one, the code has none.
@@ -104,7 +110,10 @@ class Johnson(Chain):
 
 
 class SRCNN(Chain):
-    """The 9-1-5 baseline with 64 and 32 channels, on RGB and without squashing."""
+    """The 9-1-5 baseline with 64 and 32 channels, on RGB and without squashing.
+
+    Takes and returns (B, 3, H, W) of any size.
+    """
 
     def __init__(self) -> None:
         first, second = Layer(Convolution(3, 64, 9)), Layer(Convolution(64, 32, 1))

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dped_build.align.errors import UsageError
-from dped_build.align.photos import list_photos, natural_key
+from dped_build.align.photos import list_photos
+from dped_build.align.words import natural_key
 
 ENHANCED = "-enhanced"  # follows the photo's name in that of the result
 

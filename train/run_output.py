@@ -44,7 +44,6 @@ def write_evaluation(run: Run, state: TrainingState, shown: Progress) -> None:
     """Evaluate, and write the numbers, a picture and the best generator so far."""
     line: dict[str, Any] = {"iteration": state.iteration}
     line |= {f"train_{name}": value for name, value in means(state).items()}
-    state.sums, state.summed = {}, 0
     if run.validation is not None:
         values = validate(
             state,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dped_build.train import ranks
 from dped_build.train.batches import Batches
 from dped_build.train.devices import to_device
 from dped_build.train.discriminator import Discriminator
@@ -88,7 +89,7 @@ def train_step(
     Args:
         state: Changed in place.
         batches: The training patches.
-        batch_size: Pairs for each of the two steps.
+        batch_size: Pairs for each of the two steps, over all ranks.
         weights: Weight of every term of the generator's loss.
         vgg: The network of the content loss, where there is one.
         clip: Largest norm of a network's gradient; 0: any.
@@ -106,6 +107,8 @@ def train_step(
         discriminator=state.discriminator,
         target_features=features,
     )
+    if "texture" in terms:  # a sum over the batch, where all others are means
+        terms["texture"] = terms["texture"] * ranks.count()
     loss = weighted_sum(terms, weights)
     descend(state.generator_optimizer, loss, iteration=state.iteration, clip=clip)
     _add(state, {"loss": loss, **terms})
@@ -128,11 +131,11 @@ def discriminator_step(
     """
     if state.discriminator is None or state.discriminator_optimizer is None:
         return
-    is_real = draw_swaps(state.random, fake)
+    is_real = draw_swaps(state.random, fake, shares=ranks.count())
     logits = state.discriminator(torch.where(is_real.view(-1, 1, 1, 1), real, fake))
     descend(
         state.discriminator_optimizer,
-        discriminator_loss(logits, is_real),
+        discriminator_loss(logits, is_real) * ranks.count(),  # a sum, too
         iteration=state.pretrained + state.iteration,
         clip=clip,
     )
@@ -193,6 +196,7 @@ def descend(
     optimizer.zero_grad(set_to_none=True)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+    ranks.average_gradients(parameters)
     if clip:
         nn.utils.clip_grad_norm_(parameters, clip)
     optimizer.step()
@@ -208,9 +212,15 @@ def follow(
         mean.lerp_(weight, 1 - decay)
 
 
-def draw_swaps(random: np.random.Generator, batch: Tensor) -> Tensor:
-    """Which patches the discriminator sees as the DSLR's, (B,) bool: about half."""
-    return to_device(random.integers(2, size=len(batch)) == 1, batch.device)
+def draw_swaps(
+    random: np.random.Generator, batch: Tensor, *, shares: int = 1
+) -> Tensor:
+    """Which patches the discriminator sees as the DSLR's, (B,) bool: about half.
+
+    `shares` is how many ranks have such a batch.
+    """
+    drawn = random.integers(2, size=len(batch) * shares) == 1
+    return to_device(ranks.own_share(drawn) if shares > 1 else drawn, batch.device)
 
 
 def accuracy(logits: Tensor, is_real: Tensor) -> Tensor:

@@ -1,0 +1,60 @@
+"""Workers of a Dask cluster: one that runs, by its scheduler's address, or one here."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from dped_build.align.cluster import Pool, needs_extra
+from dped_build.align.errors import DpedBuildError
+
+DEATHS = 1  # of workers under one task, after which it is given up
+SECONDS = 30  # to reach a scheduler
+SETTINGS = {"distributed.scheduler.allowed-failures": DEATHS}
+
+
+@contextmanager
+def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
+    """Hand tasks to the cluster of this address, or to `jobs` processes started here.
+
+    Raises:
+        UsageError: The extra `dask` is missing.
+        DpedBuildError: No scheduler answers there, or it has no workers.
+    """
+    try:
+        import dask
+        from distributed import Client, KilledWorker, LocalCluster
+    except ImportError as error:
+        raise needs_extra("dask") from error
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(SETTINGS))
+        for part in ("client", "core", "nanny", "scheduler", "worker"):
+            # A worker that dies costs its pair, which its record says.
+            logging.getLogger(f"distributed.{part}").setLevel(logging.CRITICAL)
+        where: object = scheduler
+        if scheduler is None:
+            where = stack.enter_context(
+                LocalCluster(  # type: ignore[no-untyped-call]
+                    n_workers=jobs,
+                    threads_per_worker=1,
+                    memory_limit=0,
+                    silence_logs=logging.CRITICAL,
+                    dashboard_address=None,
+                )
+            )
+        try:
+            client = Client(where, timeout=SECONDS)  # type: ignore[no-untyped-call]
+            stack.enter_context(client)
+        except (OSError, ValueError) as error:
+            raise DpedBuildError(
+                f"--scheduler {scheduler}: no Dask scheduler answers there; start one "
+                "with dask scheduler, or leave the option out"
+            ) from error
+        threads = sum(client.nthreads().values())  # type: ignore[no-untyped-call]
+        if not threads:
+            raise DpedBuildError(
+                f"--scheduler {scheduler}: it has no workers; start some with "
+                f"dask worker {scheduler} --nthreads 1"
+            )
+        executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
+        stack.enter_context(executor)
+        yield Pool(executor, threads, (KilledWorker,))

@@ -1,0 +1,90 @@
+"""16-bit PNG and TIFF → 8 bits, rounded; Pillow by itself cuts the lower byte off."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+WHITE = 65_535
+TWELVE_BITS = 4095  # 12-bit data that nobody scaled shows as black
+_BITS, _PHOTOMETRIC, _MAX_SAMPLE, _PLANAR = 258, 262, 281, 284  # TIFF tags
+_WHITE_IS_ZERO, _SEPARATE = 0, 2
+_NATIVE = "16L" if sys.byteorder == "little" else "16B"
+# Read in the other byte order, the byte that Pillow keeps is the lower one.
+_SWAPPED = {"16B": "16L", "16L": "16B"}
+
+
+def eight_bits_of(
+    path: Path, image: Image.Image, *, formats: tuple[str, ...], scaled: bool = True
+) -> NDArray[np.uint8] | None:
+    """The RGB values of a 16-bit grey, RGB or RGBA image, (H, W, 3); None for others.
+
+    Values are multiplied by 255 / 65535, or by 255 / what a TIFF states as its largest
+    value, and rounded; alpha is dropped.
+
+    Args:
+        path: The photo.
+        image: The same, opened, not yet loaded.
+        formats: As `Image.open`.
+        scaled: Refuse data of 12 bits that was not scaled to 16.
+
+    Raises:
+        ValueError: It was not scaled, or colours lie in planes, which Pillow misreads.
+    """
+    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
+    if tags.get(_PLANAR) == _SEPARATE and max(tags.get(_BITS, (8,)), default=8) > 8:
+        raise ValueError("16-bit colours in planes; save it with interleaved colours")
+    values = _values(path, image, tags, formats)
+    if values is None:
+        return None
+    white = tags.get(_MAX_SAMPLE, WHITE)
+    white = max(white) if isinstance(white, tuple) else white
+    if not isinstance(white, int) or not TWELVE_BITS // 16 < white < WHITE:
+        white = WHITE
+    if scaled and white == WHITE and values.max() <= TWELVE_BITS:
+        raise ValueError(
+            f"no value above {values.max()} of {WHITE}: 12-bit data not scaled to 16"
+        )
+    levels = (np.arange(WHITE + 1) * 255 + white // 2) // white
+    photo = levels.clip(0, 255).astype(np.uint8)[values[..., :3]]
+    return np.repeat(photo, 3, axis=2) if photo.shape[2] == 1 else photo
+
+
+def _values(
+    path: Path, image: Image.Image, tags: Mapping[int, Any], formats: tuple[str, ...]
+) -> NDArray[np.uint16] | None:
+    """What is stored, (H, W, 1), (H, W, 3) or (H, W, 4)."""
+    if image.mode.startswith("I;16"):
+        image.load()
+        grey = np.asarray(image).astype(np.uint16)[..., None]
+        return WHITE - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey
+    lower = _lower_bytes(image)
+    if image.mode not in ("RGB", "RGBA") or not lower:
+        return None
+    image.load()
+    values = np.asarray(image).astype(np.uint16)
+    values <<= 8
+    with Image.open(path, formats=formats) as again:
+        again.tile = lower
+        again.load()
+        values |= np.asarray(again)
+    return values
+
+
+def _lower_bytes(image: Image.Image) -> list[Any]:
+    """The tiles of a 16-bit image as if its byte order were the other; else empty."""
+    tiles = []
+    for tile in getattr(image, "tile", ()):
+        mode, *rest = (tile.args,) if isinstance(tile.args, str) else tile.args
+        kind, _, depth = str(mode).rpartition(";")
+        other = _SWAPPED.get(_NATIVE if depth == "16N" else depth)
+        if other is None:
+            return []
+        mode = f"{kind};{other}"
+        args = mode if isinstance(tile.args, str) else (mode, *rest)
+        tiles.append(tile._replace(args=args))
+    return tiles

@@ -1,0 +1,300 @@
+"""Two folders on the disk → which photo belongs to which, by whichever way was asked.
+
+What takes long to find out is kept in the workspace's scratch folder, and holds until a
+photo or a setting changes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dped_build.align.aligned import file_state
+from dped_build.align.durable import SCRATCH, write_atomic
+from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
+from dped_build.align.executor import Workers, run_all
+from dped_build.align.formats import SUFFIXES
+from dped_build.align.pairing_by_order import pair_by_order
+from dped_build.align.pairing_by_sequence import pair_by_sequence
+from dped_build.align.pairing_by_time import pair_by_time, told_offset
+from dped_build.align.pairs import (
+    FoundPairs,
+    Pair,
+    in_order,
+    pair_by_name,
+    path_name,
+    set_aside,
+)
+from dped_build.align.pairs_csv import pair_by_csv
+from dped_build.align.photos import (
+    capture_time,
+    is_plain_text,
+    list_photos,
+    path_key,
+    read_photo,
+)
+from dped_build.align.planning import Progress
+from dped_build.align.records import is_plain_name, read_document
+from dped_build.align.settings import AlignSettings, PairingSettings
+from dped_build.align.sketch import Sketch, sketch
+from dped_build.align.stage import created_with, json_bytes
+from dped_build.align.words import counted
+
+Photos = Mapping[str, list[Path]]  # of each camera, relative to its folder
+Roots = Mapping[str, Path]  # of each camera, the folder
+MEASURED = ("time", "sequence")  # ways to pair that read every photo
+PAIRING_FILE = "pairing.json"  # in the scratch folder
+
+
+@dataclass(frozen=True)
+class Look:
+    """A photo to look at, and how."""
+
+    path: Path
+    color: str
+    max_megapixels: float
+
+
+def list_both(roots: Roots, *, workspace: Path, recursive: bool) -> Photos:
+    """The photos of both folders, relative to them, in natural order.
+
+    Raises:
+        UsageError: A folder is missing, one is given twice, or one lies in another
+            whose sub-folders are to be searched.
+        DpedBuildError: A folder holds no photos.
+    """
+    found = {
+        camera: list_photos(root, recursive=recursive) for camera, root in roots.items()
+    }
+    for root in roots.values():
+        if not is_plain_text(str(root.resolve())):
+            raise UsageError(f"{str(root)!r}: the name is not plain UTF-8; rename it")
+    if roots["phone"].samefile(roots["dslr"]):
+        raise UsageError(
+            f"{roots['phone']}: given for both cameras; name the phone's folder, then "
+            "the DSLR's"
+        )
+    if recursive:
+        _require_apart((*roots.values(), workspace))
+    for camera, root in roots.items():
+        if not found[camera]:
+            below = "" if recursive else "; --recursive looks into sub-folders"
+            raise DpedBuildError(
+                f"{root}: no photos in it ({' '.join(SUFFIXES)}); name the folder "
+                f"that holds them{below}"
+            )
+    return {
+        camera: [photo.relative_to(roots[camera]) for photo in photos]
+        for camera, photos in found.items()
+    }
+
+
+def _require_apart(folders: tuple[Path, ...]) -> None:
+    *roots, _ = folders
+    for root in roots:
+        for other in folders:
+            if other is not root and other.resolve().is_relative_to(root.resolve()):
+                raise UsageError(
+                    f"{other} lies in {root}: with --recursive its pictures would be "
+                    "taken for photos; keep them apart"
+                )
+
+
+def find_pairs(
+    roots: Roots,
+    photos: Photos,
+    *,
+    pairing: PairingSettings,
+    settings: AlignSettings,
+    workers: Workers,
+    workspace: Path,
+    progress: Progress = lambda done, total: None,
+) -> FoundPairs:
+    """All photos of two folders as pairs and leftovers.
+
+    Args:
+        roots: The two folders.
+        photos: What `list_both` found in them.
+        pairing: How to pair.
+        settings: Of the alignment, for pairing by what photos show.
+        workers: Who reads the photos for that.
+        workspace: Where the result is kept if it took long.
+        progress: Called with photos read and photos to read.
+
+    Raises:
+        DpedBuildError: They cannot be paired that way.
+    """
+    if pairing.pairs_csv is None and pairing.pair_by == "name":
+        return FoundPairs(pair_by_name(*photos.values(), name_of=path_name))
+    alike = pairing.pairs_csv is None
+    phone, dslr, aside = set_aside(*photos.values(), alike=alike)
+    if pairing.pairs_csv is not None:
+        pairs = pair_by_csv(pairing.pairs_csv, phone, dslr)
+        return FoundPairs(in_order([*pairs, *aside]), "by list")
+    if pairing.pair_by == "order":
+        if aside:
+            raise DpedBuildError(f"--pair-by order: {aside[0].message}")
+        return FoundPairs(pair_by_order(phone, dslr), "by order")
+    path = workspace / SCRATCH / PAIRING_FILE
+    key = _key(roots, photos, pairing, settings)
+    kept = _kept(path, key, photos)
+    if kept is not None:
+        return kept
+    looks = {
+        camera: [
+            Look(roots[camera] / photo, settings.color, settings.max_megapixels)
+            for photo in side
+        ]
+        for camera, side in (("phone", phone), ("dslr", dslr))
+    }
+    if pairing.pair_by == "time":
+        found = _by_time(phone, dslr, looks, pairing, progress)
+    else:
+        found = _by_sequence(phone, dslr, looks, settings, workers, progress)
+    found = FoundPairs(in_order([*found.pairs, *aside]), found.how, found.stated)
+    write_atomic(path, json_bytes({"key": key, "found": _as_json(found)}))
+    return found
+
+
+Looks = Mapping[str, list[Look]]
+
+
+def _by_time(
+    phone: list[Path],
+    dslr: list[Path],
+    looks: Looks,
+    pairing: PairingSettings,
+    progress: Progress,
+) -> FoundPairs:
+    total, times = len(phone) + len(dslr), list[datetime | None]()
+    for look in (*looks["phone"], *looks["dslr"]):
+        times.append(capture_time(look.path))
+        progress(len(times), total)
+    pairs, offset = pair_by_time(
+        dict(zip(phone, times, strict=False)),
+        dict(zip(dslr, times[len(phone) :], strict=True)),
+        tolerance_s=pairing.time_tolerance_s,
+        offset_s=pairing.clock_offset_s,
+    )
+    given = pairing.clock_offset_s is not None
+    how = (
+        f"by time: DSLR clock {told_offset(offset.seconds)} ahead of the phone's, "
+        f"{'given' if given else 'estimated'}; {counted(offset.matches, 'pair')} agree"
+    )
+    stated: dict[str, Any] = {"clock_offset_s": offset.seconds}
+    stated["matches"] = offset.matches
+    if not given:
+        how += f", at the next best {offset.second_best:,}"
+        stated["matches_at_second_best_offset"] = offset.second_best
+    return FoundPairs(pairs, how, stated)
+
+
+def _by_sequence(
+    phone: list[Path],
+    dslr: list[Path],
+    looks: Looks,
+    settings: AlignSettings,
+    workers: Workers,
+    progress: Progress,
+) -> FoundPairs:
+    tasks = [*looks["phone"], *looks["dslr"]]
+    seen: list[tuple[datetime | None, Sketch | None]] = [(None, None)] * len(tasks)
+    results = run_all(
+        look_at,
+        tasks,
+        jobs=workers.jobs,
+        backend=workers.backend,
+        max_memory_gb=workers.max_memory_gb,
+    )
+    for done, (index, result) in enumerate(results, start=1):
+        seen[index] = result or (None, None)
+        progress(done, len(tasks))
+    sides, ordered_by = [], []
+    for photos, looked in ((phone, seen[: len(phone)]), (dslr, seen[len(phone) :])):
+        known = list(zip(photos, looked, strict=True))
+        timed = all(time is not None for _, (time, _) in known)
+        ordered_by.append("time" if timed else "name")
+        if timed:
+            known.sort(key=lambda item: (str(item[1][0]), path_key(item[0])))
+        sides.append({photo: shown for photo, (_, shown) in known})
+    pairs, came_to = pair_by_sequence(*sides, settings=settings, jobs=workers.jobs)
+    by_place = f", {came_to.by_place:,} by place" if came_to.by_place else ""
+    how = (
+        f"by sequence: phone photos in order of {ordered_by[0]}, DSLR photos of "
+        f"{ordered_by[1]}; {counted(came_to.matches, 'pair')} look alike{by_place}"
+    )
+    stated = {"matches": came_to.matches, "by_place": came_to.by_place}
+    return FoundPairs(pairs, how, stated)
+
+
+def look_at(look: Look) -> tuple[datetime | None, Sketch | None]:
+    """When a photo was taken and what it shows; None for what cannot be told."""
+    time = capture_time(look.path)
+    try:
+        photo = read_photo(
+            look.path, color=look.color, max_megapixels=look.max_megapixels
+        )
+    except PhotoError:
+        return time, None
+    return time, sketch(photo)
+
+
+def _key(
+    roots: Roots, photos: Photos, pairing: PairingSettings, settings: AlignSettings
+) -> str:
+    """What a pairing depends on, as a hash."""
+    states = []
+    for camera, side in photos.items():
+        for photo in side:
+            state = None
+            with suppress(OSError):  # a dangling link
+                state = file_state(roots[camera] / photo)
+            states.append((camera, str(photo), state))
+    depends = (created_with(), pairing.to_json(), settings.to_json(), states)
+    return hashlib.sha256(repr(depends).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _as_json(found: FoundPairs) -> dict[str, Any]:
+    """A pairing as its file holds it."""
+    rows = [
+        [None if value is None else str(value) for value in astuple(pair)]
+        for pair in found.pairs
+    ]
+    return {"pairs": rows, "how": found.how, "stated": dict(found.stated)}
+
+
+def _kept(path: Path, key: str, photos: Photos) -> FoundPairs | None:
+    """An earlier run's pairing of the very same photos; None where there is none."""
+    try:
+        document = read_document(path)
+        found = document["found"]
+        pairs = [_read_pair(*row) for row in found["pairs"]]
+        how, stated = str(found["how"]), dict(found["stated"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    listed = {(camera, photo) for camera, side in photos.items() for photo in side}
+    named = [
+        item for pair in pairs if pair.reason != "unreadable" for item in pair.photos()
+    ]
+    sound = len(set(named)) == len(named) and listed.issuperset(named)
+    unique = len({pair.name for pair in pairs}) == len(pairs)
+    whole = sum(1 for pair in pairs for _ in pair.photos()) == len(listed)
+    if document.get("key") != key or not (sound and unique and whole):
+        return None
+    return FoundPairs(pairs, how, stated)
+
+
+def _read_pair(
+    name: str,
+    phone: str | None,
+    dslr: str | None,
+    reason: str | None,
+    message: str | None,
+) -> Pair:
+    if not is_plain_name(name):
+        raise ValueError("a pair has no possible name")
+    sides = [None if side is None else Path(side) for side in (phone, dslr)]
+    return Pair(name, sides[0], sides[1], reason, message)

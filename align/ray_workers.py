@@ -1,0 +1,74 @@
+"""Workers of a Ray cluster: one that runs, by its address, or one started here."""
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from typing import Any
+
+from dped_build.align.cluster import Pool, needs_extra
+from dped_build.align.errors import DpedBuildError
+
+RETRIES = 1  # of a task whose worker died
+
+
+@contextmanager
+def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
+    """Hand tasks to the cluster of this address, or to `jobs` processes started here.
+
+    Raises:
+        UsageError: The extra `ray` is missing.
+        DpedBuildError: No cluster answers there.
+    """
+    try:
+        import ray
+        from ray import exceptions
+    except ImportError as error:
+        raise needs_extra("ray") from error
+    own = {"address": "local", "num_cpus": jobs, "include_dashboard": False}
+    try:
+        ray.init(
+            **(own if scheduler is None else {"address": scheduler}),
+            logging_level=logging.CRITICAL,
+            log_to_driver=False,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise DpedBuildError(
+            f"--scheduler {scheduler}: no Ray cluster answers there; start one with "
+            "ray start --head, or leave the option out"
+        ) from error
+    try:
+        found = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        cores = int(found.get("CPU", jobs))
+        remote = ray.remote(max_retries=RETRIES, num_cpus=1)(_call)
+        deaths = (
+            exceptions.WorkerCrashedError,
+            exceptions.NodeDiedError,
+            exceptions.OutOfMemoryError,
+        )
+        yield Pool(_RayExecutor(remote), max(cores, 1), deaths)
+    finally:
+        ray.shutdown()
+
+
+def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401
+    return function(*arguments)
+
+
+class _RayExecutor(Executor):
+    """Ray's tasks as `concurrent.futures` has them."""
+
+    def __init__(self, remote: Any) -> None:  # noqa: ANN401
+        """Submit by this remote function."""
+        self._remote = remote
+
+    def submit(
+        self,
+        function: Callable[..., Any],
+        /,
+        *arguments: Any,  # noqa: ANN401
+        **_: Any,  # noqa: ANN401
+    ) -> Future[Any]:
+        """Have a worker call the function."""
+        future: Future[Any] = self._remote.remote(function, arguments).future()
+        return future

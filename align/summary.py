@@ -1,0 +1,64 @@
+"""What an alignment run came to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dped_build.align.homography import SWAPPED
+from dped_build.align.pairs import FoundPairs
+from dped_build.align.planning import is_hopeless
+from dped_build.align.records import Alignment, counts_of
+
+
+@dataclass(frozen=True)
+class AlignSummary:
+    """What an alignment run came to."""
+
+    folder: Path
+    pairs: int
+    aligned: int
+    reasons: Mapping[str, int]
+    newly_done: int
+    swapped: bool  # most pairs look as if phone and DSLR were swapped
+    advice: str = ""  # what to try where hardly any pair aligned
+    exchanged: Sequence[tuple[str, str]] = ()  # pairs whose photos fit crosswise
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {**asdict(self), "folder": str(self.folder), "reasons": {**self.reasons}}
+
+
+def summarize(
+    folder: Path,
+    found: FoundPairs,
+    records: Sequence[Alignment],
+    newly_done: int,
+    *,
+    advice: Callable[[], str],
+    exchanged: Sequence[tuple[str, str]] = (),
+) -> AlignSummary:
+    """The summary of a run.
+
+    Args:
+        folder: What it published.
+        found: Its pairs.
+        records: What became of them.
+        newly_done: How many of them this run did.
+        advice: Says which other pairing might fit; asked only where none does.
+        exchanged: Names of two pairs each that fit crosswise.
+    """
+    counts = counts_of(records)
+    swapped = [r for r in records if r.message and SWAPPED in r.message]
+    paired = len(found.matched)
+    hopeless = not swapped and (not paired or is_hopeless(records))
+    return AlignSummary(
+        folder,
+        paired,
+        counts["aligned"],
+        {k: v for k, v in counts.items() if k not in ("photos", "aligned")},
+        newly_done,
+        2 * len(swapped) > paired,
+        advice() if hopeless else "",
+        exchanged,
+    )

@@ -1,0 +1,155 @@
+"""The `README.md` of an export: a dataset card with licence, credits and columns."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dped_build.exchange.metadata import MEANINGS
+from dped_build.patches.import_settings import is_imported
+
+KNOWN_LICENSES = (  # by the names that Hugging Face has for them
+    "apache-2.0",
+    "bsd-3-clause",
+    "cc0-1.0",
+    "cc-by-4.0",
+    "cc-by-sa-4.0",
+    "cc-by-nc-4.0",
+    "cc-by-nc-nd-4.0",
+    "cc-by-nc-sa-4.0",
+    "cc-by-nd-4.0",
+    "mit",
+    "odbl",
+    "odc-by",
+    "pddl",
+)
+NOT_STATED = "not stated"
+SIZES = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"))
+MADE = """\
+Two cameras on one rig took the same scenes. dped-build aligned each pair of photos,
+cut windows from the phone photo without resampling, found each in the DSLR photo by
+sub-pixel shift and rotation, sampled the DSLR photo once, and kept the windows that
+pass the tests below. Train, val and test are split by scene."""
+IMPORTED = """\
+The patches were cut by others and imported into dped-build; what it knows of their
+origin stands below."""
+LIMITS = """\
+Colours and exposure of the two cameras differ; that is what there is to learn. A depth
+of field that differs leaves some DSLR patches less sharp than the phone's
+(`sharpness_ratio` below 1). Nobody has looked for people or private matter in the
+pictures on behalf of this card."""
+
+
+def dataset_card(
+    manifest: Mapping[str, Any], *, reading: str, data_files: Mapping[str, str]
+) -> str:
+    """The card, Markdown below YAML.
+
+    Args:
+        manifest: Of the export.
+        reading: How its format is read, Markdown.
+        data_files: Split → pattern of its files, for `datasets`; empty: it reads none.
+    """
+    size, cameras = manifest["size"], f"{_phone(manifest)} | {_dslr(manifest)}"
+    source, rows = manifest["source"], manifest["splits"]
+    total = sum(split["patches"] for split in rows.values())
+    counts = [
+        f"| {name} | {split['photos']:,} | {split['patches']:,} |"
+        for name, split in rows.items()
+    ]
+    settings = json.dumps(source["settings"], indent=1, ensure_ascii=False)
+    return "\n".join(
+        [
+            *_front_matter(manifest, total, data_files),
+            f"# {cameras}: aligned photo patches",
+            "",
+            f"{total:,} pairs of {size}x{size} px, RGB: the same place seen by a phone "
+            f"({_phone(manifest)}) and by a better camera ({_dslr(manifest)}).",
+            "",
+            f"- Licence: {_line(manifest['license'])}",
+            f"- Credits: {_line(manifest['credits'])}",
+            "",
+            "| split | photos | patches |",
+            "|---|---|---|",
+            *counts,
+            "",
+            *(_excluded(manifest["excluded"])),
+            "## Reading",
+            "",
+            reading,
+            "",
+            "## Columns",
+            "",
+            "| column | meaning |",
+            "|---|---|",
+            *(f"| `{name}` | {text} |" for name, text in MEANINGS.items()),
+            "",
+            "## How it was made",
+            "",
+            IMPORTED if is_imported(source) else MADE,
+            "",
+            "```json",
+            settings,
+            "```",
+            "",
+            f"Dataset id: {source['dataset_id'] or 'unknown'}. Exported with "
+            f"{manifest['created_with']}; `sha256sum -c SHA256SUMS` checks the files.",
+            "",
+            "## Limits",
+            "",
+            LIMITS,
+            "",
+        ]
+    )
+
+
+def _front_matter(
+    manifest: Mapping[str, Any], total: int, data_files: Mapping[str, str]
+) -> list[str]:
+    """What Hugging Face reads of a card; JSON's texts are YAML's."""
+    size = next((text for limit, text in SIZES if total < limit), "n>1M")
+    name = json.dumps(f"{_phone(manifest)} | {_dslr(manifest)}")
+    lines = [
+        "---",
+        f"pretty_name: {name}",
+        *_license(manifest["license"]),
+        "task_categories:",
+        "- image-to-image",
+        "size_categories:",
+        f"- {size}",
+        "tags:",
+        "- image-enhancement",
+        "- paired-images",
+        "- dped-build",
+    ]
+    if data_files:
+        lines += ["configs:", "- config_name: default", "  data_files:"]
+        for split, pattern in data_files.items():
+            lines += [f"  - split: {split}", f'    path: "{pattern}"']
+    return [*lines, "---", ""]
+
+
+def _license(stated: str | None) -> list[str]:
+    if stated is None:
+        return ["license: unknown"]
+    if stated.lower() in KNOWN_LICENSES:
+        return [f"license: {stated.lower()}"]
+    return ["license: other", f"license_name: {json.dumps(stated)}"]
+
+
+def _excluded(count: int) -> Sequence[str]:
+    if not count:
+        return ()
+    return (f"{count:,} more were left out by hand.", "")
+
+
+def _phone(manifest: Mapping[str, Any]) -> str:
+    return _line(manifest["phone_camera"])
+
+
+def _dslr(manifest: Mapping[str, Any]) -> str:
+    return _line(manifest["dslr_camera"])
+
+
+def _line(text: str | None) -> str:
+    """Text on one line of Markdown."""
+    return NOT_STATED if text is None else " ".join(text.split())

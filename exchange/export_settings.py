@@ -1,0 +1,74 @@
+"""Every choice of an export, with its default; light, for the options."""
+
+from dataclasses import dataclass, fields
+
+from dped_build.align.errors import UsageError
+from dped_build.patches.split import SPLITS
+
+PATCH_FORMATS = ("dped-folders", "png", "webdataset", "lmdb", "parquet")
+TABLE_FORMATS = ("csv",)
+MODEL_FORMATS = ("onnx",)
+FORMATS = (*PATCH_FORMATS, *TABLE_FORMATS, *MODEL_FORMATS)
+PRECISIONS = ("fp32", "fp16")
+PICTURES = ("jpg", "png")
+OWN_OPTIONS = {  # what only some formats have
+    "splits": PATCH_FORMATS,
+    "license": PATCH_FORMATS,
+    "credits": PATCH_FORMATS,
+    "jobs": PATCH_FORMATS,
+    "pictures": ("dped-folders",),
+    "quality": ("dped-folders",),
+    "precision": MODEL_FORMATS,
+}
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What is exported, how pictures are coded, and what the card states."""
+
+    splits: str = ",".join(SPLITS)
+    pictures: str = "jpg"  # of dped-folders: the original's kind; png loses nothing
+    quality: int = 95  # of those JPEG files
+    license: str | None = None  # as typed; None: not stated
+    credits: str | None = None
+    precision: str = "fp32"  # of models
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        names = self.splits.split(",")
+        if len(set(names)) < len(names) or not set(names) <= set(SPLITS):
+            told = ",".join(SPLITS)
+            raise UsageError(f"--splits {self.splits}: some of {told}, with commas")
+        if self.pictures not in PICTURES:
+            raise UsageError(f"--pictures {self.pictures}: {' or '.join(PICTURES)}")
+        if not 1 <= self.quality <= 100:
+            raise UsageError("--quality must be from 1 to 100")
+        if self.pictures == "png" and self.quality != type(self).quality:
+            raise UsageError("--quality is for JPEG: leave --pictures at jpg")
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"--precision {self.precision}: {' or '.join(PRECISIONS)}")
+
+    def chosen_splits(self) -> list[str]:
+        """The splits to export, in the order of all."""
+        return [name for name in SPLITS if name in self.splits.split(",")]
+
+    def require_fit(self, form: str) -> None:
+        """Refuse options that `form` has not.
+
+        Raises:
+            UsageError: Names the first.
+        """
+        for field in fields(self):
+            if getattr(self, field.name) != field.default:
+                require_option(field.name, form)
+
+
+def require_option(name: str, form: str) -> None:
+    """Refuse an option that only other formats have.
+
+    Raises:
+        UsageError: Names it, and the formats.
+    """
+    if form not in OWN_OPTIONS[name]:
+        told = ", ".join(OWN_OPTIONS[name])
+        raise UsageError(f"--{name} is for --format {told}, not for {form}")

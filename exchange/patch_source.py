@@ -1,0 +1,243 @@
+"""Read the patches that an export takes: row by row, with every column and a key."""
+
+import contextlib
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.align.records import is_plain_name, read_document
+from dped_build.patches.dataset import DAMAGE, NoPatchesError, PatchDataset
+from dped_build.patches.exclusions import EXCLUDE_FILE, is_excluded, read_exclusions
+from dped_build.patches.previous import SPLIT_FILE
+from dped_build.patches.records import (
+    COLUMNS,
+    Windows,
+    concatenate,
+    empty_windows,
+)
+from dped_build.patches.shards import hdf5_file, read_column, read_owners
+from dped_build.patches.split import parse_split
+
+NOT_IN_KEYS = re.compile(rb"[^A-Za-z0-9_-]")
+LONGEST_NAME = 180  # characters of a pair's name in a key; file names take 255
+UNREADABLE = (*DAMAGE, RecursionError, AttributeError)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One pair of patches with all that is known of it.
+
+    Attributes:
+        key: Its name in every format: ASCII letters, digits, `_`, `-`, `%` and `+`.
+        split: train, val or test.
+        pair: Name of the photo.
+        group: Of the scene.
+        columns: Name → value, as in the shards.
+        phone: RGB, (S, S, 3) u8.
+        dslr: RGB, (S, S, 3) u8.
+    """
+
+    key: str
+    split: str
+    pair: str
+    group: str
+    columns: Mapping[str, Any]
+    phone: NDArray[np.uint8]
+    dslr: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PatchSource:
+    """A folder of shards, as training sees it: exclusions by hand are left out.
+
+    Attributes:
+        folder: Where the shards lie.
+        manifest: Theirs; empty for shards without one.
+        cameras: Phone and DSLR.
+        datasets: Split → its rows; only splits that have any.
+        tables: Split → the columns of its rows.
+        excluded: How many rows of these splits are left out by hand.
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    cameras: tuple[str, str]
+    datasets: Mapping[str, PatchDataset]
+    tables: Mapping[str, Windows]
+    groups: Mapping[str, str]
+    excluded: int
+
+    @property
+    def size(self) -> int:
+        """Side of a patch, px."""
+        return next(iter(self.datasets.values())).patch_size
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Photos and patches of every split that has any."""
+        return {
+            split: {"photos": len(set(found.photos)), "patches": len(found)}
+            for split, found in self.datasets.items()
+        }
+
+    def rows(self, split: str) -> Iterator[Patch]:
+        """The rows of a split in their order; one at a time in memory.
+
+        Raises:
+            DpedBuildError: A shard is damaged or changed meanwhile.
+        """
+        found, table = self.datasets[split], self.tables[split]
+        for row, key in enumerate(keys(found.photos.tolist(), found.window_xy)):
+            phone, dslr = found[row]
+            pair = str(found.photos[row])
+            columns = {name: getattr(table, name)[row] for name in COLUMNS}
+            group = self.groups.get(pair, pair)
+            yield Patch(key, split, pair, group, columns, phone, dslr)
+
+
+def open_source(source: Path, splits: Sequence[str]) -> PatchSource:
+    """Open a folder of shards, or the workspace that holds one.
+
+    Raises:
+        NoPatchesError: It holds no patch of these splits.
+        DpedBuildError: There are no shards, or something is damaged.
+    """
+    folder = shard_folder(source)
+    manifest = _manifest(folder)
+    names = [str(manifest.get(f"{side}_camera", side)) for side in ("phone", "dslr")]
+    if names[0] == names[1] or not all(map(is_plain_name, names)):
+        raise DpedBuildError(f"{folder}: its cameras have no plain names, or one name")
+    datasets = {}
+    for split in splits:
+        with contextlib.suppress(NoPatchesError):
+            datasets[split] = PatchDataset(folder, split)
+    if not datasets:
+        raise NoPatchesError(f"{folder}: no patches of {', '.join(splits)} to export")
+    if len({found.patch_size for found in datasets.values()}) > 1:
+        raise DpedBuildError(f"{folder}: its splits have patches of different sizes")
+    tables, excluded = {}, 0
+    for split, found in datasets.items():
+        tables[split], left_out = _table(folder, split, manifest, found)
+        excluded += left_out
+    return PatchSource(
+        folder,
+        manifest,
+        (names[0], names[1]),
+        datasets,
+        tables,
+        _groups(folder),
+        excluded,
+    )
+
+
+def shard_folder(source: Path) -> Path:
+    """The folder of shards that `source` is, or that lies in this workspace.
+
+    Raises:
+        DpedBuildError: There is none.
+    """
+    for folder in (source, source / "patches"):
+        if next(folder.glob("*-[0-9]*.h5"), None) or (folder / "windows.h5").is_file():
+            return folder
+    what = "no shards in it" if source.is_dir() else "no such folder"
+    raise DpedBuildError(
+        f"{source}: {what}; give a folder of shards, such as data/patches, or its "
+        "workspace"
+    )
+
+
+def keys(pairs: Sequence[str], window_xy: NDArray[np.int32]) -> Iterator[str]:
+    """A name for every patch that any file, archive and database takes.
+
+    `<pair>_<x>_<y>`, and `+2`, `+3` … where a place comes again, as in imported sets.
+    Bytes other than ASCII letters, digits, `_` and `-` are written `%2E`; very long
+    names end in a hash.
+    """
+    seen: Counter[tuple[str, int, int]] = Counter()
+    for pair, (x, y) in zip(pairs, window_xy.tolist(), strict=True):
+        name = NOT_IN_KEYS.sub(lambda byte: b"%%%02X" % ord(byte[0]), pair.encode())
+        if len(name) > LONGEST_NAME:
+            digest = hashlib.sha256(name).hexdigest()[:16].encode()
+            name = name[: LONGEST_NAME - len(digest) - 1] + b"-" + digest
+        seen[pair, x, y] += 1
+        count = seen[pair, x, y]
+        yield f"{name.decode()}_{x}_{y}" + (f"+{count}" if count > 1 else "")
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    if not path.exists():
+        return {}
+    try:
+        manifest = read_document(path)
+        if not isinstance(manifest.get("settings", {}), dict):
+            raise ValueError("settings is no object")
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    return manifest
+
+
+def _groups(folder: Path) -> dict[str, str]:
+    """Pair → scene, where `split.csv` came along."""
+    path = folder / SPLIT_FILE
+    if not path.is_file():
+        return {}
+    try:
+        return {row.pair: row.group for row in parse_split(path.read_text("utf-8"))}
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _table(
+    folder: Path, split: str, manifest: Mapping[str, Any], found: PatchDataset
+) -> tuple[Windows, int]:
+    """The columns of a dataset's rows, and how many rows are left out by hand."""
+    if "shards" in manifest:
+        shards = [line for line in manifest["shards"] if line["split"] == split]
+        paths = sorted(folder / line["file"] for line in shards)
+    else:
+        paths = sorted(folder.glob(f"{split}-*.h5"))
+    read = [read_columns(path) for path in paths]
+    table = concatenate([windows for windows, _ in read])
+    pairs = np.array([pair for _, pairs in read for pair in pairs], dtype=object)
+    excluded = read_exclusions(folder.absolute().parent / EXCLUDE_FILE)
+    kept = ~is_excluded(pairs, table.window_xy, excluded)
+    table, pairs = table.rows(kept), pairs[kept]
+    same = np.array_equal(table.window_xy, found.window_xy)
+    if not same or pairs.tolist() != found.photos.tolist():
+        raise DpedBuildError(f"{folder} changed while it was read; start again")
+    return table, int((~kept).sum())
+
+
+def read_columns(path: Path) -> tuple[Windows, list[str]]:
+    """Every row of a shard or `windows.h5`, and its pair; absent columns are NaN.
+
+    Raises:
+        DpedBuildError: The file is damaged.
+    """
+    try:
+        with hdf5_file(path) as file:
+            owners, names = read_owners(file)
+            columns = {
+                name: read_column(file, name)
+                if name in file
+                else getattr(empty_windows(len(owners)), name)
+                for name in COLUMNS
+            }
+        if {len(values) for values in columns.values()} != {len(owners)}:
+            raise OSError("its columns differ in length")
+    except UNREADABLE as error:
+        raise _damaged(path, error) from error
+    return Windows(**columns), [names[owner] for owner in owners]
+
+
+def _damaged(path: Path, error: Exception) -> DpedBuildError:
+    said = " ".join(str(error).split())[:200]
+    return DpedBuildError(f"{path} is damaged ({said}): run dped-build verify")

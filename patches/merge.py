@@ -1,0 +1,271 @@
+"""Several workspaces → one, with the patches that they hold: nothing is refined again.
+
+The windows' measurements of every source go over under the merged names, and patches
+are selected from them and written by the code that writes those of one run. Parts of
+one set give the files of one run, byte for byte, where the split is drawn anew.
+
+`exclude.csv` comes first, `patches/` second, `aligned/` last: an interrupted merge has
+no alignment, so that nobody can draw another split than the sources know.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dped_build.align.aligned import aligned_stage
+from dped_build.align.durable import write_atomic
+from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.align.merge import (
+    Merged,
+    Source,
+    difference_from,
+    merge_alignments,
+    publish_alignment,
+    read_sources,
+)
+from dped_build.align.planning import Plan, refuse_full_disk
+from dped_build.align.stage import SUMS, opened
+from dped_build.align.words import counted
+from dped_build.patches.build import patch_stage
+from dped_build.patches.exclusions import (
+    EXCLUDE_FILE,
+    entries_of,
+    exclusions_bytes,
+)
+from dped_build.patches.inputs import Inputs
+from dped_build.patches.merge_inputs import (
+    Given,
+    Kept,
+    all_lines,
+    common_settings,
+    failed_lines,
+    kept_tables,
+    own_of,
+    read_given,
+)
+from dped_build.patches.previous import read_previous
+from dped_build.patches.publication import Content, draw_split, publish_content
+from dped_build.patches.records import ACCEPTED
+from dped_build.patches.settings import PatchSettings
+from dped_build.patches.split import SplitRow, unite_splits
+
+
+@dataclass(frozen=True)
+class MergeSummary:
+    """What a merge came to.
+
+    Attributes:
+        workspace: Where it stands.
+        pairs: Pairs with both photos.
+        aligned: Those of them that are aligned.
+        prefixes: What each source's names of pairs got in front; "" where nothing.
+        cut: Pairs whose windows went over, measured and cut; None: no source has any.
+        moved: Pairs that are in another split than in their source.
+        newly_done: Whether anything was written.
+    """
+
+    workspace: Path
+    pairs: int
+    aligned: int
+    prefixes: Sequence[str]
+    cut: int | None
+    moved: int
+    newly_done: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {**asdict(self), "workspace": str(self.workspace)}
+
+    def lines(self) -> Iterator[str]:
+        """For the terminal."""
+        done = "" if self.newly_done else " (nothing new to do)"
+        pairs = counted(self.pairs, "pair")
+        told = f"{self.aligned:,} of {pairs} aligned"
+        yield f"{counted(len(self.prefixes), 'workspace')}: {told}{done}"
+        if any(self.prefixes):
+            names = ", ".join(f"{prefix}…" for prefix in self.prefixes)
+            yield f"  names came twice: pairs are now called {names}"
+        if self.cut is not None:
+            left = self.aligned - self.cut
+            more = f", {left:,} left to do" if left else ""
+            yield f"  patches of {counted(self.cut, 'pair')} taken over{more}"
+        if self.moved:
+            yield (
+                f"  {counted(self.moved, 'pair')} changed split: one scene was drawn "
+                "into two, and train wins"
+            )
+
+
+def merge_workspaces(
+    workspaces: Sequence[Path],
+    target: Path,
+    *,
+    new_split: bool = False,
+    force: bool = False,
+) -> MergeSummary:
+    """Merge finished workspaces of one rig into `target`; the sources stay as they are.
+
+    Args:
+        workspaces: Two or more with a finished alignment, made with equal settings.
+        target: Where `aligned/` and, where a source has them, `patches/` go.
+        new_split: Draw the split anew from all pairs, as one run would; else every
+            photo stays in the split that its source drew.
+        force: Replace what was made of other sources.
+
+    Raises:
+        UsageError: The workspaces cannot be meant.
+        DpedBuildError: They cannot be one dataset, one is damaged or changes meanwhile,
+            or `target` holds something else.
+    """
+    sources = read_sources(workspaces)
+    if target.exists() and any(target.samefile(folder) for folder in workspaces):
+        raise UsageError(f"{target}: is one of the sources; name another --workspace")
+    before = [_state(source.workspace) for source in sources]
+    merged = merge_alignments(sources)
+    given = [
+        read_given(source, prefix)
+        for source, prefix in zip(sources, merged.prefixes, strict=True)
+    ]
+    settings = common_settings(sources, given)
+    with opened(aligned_stage(target)):
+        same = _is_merged(target, merged, force=force)
+    own = own_of(target, merged)
+    lines = own.lines if same else all_lines([own, *given])
+    inputs = Inputs(merged.aligned, settings or PatchSettings(), entries_of(lines))
+    tables = kept_tables(sources, merged, given, inputs)
+    moved, newly_done = 0, not same
+    with opened(patch_stage(target)):
+        _refuse_changed(sources, before)
+        if lines and not same:
+            write_atomic(target / EXCLUDE_FILE, exclusions_bytes(lines))
+        if settings is not None and not _holds(target, inputs, tables, force=force):
+            rows = _split(inputs, [own, *given], new_split=new_split)
+            failed = failed_lines(merged, given, tables)
+            _publish(target, inputs, tables, rows, failed)
+            moved, newly_done = 0 if new_split else _moved(rows, given), True
+    if not same:
+        with opened(aligned_stage(target)):
+            _refuse_changed(sources, before)
+            publish_alignment(aligned_stage(target), merged)
+    return MergeSummary(
+        target,
+        len(inputs.paired),
+        len(inputs.records),
+        merged.prefixes,
+        None if settings is None else len(tables),
+        moved,
+        newly_done,
+    )
+
+
+def _state(workspace: Path) -> list[bytes | None]:
+    """What the sums of a workspace's folders say; None where a folder is not there."""
+    stages = aligned_stage(workspace), patch_stage(workspace)
+    return [
+        (stage.folder / SUMS).read_bytes() if stage.complete else None
+        for stage in stages
+    ]
+
+
+def _refuse_changed(
+    sources: Sequence[Source], before: Sequence[list[bytes | None]]
+) -> None:
+    for source, state in zip(sources, before, strict=True):
+        if _state(source.workspace) != state:
+            raise DpedBuildError(
+                f"{source.workspace}: changed while it was read; run the same command "
+                "again"
+            )
+
+
+def _is_merged(target: Path, merged: Merged, *, force: bool) -> bool:
+    """Whether the target's alignment is the merged one already.
+
+    Raises:
+        DpedBuildError: It is another, and `force` is not given.
+    """
+    stage = aligned_stage(target)
+    if not stage.complete:
+        return False
+    try:
+        found = difference_from(stage, merged)
+    except DpedBuildError:
+        if not force:
+            raise
+        return False
+    if found and not force:
+        raise DpedBuildError(
+            f"{stage.folder}: not what these workspaces give ({found}); add --force to "
+            "replace it, or choose another --workspace"
+        )
+    return found is None
+
+
+def _holds(
+    target: Path, inputs: Inputs, tables: Mapping[str, Kept], *, force: bool
+) -> bool:
+    """Whether the target's patches have all that the sources give.
+
+    Raises:
+        DpedBuildError: They lack some, and `force` is not given.
+    """
+    stage = patch_stage(target)
+    if not stage.complete:
+        return False
+    try:
+        previous = read_previous(stage)
+    except DpedBuildError:
+        if not force:
+            raise
+        return False
+    keys = previous.keys if previous else {}
+    holds = all(keys.get(pair) == inputs.keys[pair] for pair in tables)
+    if not holds and not force:
+        raise DpedBuildError(
+            f"{stage.folder}: lacks patches that these workspaces have; add --force to "
+            "replace it, or choose another --workspace"
+        )
+    return holds
+
+
+def _split(
+    inputs: Inputs, given: Sequence[Given], *, new_split: bool
+) -> list[SplitRow]:
+    if new_split:
+        return draw_split(inputs, None)
+    return unite_splits([own.rows for own in given], inputs.times())
+
+
+def _moved(rows: Sequence[SplitRow], given: Sequence[Given]) -> int:
+    """How many pairs are in another split than their source has them in."""
+    now = {row.pair: row.split for row in rows}
+    before = [row for own in given for row in own.rows]
+    return len({row.pair for row in before if row.split != now.get(row.pair)})
+
+
+def _publish(
+    target: Path,
+    inputs: Inputs,
+    tables: Mapping[str, Kept],
+    rows: Sequence[SplitRow],
+    failed: Sequence[Mapping[str, str]],
+) -> None:
+    """Write the target's `patches/`."""
+    settings = inputs.settings
+    patches = sum(int((k.table[1] == ACCEPTED).sum()) for k in tables.values())
+    plan = Plan(len(inputs.records), len(tables), patches * 6 * settings.size**2, 0.0)
+    refuse_full_disk(target, plan, "choose another --workspace")
+    content = Content(
+        inputs.cameras,
+        inputs.recorded_settings,
+        settings.size,
+        settings.compress,
+        settings.shard_patches,
+        {pair: kept.table for pair, kept in tables.items()},
+        inputs.keys,
+        rows,
+        failed,
+        lambda pair: tables[pair].piece(),
+    )
+    publish_content(patch_stage(target), content)

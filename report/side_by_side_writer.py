@@ -1,0 +1,178 @@
+"""Write reports of several workspaces, and one page with all of them in columns."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from dped_build.align.errors import UsageError
+from dped_build.align.merge_names import labels_of
+from dped_build.align.stage import (
+    Stage,
+    fresh_folder,
+    json_bytes,
+    opened,
+    publish_folder,
+    write_sums,
+)
+from dped_build.report.inputs import require_something
+from dped_build.report.page import environment
+from dped_build.report.side_by_side import (
+    FORMAT,
+    pairs_of_several,
+    side_by_side,
+    terminal_text,
+    text_of,
+)
+from dped_build.report.writer import csv_bytes, write_report
+
+FOLDER = "side-by-side"
+CHARTS = ("ncc.svg", "shift.svg", "sigma.svg")  # of each workspace, shown in its column
+PAIRS_SHOWN = 200  # all are in pairs.csv
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """What was written."""
+
+    index: Path  # the page to open
+    indices: Sequence[Path]  # of each workspace's own report
+    shares: Sequence[float]  # of the windows that each accepted
+    report: dict[str, Any]  # what `report.json` holds
+
+    def __str__(self) -> str:
+        """The table for the terminal."""
+        return terminal_text(self.report)
+
+
+def write_side_by_side(
+    workspaces: Sequence[Path],
+    *,
+    out: Path | None = None,
+    jobs: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> SideBySide:
+    """Write the report of each workspace, and a page that compares them.
+
+    Args:
+        workspaces: Two or more.
+        out: Folder of the page; None: `side-by-side` in the folder that holds them.
+        jobs: As of `write_report`.
+        progress: Likewise, for one workspace after the other.
+
+    Raises:
+        UsageError: A workspace is given twice, or no folder holds them all.
+        DpedBuildError: As `write_report`.
+    """
+    for folder in workspaces:
+        require_something(folder)
+    for one, other in combinations(workspaces, 2):
+        if one.samefile(other):
+            raise UsageError(f"{other}: given twice; name every workspace once")
+    folder = out or _common(workspaces) / FOLDER
+    stage = Stage(folder.absolute().parent, folder.name, FORMAT, "--out")
+    with opened(stage):  # somebody else's folder is refused before the work
+        pass
+    written = [write_report(own, jobs=jobs, progress=progress) for own in workspaces]
+    reports = [summary.report for summary in written]
+    record = side_by_side(labels_of(workspaces), reports)
+    with opened(stage):
+        built = fresh_folder(stage.build)
+        charts = _charts([summary.index for summary in written])
+        links = [_link(summary.index, folder) for summary in written]
+        files = {
+            **charts,
+            "index.html": _page(record, charts, links),
+            "report.json": json_bytes(record),
+            "measures.csv": csv_bytes(_measure_lines(record)),
+            "pairs.csv": csv_bytes(_pair_lines(record, reports)),
+        }
+        for name, content in files.items():
+            (built / name).write_bytes(content)
+        write_sums(built)
+        publish_folder(built, stage.folder)
+    return SideBySide(
+        folder / "index.html",
+        [summary.index for summary in written],
+        [(own["windows"] or {}).get("accepted_share") or 0.0 for own in reports],
+        record,
+    )
+
+
+def _common(workspaces: Sequence[Path]) -> Path:
+    """The folder that holds all workspaces, as relative as they were given."""
+    try:
+        common = Path(os.path.commonpath([path.resolve() for path in workspaces]))
+    except ValueError:  # other drives
+        common = Path(workspaces[0].anchor)
+    if common == Path(common.anchor):
+        raise UsageError("no folder holds these workspaces; say --out DIR")
+    here = Path.cwd()
+    return common.relative_to(here) if common.is_relative_to(here) else common
+
+
+def _link(index: Path, folder: Path) -> str | None:
+    """Where a workspace's own page lies, seen from the common one."""
+    try:
+        return Path(os.path.relpath(index.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive
+        return None
+
+
+def _charts(indices: Sequence[Path]) -> dict[str, bytes]:
+    """File name → SVG: those of each workspace's own page, by its number."""
+    return {
+        f"{number:02d}-{name}": (index.parent / name).read_bytes()
+        for number, index in enumerate(indices, start=1)
+        for name in CHARTS
+        if (index.parent / name).is_file()
+    }
+
+
+def _page(
+    record: Mapping[str, Any], charts: Mapping[str, bytes], links: Sequence[str | None]
+) -> bytes:
+    template = environment().get_template("side_by_side.html")
+    return template.render(
+        record=record,
+        charts=charts,
+        chart_names=CHARTS,
+        links=links,
+        pairs_shown=PAIRS_SHOWN,
+        text_of=text_of,
+    ).encode()
+
+
+def _measure_lines(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    names = [own["name"] for own in record["workspaces"]]
+    return [
+        {
+            "section": section["title"],
+            "measure": row["label"],
+            "reason": row["reason"],
+            **dict(zip(names, row["values"], strict=True)),
+        }
+        for section in record["sections"]
+        for row in section["rows"]
+    ]
+
+
+def _pair_lines(
+    record: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """What became of each pair that two or more workspaces know."""
+    names = [own["name"] for own in record["workspaces"]]
+    keys = ("status", "reason", "split", "windows", "accepted")
+    return [
+        {
+            "pair": pair["pair"],
+            **{
+                f"{name} {key}": None if own is None else own[key]
+                for name, own in zip(names, pair["workspaces"], strict=True)
+                for key in keys
+            },
+        }
+        for pair in pairs_of_several(reports)
+    ]

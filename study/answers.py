@@ -1,0 +1,215 @@
+"""The files that participants saved: read, checked against the key, each person once.
+
+They come from strangers: what the page would not have written costs the file, which is
+named with its reason; the others count.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dped_build.align.errors import UsageError
+from dped_build.align.photos import printable
+from dped_build.align.records import is_number, read_document
+from dped_build.align.words import natural_key
+from dped_build.study.key import StudyKey
+
+FORMAT, VERSION = "dped-build/study-answers", 1
+MAX_SECONDS = 1e7
+CHOICES: dict[str, float] = {"left": 1.0, "right": 0.0, "none": 0.5}
+RATINGS = (1, 2, 3, 4, 5)
+_SESSION = re.compile("[0-9a-f]{32}")
+_PARTICIPANT = re.compile(r"(?:[^\W_][\w .-]{0,39})?")  # nothing a table would run
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was said to one question.
+
+    Attributes:
+        scene: Its place in the key.
+        classes: Shown, as places in the key: left and right, or the one that is rated.
+        value: How much the left one was preferred, 1, 0.5 or 0; or the rating, 1 to 5.
+        seconds: From the pictures' appearance to the answer.
+        repeat: Whether the question was asked for the second time.
+    """
+
+    scene: int
+    classes: tuple[int, ...]
+    value: float
+    seconds: float
+    repeat: bool
+
+    @property
+    def question(self) -> tuple[int, ...]:
+        """What was compared, whichever side it stood on."""
+        return (self.scene, *sorted(self.classes))
+
+    @property
+    def for_first(self) -> float:
+        """The value for the class of the lower place; a rating as it is."""
+        return self.value if self.classes[0] == min(self.classes) else 1 - self.value
+
+
+@dataclass(frozen=True)
+class Participant:
+    """One person's answers.
+
+    Attributes:
+        file: The file's name.
+        name: What they called themselves; empty: nothing.
+        session: Drawn by the page for each participant.
+        answers: In the order in which they were given.
+    """
+
+    file: str
+    name: str
+    session: str
+    answers: tuple[Answer, ...]
+
+    @property
+    def first_answers(self) -> list[Answer]:
+        """One per question: without those asked again."""
+        return [answer for answer in self.answers if not answer.repeat]
+
+    def repeated(self) -> list[tuple[Answer, Answer]]:
+        """First and second answer of each question that was asked twice."""
+        first = {answer.question: answer for answer in self.first_answers}
+        return [
+            (first[answer.question], answer)
+            for answer in self.answers
+            if answer.repeat and answer.question in first
+        ]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Who takes part, in the order of the files, and which files do not, and why."""
+
+    participants: list[Participant]
+    left_out: dict[str, str]
+
+
+def answer_files(paths: Sequence[Path]) -> list[Path]:
+    """The files named, and the `.json` files of the folders named.
+
+    Raises:
+        UsageError: There are none, or one does not exist.
+    """
+    if not paths:
+        raise UsageError("--collect: name the answer files, as in --collect *.json")
+    files: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            found = sorted(path.glob("*.json"), key=lambda file: natural_key(file.name))
+            files |= dict.fromkeys(found)
+        elif path.exists():
+            files[path] = None
+        else:
+            raise UsageError(f"{path}: no such file")
+    if not files:
+        raise UsageError("--collect: no .json file there")
+    return list(files)
+
+
+def read_answers(files: Sequence[Path], key: StudyKey) -> Answers:
+    """Everybody's answers; of one participant's files the one that says most."""
+    found: list[Participant] = []
+    left_out: dict[str, str] = {}
+    for path in files:
+        name = _unused(printable(path.name), left_out, found)
+        try:
+            found.append(_participant(name, read_document(path), key))
+        except OSError as error:
+            left_out[name] = f"cannot be read ({error.strerror or error})"
+        except KeyError as error:
+            left_out[name] = f"refused: {printable(str(error))[:80]} is missing"
+        except (AttributeError, TypeError, ValueError) as error:
+            left_out[name] = _told(error)
+    participants: list[Participant] = []
+    for one in sorted(found, key=lambda one: -len(one.answers)):
+        same = next((other for other in participants if _is_same(one, other)), None)
+        if same is None:
+            participants.append(one)
+        else:
+            left_out[one.file] = f"the same participant as {same.file}"
+    participants.sort(key=found.index)
+    return Answers(participants, left_out)
+
+
+def _unused(name: str, left_out: Mapping[str, str], found: list[Participant]) -> str:
+    """A name for the file that no other file has: folders are not told."""
+    taken = {*left_out, *(one.file for one in found)}
+    number, unused = 1, name
+    while unused in taken:
+        number += 1
+        unused = f"{name} ({number})"
+    return unused
+
+
+def _told(error: Exception) -> str:
+    return f"refused: {printable(' '.join(str(error).split()))[:120]}"
+
+
+def _is_same(one: Participant, other: Participant) -> bool:
+    named = one.name != "" and one.name.casefold() == other.name.casefold()
+    return named or one.session == other.session
+
+
+def _participant(file: str, document: Mapping[str, Any], key: StudyKey) -> Participant:
+    """One file's answers.
+
+    Raises:
+        KeyError, TypeError or ValueError: It is not as the page writes it.
+    """
+    if document.get("format") != FORMAT:
+        raise ValueError("not an answer file")
+    if document.get("version") != VERSION:
+        raise ValueError("of another version; update dped-build to read it")
+    if document["study"] != key.study:
+        raise ValueError("of another study")
+    session, name, given = (document[n] for n in ("session", "participant", "answers"))
+    if not isinstance(session, str) or not _SESSION.fullmatch(session):
+        raise ValueError("session is damaged")
+    if not isinstance(name, str) or not _PARTICIPANT.fullmatch(name):
+        raise ValueError("participant is no plain name")
+    if not isinstance(given, list) or len(given) > 2 * key.questions:
+        raise ValueError("answers is no list of answers")
+    answers = tuple(_answer(one, key) for one in given)
+    if all(answer.repeat for answer in answers):
+        raise ValueError("no question is answered")
+    asked = [(answer.question, answer.repeat) for answer in answers]
+    if len(set(asked)) != len(asked):
+        raise ValueError("a question is answered twice")
+    return Participant(file, name.strip(), session, answers)
+
+
+def _answer(given: Mapping[str, Any], key: StudyKey) -> Answer:
+    shown, value, seconds = (given[name] for name in ("shown", "answer", "seconds"))
+    if not isinstance(shown, list) or len(shown) != (1 if key.mode == "rating" else 2):
+        raise ValueError("an answer shows something else")
+    places = [key.pictures.get(name) for name in shown if isinstance(name, str)]
+    known = [place for place in places if place is not None]
+    if len(known) != len(shown):
+        raise ValueError("a picture is not of this study")
+    classes, scenes = zip(*known, strict=True)
+    if len(set(scenes)) > 1 or len(set(classes)) < len(classes):
+        raise ValueError("two pictures are no question of this study")
+    if not is_number(seconds) or not 0 <= seconds <= MAX_SECONDS:
+        raise ValueError("a time is no number of seconds")
+    if type(given["repeat"]) is not bool:
+        raise ValueError("repeat is neither true nor false")
+    return Answer(
+        scenes[0], classes, _value(value, key), float(seconds), given["repeat"]
+    )
+
+
+def _value(value: object, key: StudyKey) -> float:
+    if key.mode == "rating":
+        if type(value) is int and value in RATINGS:
+            return float(value)
+    elif isinstance(value, str) and value in CHOICES and (value != "none" or key.ties):
+        return CHOICES[value]
+    raise ValueError(f"{str(value)[:20]!r} is no answer")

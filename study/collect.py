@@ -1,0 +1,81 @@
+"""Collect a study: answer files and the key → `<out>/`: JSON, CSV and the chart."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dped_build.align.errors import DpedBuildError
+from dped_build.align.stage import (
+    Stage,
+    fresh_folder,
+    json_bytes,
+    opened,
+    publish_folder,
+    write_sums,
+)
+from dped_build.report.writer import csv_bytes
+from dped_build.study.answers import Answers, answer_files, read_answers
+from dped_build.study.figure import study_figure
+from dped_build.study.key import read_key
+from dped_build.study.results import (
+    FORMAT,
+    answer_rows,
+    drop_participants,
+    study_numbers,
+    table_rows,
+)
+from dped_build.study.settings import CollectSettings
+
+
+def collect_answers(
+    paths: Sequence[Path],
+    key_file: Path,
+    out: Path,
+    *,
+    settings: CollectSettings | None = None,
+) -> dict[str, Any]:
+    """Write the results of a study, replacing earlier ones whole.
+
+    Args:
+        paths: Answer files, or folders that hold them.
+        key_file: The study's `key.json`.
+        out: Folder for `study.json`, `study.csv`, `answers.csv`, `study.svg` and
+            `study.png`.
+        settings: Whose answers count; None: everybody's.
+
+    Returns:
+        What `study.json` holds.
+
+    Raises:
+        UsageError: A path does not exist.
+        DpedBuildError: The key is damaged, no file is left, or `out` holds other files.
+    """
+    settings = settings or CollectSettings()
+    files = answer_files(paths)
+    key = read_key(key_file)
+    answers = drop_participants(read_answers(files, key), settings)
+    if not answers.participants:
+        raise DpedBuildError(_nobody(answers))
+    numbers = {**study_numbers(key, answers), "settings": asdict(settings)}
+    stage = Stage(out.parent, out.name, FORMAT, option="--out")
+    with opened(stage):
+        built = fresh_folder(stage.build)
+        tables = {
+            "study.json": json_bytes(numbers),
+            "study.csv": csv_bytes(table_rows(numbers)),
+            "answers.csv": csv_bytes(answer_rows(key, answers.participants)),
+        }
+        for name, content in {**tables, **study_figure(numbers)}.items():
+            (built / name).write_bytes(content)
+        write_sums(built)
+        publish_folder(built, stage.folder)
+    return numbers
+
+
+def _nobody(answers: Answers) -> str:
+    file, reason = next(iter(answers.left_out.items()))
+    return (
+        f"no answers are left of {len(answers.left_out)} files ({file}: {reason}); "
+        "collect the files that this study's page saved"
+    )

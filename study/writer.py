@@ -1,0 +1,235 @@
+"""Make a study: folders of pictures → `<out>/page/`, and `<out>/key.json` beside it."""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from dped_build.align.errors import DpedBuildError, PhotoError
+from dped_build.align.photos import read_photo
+from dped_build.align.stage import (
+    Stage,
+    created_with,
+    fresh_folder,
+    json_bytes,
+    opened,
+    publish_folder,
+    write_sums,
+)
+from dped_build.align.words import natural_key
+from dped_build.study.key import FORMAT, NAME, StudyKey
+from dped_build.study.page import render_page
+from dped_build.study.pictures import (
+    Scenes,
+    Source,
+    find_scenes,
+    picture_bytes,
+)
+from dped_build.study.plan import comparisons, couples_of_blocks, named, picture_name
+from dped_build.study.settings import StudySettings
+
+PAGE = "page"  # the folder that is handed out
+ASPECTS_ALIKE = 1.02  # ratio up to which two pictures have the same shape
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was made.
+
+    Attributes:
+        page: The page to open.
+        key_file: The file that stays.
+        key: What it holds.
+        questions: Per participant, without repeats.
+        repeats: Questions asked again.
+        left_out: Scenes that are not shown, and why.
+        shapes: Scenes whose pictures differ in shape.
+    """
+
+    page: Path
+    key_file: Path
+    key: StudyKey
+    questions: int
+    repeats: int
+    left_out: dict[str, str]
+    shapes: tuple[str, ...]
+
+
+@dataclass
+class Shown:
+    """The scenes whose pictures are written: → names in the page, by class."""
+
+    names: dict[str, list[str]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    shapes: list[str] = field(default_factory=list)
+
+
+def make_study(
+    sources: Sequence[Source],
+    out: Path,
+    *,
+    settings: StudySettings | None = None,
+    force: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Study:
+    """Write a study's page with its pictures, and the key.
+
+    Args:
+        sources: The classes that are compared.
+        out: The study's folder.
+        settings: What is asked; None: the defaults.
+        force: Replace a study that stands there.
+        progress: Told how many scenes of how many are done.
+
+    Raises:
+        UsageError: A folder is missing.
+        DpedBuildError: No scene is in all classes, no picture can be read, `out` holds
+            a study or other files, or the disk is full.
+    """
+    settings = settings or StudySettings()
+    scenes = find_scenes(sources)
+    classes = tuple(source.name for source in sources)
+    secret = _secret(settings.seed)
+    random = Random(secret)
+    stage = Stage(out.parent, out.name, FORMAT, option="--out")
+    with opened(stage):
+        if stage.complete and not force:
+            raise DpedBuildError(
+                f"{out}: holds a study, and its answers need its key; add --force to "
+                "replace it, or choose another --out"
+            )
+        built = fresh_folder(stage.build)
+        shown = _write_pictures(
+            classes,
+            scenes,
+            built / PAGE,
+            settings=settings,
+            secret=secret,
+            random=random,
+            progress=progress,
+        )
+        asked = _questions(classes, shown, settings, random)
+        identity = hashlib.sha256(json_bytes(asked)).hexdigest()[:32]
+        recorded = {**asdict(settings), "secret": secret.hex()}
+        key = _key(identity, classes, shown, settings, recorded)
+        page = render_page({"study": identity, **asked})
+        (built / PAGE / "index.html").write_bytes(page)
+        (built / NAME).write_bytes(json_bytes(key.to_json()))
+        write_sums(built)
+        publish_folder(built, stage.folder)
+    return Study(
+        out / PAGE / "index.html",
+        out / NAME,
+        key,
+        asked["questions"],
+        asked["repeats"],
+        {**scenes.left_out, **shown.refused},
+        tuple(sorted(shown.shapes, key=natural_key)),
+    )
+
+
+def _secret(seed: int | None) -> bytes:
+    """What names and order come from; with a seed, the same every time."""
+    if seed is None:
+        return secrets.token_bytes(16)
+    return hashlib.sha256(f"dped-build study {seed}".encode()).digest()[:16]
+
+
+def _suffix(settings: StudySettings) -> str:
+    return ".png" if settings.quality is None else ".jpg"
+
+
+def _write_pictures(
+    classes: Sequence[str],
+    scenes: Scenes,
+    page: Path,
+    *,
+    settings: StudySettings,
+    secret: bytes,
+    random: Random,
+    progress: Callable[[int, int], None],
+) -> Shown:
+    """Write as many scenes as wanted, in random order; one of them in memory at a time.
+
+    Raises:
+        DpedBuildError: Not one scene can be read.
+    """
+    order = list(scenes.files)
+    random.shuffle(order)
+    wanted = min(len(order), settings.scenes or len(order))
+    shown, folder = Shown(), page / "pictures"
+    folder.mkdir(parents=True)
+    for scene in order:
+        if len(shown.names) == wanted:
+            break
+        try:
+            pictures = [
+                read_photo(path, max_megapixels=settings.max_megapixels)
+                for path in scenes.files[scene]
+            ]
+        except PhotoError as error:
+            shown.refused[scene] = str(error)
+            continue
+        shown.names[scene] = [picture_name(secret, name, scene) for name in classes]
+        written = dict(zip(shown.names[scene], pictures, strict=True))
+        for name in sorted(written):  # no class comes first by the files' times
+            data = picture_bytes(written[name], quality=settings.quality)
+            (folder / f"{name}{_suffix(settings)}").write_bytes(data)
+        aspects = [picture.shape[1] / picture.shape[0] for picture in pictures]
+        if max(aspects) > ASPECTS_ALIKE * min(aspects):
+            shown.shapes.append(scene)
+        progress(len(shown.names), wanted)
+    if not shown.names:
+        raise DpedBuildError(
+            f"no scene can be read ({next(iter(shown.refused.values()))})"
+        )
+    return shown
+
+
+def _questions(
+    classes: Sequence[str], shown: Shown, settings: StudySettings, random: Random
+) -> dict[str, Any]:
+    """What the page asks, as `render_page` takes it but for the study's identity."""
+    couples = couples_of_blocks(
+        settings.mode, classes=len(classes), scenes=len(shown.names), random=random
+    )
+    asked = len(shown.names) * len(comparisons(settings.mode, len(classes)))
+    questions = min(asked, settings.questions or asked)
+    return {
+        "title": settings.heading,
+        "mode": settings.mode,
+        "ties": settings.ties,
+        "questions": questions,
+        "repeats": min(settings.repeats, questions // 2),
+        "suffix": _suffix(settings),
+        "couples": named(couples, list(shown.names.values())),
+        "created_with": created_with(),
+    }
+
+
+def _key(
+    identity: str,
+    classes: tuple[str, ...],
+    shown: Shown,
+    settings: StudySettings,
+    recorded: dict[str, Any],
+) -> StudyKey:
+    scenes = tuple(sorted(shown.names, key=natural_key))
+    pictures = {
+        name: (of, number)
+        for number, scene in enumerate(scenes)
+        for of, name in enumerate(shown.names[scene])
+    }
+    return StudyKey(
+        identity,
+        settings.heading,
+        settings.mode,
+        settings.ties,
+        classes,
+        scenes,
+        pictures,
+        recorded,
+    )
