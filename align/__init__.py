@@ -1,9 +1,9 @@
 """Two folders of photos of the same scenes → aligned pairs in `<workspace>/aligned/`.
 
-Reading order: `photos` (files to arrays), `pairs` (which belong together), `features`
-and `homography` (what two photos share), `aligner` (one pair), `sampling` and `crops`
-(the DSLR photo on the phone's grid), `folders` (the stage). `stage`, `executor`, `lazy`
-and `errors` serve the later stages too.
+Reading order: `photos` (files to arrays), `find_pairs` (which belong together),
+`features` and `homography` (what two photos share), `aligner` (one pair), `sampling`
+and `crops` (the DSLR photo on the phone's grid), `folders` (the stage). `stage`,
+`executor`, `lazy` and `errors` serve the later stages too.
 """
 
 from typing import TYPE_CHECKING
@@ -14,15 +14,22 @@ if TYPE_CHECKING:
     from dped_build.align.aligner import align_pair
     from dped_build.align.folders import align_folders
     from dped_build.align.records import Alignment
-    from dped_build.align.settings import AlignSettings
+    from dped_build.align.settings import AlignSettings, PairingSettings
 
-__all__ = ["AlignSettings", "Alignment", "align_folders", "align_pair"]
+__all__ = [
+    "AlignSettings",
+    "Alignment",
+    "PairingSettings",
+    "align_folders",
+    "align_pair",
+]
 
 __getattr__ = lazy_exports(
     __name__,
     {
         "AlignSettings": "settings",
         "Alignment": "records",
+        "PairingSettings": "settings",
         "align_folders": "folders",
         "align_pair": "aligner",
     },

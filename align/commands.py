@@ -45,6 +45,11 @@ def pairing_options(command: Command) -> Command:
     """How photos find their partners."""
     for option in (
         click.option(
+            "--part",
+            metavar="K/N",
+            help="Only the Kth of N shares of the pairs, for merge to put together.",
+        ),
+        click.option(
             "--recursive",
             is_flag=True,
             help="Take photos of sub-folders, too; day1/0001 pairs with day1/0001.",
@@ -108,9 +113,11 @@ def align(
     clock_offset_s: float | None,
     time_tolerance_s: float,
     recursive: bool,
+    part: str | None,
     jobs: int | None,
     backend: str,
     max_memory_gb: float | None,
+    scheduler: str | None,
     force: bool,
     rehash: bool,
     dry_run: bool,
@@ -134,7 +141,7 @@ def align(
     from dped_build.align import align_folders
 
     pairing = PairingSettings(
-        pair_by, pairs_csv, clock_offset_s, time_tolerance_s, recursive
+        pair_by, pairs_csv, clock_offset_s, time_tolerance_s, recursive, part
     )
     with (
         Progress("photos looked at", quiet=as_json) as pairing_progress,
@@ -149,6 +156,7 @@ def align(
             jobs=jobs,
             backend=backend,
             max_memory_gb=max_memory_gb,
+            scheduler=scheduler,
             force=force,
             rehash=rehash,
             probe=not no_probe,

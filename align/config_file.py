@@ -33,6 +33,7 @@ TYPED_ONLY = (  # where to write, what to replace, what to reveal, how to answer
     "keep-metadata",
     "rehash",
     "resume",
+    "scheduler",
     "workspace",
 )
 

@@ -87,7 +87,12 @@ def stage_options(command: Command) -> Command:
             type=click.Choice(BACKENDS),
             default="loky",
             show_default=True,
-            help="How the workers run: processes or threads.",
+            help="How the workers run: processes, threads, or those of a cluster.",
+        ),
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="A running cluster of dask or ray.  [default: one started here]",
         ),
         click.option(
             "--max-memory",

@@ -7,7 +7,7 @@ photo or a setting changes.
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -181,7 +181,7 @@ def _by_time(
     )
     given = pairing.clock_offset_s is not None
     how = (
-        f"by time: DSLR clock {told_offset(offset.seconds)} ahead of the phone's, "
+        f"by time: DSLR clock minus phone clock {told_offset(offset.seconds)}, "
         f"{'given' if given else 'estimated'}; {counted(offset.matches, 'pair')} agree"
     )
     stated: dict[str, Any] = {"clock_offset_s": offset.seconds}
@@ -202,13 +202,7 @@ def _by_sequence(
 ) -> FoundPairs:
     tasks = [*looks["phone"], *looks["dslr"]]
     seen: list[tuple[datetime | None, Sketch | None]] = [(None, None)] * len(tasks)
-    results = run_all(
-        look_at,
-        tasks,
-        jobs=workers.jobs,
-        backend=workers.backend,
-        max_memory_gb=workers.max_memory_gb,
-    )
+    results = run_all(look_at, tasks, **asdict(workers))
     for done, (index, result) in enumerate(results, start=1):
         seen[index] = result or (None, None)
         progress(done, len(tasks))

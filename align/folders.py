@@ -64,6 +64,7 @@ def align_folders(
     jobs: int | None = None,
     backend: str = "loky",
     max_memory_gb: float | None = None,
+    scheduler: str | None = None,
     force: bool = False,
     rehash: bool = False,
     probe: bool = True,
@@ -84,8 +85,9 @@ def align_folders(
         settings: AlignSettings() where not given.
         pairing: Which photo belongs to which; by name where not given.
         jobs: Worker processes; all cores where not given.
-        backend: Of the workers: loky or threading.
+        backend: Of the workers: loky, threading, dask or ray.
         max_memory_gb: Of each worker process; a pair that needs more is `worker_lost`.
+        scheduler: Address of a running cluster of dask or ray.
         force: Start over, whatever stands there.
         rehash: Compare contents of photos, not only size and modification time.
         probe: Stop early where almost no pair of a large set aligns.
@@ -116,7 +118,7 @@ def align_folders(
             refuse_other_settings(
                 stage, known | dict(before.manifest["settings"]), cameras | stated
             )
-        workers = Workers(jobs, backend, max_memory_gb)
+        workers = Workers(jobs, backend, max_memory_gb, scheduler)
         found = find_pairs(
             roots,
             photos,
@@ -126,6 +128,7 @@ def align_folders(
             workspace=workspace,
             progress=pairing_progress,
         )
+        found = replace(found, pairs=found.pairs[pairing.share(len(found.pairs))])
         run = _Run(stage, found, roots, cameras, settings, pairing, workers, before)
         run.keep_finished(force=force, rehash=rehash)
         plan = estimate(found, run.todo, roots, settings, jobs)

@@ -105,6 +105,25 @@ def read_sources(workspaces: Sequence[Path]) -> list[Source]:
     return sources
 
 
+def are_parts(sources: Sequence[Source]) -> bool:
+    """Whether these are all parts of one set, as `align --part` makes them.
+
+    Raises:
+        DpedBuildError: They are parts, but not all of them.
+    """
+    parts = [source.aligned.manifest["settings"].get("part") for source in sources]
+    if not all(isinstance(part, str) for part in parts):
+        return False
+    of = {part.partition("/")[2] for part in parts}
+    whole = {f"{number}/{count}" for count in of for number in range(1, len(parts) + 1)}
+    if len(of) > 1 or of != {str(len(parts))} or set(parts) != whole:
+        raise DpedBuildError(
+            f"{', '.join(sorted(parts))}: not all parts of one set; name the workspace "
+            "of every part once"
+        )
+    return True
+
+
 def merge_alignments(sources: Sequence[Source]) -> Merged:
     """One alignment of all sources.
 

@@ -91,7 +91,7 @@ def pair_by_time(
             return f"{photo.name}: no capture time (EXIF)"
         return (
             f"{photo.name}: no {OTHER[camera]} photo left within {tolerance_s:g} s "
-            f"(clocks {told_offset(offset.seconds)} apart)"
+            f"(DSLR clock minus phone clock {told_offset(offset.seconds)})"
         )
 
     return named_after_phones(matched, list(phone), list(dslr), why), offset

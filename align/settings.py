@@ -1,5 +1,6 @@
 """Every choice of the alignment, with its default, in one place."""
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from dped_build.align.errors import UsageError
 MAX_MEGAPIXELS = 200.0
 COLORS = ("srgb", "keep")
 ALGORITHM = 2  # rises when the same photos and settings would align otherwise
-BACKENDS = ("loky", "threading")
+BACKENDS = ("loky", "threading", "dask", "ray")
 CROP_FORMATS = ("jpg", "png", "none")
 PAIRINGS = ("name", "order", "time", "sequence")
 
@@ -56,6 +57,7 @@ class PairingSettings:
     clock_offset_s: float | None = None  # DSLR clock minus phone clock; None: estimated
     time_tolerance_s: float = 2.0  # between both photos of a scene, clocks set alike
     recursive: bool = False  # photos below the two folders as well
+    part: str | None = None  # K/N: the Kth of N shares of the pairs, from 1
 
     def to_json(self) -> dict[str, Any]:
         """What the manifest records beside AlignSettings; nothing for the default."""
@@ -70,7 +72,16 @@ class PairingSettings:
                 stated["clock_offset"] = self.clock_offset_s
         if self.recursive:
             stated["recursive"] = True
+        if self.part is not None:
+            stated["part"] = self.part
         return stated
+
+    def share(self, count: int) -> slice:
+        """Which of `count` pairs are of this part: neighbours, as many in each."""
+        if self.part is None:
+            return slice(count)
+        number, parts = map(int, self.part.split("/"))
+        return slice(count * (number - 1) // parts, count * number // parts)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
@@ -78,6 +89,12 @@ class PairingSettings:
             raise UsageError(f"--pair-by {self.pair_by}: choose {', '.join(PAIRINGS)}")
         if self.pairs_csv is not None and self.pair_by != PAIRINGS[0]:
             raise UsageError(f"--pairs and --pair-by {self.pair_by}: give one of them")
+        if self.part is not None:
+            found = re.fullmatch(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})", self.part)
+            if found is None or int(found[1]) > int(found[2]):
+                raise UsageError(
+                    f"--part {self.part}: K of N is written K/N, as in 1/8"
+                )
         if self.clock_offset_s is not None and self.pair_by != "time":
             raise UsageError("--clock-offset is for --pair-by time")
         if not 0 <= abs(self.clock_offset_s or 0) < float("inf"):

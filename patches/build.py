@@ -63,6 +63,7 @@ def build_shards(
     jobs: int | None = None,
     backend: str = "loky",
     max_memory_gb: float | None = None,
+    scheduler: str | None = None,
     force: bool = False,
     rehash: bool = False,
     dry_run: bool = False,
@@ -78,8 +79,9 @@ def build_shards(
         workspace: Holds `aligned/`; `patches/` goes there.
         settings: PatchSettings() where not given.
         jobs: Worker processes; all cores where not given.
-        backend: Of the workers: loky or threading.
+        backend: Of the workers: loky, threading, dask or ray.
         max_memory_gb: Of each worker process; a pair that needs more is `worker_lost`.
+        scheduler: Address of a running cluster of dask or ray.
         force: Replace a stage that was finished with other settings.
         rehash: Compare contents of photos, not only size and modification time.
         dry_run: Announce the plan and stop.
@@ -110,7 +112,7 @@ def build_shards(
         refuse_full_disk(workspace, plan, "choose another --workspace")
         if dry_run:
             return None
-        workers = Workers(jobs, backend, max_memory_gb)
+        workers = Workers(jobs, backend, max_memory_gb, scheduler)
         failures = _work(todo, stage.scratch, workers, progress)
         finished = Finished(
             inputs, stage.scratch, previous, known_split, in_shards, failures

@@ -19,6 +19,7 @@ from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.align.merge import (
     Merged,
     Source,
+    are_parts,
     difference_from,
     merge_alignments,
     publish_alignment,
@@ -109,8 +110,8 @@ def merge_workspaces(
     Args:
         workspaces: Two or more with a finished alignment, made with equal settings.
         target: Where `aligned/` and, where a source has them, `patches/` go.
-        new_split: Draw the split anew from all pairs, as one run would; else every
-            photo stays in the split that its source drew.
+        new_split: Draw the split anew from all pairs, as one run would and as is done
+            for parts of one set; else every photo stays in the split of its source.
         force: Replace what was made of other sources.
 
     Raises:
@@ -119,6 +120,7 @@ def merge_workspaces(
             or `target` holds something else.
     """
     sources = read_sources(workspaces)
+    new_split = new_split or are_parts(sources)
     if target.exists() and any(target.samefile(folder) for folder in workspaces):
         raise UsageError(f"{target}: is one of the sources; name another --workspace")
     before = [_state(source.workspace) for source in sources]

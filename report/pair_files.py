@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.records import Alignment, is_plain_name
+from dped_build.align.records import Alignment, is_plain_name, is_plain_path
 from dped_build.align.stage import sha256
 from dped_build.report.inputs import Inputs
 from dped_build.report.pictures import shrink
@@ -77,7 +77,7 @@ def photo_files(inputs: Inputs, record: Alignment) -> PairFiles | None:
     phone, dslr = (
         root / str(name) for root, name in zip(inputs.photo_roots, names, strict=True)
     )
-    if not all(is_plain_name(str(name)) for name in names):
+    if not all(is_plain_path(str(name)) for name in names):
         return None
     if not (phone.is_file() and dslr.is_file()):
         return None

@@ -40,7 +40,6 @@ SHORTENED = {  # what is added to a command, so that it takes seconds
     "enhance": "--device cpu",
 }
 PARSED_ONLY = {  # a line that begins so is only parsed, for this reason
-    "demo": "minutes; make demo and tests/test_commands.py run it",
     "doctor": "tests/test_doctor.py and tests/test_schemas.py run it",
     "import models_orig/": "needs TensorFlow and the released checkpoints; "
     "tests/test_tensorflow_checkpoint.py has both",
@@ -90,6 +89,8 @@ def site(photo_set, tmp_path_factory, one_thread):
     folder = tmp_path_factory.mktemp("site")
     for ours, theirs in (("iphone", "phone"), ("canon", "dslr")):
         shutil.copytree(photo_set / "raw" / theirs, folder / "raw" / ours)
+    shutil.copytree(folder / "raw/iphone", folder / "raw/sony")
+    write_days(folder / "raw")
     photo = photo_set / "raw/phone/10.jpg"
     shutil.copy(photo, folder / "photo.jpg")
     (folder / "holiday").mkdir()
@@ -102,6 +103,15 @@ def site(photo_set, tmp_path_factory, one_thread):
         write_dped_folders(folder)
         shutil.copytree("raw/iphone", "enhanced")
     return folder
+
+
+def write_days(raw):
+    """day1/ and day2/ with two scenes each."""
+    for day, names in (("day1", ("10", "11")), ("day2", ("2", "12"))):
+        for camera, suffix in (("iphone", ".jpg"), ("canon", ".png")):
+            (raw / day / camera).mkdir(parents=True)
+            for name in names:
+                shutil.copy(raw / camera / (name + suffix), raw / day / camera)
 
 
 def write_vgg(path):
@@ -149,7 +159,7 @@ def write_answers():
     for name, shown in pictures.items():
         scenes.setdefault(shown["scene"], []).append(name)
     answers = [
-        {"shown": names, "repeat": False, "answer": "left", "seconds": 2.0}
+        {"shown": names[:2], "repeat": False, "answer": "left", "seconds": 2.0}
         for names in scenes.values()
     ]
     save(Path(), "answers-1.json", answers_document(key, answers))

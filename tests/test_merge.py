@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from merging import align, cut, part_of, shoot, states, tree
 
+from dped_build.align import PairingSettings
 from dped_build.align.aligned import read_aligned
 from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.align.stage import read_sums, sha256
@@ -393,3 +394,27 @@ def check_sums(workspace, stage):
     folder = workspace / stage
     for name, digest in read_sums(folder).items():
         assert sha256(folder / name) == digest
+
+
+@pytest.mark.slow
+def test_parts_of_one_run_merge_into_its_bytes(tmp_path, textured):
+    names = [f"{number:02d}" for number in range(7)]
+    raw = shoot(tmp_path / "raw", textured, names)
+    whole = align(raw, tmp_path / "whole")
+    cut(whole)
+    parts = []
+    for number in (1, 2, 3):
+        pairing = PairingSettings(part=f"{number}/3")
+        parts.append(align(raw, tmp_path / f"part{number}", pairing=pairing))
+        cut(parts[-1])
+    counts = [
+        len((part / "aligned/alignment.jsonl").read_text().splitlines())
+        for part in parts
+    ]
+    assert counts == [2, 2, 3]
+    merge_workspaces(parts[::-1], tmp_path / "all")
+    assert tree(tmp_path / "all", but=("local.json", "SHA256SUMS")) == tree(
+        whole, but=("local.json", "SHA256SUMS")
+    )
+    with pytest.raises(DpedBuildError, match="not all parts of one set"):
+        merge_workspaces(parts[:2], tmp_path / "two")

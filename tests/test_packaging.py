@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("align", "patches", "train", "report")
-OPTIONAL = {"skimage", "tensorflow"}  # extras, imported where they are needed
+PARTS = ("align", "patches", "train", "report", "exchange", "study")
+OPTIONAL = {
+    *("skimage", "tensorflow", "pillow_heif", "rawpy", "lmdb", "pyarrow"),
+    *("onnx", "onnxruntime", "dask", "distributed", "ray"),
+}  # extras, imported where they are needed
 DISTRIBUTION = {"cv2": "opencv-contrib-python", "PIL": "pillow"}
 
 

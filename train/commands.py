@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from dped_build.align.console import (
     FOLDER,
     Progress,
+    echo_warning,
     json_option,
     quote,
     settings_options,
@@ -191,7 +192,7 @@ def evaluate(
             tell=problems.append,
         )
     for problem in problems:
-        click.echo(problem, err=True)
+        echo_warning(problem)
     if as_json:
         click.echo(json.dumps(result, indent=1))
         return

@@ -12,6 +12,7 @@ from dped_build.align.console import (
     FOLDER,
     Progress,
     announce,
+    echo_warning,
     json_option,
     settings_options,
     start_no_blas_threads,
@@ -83,9 +84,9 @@ def enhance(
         click.echo(json.dumps(asdict(result), indent=1, default=str))
     else:
         for message in result.notes.values():
-            click.echo(f"note: {message}", err=True)
+            echo_warning(f"note: {message}")
         for message in result.failed.values():
-            click.echo(f"failed: {message}", err=True)
+            echo_warning(f"failed: {message}")
         click.echo("\n".join(summary(result)))
     if not result.written and not result.skipped:
         why = "; rename *-enhanced files to enhance them again"
@@ -175,11 +176,12 @@ def import_(
     SOURCE is one of
       a folder that holds training_data/ and test_data/, as DPED comes;
       a folder with two folders of equally named patches, such as iphone/ and canon/;
+      a folder that dped-build export wrote (png, dped-folders);
       a TensorFlow checkpoint of the original code, named without its suffix.
 
     Patches keep their pixels and, from DPED's folders, their split. Which photo each is
-    from is unknown: 50 neighbours count as one. The checkpoint needs the extra
-    `tensorflow`; the generator.pt does not.
+    from is unknown, unless export wrote them: 50 neighbours count as one. The
+    checkpoint needs the extra `tensorflow`; the generator.pt does not.
 
     \b
     Examples:

@@ -5,6 +5,8 @@ import time
 
 from tqdm import tqdm
 
+from dped_build.align.console import can_redraw
+
 LINE_EVERY = 60.0  # seconds between plain lines
 FIRST_AFTER = 10.0  # seconds, so that a slow run says soon how slow
 LOSSES_EVERY = 5.0  # seconds between readings of the losses, which wait for a GPU
@@ -15,7 +17,7 @@ class Progress:
 
     def __init__(self, *, total: int, start: int, show: bool) -> None:
         """Start at iteration `start` of `total`."""
-        self._terminal = show and sys.stderr.isatty()
+        self._terminal = show and can_redraw(sys.stderr)
         self._plain = show and not self._terminal
         self._bar = tqdm(
             total=total, initial=start, unit="it", disable=not self._terminal

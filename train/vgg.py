@@ -24,6 +24,7 @@ from scipy.io.matlab import MatReadError
 from torch import Tensor, nn
 
 from dped_build.align.archive import is_sound_archive
+from dped_build.align.console import can_redraw
 from dped_build.align.errors import DpedBuildError
 
 URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
@@ -131,7 +132,7 @@ def find_vgg(path: Path | None = None) -> Path:
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(
-            URL, str(cached), hash_prefix=HASH_PREFIX, progress=sys.stderr.isatty()
+            URL, str(cached), hash_prefix=HASH_PREFIX, progress=can_redraw(sys.stderr)
         )
     except (OSError, HTTPException, RuntimeError) as error:
         raise DpedBuildError(
