@@ -13,7 +13,13 @@ from pathlib import Path
 
 PAGE = Path(__file__).with_name("api.md")
 PUBLIC = {
-    "dped_build.align": ("align_pair", "align_folders", "Alignment", "AlignSettings"),
+    "dped_build.align": (
+        "align_pair",
+        "align_folders",
+        "Alignment",
+        "AlignSettings",
+        "PairingSettings",
+    ),
     "dped_build.patches": (
         "extract_patches",
         "build_shards",
