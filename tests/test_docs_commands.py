@@ -43,6 +43,12 @@ PARSED_ONLY = {  # a line that begins so is only parsed, for this reason
     "doctor": "tests/test_doctor.py and tests/test_schemas.py run it",
     "import models_orig/": "needs TensorFlow and the released checkpoints; "
     "tests/test_tensorflow_checkpoint.py has both",
+    "align raw/iphone raw/canon --part $SLURM": "needs SLURM; the lines before it run",
+    "patches -w parts/$SLURM": "likewise",
+    "align raw/iphone raw/canon --backend dask --scheduler": "needs a cluster; "
+    "tests/test_cluster.py has one",
+    "patches --backend dask --scheduler": "likewise",
+    "align raw/iphone raw/canon --backend ray --scheduler": "likewise",
 }
 
 
@@ -56,7 +62,9 @@ def command_lines(page):
         )
         if typed:
             words = shlex.split(typed[1], comments=True)
-            cut = list(itertools.takewhile(lambda word: word not in (">", "|"), words))
+            cut = list(
+                itertools.takewhile(lambda word: word not in (">", "|", "&&"), words)
+            )
             found.append(tuple(cut))
     return found
 

@@ -14,7 +14,7 @@ OPTIONS = [
     *("--loss", "color+texture", "--channels", 4, "--blocks", 1, "--device", "cpu"),
     *("--batch-size", 4, "--log-every", 2, "--checkpoint-every", 2),
 ]
-MODULE = "from dped_build.cli import cli; cli()"
+PROGRAM = Path(sys.executable).with_name("dped-build")
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_gloo_available(), reason="torch without gloo"
@@ -26,20 +26,12 @@ def patches(tmp_path_factory):
     return write_patches(tmp_path_factory.mktemp("patches"))
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory):
-    """The command line as a file that torchrun takes."""
-    path = tmp_path_factory.mktemp("program") / "main.py"
-    path.write_text(MODULE)
-    return path
-
-
-def train(program, ranks, patches, out, *options, iterations=6):
-    line = [sys.executable]
+def train(ranks, patches, out, *options, iterations=6):
+    line = []
     if ranks > 1:
-        line += ["-m", "torch.distributed.run", "--standalone"]
-        line += ["--nproc-per-node", ranks]
-    line += [program, "train", patches, "--out", out, *OPTIONS]
+        line = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        line += ["--nproc-per-node", ranks, "--no-python"]
+    line += [PROGRAM, "train", patches, "--out", out, *OPTIONS]
     line += ["--iterations", iterations, *options]
     return subprocess.run(
         [str(part) for part in line],
@@ -65,18 +57,16 @@ def assert_alike(run, other):
 
 
 @pytest.fixture(scope="module")
-def alone(program, patches, tmp_path_factory):
+def alone(patches, tmp_path_factory):
     run = tmp_path_factory.mktemp("alone") / "run"
-    done = train(program, 1, patches, run)
+    done = train(1, patches, run)
     assert done.returncode == 0, done.stderr
     return run
 
 
 @pytest.mark.slow
-def test_two_ranks_give_the_loss_curve_of_one_process(
-    program, patches, alone, tmp_path
-):
-    done = train(program, 2, patches, tmp_path / "run")
+def test_two_ranks_give_the_loss_curve_of_one_process(patches, alone, tmp_path):
+    done = train(2, patches, tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert "4 a batch (2 on each of 2 processes)" in done.stderr
     assert done.stdout.count("6 iterations done") == 1
@@ -86,25 +76,25 @@ def test_two_ranks_give_the_loss_curve_of_one_process(
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_another_number_of_ranks(program, patches, alone, tmp_path):
+def test_a_run_goes_on_with_another_number_of_ranks(patches, alone, tmp_path):
     run = tmp_path / "run"
-    assert train(program, 2, patches, run, iterations=2).returncode == 0
-    assert train(program, 1, patches, run, "--resume", iterations=4).returncode == 0
-    done = train(program, 2, patches, run, "--resume")
+    assert train(2, patches, run, iterations=2).returncode == 0
+    assert train(1, patches, run, "--resume", iterations=4).returncode == 0
+    done = train(2, patches, run, "--resume")
     assert done.returncode == 0, done.stderr
     assert_alike(run, alone)
 
 
 @pytest.mark.slow
-def test_a_batch_that_cannot_be_shared_is_refused(program, patches, tmp_path):
-    done = train(program, 2, patches, tmp_path / "run", "--batch-size", 3)
+def test_a_batch_that_cannot_be_shared_is_refused(patches, tmp_path):
+    done = train(2, patches, tmp_path / "run", "--batch-size", 3)
     assert done.returncode != 0
     assert "--batch-size 3 is for all 2 processes together" in done.stderr
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
-def test_what_the_leader_refuses_is_told_once(program, patches, alone):
-    done = train(program, 2, patches, alone, "--seed", 1)
+def test_what_the_leader_refuses_is_told_once(patches, alone):
+    done = train(2, patches, alone, "--seed", 1)
     assert done.returncode != 0
     assert done.stderr.count("was trained with other settings") == 1
