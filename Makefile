@@ -32,7 +32,7 @@ types:  # mypy cannot follow the editable import hook: it reads the package thro
 	.venv/bin/mypy
 
 tests:
-	.venv/bin/pytest
+	.venv/bin/pytest -n auto --dist loadfile
 
 soak: .venv/test.installed
 	.venv/bin/pytest -m 'soak'
