@@ -170,7 +170,10 @@ def test_no_real_command_takes_a_path_to_write_or_a_switch_of_trust_from_a_file(
     assert "train vgg" in accepted
     words = {entry.split()[1] for entry in accepted}
     assert words.isdisjoint(
-        {"out", "workspace", "force", "resume", "log", "json", "keep-metadata"}
+        {
+            *("out", "workspace", "force", "resume", "log", "json", "keep-metadata"),
+            "scheduler",
+        }
     )
 
 
