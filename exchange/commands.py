@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from dped_build.align.console import (
     FOLDER,
@@ -25,6 +26,7 @@ from dped_build.exchange.export_settings import (
     PRECISIONS,
     TABLE_FORMATS,
     ExportSettings,
+    fits,
     require_option,
 )
 
@@ -46,7 +48,7 @@ WINDOWS = Path("windows")  # the SOURCE that means those of --workspace
 @click.option(
     "--out",
     type=FOLDER,
-    help="The folder or file.  [default: export/FORMAT in the workspace]",
+    help="The folder or file.  [default: export/FORMAT, windows.csv or NAME.onnx]",
 )
 @settings_options(
     ExportSettings,
@@ -105,10 +107,12 @@ def export(
       dped-build export windows --format csv
       dped-build export data/runs/released-dped --format onnx
     """
-    settings = ExportSettings(**options)
-    settings.require_fit(form)
-    if jobs is not None:
-        require_option("jobs", form)
+    said = click.get_current_context().get_parameter_source
+    for name in (*options, "jobs"):
+        if said(name) == ParameterSource.COMMANDLINE:
+            require_option(name, form)
+    # What dped-build.toml says of other formats is passed over.
+    settings = ExportSettings(**{k: v for k, v in options.items() if fits(k, form)})
     if form in MODEL_FORMATS:
         _export_model(source, out, settings, as_json=as_json)
         return
@@ -163,7 +167,8 @@ def _export_windows(
     from dped_build.exchange.windows_table import export_windows
 
     place = workspace if source == WINDOWS else source
-    home = place.parent if (place / "windows.h5").is_file() else place
+    whole = place.resolve() if place.name in ("", "..") else place
+    home = whole.parent if (place / "windows.h5").is_file() else place
     summary = export_windows(place, out or home / "windows.csv", force=force)
     if as_json:
         click.echo(json.dumps(asdict(summary), indent=1, default=str))

@@ -63,12 +63,17 @@ class ExportSettings:
                 require_option(field.name, form)
 
 
+def fits(name: str, form: str) -> bool:
+    """Whether an option is one of this format."""
+    return form in OWN_OPTIONS[name]
+
+
 def require_option(name: str, form: str) -> None:
     """Refuse an option that only other formats have.
 
     Raises:
         UsageError: Names it, and the formats.
     """
-    if form not in OWN_OPTIONS[name]:
+    if not fits(name, form):
         told = ", ".join(OWN_OPTIONS[name])
         raise UsageError(f"--{name} is for --format {told}, not for {form}")

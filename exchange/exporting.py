@@ -62,7 +62,7 @@ def default_folder(source: Path, form: str) -> Path:
     if (source / "patches").is_dir():
         return source / "export" / form
     if whole.name == "patches":
-        return source.parent / "export" / form
+        return whole.parent / "export" / form
     return whole.with_name(f"{whole.name}-{form}")
 
 

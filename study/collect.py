@@ -58,7 +58,8 @@ def collect_answers(
     if not answers.participants:
         raise DpedBuildError(_nobody(answers))
     numbers = {**study_numbers(key, answers), "settings": asdict(settings)}
-    stage = Stage(out.parent, out.name, FORMAT, option="--out")
+    whole = out.resolve()
+    stage = Stage(whole.parent, whole.name, FORMAT, option="--out")
     with opened(stage):
         built = fresh_folder(stage.build)
         tables = {

@@ -161,7 +161,8 @@ def _collect(
 
     key = key or study_folder / NAME
     key = key / NAME if key.is_dir() else key
-    folder = key.parent if key.parent.name else key.parent.absolute()
+    named = key.parent.name not in ("", "..")
+    folder = key.parent if named else key.parent.resolve()
     out = out or folder.with_name(f"{folder.name}{RESULTS}")
     settings = CollectSettings(
         min_consistency=collecting["min_consistency"],  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from dped_build.study.answers import Participant
 
@@ -52,13 +52,20 @@ def rate(chosen: NDArray[np.float64], answers: NDArray[np.float64]) -> Rate:
     """A share over participants: what each chose, (M,), of how many answers, (M,).
 
     The clustered interval is Wilson's for as many independent answers as would vary as
-    much as the participants do (design effect; Rao & Scott, 1992).
+    much as the participants do (design effect; Rao & Scott, 1992), with Student's
+    quantile for so few participants.
     """
     total, number = float(chosen.sum()), float(answers.sum())
     plain = wilson(total, number)
     effect = design_effect(chosen, answers)
-    wide = wilson(total / effect, number / effect)
+    people = int((answers > 0).sum())
+    wide = wilson(total / effect, number / effect, z=quantile(people))
     return Rate(total, round(number), plain, wide)
+
+
+def quantile(people: int) -> float:
+    """How many standard errors an interval reaches: Student's; one person's, normal."""
+    return float(t.ppf((1 + CONFIDENCE) / 2, people - 1)) if people > 1 else Z
 
 
 def design_effect(chosen: NDArray[np.float64], answers: NDArray[np.float64]) -> float:

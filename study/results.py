@@ -17,12 +17,12 @@ from dped_build.study.opinion import class_opinion
 from dped_build.study.preference import (
     Interval,
     Rate,
-    Z,
     class_rate,
     consistency_of,
     count_wins,
     left_rate,
     pair_rate,
+    quantile,
 )
 from dped_build.study.settings import CollectSettings
 
@@ -209,6 +209,7 @@ def _classes(
 ) -> list[dict[str, Any]]:
     """The classes, the strongest first."""
     all_answers = wins.sum()
+    reach = quantile(int((wins.sum(axis=(1, 2)) > 0).sum()))
     order = sorted(range(len(names)), key=lambda number: -fit.strength[number])
     rows = []
     for rank, number in enumerate(order, start=1):
@@ -221,7 +222,9 @@ def _classes(
                 "strength": _rounded(strength),
                 "error": _rounded(float(fit.error[number])),
                 "clustered_error": _rounded(float(error)),
-                "strength95": _interval((strength - Z * error, strength + Z * error)),
+                "strength95": _interval(
+                    (strength - reach * error, strength + reach * error)
+                ),
                 **_rate(rate),
                 "chosen_of_all": _rounded(rate.chosen / all_answers),
             }

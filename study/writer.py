@@ -65,6 +65,7 @@ class Shown:
     names: dict[str, list[str]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     shapes: list[str] = field(default_factory=list)
+    digest: Any = field(default_factory=hashlib.sha256)  # of all pictures
 
 
 def make_study(
@@ -94,7 +95,8 @@ def make_study(
     classes = tuple(source.name for source in sources)
     secret = _secret(settings.seed)
     random = Random(secret)
-    stage = Stage(out.parent, out.name, FORMAT, option="--out")
+    whole = out.resolve()
+    stage = Stage(whole.parent, whole.name, FORMAT, option="--out")
     with opened(stage):
         if stage.complete and not force:
             raise DpedBuildError(
@@ -112,7 +114,9 @@ def make_study(
             progress=progress,
         )
         asked = _questions(classes, shown, settings, random)
-        identity = hashlib.sha256(json_bytes(asked)).hexdigest()[:32]
+        # Answers about other pictures of the same names are not answers to these.
+        told = json_bytes(asked) + shown.digest.digest()
+        identity = hashlib.sha256(told).hexdigest()[:32]
         recorded = {**asdict(settings), "secret": secret.hex()}
         key = _key(identity, classes, shown, settings, recorded)
         page = render_page({"study": identity, **asked})
@@ -177,6 +181,7 @@ def _write_pictures(
         written = dict(zip(shown.names[scene], pictures, strict=True))
         for name in sorted(written):  # no class comes first by the files' times
             data = picture_bytes(written[name], quality=settings.quality)
+            shown.digest.update(data)
             (folder / f"{name}{_suffix(settings)}").write_bytes(data)
         aspects = [picture.shape[1] / picture.shape[0] for picture in pictures]
         if max(aspects) > ASPECTS_ALIKE * min(aspects):

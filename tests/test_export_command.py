@@ -46,6 +46,24 @@ def test_what_jpeg_costs_is_said_and_the_card_gets_its_licence(workspace):
     assert "Credits: A. Lee" in card
 
 
+def test_inside_the_patches_nothing_is_written_among_them(workspace, monkeypatch):
+    before = sorted((workspace / "patches").iterdir())
+    monkeypatch.chdir(workspace / "patches")
+    run(".", "--format", "png")
+    assert sorted((workspace / "patches").iterdir()) == before
+    assert (workspace / "export/png/README.md").is_file()
+
+
+def test_what_the_workspaces_file_says_of_other_formats_is_passed_over(
+    patched_set, tmp_path
+):
+    shutil.copytree(patched_set / "patches", tmp_path / "patches")
+    (tmp_path / "dped-build.toml").write_text('[export]\nlicense = "MIT"\n')
+    run("windows", "--format", "csv", "-w", tmp_path)
+    run(tmp_path, "--format", "png", "-w", tmp_path)
+    assert "MIT" in (tmp_path / "export/png/README.md").read_text()
+
+
 def test_json_is_all_that_a_script_gets(workspace, tmp_path):
     out = tmp_path / "out"
     done = run(workspace, "--format", "lmdb", "--out", out, "--json")

@@ -181,6 +181,13 @@ def test_a_seed_gives_the_same_bytes_and_none_gives_others(tmp_path):
     assert content("c", seed=6)[0] != content("d")[0] != content("e")[0]
 
 
+def test_other_pictures_of_the_same_names_are_another_study(tmp_path):
+    first = make(tmp_path / "a", 2, seed=5)
+    second = make(tmp_path / "b", 2, seed=5, size=(70, 50))
+    assert first.key.pictures == second.key.pictures
+    assert first.key.study != second.key.study
+
+
 def test_a_study_is_not_replaced_without_force(tmp_path):
     study = make(tmp_path, 2)
     before = study.key_file.read_bytes()

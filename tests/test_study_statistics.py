@@ -61,6 +61,15 @@ def test_the_clustered_interval_holds_the_truth_where_wilsons_does_not():
     assert clustered > 0.9
 
 
+def test_the_clustered_interval_holds_for_a_handful_of_people_too():
+    trials, held = 400, 0
+    for seed in range(trials):
+        wins = answers_of([0, 0], people=4, scenes=20, seed=seed, spread=0.7)
+        low, high = pair_rate(wins, 0, 1).clustered95
+        held += low <= 0.5 <= high
+    assert held / trials > 0.93  # with the normal quantile: 0.86
+
+
 def test_strengths_come_back_within_three_errors_and_the_errors_are_right():
     truth = np.array([-1.0, -0.2, 0.3, 0.9])
     fits = [

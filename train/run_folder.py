@@ -31,7 +31,6 @@ from dped_build.align.durable import (
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.records import parse_object, read_document, read_lines
 from dped_build.align.stage import SUMS, json_bytes, write_sums
-from dped_build.patches.build import patch_stage
 from dped_build.train.model_file import FILE_NAME, planned_network
 from dped_build.train.pixels import png_bytes
 from dped_build.train.settings import TrainSettings
@@ -78,7 +77,7 @@ def held(run_dir: Path) -> Iterator[None]:
 def _lock_of(run_dir: Path) -> Path:
     """In the workspace's `.dped-build/`, also where that is yet to be made."""
     workspace = run_dir.parent.parent
-    ours = run_dir.parent.name == "runs" and patch_stage(workspace).complete
+    ours = run_dir.parent.name == "runs"
     folder = workspace / SCRATCH if ours else scratch_folder(run_dir)
     return folder / f".{run_dir.name}.lock"
 

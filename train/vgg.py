@@ -91,7 +91,7 @@ def load_vgg(path: Path) -> nn.Module:
         DpedBuildError: The file is missing, damaged or something else.
     """
     if not path.is_file():
-        raise DpedBuildError(f"--vgg {path}: no such file; {WANTED}")
+        raise DpedBuildError(f"--vgg {path}: no such file")
     try:
         if path.suffix == ".mat":
             weights, scaling, ceil_mode = _matconvnet_weights(path), MATCONVNET, True
@@ -124,7 +124,9 @@ def find_vgg(path: Path | None = None) -> Path:
     """
     if path is not None:
         if not path.is_file():
-            raise DpedBuildError(f"--vgg {path}: no such file")
+            raise DpedBuildError(
+                f"--vgg {path}: no such file; fetch {URL}, or leave the option out"
+            )
         return path
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL).name
     if cached.is_file():

@@ -1,5 +1,7 @@
 // Who is answering and what was answered, kept by the browser where it lets us.
-const STORE = `dped-build-study-${study.study}`;
+const STORE = `dped-build-study-${study.study}${
+  /^#seed=\d{1,10}$/.exec(location.hash) ?? ""
+}`;
 const CHOICES = study.mode === "rating" ? [1, 2, 3, 4, 5]
   : study.ties ? ["left", "right", "none"] : ["left", "right"];
 let kept = true;
