@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-from dped_build.align.errors import UsageError
+from dped_build.align.errors import DpedBuildError, UsageError
 
 CLUSTERS = ("dask", "ray")
 
@@ -46,6 +46,14 @@ def needs_extra(name: str) -> UsageError:
     """What to say where an engine is not installed."""
     return UsageError(
         f"--backend {name} needs an extra: pip install 'dped-build[{name}]'"
+    )
+
+
+def cannot_start(name: str, error: Exception) -> DpedBuildError:
+    """What to say where an engine cannot be started here."""
+    what = " ".join(str(error).split())[:200]
+    return DpedBuildError(
+        f"--backend {name}: cannot start here ({what}); use --backend loky"
     )
 
 

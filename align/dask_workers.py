@@ -4,12 +4,15 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from dped_build.align.cluster import Pool, needs_extra
+from dped_build.align.cluster import Pool, cannot_start, needs_extra
 from dped_build.align.errors import DpedBuildError
 
 DEATHS = 1  # of workers under one task, after which it is given up
 SECONDS = 30  # to reach a scheduler
-SETTINGS = {"distributed.scheduler.allowed-failures": DEATHS}
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": DEATHS,
+    "distributed.scheduler.worker-saturation": 1.0,  # who only waits is not blamed
+}
 
 
 @contextmanager
@@ -45,6 +48,8 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
             client = Client(where, timeout=SECONDS)  # type: ignore[no-untyped-call]
             stack.enter_context(client)
         except (OSError, ValueError) as error:
+            if scheduler is None:
+                raise cannot_start("dask", error) from error
             raise DpedBuildError(
                 f"--scheduler {scheduler}: no Dask scheduler answers there; start one "
                 "with dask scheduler, or leave the option out"

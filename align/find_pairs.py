@@ -7,10 +7,12 @@ photo or a setting changes.
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import cv2
 
 from dped_build.align.aligned import file_state
 from dped_build.align.durable import SCRATCH, write_atomic
@@ -111,6 +113,7 @@ def find_pairs(
     settings: AlignSettings,
     workers: Workers,
     workspace: Path,
+    force: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> FoundPairs:
     """All photos of two folders as pairs and leftovers.
@@ -122,6 +125,7 @@ def find_pairs(
         settings: Of the alignment, for pairing by what photos show.
         workers: Who reads the photos for that.
         workspace: Where the result is kept if it took long.
+        force: Look again, whatever is kept.
         progress: Called with photos read and photos to read.
 
     Raises:
@@ -140,7 +144,7 @@ def find_pairs(
         return FoundPairs(pair_by_order(phone, dslr), "by order")
     path = workspace / SCRATCH / PAIRING_FILE
     key = _key(roots, photos, pairing, settings)
-    kept = _kept(path, key, photos)
+    kept = None if force else _kept(path, key, photos)
     if kept is not None:
         return kept
     looks = {
@@ -157,6 +161,19 @@ def find_pairs(
     found = FoundPairs(in_order([*found.pairs, *aside]), found.how, found.stated)
     write_atomic(path, json_bytes({"key": key, "found": _as_json(found)}))
     return found
+
+
+def part_of(found: FoundPairs, pairing: PairingSettings) -> FoundPairs:
+    """The pairs of `--part`, which then state what set they are a part of."""
+    if pairing.part is None:
+        return found
+    names = "\n".join(pair.name for pair in found.pairs)
+    whole = hashlib.sha256(names.encode()).hexdigest()[:16]
+    return replace(
+        found,
+        pairs=found.pairs[pairing.share(len(found.pairs))],
+        stated={**found.stated, "set": whole},
+    )
 
 
 Looks = Mapping[str, list[Look]]
@@ -203,16 +220,28 @@ def _by_sequence(
     tasks = [*looks["phone"], *looks["dslr"]]
     seen: list[tuple[datetime | None, Sketch | None]] = [(None, None)] * len(tasks)
     results = run_all(look_at, tasks, **asdict(workers))
+    lost = 0
     for done, (index, result) in enumerate(results, start=1):
+        lost += result is None
         seen[index] = result or (None, None)
         progress(done, len(tasks))
+    if lost:  # kept, a failure of the machine would last
+        raise DpedBuildError(
+            f"--pair-by sequence: the worker process died on {counted(lost, 'photo')} "
+            "(out of memory?); lower --jobs or --max-megapixels and run again"
+        )
     sides, ordered_by = [], []
     for photos, looked in ((phone, seen[: len(phone)]), (dslr, seen[len(phone) :])):
         known = list(zip(photos, looked, strict=True))
-        timed = all(time is not None for _, (time, _) in known)
+        times = [time for _, (time, _) in known if time]
+        timed = 2 * len(times) > len(known)
         ordered_by.append("time" if timed else "name")
-        if timed:
-            known.sort(key=lambda item: (str(item[1][0]), path_key(item[0])))
+        if timed:  # one without a time stays behind its neighbour by name
+            last, taken = min(times), []
+            for photo, looked_at in known:
+                last = looked_at[0] or last
+                taken.append((last, path_key(photo), (photo, looked_at)))
+            known = [item for *_, item in sorted(taken, key=lambda at: at[:2])]
         sides.append({photo: shown for photo, (_, shown) in known})
     pairs, came_to = pair_by_sequence(*sides, settings=settings, jobs=workers.jobs)
     by_place = f", {came_to.by_place:,} by place" if came_to.by_place else ""
@@ -231,9 +260,9 @@ def look_at(look: Look) -> tuple[datetime | None, Sketch | None]:
         photo = read_photo(
             look.path, color=look.color, max_megapixels=look.max_megapixels
         )
-    except PhotoError:
+        return time, sketch(photo)
+    except (PhotoError, MemoryError, cv2.error):
         return time, None
-    return time, sketch(photo)
 
 
 def _key(

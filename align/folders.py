@@ -21,7 +21,7 @@ from dped_build.align.aligned import (
 from dped_build.align.durable import write_atomic
 from dped_build.align.exchanged import find_exchanged
 from dped_build.align.executor import Workers, default_jobs, run_all
-from dped_build.align.find_pairs import find_pairs, list_both
+from dped_build.align.find_pairs import find_pairs, list_both, part_of
 from dped_build.align.logs import log_pair
 from dped_build.align.pairs import FoundPairs, Pair
 from dped_build.align.planning import (
@@ -126,9 +126,10 @@ def align_folders(
             settings=settings,
             workers=workers,
             workspace=workspace,
+            force=force,
             progress=pairing_progress,
         )
-        found = replace(found, pairs=found.pairs[pairing.share(len(found.pairs))])
+        found = part_of(found, pairing)
         run = _Run(stage, found, roots, cameras, settings, pairing, workers, before)
         run.keep_finished(force=force, rehash=rehash)
         plan = estimate(found, run.todo, roots, settings, jobs)

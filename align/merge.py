@@ -22,6 +22,7 @@ from dped_build.align.aligned import (
 from dped_build.align.durable import write_atomic
 from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.align.merge_names import common_folder, name_prefixes
+from dped_build.align.merge_parts import whole_pairing
 from dped_build.align.records import Alignment, counts_of, parse_object
 from dped_build.align.settings import AlignSettings
 from dped_build.align.stage import (
@@ -105,25 +106,6 @@ def read_sources(workspaces: Sequence[Path]) -> list[Source]:
     return sources
 
 
-def are_parts(sources: Sequence[Source]) -> bool:
-    """Whether these are all parts of one set, as `align --part` makes them.
-
-    Raises:
-        DpedBuildError: They are parts, but not all of them.
-    """
-    parts = [source.aligned.manifest["settings"].get("part") for source in sources]
-    if not all(isinstance(part, str) for part in parts):
-        return False
-    of = {part.partition("/")[2] for part in parts}
-    whole = {f"{number}/{count}" for count in of for number in range(1, len(parts) + 1)}
-    if len(of) > 1 or of != {str(len(parts))} or set(parts) != whole:
-        raise DpedBuildError(
-            f"{', '.join(sorted(parts))}: not all parts of one set; name the workspace "
-            "of every part once"
-        )
-    return True
-
-
 def merge_alignments(sources: Sequence[Source]) -> Merged:
     """One alignment of all sources.
 
@@ -174,7 +156,8 @@ def merge_alignments(sources: Sequence[Source]) -> Merged:
         "created_with": created_with(),
         "counts": counts_of(records),
     }
-    manifest = {key: manifest[key] for key in manifests[0] if key in manifest}
+    manifest["pairing"] = whole_pairing(manifest.get("pairing", {}))
+    manifest = {key: manifest[key] for key in manifests[0] if manifest.get(key)}
     by_name = {record.pair: record for record in records}
     aligned = Aligned(manifest, by_name, phone_root, dslr_root, states)
     return Merged(aligned, prefixes, crops)

@@ -84,7 +84,7 @@ def pair_by_sequence(
     names = [*phone], [*dslr]
     taken = [(i, j) for i, j, _ in chain]
     matched = [(names[0][i], names[1][j]) for i, j in (*taken, *placed)]
-    why = _reason(names, found, taken)
+    why = _reason(names, sketches, found, taken)
     pairs = named_after_phones(matched, *names, why)
     return pairs, Sequenced(len(chain), len(placed))
 
@@ -167,6 +167,7 @@ def _between(chain: Sequence[Match], sketches: Sketches) -> Iterable[tuple[int, 
 
 def _reason(
     names: tuple[list[Path], list[Path]],
+    sketches: Sketches,
     found: Likenesses,
     taken: Sequence[tuple[int, int]],
 ) -> Callable[[str, Path], str]:
@@ -181,6 +182,8 @@ def _reason(
 
     def why(camera: str, photo: Path) -> str:
         side = 0 if camera == "phone" else 1
+        if sketches[side][at[side][photo]] is None:
+            return f"{photo.name}: cannot be read, so it was compared with none"
         inliers, other = best[side].get(at[side][photo], (0, 0))
         if not inliers:
             return f"{photo.name}: no {OTHER[camera]} photo shows the same"

@@ -109,7 +109,10 @@ def _looked_up(
     if not name:
         raise _wrong(path, number, f"no {CAMERAS[camera]} photo named")
     found = known.get(composed(name), [])
-    exact = [p for p in found if composed(p.as_posix()) == composed(name)]
+    wanted = composed(name)
+    exact = [p for p in found if composed(p.as_posix()) == wanted] or [
+        p for p in found if composed(p.with_suffix("").as_posix()) == wanted
+    ]
     shown = printable(name)[:80]
     if not found:
         what = (

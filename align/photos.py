@@ -322,7 +322,9 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _decode_error(path: Path, error: Exception) -> PhotoError:
-    text = " ".join(str(error).split())
+    # An OSError in full names the whole path.
+    told = error.strerror if isinstance(error, OSError) else None
+    text = " ".join((told or str(error)).split())
     if any(word in text.lower() for word in _EARLY):
         return _refused(path, "truncated", ENDS_EARLY)
     if isinstance(error, PermissionError):

@@ -6,7 +6,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from typing import Any
 
-from dped_build.align.cluster import Pool, needs_extra
+from dped_build.align.cluster import Pool, cannot_start, needs_extra
 from dped_build.align.errors import DpedBuildError
 
 RETRIES = 1  # of a task whose worker died
@@ -33,6 +33,8 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
             log_to_driver=False,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
+        if scheduler is None:
+            raise cannot_start("ray", error) from error
         raise DpedBuildError(
             f"--scheduler {scheduler}: no Ray cluster answers there; start one with "
             "ray start --head, or leave the option out"

@@ -19,14 +19,14 @@ from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.align.merge import (
     Merged,
     Source,
-    are_parts,
     difference_from,
     merge_alignments,
     publish_alignment,
     read_sources,
 )
+from dped_build.align.merge_parts import are_parts
 from dped_build.align.planning import Plan, refuse_full_disk
-from dped_build.align.stage import SUMS, opened
+from dped_build.align.stage import SUMS, as_json, opened
 from dped_build.align.words import counted
 from dped_build.patches.build import patch_stage
 from dped_build.patches.exclusions import (
@@ -45,7 +45,7 @@ from dped_build.patches.merge_inputs import (
     own_of,
     read_given,
 )
-from dped_build.patches.previous import read_previous
+from dped_build.patches.previous import KnownSplit, read_previous
 from dped_build.patches.publication import Content, draw_split, publish_content
 from dped_build.patches.records import ACCEPTED
 from dped_build.patches.settings import PatchSettings
@@ -110,8 +110,9 @@ def merge_workspaces(
     Args:
         workspaces: Two or more with a finished alignment, made with equal settings.
         target: Where `aligned/` and, where a source has them, `patches/` go.
-        new_split: Draw the split anew from all pairs, as one run would and as is done
-            for parts of one set; else every photo stays in the split of its source.
+        new_split: Draw the split anew from all pairs, as one run would; else every
+            photo stays in the split of its source. That of parts of one set is drawn
+            from all of them, once.
         force: Replace what was made of other sources.
 
     Raises:
@@ -119,11 +120,11 @@ def merge_workspaces(
         DpedBuildError: They cannot be one dataset, one is damaged or changes meanwhile,
             or `target` holds something else.
     """
+    before = [_state(folder) for folder in workspaces]
     sources = read_sources(workspaces)
-    new_split = new_split or are_parts(sources)
+    parts = are_parts({str(source.workspace): source.aligned for source in sources})
     if target.exists() and any(target.samefile(folder) for folder in workspaces):
         raise UsageError(f"{target}: is one of the sources; name another --workspace")
-    before = [_state(source.workspace) for source in sources]
     merged = merge_alignments(sources)
     given = [
         read_given(source, prefix)
@@ -142,10 +143,11 @@ def merge_workspaces(
         if lines and not same:
             write_atomic(target / EXCLUDE_FILE, exclusions_bytes(lines))
         if settings is not None and not _holds(target, inputs, tables, force=force):
-            rows = _split(inputs, [own, *given], new_split=new_split)
+            rows = _split(inputs, [own, *given], new_split=new_split, parts=parts)
             failed = failed_lines(merged, given, tables)
             _publish(target, inputs, tables, rows, failed)
-            moved, newly_done = 0 if new_split else _moved(rows, given), True
+            moved = 0 if new_split or parts else _moved(rows, given)
+            newly_done = True
     if not same:
         with opened(aligned_stage(target)):
             _refuse_changed(sources, before)
@@ -207,10 +209,10 @@ def _is_merged(target: Path, merged: Merged, *, force: bool) -> bool:
 def _holds(
     target: Path, inputs: Inputs, tables: Mapping[str, Kept], *, force: bool
 ) -> bool:
-    """Whether the target's patches have all that the sources give.
+    """Whether the target's patches are what the sources give.
 
     Raises:
-        DpedBuildError: They lack some, and `force` is not given.
+        DpedBuildError: They are not, and `force` is not given.
     """
     stage = patch_stage(target)
     if not stage.complete:
@@ -222,20 +224,28 @@ def _holds(
             raise
         return False
     keys = previous.keys if previous else {}
-    holds = all(keys.get(pair) == inputs.keys[pair] for pair in tables)
+    stated = previous.manifest["settings"] if previous else {}
+    wanted = as_json(inputs.settings.to_json())
+    holds = (
+        keys.keys() <= inputs.keys.keys()
+        and all(keys.get(pair) == inputs.keys[pair] for pair in tables)
+        and all(stated.get(name) == value for name, value in wanted.items())
+    )
     if not holds and not force:
         raise DpedBuildError(
-            f"{stage.folder}: lacks patches that these workspaces have; add --force to "
-            "replace it, or choose another --workspace"
+            f"{stage.folder}: not the patches that these workspaces give; add --force "
+            "to replace it, or choose another --workspace"
         )
     return holds
 
 
 def _split(
-    inputs: Inputs, given: Sequence[Given], *, new_split: bool
+    inputs: Inputs, given: Sequence[Given], *, new_split: bool, parts: bool
 ) -> list[SplitRow]:
-    if new_split:
-        return draw_split(inputs, None)
+    """The target's own split, `given[0]`, added to; only `new_split` draws it again."""
+    known = [] if new_split else list(given[0].rows)
+    if new_split or parts:
+        return draw_split(inputs, KnownSplit(known, None) if known else None)
     return unite_splits([own.rows for own in given], inputs.times())
 
 

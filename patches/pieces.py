@@ -21,9 +21,7 @@ from dped_build.align.errors import NO_MEMORY, DpedBuildError, PhotoError
 from dped_build.align.photos import read_photo
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample_patches
-from dped_build.align.stage import (
-    json_bytes,
-)
+from dped_build.align.stage import json_bytes
 from dped_build.patches.exclusions import Exclusions, is_excluded
 from dped_build.patches.extract import cut, measure_windows
 from dped_build.patches.records import ACCEPTED, COLUMNS, REASONS, Windows

@@ -20,10 +20,7 @@ from numpy.typing import NDArray
 
 from dped_build.align.durable import durable, patient_file
 from dped_build.align.records import is_plain_name
-from dped_build.align.stage import (
-    created_with,
-    json_bytes,
-)
+from dped_build.align.stage import created_with, json_bytes
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, concatenate
 
 FORMAT = "dped-build/patches"

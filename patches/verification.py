@@ -12,7 +12,7 @@ from dped_build.align.aligned import FORMAT as ALIGNMENT
 from dped_build.align.aligned import MESSAGE, aligned_stage, read_aligned
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.planning import Progress
-from dped_build.align.records import Alignment
+from dped_build.align.records import Alignment, counts_of
 from dped_build.align.stage import SUMS, Stage, read_sums, sha256
 from dped_build.patches.build import patch_stage
 from dped_build.patches.import_settings import is_imported
@@ -122,11 +122,15 @@ def _check_files(stages: Iterable[Stage], advance: Advance) -> tuple[int, list[s
 def _check_contents(stages: Iterable[Stage]) -> tuple[int, list[str]]:
     """How many patches were looked at, and what is wrong where all sums fit."""
     by_format = {stage.format: stage for stage in stages}
-    shards = by_format.get(FORMAT)
-    if shards is None:
-        return 0, []
+    shards, alignment = by_format.get(FORMAT), by_format.get(ALIGNMENT)
     try:
-        if ALIGNMENT in by_format:
+        if alignment is not None:
+            damage = list(_wrong_counts(alignment))
+            if damage:
+                return 0, damage
+        if shards is None:
+            return 0, []
+        if alignment is not None:
             damage = list(_earlier_alignment(shards.workspace, shards))
             if damage:
                 return 0, damage
@@ -135,7 +139,17 @@ def _check_contents(stages: Iterable[Stage]) -> tuple[int, list[str]]:
         return 0, [str(error)]
     except UNREADABLE as error:
         said = " ".join(str(error).split())[:MESSAGE]
-        return 0, [f"{shards.folder}: cannot be read ({said})"]
+        at = shards or alignment
+        return 0, [f"{at.folder if at else ''}: cannot be read ({said})"]
+
+
+def _wrong_counts(stage: Stage) -> Iterator[str]:
+    """The alignment's records are read, and counted as its manifest does."""
+    if stage.folder != aligned_stage(stage.workspace).folder:
+        return
+    aligned = read_aligned(stage.workspace)
+    if aligned and aligned.manifest["counts"] != counts_of([*aligned.records.values()]):
+        yield f"{stage.folder}: manifest.json counts other records"
 
 
 def _check_run(folder: Path, advance: Advance) -> tuple[int, list[str], list[str]]:

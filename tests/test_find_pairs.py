@@ -105,7 +105,7 @@ def test_what_a_sequence_showed_is_kept_until_a_photo_changes(shoot, work, monke
     document = json.loads(kept.read_bytes())
     document["found"]["pairs"][0][2] = "../../elsewhere.jpg"
     kept.write_text(json.dumps(document))
-    with pytest.raises(DpedBuildError, match="only 0 of 3"):  # looked at again
+    with pytest.raises(DpedBuildError, match="worker process died on 6 photos"):
         align(shoot, work, **how)
     assert len(looks) == 6
 

@@ -26,7 +26,7 @@ from dped_build.align import align_folders
 from dped_build.align.durable import SCRATCH
 from dped_build.patches import PatchSettings, build_shards
 from dped_build.patches.importing import import_patches
-from dped_build.train.run_folder import CHECKPOINT
+from dped_build.patches.run_check import CHECKPOINT
 
 pytestmark = [
     pytest.mark.slow,

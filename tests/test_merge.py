@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from merging import align, cut, part_of, shoot, states, tree
 from dped_build.align import PairingSettings
 from dped_build.align.aligned import read_aligned
 from dped_build.align.errors import DpedBuildError, UsageError
-from dped_build.align.stage import read_sums, sha256
+from dped_build.align.stage import read_sums, sha256, write_sums
 from dped_build.cli import cli
 from dped_build.patches import PatchDataset, merge, pieces
 from dped_build.patches.merge import merge_workspaces
@@ -418,3 +419,33 @@ def test_parts_of_one_run_merge_into_its_bytes(tmp_path, textured):
     )
     with pytest.raises(DpedBuildError, match="not all parts of one set"):
         merge_workspaces(parts[:2], tmp_path / "two")
+
+
+def test_a_workspace_that_is_withdrawn_takes_its_patches_along(days, tmp_path):
+    sources = [days / "day1", days / "day2"]
+    third = shutil.copytree(days / "day2", tmp_path / "day3")
+    records = third / "aligned/alignment.jsonl"
+    shas = re.compile(r'(phone_sha256": ")..')  # other photos, as far as it knows
+    records.write_text(shas.sub(r"\g<1>00", records.read_text()))
+    write_sums(third / "aligned")
+    cut(third, force=True)
+    target = tmp_path / "all"
+    merge_workspaces([*sources, third], target)
+    with pytest.raises(DpedBuildError, match="add --force"):
+        merge_workspaces(sources, target)
+    merge_workspaces(sources, target, force=True)
+    assert verify_workspace(target).damage == []
+    photos = set(PatchDataset(target / "patches", "train").photos)
+    assert photos
+    assert not any(name.startswith("day3") for name in photos)
+
+
+@pytest.mark.slow
+def test_parts_of_different_sets_are_not_taken_for_one(tmp_path, textured):
+    names = [f"{number:02d}" for number in range(6)]
+    raw = shoot(tmp_path / "raw", textured, names[:4])
+    one = align(raw, tmp_path / "p1", pairing=PairingSettings(part="1/2"))
+    shoot(tmp_path / "raw", textured, names)
+    other = align(raw, tmp_path / "p2", pairing=PairingSettings(part="2/2"))
+    with pytest.raises(DpedBuildError, match="parts of different sets of photos"):
+        merge_workspaces([one, other], tmp_path / "all")

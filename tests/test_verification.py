@@ -190,6 +190,14 @@ def test_patches_of_pairs_that_are_no_longer_aligned_are_named(workspace):
     path.write_text("".join(kept))
     write_sums(workspace / "aligned")
     (line,) = damage_of(workspace)
+    assert "aligned: manifest.json counts other records" in line
+    manifest = workspace / "aligned/manifest.json"
+    stated = json.loads(manifest.read_text())
+    stated["counts"]["aligned"] -= 1
+    stated["counts"]["photos"] -= 2
+    manifest.write_text(json.dumps(stated))
+    write_sums(workspace / "aligned")
+    (line,) = damage_of(workspace)
     assert "patches: cut from an earlier alignment" in line
     assert "1 of 5 pairs are not aligned now" in line
 

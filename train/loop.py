@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from dped_build.align.durable import writing
 from dped_build.align.errors import DpedBuildError, Interrupted
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
+from dped_build.patches.run_check import CHECKPOINT
 from dped_build.train import ranks, run_folder
 from dped_build.train.acceleration import (
     Acceleration,
@@ -135,7 +136,7 @@ def _train(
     vgg = load_vgg(vgg_path) if vgg_path else None
 
     def open_run() -> tuple[bool, int | None]:
-        done = saved_iteration(folder / run_folder.CHECKPOINT)
+        done = saved_iteration(folder / CHECKPOINT)
         return run_folder.open_run(folder, config, resume=resume, done=done), done
 
     unfinished, done = ranks.from_leader(open_run)
@@ -149,7 +150,7 @@ def _train(
         if network is not None:
             accelerate(network.to(how.device), how)
     if done is not None:
-        restore_checkpoint(folder / run_folder.CHECKPOINT, state)
+        restore_checkpoint(folder / CHECKPOINT, state)
     ranks.from_leader(partial(run_folder.forget_metrics_after, folder, state.iteration))
     learn, judge = training_and_validation(
         training, validation, device=how.device, seed=settings.seed

@@ -9,6 +9,7 @@ import torch
 
 from dped_build.align.stage import created_with, sha256
 from dped_build.patches.dataset import PatchDataset
+from dped_build.patches.run_check import FORMAT
 from dped_build.train.acceleration import Acceleration
 from dped_build.train.settings import TrainSettings
 
@@ -33,7 +34,7 @@ def describe_run(
     del stated["vgg"]
     identities = [patches.identity for patches in (training, validation) if patches]
     return {
-        "format": "dped-build/run",
+        "format": FORMAT,
         "version": 1,
         "created_with": created_with(),
         "torch": torch.__version__,

@@ -31,17 +31,13 @@ from dped_build.align.durable import (
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.records import parse_object, read_document, read_lines
 from dped_build.align.stage import SUMS, json_bytes, write_sums
+from dped_build.patches.run_check import BEST, CONFIG, FREE, METRICS
 from dped_build.train.model_file import FILE_NAME, planned_network
 from dped_build.train.pixels import png_bytes
 from dped_build.train.settings import TrainSettings
 
-CONFIG = "config.json"
-CHECKPOINT = "checkpoint.pt"
-BEST = "best.pt"
-METRICS = "metrics.jsonl"
 SAMPLES = "samples"
 MAX_BATCH = 2**14  # that is taken from a recorded run
-FREE = ("iterations", "device", "checkpoint_every")  # may differ when resuming
 
 
 @contextmanager

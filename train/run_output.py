@@ -10,6 +10,7 @@ from torch import nn
 
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.logs import log
+from dped_build.patches.run_check import BEST, CHECKPOINT
 from dped_build.train import run_folder
 from dped_build.train.batches import Batches
 from dped_build.train.checkpoint import save_checkpoint, saved_iteration
@@ -57,7 +58,7 @@ def write_evaluation(run: Run, state: TrainingState, shown: Progress) -> None:
         line |= {f"val_{name}": value for name, value in values.items()} | quality
         if quality["psnr"] > state.best_psnr:
             state.best_psnr = quality["psnr"]
-            _save_generator(run, state, run_folder.BEST)
+            _save_generator(run, state, BEST)
     line = {
         name: finite_or_none(value) if isinstance(value, float) else value
         for name, value in line.items()
@@ -99,7 +100,7 @@ def _tag(name: str) -> str:
 def write_checkpoint(run: Run, state: TrainingState) -> None:
     """Write the generator and the checkpoint, each whole or not at all."""
     _save_generator(run, state, FILE_NAME)
-    save_checkpoint(run.folder / run_folder.CHECKPOINT, state, run.config)
+    save_checkpoint(run.folder / CHECKPOINT, state, run.config)
 
 
 def _save_generator(run: Run, state: TrainingState, name: str) -> None:
@@ -120,7 +121,7 @@ def require_finite(run: Run, state: TrainingState) -> None:
     """
     if is_finite(state):
         return
-    good = saved_iteration(run.folder / run_folder.CHECKPOINT)
+    good = saved_iteration(run.folder / CHECKPOINT)
     kept = (
         f"its checkpoint is the last good one, of iteration {good}"
         if good is not None
