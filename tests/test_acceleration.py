@@ -36,6 +36,7 @@ def test_on_a_cpu_nothing_is_changed_unasked():
         "precision": "fp32",
         "compiled": False,
         "keeps_features": False,
+        "processes": 1,
     }
 
 
