@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dped_build.align.errors import DpedBuildError, PhotoError
+from dped_build.align.formats import needs
 from dped_build.align.homography import SWAPPED
 from dped_build.align.pairs import FoundPairs, Pair
 from dped_build.align.photos import capture_time, path_key, photo_size
@@ -18,6 +19,7 @@ PROBE_PAIRS = 20
 PROBE_SHARE = 0.2  # of the probed pairs that must align
 SECONDS_PER_MEGAPIXEL = 0.12  # of both photos, on one 2.5 GHz core; for the estimate
 WORKER_GB, WORKER_GB_PER_MEGAPIXEL = 0.1, 0.0065  # measured from 12 to 72 megapixels
+DEVELOPED = 2  # times as much memory and time for HEIF and RAW, measured
 TIMES_SEEN = 10  # photos of each camera that are asked for their capture time
 CROP_BYTES_PER_PIXEL = {"jpg": 1.2, "png": 4.0, "none": 0.0}  # both crops
 
@@ -64,7 +66,10 @@ def estimate(
             ]
         except PhotoError:
             continue
-        megapixels.append(sum(w * h for w, h in sizes) / 1e6)
+        weights = [DEVELOPED if needs(photo) else 1 for _, photo in pair.photos()]
+        megapixels.append(
+            sum(w * h * n for (w, h), n in zip(sizes, weights, strict=True)) / 1e6
+        )
         crop_pixels.append(sizes[0][0] * sizes[0][1])
     count, seen = len(todo), max(len(megapixels), 1)
     per_pixel = CROP_BYTES_PER_PIXEL[settings.crops]

@@ -38,6 +38,7 @@ STEPS = {  # command → the step before it, and the folder that it writes
     "patches": ("align", "patches"),
     "import": (None, "imported"),
     "report": ("patches", "report"),
+    "export": ("patches", "export/png"),
     "train": ("patches", "runs/one"),
     "enhance": ("train", "enhanced"),
 }
@@ -50,6 +51,7 @@ def arguments(name, root, work):
         "patches": ["patches", "-w", work, "--size", 48, "--jobs", 2],
         "import": ["import", root / "pairs", "--out", work / "imported", "--jobs", 2],
         "report": ["report", "-w", work, "--jobs", 2],
+        "export": ["export", work, "--format", "png"],
         "train": ["train", work / "patches", "--out", work / "runs/one"]
         + TRAINING.split(),
         "enhance": ["enhance", work / "runs/one", raw / "iphone", "--skip-existing"]
@@ -93,7 +95,7 @@ def contents(name, folder):
 
 def check_after_kill(name, folder, reached):
     """What a kill must leave; returns how far a training run came."""
-    if name in ("align", "patches", "import", "report"):
+    if name in ("align", "patches", "import", "report", "export"):
         assert_whole_or_absent(folder)
     if name == "train":
         now = saved_iteration(folder / "checkpoint.pt") or 0  # it loads
