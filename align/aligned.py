@@ -20,6 +20,7 @@ from dped_build.align.stage import Stage, json_bytes, sha256
 
 FORMAT = "dped-build/alignment"
 NAME = "aligned"
+CAMERA_KEYS = ("phone_camera", "dslr_camera")  # of every manifest
 NEEDED = ("phone", "dslr", "phone_size", "dslr_size", "phone_to_dslr")  # where aligned
 MESSAGE = 200  # letters of a reason that may hold what the file says
 
@@ -93,7 +94,7 @@ def camera_names(phone_dir: Path, dslr_dir: Path) -> dict[str, str]:
     )
     if phone == dslr or not phone or not dslr:
         phone, dslr = "phone", "dslr"
-    return {"phone_camera": phone, "dslr_camera": dslr}
+    return dict(zip(CAMERA_KEYS, (phone, dslr), strict=True))
 
 
 def file_state(path: Path) -> FileState:
@@ -191,8 +192,7 @@ def _require_sound(manifest: Mapping[str, Any], records: Sequence[Alignment]) ->
     for record in records:
         if not _is_whole(record):
             raise ValueError(f"pair {record.pair} of alignment.jsonl is not whole")
-    cameras = manifest["phone_camera"], manifest["dslr_camera"]
-    if not all(map(is_plain_name, cameras)):
+    if not all(is_plain_name(manifest[key]) for key in CAMERA_KEYS):
         raise ValueError("a camera's name is no folder name")
     limit, color = (manifest["settings"][key] for key in ("max_megapixels", "color"))
     if not is_number(limit) or not 0 < limit * 1e6 <= MAX_PIXELS:

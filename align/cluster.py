@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager as Context
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TypeVar
 
 from dped_build.align.errors import DpedBuildError, UsageError
@@ -59,14 +58,14 @@ def cannot_start(name: str, error: Exception) -> DpedBuildError:
 
 def with_one_thread(function: Callable[[Task], Result], task: Task) -> Result:
     """Call the function in a worker that computes with one thread from then on."""
-    _limit_this_process()
+    limit_threads()
     return function(task)
 
 
-@lru_cache(maxsize=1)
-def _limit_this_process() -> None:
+def limit_threads() -> None:
+    """Compute with one thread from now on in this thread of this process."""
     import cv2
     from threadpoolctl import threadpool_limits
 
     cv2.setNumThreads(1)
-    threadpool_limits(limits=1)
+    threadpool_limits(limits=1)  # OpenMP counts threads for each thread that asks

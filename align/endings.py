@@ -17,10 +17,9 @@ from typing import IO, Any, NoReturn
 
 import click
 
-from dped_build.align.errors import DpedBuildError, Interrupted, UsageError
+from dped_build.align.errors import INTERRUPTED, DpedBuildError, Interrupted, UsageError
 from dped_build.align.logs import log, log_error, start_log, stop_log
 
-INTERRUPTED = 130
 ASKING = (signal.SIGINT, signal.SIGTERM)  # to stop
 RESUMABLE = ("align", "patches", "import", "report", "demo")
 SAME_AGAIN = "Interrupted; finished work is kept. Run the same command again to go on."

@@ -8,6 +8,7 @@ and Interrupted, exit 130, which says how to go on.
 """
 
 NO_MEMORY = "not enough memory"
+INTERRUPTED = 130  # exit status
 
 
 class DpedBuildError(Exception):

@@ -26,7 +26,12 @@ from threading import Thread, current_thread, main_thread
 from typing import TypeVar
 from warnings import catch_warnings
 
-from dped_build.align.cluster import CLUSTERS, open_cluster, with_one_thread
+from dped_build.align.cluster import (
+    CLUSTERS,
+    limit_threads,
+    open_cluster,
+    with_one_thread,
+)
 from dped_build.align.errors import UsageError
 
 _AHEAD = 2  # tasks handed out per worker
@@ -134,7 +139,7 @@ def _run_here(
         for index, task in enumerate(tasks):
             yield index, function(task)
         return
-    pool = ThreadPoolExecutor(jobs, initializer=_limit_threads)
+    pool = ThreadPoolExecutor(jobs, initializer=limit_threads)
     try:
         yield from _run(pool, function, tasks, range(len(tasks)), jobs, {})
     finally:
@@ -223,9 +228,7 @@ def _require_limits(backend: str) -> None:
 
 
 def _begin_worker(parent: int, max_memory_gb: float | None) -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
+    limit_threads()
     if max_memory_gb is not None:
         import resource
 
@@ -269,12 +272,6 @@ def _signals_ignored() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _limit_threads() -> None:
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(limits=1)  # OpenMP counts threads for each thread that asks
 
 
 @contextmanager

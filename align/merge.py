@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dped_build.align.aligned import (
+    CAMERA_KEYS,
     Aligned,
     FileState,
     aligned_stage,
@@ -37,7 +38,6 @@ from dped_build.align.stage import (
 from dped_build.align.words import natural_key
 
 CAMERAS = ("phone", "dslr")
-CAMERA_NAMES = ("phone_camera", "dslr_camera")
 ALIKE = tuple(AlignSettings().to_json())  # but for how photos were paired
 
 
@@ -113,11 +113,8 @@ def merge_alignments(sources: Sequence[Source]) -> Merged:
         DpedBuildError: Cameras or settings differ, a photo is in two sources, or their
             photos have no folder in common.
     """
-    first = sources[0]
-    for other in sources[1:]:
-        _refuse_different(first, other)
-        _refuse_shared_photos(first, other)
-    for one, other in combinations(sources[1:], 2):
+    for one, other in combinations(sources, 2):
+        _refuse_different(one, other)
         _refuse_shared_photos(one, other)
     prefixes = name_prefixes(
         [source.workspace for source in sources],
@@ -182,7 +179,7 @@ def _below(common: Path, root: Path) -> str:
 def _refuse_different(one: Source, other: Source) -> None:
     stated = [
         {
-            **{name: source.aligned.manifest[name] for name in CAMERA_NAMES},
+            **{name: source.aligned.manifest[name] for name in CAMERA_KEYS},
             **{name: source.aligned.manifest["settings"].get(name) for name in ALIKE},
         }
         for source in (one, other)
@@ -231,7 +228,7 @@ def _crops(source: Source, record: Alignment, name: str) -> Iterator[tuple[str, 
     suffix = source.aligned.manifest["settings"].get("crops", "none")
     if not record.aligned or suffix == "none":
         return
-    for camera in CAMERA_NAMES:
+    for camera in CAMERA_KEYS:
         folder = source.aligned.manifest[camera]
         old, new = (f"{folder}/{pair}.{suffix}" for pair in (record.pair, name))
         if old not in source.sums:

@@ -1,6 +1,7 @@
 """Many pairs in one run: does memory stay flat, and do files get closed again?
 
     python bench/load.py --pairs 6000
+    python bench/load.py --pairs 6000 --size 16  # over a million windows
 
 Makes small photo pairs with a known homography, runs `align`, `patches`, `report` and
 `verify` on them as a user does, each once more, and samples once a second what the
@@ -25,8 +26,7 @@ from tables import machine, table
 
 from dped_build.align.errors import DpedBuildError
 
-PHONE, DSLR = (256, 192), (352, 264)  # px; windows of 32 px
-SIZE = 32
+PHONE, DSLR = (256, 192), (352, 264)  # px
 EVERY_S = 1.0
 QUARTERS = 4
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -142,15 +142,16 @@ def row(found: Watched) -> list[str]:
 @click.command()
 @click.option("--pairs", type=click.IntRange(min=1), default=6000, show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), help="Of align and patches.")
+@click.option("--size", type=int, default=32, show_default=True, help="Of windows, px.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Kept, where given.")
-def main(*, pairs: int, jobs: int | None, folder: Path | None) -> None:
+def main(*, pairs: int, jobs: int | None, size: int, folder: Path | None) -> None:
     """Run everything on many small pairs and print what it held."""
     results: list[Watched] = []
     with tempfile.TemporaryDirectory() as temporary:
         place = folder or Path(temporary)
         if not (place / "phone").is_dir():
             write_pairs(place, pairs)
-        for found in load(place, jobs=jobs):
+        for found in load(place, jobs=jobs, size=size):
             click.echo(" | ".join(row(found)), err=True)
             if found.code:
                 raise DpedBuildError(f"{found.name} failed: {found.said[-2000:]}")
@@ -162,12 +163,12 @@ def main(*, pairs: int, jobs: int | None, folder: Path | None) -> None:
     click.echo(machine())
 
 
-def load(folder: Path, *, jobs: int | None) -> Iterator[Watched]:
+def load(folder: Path, *, jobs: int | None, size: int) -> Iterator[Watched]:
     """Every command, then once more: the second time there is nothing to do."""
     work = ("--workspace", folder / "work")
     cores = ("--jobs", str(jobs)) if jobs else ()
     align = ("align", folder / "phone", folder / "dslr", *work, *cores)
-    patches = ("patches", "--size", str(SIZE), *work, *cores)
+    patches = ("patches", "--size", str(size), *work, *cores)
     for again in ("", ", again"):
         yield watch(f"align{again}", align)
         yield watch(f"patches{again}", patches)

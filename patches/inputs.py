@@ -8,7 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.aligned import Aligned, aligned_stage, read_aligned
+from dped_build.align.aligned import (
+    CAMERA_KEYS,
+    Aligned,
+    aligned_stage,
+    read_aligned,
+)
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.pairs import composed, path_name
 from dped_build.align.photos import capture_time
@@ -88,8 +93,7 @@ class Inputs:
     @property
     def cameras(self) -> dict[str, str]:
         """Names of the two cameras."""
-        names = ("phone_camera", "dslr_camera")
-        return {name: str(self.aligned.manifest[name]) for name in names}
+        return {key: str(self.aligned.manifest[key]) for key in CAMERA_KEYS}
 
     def excluded(self, pair: str) -> Exclusions:
         """What is taken out by hand of one pair."""

@@ -8,8 +8,9 @@ one set give the files of one run, byte for byte, where the split is drawn anew.
 no alignment, so that nobody can draw another split than the sources know.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from dped_build.align.aligned import aligned_stage
 from dped_build.align.durable import write_atomic
 from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.align.merge import (
-    Merged,
     Source,
     difference_from,
     merge_alignments,
@@ -26,7 +26,7 @@ from dped_build.align.merge import (
 )
 from dped_build.align.merge_parts import are_parts
 from dped_build.align.planning import Plan, refuse_full_disk
-from dped_build.align.stage import SUMS, as_json, opened
+from dped_build.align.stage import SUMS, Stage, as_json, opened
 from dped_build.align.words import counted
 from dped_build.patches.build import patch_stage
 from dped_build.patches.exclusions import (
@@ -132,7 +132,8 @@ def merge_workspaces(
     ]
     settings = common_settings(sources, given)
     with opened(aligned_stage(target)):
-        same = _is_merged(target, merged, force=force)
+        alignment_differs = partial(difference_from, merged=merged)
+        same = _holds(aligned_stage(target), alignment_differs, force=force)
     own = own_of(target, merged)
     lines = own.lines if same else all_lines([own, *given])
     inputs = Inputs(merged.aligned, settings or PatchSettings(), entries_of(lines))
@@ -142,7 +143,10 @@ def merge_workspaces(
         _refuse_changed(sources, before)
         if lines and not same:
             write_atomic(target / EXCLUDE_FILE, exclusions_bytes(lines))
-        if settings is not None and not _holds(target, inputs, tables, force=force):
+        patches_differ = partial(_patches_differ, inputs=inputs, tables=tables)
+        if settings is not None and not _holds(
+            patch_stage(target), patches_differ, force=force
+        ):
             rows = _split(inputs, [own, *given], new_split=new_split, parts=parts)
             failed = failed_lines(merged, given, tables)
             _publish(target, inputs, tables, rows, failed)
@@ -183,17 +187,23 @@ def _refuse_changed(
             )
 
 
-def _is_merged(target: Path, merged: Merged, *, force: bool) -> bool:
-    """Whether the target's alignment is the merged one already.
+def _holds(
+    stage: Stage, difference: Callable[[Stage], str | None], *, force: bool
+) -> bool:
+    """Whether a folder of the target is what the sources give already.
+
+    Args:
+        stage: The folder.
+        difference: How it, finished, differs, in words; None: not.
+        force: Take a difference for a folder to be replaced.
 
     Raises:
-        DpedBuildError: It is another, and `force` is not given.
+        DpedBuildError: It differs or is damaged, and `force` is not given.
     """
-    stage = aligned_stage(target)
     if not stage.complete:
         return False
     try:
-        found = difference_from(stage, merged)
+        found = difference(stage)
     except DpedBuildError:
         if not force:
             raise
@@ -206,37 +216,23 @@ def _is_merged(target: Path, merged: Merged, *, force: bool) -> bool:
     return found is None
 
 
-def _holds(
-    target: Path, inputs: Inputs, tables: Mapping[str, Kept], *, force: bool
-) -> bool:
-    """Whether the target's patches are what the sources give.
-
-    Raises:
-        DpedBuildError: They are not, and `force` is not given.
-    """
-    stage = patch_stage(target)
-    if not stage.complete:
-        return False
-    try:
-        previous = read_previous(stage)
-    except DpedBuildError:
-        if not force:
-            raise
-        return False
+def _patches_differ(
+    stage: Stage, inputs: Inputs, tables: Mapping[str, Kept]
+) -> str | None:
+    """How finished patches differ from the sources', in words; None: not."""
+    previous = read_previous(stage)
     keys = previous.keys if previous else {}
     stated = previous.manifest["settings"] if previous else {}
-    wanted = as_json(inputs.settings.to_json())
-    holds = (
-        keys.keys() <= inputs.keys.keys()
-        and all(keys.get(pair) == inputs.keys[pair] for pair in tables)
-        and all(stated.get(name) == value for name, value in wanted.items())
-    )
-    if not holds and not force:
-        raise DpedBuildError(
-            f"{stage.folder}: not the patches that these workspaces give; add --force "
-            "to replace it, or choose another --workspace"
-        )
-    return holds
+    for pair in keys:
+        if pair not in inputs.keys:
+            return f"pair {pair} is of none of these workspaces"
+    for pair in tables:
+        if keys.get(pair) != inputs.keys[pair]:
+            return f"pair {pair} is missing, or was cut from other photos"
+    for name, value in as_json(inputs.settings.to_json()).items():
+        if stated.get(name) != value:
+            return f"{name.replace('_', '-')} = {stated.get(name)}"
+    return None
 
 
 def _split(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dped_build.align.aligned import MESSAGE
-from dped_build.align.archive import is_sound_archive, stated_values
 from dped_build.align.records import (
     is_number,
     parse_object,
@@ -17,6 +16,7 @@ from dped_build.align.records import (
     read_lines,
 )
 from dped_build.align.stage import SUMS
+from dped_build.patches.archive import is_sound_archive, stated_values
 
 FORMAT = "dped-build/run"
 CONFIG, METRICS = "config.json", "metrics.jsonl"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dped_build.align.aligned import CAMERA_KEYS, MESSAGE, aligned_stage, read_aligned
 from dped_build.align.aligned import FORMAT as ALIGNMENT
-from dped_build.align.aligned import MESSAGE, aligned_stage, read_aligned
 from dped_build.align.errors import DpedBuildError
 from dped_build.align.planning import Progress
 from dped_build.align.records import Alignment, counts_of
@@ -187,7 +187,7 @@ def pairs_of_an_earlier_alignment(
         records: The alignment's records.
     """
     pairs = set(cut)
-    if any(patches.get(c) != alignment.get(c) for c in ("phone_camera", "dslr_camera")):
+    if any(patches.get(c) != alignment.get(c) for c in CAMERA_KEYS):
         return pairs
     return pairs - {record.pair for record in records if record.aligned}
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dped_build.align.aligned import CAMERA_KEYS
 from dped_build.align.records import Alignment, is_plain_name, is_plain_path
 from dped_build.align.stage import sha256
 from dped_build.report.inputs import Inputs
@@ -48,7 +49,7 @@ def crop_files(inputs: Inputs, record: Alignment) -> PairFiles | None:
     if not record.aligned or record.phone_box is None or not is_plain_name(record.pair):
         return None
     found = []
-    for camera in ("phone_camera", "dslr_camera"):
+    for camera in CAMERA_KEYS:
         name = str(inputs.alignment.get(camera))
         if not is_plain_name(name):
             return None

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dped_build.align.aligned import CAMERA_KEYS
 from dped_build.align.photos import printable
 from dped_build.align.stage import created_with
 from dped_build.align.words import natural_key
@@ -42,7 +43,7 @@ def side_by_side(names: Sequence[str], reports: Sequence[Report]) -> dict[str, A
         "workspaces": [
             {
                 "name": name,
-                **{key: report[key] for key in ("phone_camera", "dslr_camera")},
+                **{key: report[key] for key in CAMERA_KEYS},
             }
             for name, report in zip(names, reports, strict=True)
         ],

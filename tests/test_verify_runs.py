@@ -14,10 +14,10 @@ import torch
 from click.testing import CliRunner
 from shards import write_patches
 
-from dped_build.align.archive import is_sound_archive, stated_values
 from dped_build.align.errors import Interrupted
 from dped_build.align.stage import write_sums
 from dped_build.cli import cli
+from dped_build.patches.archive import is_sound_archive, stated_values
 from dped_build.patches.verification import verify_workspace
 from dped_build.train import TrainSettings, train
 from dped_build.train.step import train_step

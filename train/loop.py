@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dped_build.align.durable import writing
-from dped_build.align.errors import DpedBuildError, Interrupted
+from dped_build.align.errors import INTERRUPTED, DpedBuildError, Interrupted
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
 from dped_build.patches.run_check import CHECKPOINT
 from dped_build.train import ranks, run_folder
@@ -54,7 +54,6 @@ from dped_build.train.step import (
 from dped_build.train.vgg import find_vgg, load_vgg
 
 DEFAULTS = TrainSettings()
-INTERRUPTED = 130  # exit status
 
 
 @dataclass(frozen=True)
