@@ -1,30 +1,29 @@
-"""Two folders on the disk → which photo belongs to which, by whichever way was asked.
-
-What takes long to find out is kept in the workspace's scratch folder, and holds until a
-photo or a setting changes.
-"""
+"""Two folders of photos → which belongs to which, by whichever way was asked."""
 
 import hashlib
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import cv2
 
-from dped_build.align.aligned import file_state
-from dped_build.align.durable import SCRATCH, write_atomic
 from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
 from dped_build.align.executor import Workers, run_all
 from dped_build.align.formats import SUFFIXES
+from dped_build.align.kept_pairing import (
+    Photos,
+    Roots,
+    keep,
+    pairing_key,
+    read_kept,
+)
 from dped_build.align.pairing_by_order import pair_by_order
 from dped_build.align.pairing_by_sequence import pair_by_sequence
 from dped_build.align.pairing_by_time import pair_by_time, told_offset
 from dped_build.align.pairs import (
     FoundPairs,
-    Pair,
     in_order,
     pair_by_name,
     path_name,
@@ -39,16 +38,12 @@ from dped_build.align.photos import (
     read_photo,
 )
 from dped_build.align.planning import Progress
-from dped_build.align.records import is_plain_name, read_document
 from dped_build.align.settings import AlignSettings, PairingSettings
 from dped_build.align.sketch import Sketch, sketch
-from dped_build.align.stage import created_with, json_bytes
 from dped_build.align.words import counted
 
-Photos = Mapping[str, list[Path]]  # of each camera, relative to its folder
-Roots = Mapping[str, Path]  # of each camera, the folder
+Seen = tuple[datetime | None, Sketch | None]  # when a photo was taken, what it shows
 MEASURED = ("time", "sequence")  # ways to pair that read every photo
-PAIRING_FILE = "pairing.json"  # in the scratch folder
 
 
 @dataclass(frozen=True)
@@ -142,9 +137,8 @@ def find_pairs(
         if aside:
             raise DpedBuildError(f"--pair-by order: {aside[0].message}")
         return FoundPairs(pair_by_order(phone, dslr), "by order")
-    path = workspace / SCRATCH / PAIRING_FILE
-    key = _key(roots, photos, pairing, settings)
-    kept = None if force else _kept(path, key, photos)
+    key = pairing_key(roots, photos, pairing, settings)
+    kept = None if force else read_kept(workspace, key, photos)
     if kept is not None:
         return kept
     looks = {
@@ -159,7 +153,7 @@ def find_pairs(
     else:
         found = _by_sequence(phone, dslr, looks, settings, workers, progress)
     found = FoundPairs(in_order([*found.pairs, *aside]), found.how, found.stated)
-    write_atomic(path, json_bytes({"key": key, "found": _as_json(found)}))
+    keep(workspace, key, found)
     return found
 
 
@@ -218,7 +212,7 @@ def _by_sequence(
     progress: Progress,
 ) -> FoundPairs:
     tasks = [*looks["phone"], *looks["dslr"]]
-    seen: list[tuple[datetime | None, Sketch | None]] = [(None, None)] * len(tasks)
+    seen: list[Seen] = [(None, None)] * len(tasks)
     results = run_all(look_at, tasks, **asdict(workers))
     lost = 0
     for done, (index, result) in enumerate(results, start=1):
@@ -230,30 +224,40 @@ def _by_sequence(
             f"--pair-by sequence: the worker process died on {counted(lost, 'photo')} "
             "(out of memory?); lower --jobs or --max-megapixels and run again"
         )
-    sides, ordered_by = [], []
-    for photos, looked in ((phone, seen[: len(phone)]), (dslr, seen[len(phone) :])):
-        known = list(zip(photos, looked, strict=True))
-        times = [time for _, (time, _) in known if time]
-        timed = 2 * len(times) > len(known)
-        ordered_by.append("time" if timed else "name")
-        if timed:  # one without a time stays behind its neighbour by name
-            last, taken = min(times), []
-            for photo, looked_at in known:
-                last = looked_at[0] or last
-                taken.append((last, path_key(photo), (photo, looked_at)))
-            known = [item for *_, item in sorted(taken, key=lambda at: at[:2])]
-        sides.append({photo: shown for photo, (_, shown) in known})
-    pairs, came_to = pair_by_sequence(*sides, settings=settings, jobs=workers.jobs)
+    phone_shown, phone_by = _as_taken(phone, seen[: len(phone)])
+    dslr_shown, dslr_by = _as_taken(dslr, seen[len(phone) :])
+    pairs, came_to = pair_by_sequence(
+        phone_shown, dslr_shown, settings=settings, jobs=workers.jobs
+    )
     by_place = f", {came_to.by_place:,} by place" if came_to.by_place else ""
     how = (
-        f"by sequence: phone photos in order of {ordered_by[0]}, DSLR photos of "
-        f"{ordered_by[1]}; {counted(came_to.matches, 'pair')} look alike{by_place}"
+        f"by sequence: phone photos in order of {phone_by}, DSLR photos of "
+        f"{dslr_by}; {counted(came_to.matches, 'pair')} look alike{by_place}"
     )
     stated = {"matches": came_to.matches, "by_place": came_to.by_place}
     return FoundPairs(pairs, how, stated)
 
 
-def look_at(look: Look) -> tuple[datetime | None, Sketch | None]:
+def _as_taken(
+    photos: Sequence[Path], seen: Sequence[Seen]
+) -> tuple[dict[Path, Sketch | None], str]:
+    """A camera's sketches in the order taken, and by what: time or name.
+
+    Where most photos state a time, one that does not stays behind its neighbour by
+    name.
+    """
+    times = [time for time, _ in seen if time]
+    shown = dict(zip(photos, (sketched for _, sketched in seen), strict=True))
+    if 2 * len(times) <= len(photos):
+        return shown, "name"
+    taken, last = {}, min(times)
+    for photo, (time, _) in zip(photos, seen, strict=True):
+        taken[photo] = last = time or last
+    in_time = sorted(photos, key=lambda photo: (taken[photo], path_key(photo)))
+    return {photo: shown[photo] for photo in in_time}, "time"
+
+
+def look_at(look: Look) -> Seen:
     """When a photo was taken and what it shows; None for what cannot be told."""
     time = capture_time(look.path)
     try:
@@ -263,61 +267,3 @@ def look_at(look: Look) -> tuple[datetime | None, Sketch | None]:
         return time, sketch(photo)
     except (PhotoError, MemoryError, cv2.error):
         return time, None
-
-
-def _key(
-    roots: Roots, photos: Photos, pairing: PairingSettings, settings: AlignSettings
-) -> str:
-    """What a pairing depends on, as a hash."""
-    states = []
-    for camera, side in photos.items():
-        for photo in side:
-            state = None
-            with suppress(OSError):  # a dangling link
-                state = file_state(roots[camera] / photo)
-            states.append((camera, str(photo), state))
-    depends = (created_with(), pairing.to_json(), settings.to_json(), states)
-    return hashlib.sha256(repr(depends).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _as_json(found: FoundPairs) -> dict[str, Any]:
-    """A pairing as its file holds it."""
-    rows = [
-        [None if value is None else str(value) for value in astuple(pair)]
-        for pair in found.pairs
-    ]
-    return {"pairs": rows, "how": found.how, "stated": dict(found.stated)}
-
-
-def _kept(path: Path, key: str, photos: Photos) -> FoundPairs | None:
-    """An earlier run's pairing of the very same photos; None where there is none."""
-    try:
-        document = read_document(path)
-        found = document["found"]
-        pairs = [_read_pair(*row) for row in found["pairs"]]
-        how, stated = str(found["how"]), dict(found["stated"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    listed = {(camera, photo) for camera, side in photos.items() for photo in side}
-    named = [
-        item for pair in pairs if pair.reason != "unreadable" for item in pair.photos()
-    ]
-    sound = len(set(named)) == len(named) and listed.issuperset(named)
-    unique = len({pair.name for pair in pairs}) == len(pairs)
-    whole = sum(1 for pair in pairs for _ in pair.photos()) == len(listed)
-    if document.get("key") != key or not (sound and unique and whole):
-        return None
-    return FoundPairs(pairs, how, stated)
-
-
-def _read_pair(
-    name: str,
-    phone: str | None,
-    dslr: str | None,
-    reason: str | None,
-    message: str | None,
-) -> Pair:
-    if not is_plain_name(name):
-        raise ValueError("a pair has no possible name")
-    sides = [None if side is None else Path(side) for side in (phone, dslr)]
-    return Pair(name, sides[0], sides[1], reason, message)

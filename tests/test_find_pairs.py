@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from datetime import datetime
+from pathlib import Path
 
 import cv2
 import pytest
@@ -14,6 +16,7 @@ from dped_build.align import find_pairs as finding
 from dped_build.align.aligned import read_aligned
 from dped_build.align.durable import SCRATCH
 from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.align.kept_pairing import PAIRING_FILE
 from dped_build.align.photos import list_photos
 from dped_build.align.records import is_plain_path
 from dped_build.align.settings import AlignSettings, PairingSettings
@@ -101,13 +104,28 @@ def test_what_a_sequence_showed_is_kept_until_a_photo_changes(shoot, work, monke
     monkeypatch.setattr(finding, "look_at", lambda look: looks.append(look))
     align(shoot, work, **how)
     assert looks == []
-    kept = work / SCRATCH / finding.PAIRING_FILE
+    kept = work / SCRATCH / PAIRING_FILE
     document = json.loads(kept.read_bytes())
     document["found"]["pairs"][0][2] = "../../elsewhere.jpg"
     kept.write_text(json.dumps(document))
     with pytest.raises(DpedBuildError, match="worker process died on 6 photos"):
         align(shoot, work, **how)
     assert len(looks) == 6
+
+
+@pytest.mark.parametrize(
+    ("minutes", "order", "by"),
+    [
+        ((3, 2, None, 1), "3120", "time"),  # by name, 2 comes after 1
+        ((None, 3, 2, 1), "0321", "time"),  # 0 comes first
+        ((3, 2, None, None), "0123", "name"),  # half of them are not most
+    ],
+)
+def test_a_sequence_goes_by_time_where_most_photos_state_one(minutes, order, by):
+    photos = [Path(f"{number}.jpg") for number in range(len(minutes))]
+    times = [m and datetime(2024, 6, 1, 12, m) for m in minutes]  # noqa: DTZ001
+    shown, told = finding._as_taken(photos, [(time, None) for time in times])
+    assert ("".join(photo.stem for photo in shown), told) == (order, by)
 
 
 def test_photos_of_sub_folders_are_aligned_under_their_path(days, work):

@@ -41,6 +41,13 @@ def test_paths_and_stems_name_photos_and_the_others_are_left_over(pair):
     assert left.message == "b.dng: not in pairs.csv"
 
 
+def test_a_path_without_suffix_goes_before_a_name_in_sub_folders(tmp_path):
+    (tmp_path / "pairs.csv").write_text("phone,dslr\n1,x\n")
+    photos = [Path("day1/1.jpg"), Path("1.jpg")]
+    found = pair_by_csv(tmp_path / "pairs.csv", photos, DSLR[:1])
+    assert [p.phone for p in found if p.reason is None] == [Path("1.jpg")]
+
+
 @pytest.mark.parametrize(
     "text, told",
     [

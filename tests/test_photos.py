@@ -1,5 +1,6 @@
 """Every kind of photo comes out upright in sRGB, or as an error with its reason."""
 
+import errno
 import io
 import os
 import struct
@@ -415,6 +416,18 @@ def test_folders_pipes_and_dangling_links_are_no_photos(tmp_path):
     paths = list_photos(tmp_path)
     assert [path.name for path in paths] == ["folder.jpg", "link.jpg", "pipe.jpg"]
     assert [reason(path) for path in paths] == ["unreadable"] * 3
+
+
+def test_a_failing_disk_is_told_without_the_folder(saved, monkeypatch):
+    path = saved(RAMP, "a.png")
+
+    def fail(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(Image.Image, "load", fail)
+    with pytest.raises(PhotoError, match=r"^a\.png: .*Input/output error") as error:
+        read_photo(path)
+    assert str(path.parent) not in str(error.value)
 
 
 def test_suffixes_count_in_either_case_and_other_files_do_not(tmp_path):
