@@ -123,7 +123,7 @@ def test_what_a_sequence_showed_is_kept_until_a_photo_changes(shoot, work, monke
 )
 def test_a_sequence_goes_by_time_where_most_photos_state_one(minutes, order, by):
     photos = [Path(f"{number}.jpg") for number in range(len(minutes))]
-    times = [m and datetime(2024, 6, 1, 12, m) for m in minutes]  # noqa: DTZ001
+    times = [m and datetime(2024, 6, 1, 12, m) for m in minutes]
     shown, told = finding._as_taken(photos, [(time, None) for time in times])
     assert ("".join(photo.stem for photo in shown), told) == (order, by)
 
