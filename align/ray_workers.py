@@ -1,15 +1,20 @@
 """Workers of a Ray cluster: one that runs, by its address, or one started here."""
 
 import logging
+import signal
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from threading import current_thread, main_thread
 from typing import Any
+from urllib.parse import urlsplit
 
 from dped_build.align.cluster import Pool, cannot_start, needs_extra
 from dped_build.align.errors import DpedBuildError
 
 RETRIES = 1  # of a task whose worker died
+SECONDS = 10  # to reach a cluster
 
 
 @contextmanager
@@ -27,12 +32,14 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
         raise needs_extra("ray") from error
     own = {"address": "local", "num_cpus": jobs, "include_dashboard": False}
     try:
-        ray.init(
-            **(own if scheduler is None else {"address": scheduler}),
-            logging_level=logging.CRITICAL,
-            log_to_driver=False,
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+        _require_listener(scheduler)
+        with _own_handler():
+            ray.init(
+                **(own if scheduler is None else {"address": scheduler}),
+                logging_level=logging.CRITICAL,
+                log_to_driver=False,
+            )
+    except (OSError, ValueError, RuntimeError) as error:
         if scheduler is None:
             raise cannot_start("ray", error) from error
         raise DpedBuildError(
@@ -51,6 +58,30 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
         yield Pool(_RayExecutor(remote), max(cores, 1), deaths)
     finally:
         ray.shutdown()
+
+
+def _require_listener(scheduler: str | None) -> None:
+    """Ray itself would try for a quarter of an hour.
+
+    Raises:
+        OSError or ValueError: Nobody listens there, or it is no address.
+    """
+    if scheduler is None or ":" not in scheduler:  # "auto": Ray looks for one here
+        return
+    place = urlsplit(scheduler if "://" in scheduler else f"//{scheduler}")
+    with socket.create_connection((place.hostname, place.port), SECONDS):
+        pass
+
+
+@contextmanager
+def _own_handler() -> Iterator[None]:
+    """Ray puts its own handler of SIGTERM in place of the command line's."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if current_thread() is main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401

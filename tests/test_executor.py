@@ -158,9 +158,24 @@ def test_a_running_dask_cluster_is_used_by_its_address():
 def test_a_cluster_that_does_not_answer_is_named(backend, monkeypatch):
     pytest.importorskip({"dask": "distributed", "ray": "ray"}[backend])
     monkeypatch.setattr("dped_build.align.dask_workers.SECONDS", 1)
-    address = {"dask": "tcp://127.0.0.1:9", "ray": "127.0.0.1:9"}[backend]
-    with pytest.raises(DpedBuildError, match=f"{address}: no .* answers"):
-        list(run_all(square, [1], jobs=1, backend=backend, scheduler=address))
+    for address in {
+        "dask": ("tcp://127.0.0.1:9",),
+        "ray": ("127.0.0.1:9", "ray://127.0.0.1:9", "127.0.0.1:none"),
+    }[backend]:
+        with pytest.raises(DpedBuildError, match=f"{address}: no .* answers"):
+            list(run_all(square, [1], jobs=1, backend=backend, scheduler=address))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tests_for_workers")
+@pytest.mark.parametrize("backend", CLUSTERS)
+def test_an_engine_leaves_signals_to_the_command_line(backend):
+    pytest.importorskip({"dask": "distributed", "ray": "ray"}[backend])
+    numbers = signal.SIGINT, signal.SIGTERM
+    before = [signal.getsignal(number) for number in numbers]
+    for _ in run_all(square, [1, 2], jobs=2, backend=backend):
+        assert [signal.getsignal(number) for number in numbers] == before
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
