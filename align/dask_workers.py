@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 
 from dped_build.align.cluster import Pool, cannot_start, needs_extra
 from dped_build.align.errors import DpedBuildError
+from dped_build.align.signals import blocked
 
 DEATHS = 1  # of workers under one task, after which it is given up
 SECONDS = 30  # to reach a scheduler
@@ -35,15 +37,17 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
             logging.getLogger(f"distributed.{part}").setLevel(logging.CRITICAL)
         where: object = scheduler
         if scheduler is None:
-            where = stack.enter_context(
-                LocalCluster(  # type: ignore[no-untyped-call]
-                    n_workers=jobs,
-                    threads_per_worker=1,
-                    memory_limit=0,
-                    silence_logs=logging.CRITICAL,
-                    dashboard_address=None,
+            resource_tracker.ensure_running()  # starting it lets signals through
+            with blocked():  # for workers, and those started in their place
+                where = stack.enter_context(
+                    LocalCluster(  # type: ignore[no-untyped-call]
+                        n_workers=jobs,
+                        threads_per_worker=1,
+                        memory_limit=0,
+                        silence_logs=logging.CRITICAL,
+                        dashboard_address=None,
+                    )
                 )
-            )
         try:
             client = Client(where, timeout=SECONDS)  # type: ignore[no-untyped-call]
             stack.enter_context(client)
@@ -61,5 +65,6 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
                 f"dask worker {scheduler} --nthreads 1"
             )
         executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
-        stack.enter_context(executor)
+        # Not to be waited for: after an interruption nobody does what is left.
+        stack.callback(executor.shutdown, wait=False)
         yield Pool(executor, threads, (KilledWorker,))

@@ -19,8 +19,8 @@ import click
 
 from dped_build.align.errors import INTERRUPTED, DpedBuildError, Interrupted, UsageError
 from dped_build.align.logs import log, log_error, start_log, stop_log
+from dped_build.align.signals import ASKING
 
-ASKING = (signal.SIGINT, signal.SIGTERM)  # to stop
 RESUMABLE = ("align", "patches", "import", "report", "demo")
 SAME_AGAIN = "Interrupted; finished work is kept. Run the same command again to go on."
 

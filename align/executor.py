@@ -6,7 +6,6 @@ are executors as `concurrent.futures` knows them.
 """
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -22,7 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from threading import Thread, current_thread, main_thread
+from signal import SIG_IGN
+from threading import Thread
 from typing import TypeVar
 from warnings import catch_warnings
 
@@ -33,10 +33,10 @@ from dped_build.align.cluster import (
     with_one_thread,
 )
 from dped_build.align.errors import UsageError
+from dped_build.align.signals import blocked, handled_by
 
 _AHEAD = 2  # tasks handed out per worker
 _PARENT_SECONDS = 1  # between a worker's looks at whether its parent is still there
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Libraries read these when they are loaded: threads that exist spin, even unused.
 _ONE_THREAD = dict.fromkeys(
     (
@@ -177,7 +177,7 @@ def _submit(
     pool: Executor, function: Callable[[Task], Result], task: Task
 ) -> Future[Result]:
     """Hand a task out; a worker that this starts leaves signals to its parent."""
-    with _signals_blocked():
+    with blocked():
         return pool.submit(function, task)
 
 
@@ -210,7 +210,7 @@ def _processes(count: int, max_memory_gb: float | None) -> Iterator[Executor]:
     try:
         yield pool
     except BaseException:
-        with _signals_ignored(), catch_warnings(action="ignore"):  # without pgrep
+        with handled_by(SIG_IGN), catch_warnings(action="ignore"):  # without pgrep
             pool.shutdown(kill_workers=True)
         raise
     pool.shutdown()
@@ -242,36 +242,6 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_PARENT_SECONDS)
     os._exit(1)
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait; what is started meanwhile never gets them.
-
-    A terminal sends Ctrl-C to workers, too, which would all tell where they were.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _signals_ignored() -> Iterator[None]:
-    """Who is ending already cannot be asked to again; only the main thread is asked."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

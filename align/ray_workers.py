@@ -1,17 +1,16 @@
 """Workers of a Ray cluster: one that runs, by its address, or one started here."""
 
 import logging
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from threading import current_thread, main_thread
 from typing import Any
 from urllib.parse import urlsplit
 
 from dped_build.align.cluster import Pool, cannot_start, needs_extra
 from dped_build.align.errors import DpedBuildError
+from dped_build.align.signals import handlers_kept
 
 RETRIES = 1  # of a task whose worker died
 SECONDS = 10  # to reach a cluster
@@ -33,7 +32,7 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
     own = {"address": "local", "num_cpus": jobs, "include_dashboard": False}
     try:
         _require_listener(scheduler)
-        with _own_handler():
+        with handlers_kept():  # Ray has its own for SIGTERM
             ray.init(
                 **(own if scheduler is None else {"address": scheduler}),
                 logging_level=logging.CRITICAL,
@@ -71,17 +70,6 @@ def _require_listener(scheduler: str | None) -> None:
     place = urlsplit(scheduler if "://" in scheduler else f"//{scheduler}")
     with socket.create_connection((place.hostname, place.port), SECONDS):
         pass
-
-
-@contextmanager
-def _own_handler() -> Iterator[None]:
-    """Ray puts its own handler of SIGTERM in place of the command line's."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if current_thread() is main_thread():
-            signal.signal(signal.SIGTERM, before)
 
 
 def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401

@@ -23,6 +23,7 @@ from faults import (
 from shards import write_patches
 
 from dped_build.align import align_folders
+from dped_build.align.cluster import CLUSTERS
 from dped_build.align.durable import SCRATCH
 from dped_build.patches import PatchSettings, build_shards
 from dped_build.patches.importing import import_patches
@@ -55,9 +56,9 @@ def source(tmp_path_factory):
     return make_patch_pairs(tmp_path_factory.mktemp("source") / "pairs", 400)
 
 
-def align(photos, workspace):
+def align(photos, workspace, backend="loky"):
     folders = photos / "iphone", photos / "canon"
-    return ("align", *folders, "-w", workspace, "--jobs", 2)
+    return ("align", *folders, "-w", workspace, "--jobs", 2, "--backend", backend)
 
 
 def patches(workspace):
@@ -89,25 +90,39 @@ def work_of(workspace, stage):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("asked", "backend"),
     [
-        "ctrl-c-twice",
-        "terminate-group",
-        *(pytest.param(a, marks=LONG) for a in ("ctrl-c", "interrupt", "terminate")),
+        ("ctrl-c-twice", "loky"),
+        ("terminate-group", "loky"),
+        ("ctrl-c", "dask"),
+        ("terminate", "ray"),
+        *(
+            pytest.param(asked, "loky", marks=LONG)
+            for asked in ("ctrl-c", "interrupt", "terminate")
+        ),
+        *(
+            pytest.param(asked, backend, marks=LONG)
+            for asked in ("ctrl-c-twice", "terminate-group")
+            for backend in CLUSTERS
+        ),
     ],
 )
-def test_who_is_asked_to_stop_says_one_line_and_goes_on(photos, whole, tmp_path, asked):
+def test_who_is_asked_to_stop_says_one_line_and_goes_on(
+    photos, whole, tmp_path, asked, backend
+):
+    if backend in CLUSTERS:
+        pytest.importorskip({"dask": "distributed", "ray": "ray"}[backend])
     signals, group = ASKED[asked]
     work, said = tmp_path / "work", tmp_path / "said"
     log = {"DPED_BUILD_LOG": str(tmp_path / "log")}
-    run = Command(said, *align(photos, work), env=log)
+    run = Command(said, *align(photos, work, backend), env=log)
     assert run.wait_for(lambda: len(work_of(work, "aligned")) > 1)
     for number in signals:
         run.send(number, group=group)
         time.sleep(0.03)
     assert run.end() == 130
     assert run.told() == [GO_ON]
-    assert run.seconds_until_gone() < 2
+    assert run.seconds_until_gone() < (2 if backend == "loky" else 10)
     assert 1 < len(work_of(work, "aligned")) < PAIRS
     finish(said, *align(photos, work), env=log)
     assert tree(work / "aligned") == tree(whole / "aligned")

@@ -1,0 +1,54 @@
+"""What asks a process to end, and who hears it: Ctrl-C and SIGTERM."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
+from types import FrameType
+
+ASKING = (signal.SIGINT, signal.SIGTERM)
+
+Handler = Callable[[int, FrameType | None], object] | signal.Handlers
+
+
+@contextmanager
+def blocked() -> Iterator[None]:
+    """Both wait until the block ends; what is started meanwhile never gets them.
+
+    A terminal sends Ctrl-C to workers, too, which would all tell where they were.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Put this process's handlers back at the end, whoever put his own in place.
+
+    Only the main thread hears signals: elsewhere nothing happens.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in ASKING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def handled_by(handler: Handler) -> Iterator[None]:
+    """Let a function hear both within the block; outside the main thread nothing."""
+    with handlers_kept():
+        if current_thread() is main_thread():
+            for number in ASKING:
+                signal.signal(number, handler)
+        yield
