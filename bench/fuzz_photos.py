@@ -1,6 +1,7 @@
 """Read damaged photos until the time is up, and keep every one that does harm.
 
     python bench/fuzz_photos.py --seconds 300 --seed 0 --out found
+    python bench/fuzz_photos.py --seconds 300 --kinds .heic .dng
 
 A photo may come out or be refused with a reason. Harm is any other exception, a dead
 process, more than `SECONDS`, or more memory than `allowed_bytes`. Files are read by a
@@ -18,14 +19,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from mutations import bombs, mutate, seeds
+from mutations import bombs, mutate, seeds, seeds_of_extras
 
 from dped_build.align.errors import PhotoError
 from dped_build.align.photos import capture_time, photo_size, read_photo
@@ -132,22 +133,37 @@ class Reader:
         return f"hang: {took:.0f} s" if line or not ready else "crash"
 
 
-def mutations(rng: random.Random) -> Iterator[tuple[str, bytes]]:
+def mutations(
+    rng: random.Random, kinds: Collection[str]
+) -> Iterator[tuple[str, bytes]]:
     """(suffix, bytes) without end: seeds and bombs, damaged once or again and again."""
-    known = [(Path(name).suffix, data) for name, data in seeds().items()]
-    large = [(Path(name).suffix, data) for name, data in bombs().items()]
+    known, large = (
+        [(Path(name).suffix, data) for name, data in photos.items()]
+        for photos in (seeds() | seeds_of_extras(), bombs())
+    )
+    if kinds:
+        known, large = [photo for photo in known if photo[0] in kinds], []
     while True:
-        suffix, data = rng.choice(known if rng.random() < 0.9 else large)
+        suffix, data = rng.choice(known if rng.random() < 0.9 or not large else large)
         for _ in range(rng.choice((1, 1, 2, 5))):
             data = mutate(data, rng)
         yield suffix, data
 
 
-def fuzz(seconds: float, seed: int, out: Path) -> Counter[str]:
-    """Outcomes of mutated photos; those that do harm are written to `out`."""
+def fuzz(
+    seconds: float, seed: int, out: Path, kinds: Collection[str] = ()
+) -> Counter[str]:
+    """Outcomes of mutated photos; those that do harm are written to `out`.
+
+    Args:
+        seconds: How long.
+        seed: Of the mutations.
+        out: A folder.
+        kinds: Suffixes of the photos to mutate; empty: all.
+    """
     outcomes: Counter[str] = Counter()
     end = time.monotonic() + seconds
-    inputs = mutations(random.Random(seed))
+    inputs = mutations(random.Random(seed), kinds)
     with Reader() as reader, tempfile.TemporaryDirectory() as folder:
         for number, (suffix, data) in enumerate(inputs):
             if time.monotonic() > end:
@@ -170,12 +186,13 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=60)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--out", type=Path, default=Path("fuzz-found"))
+    options.add_argument("--kinds", nargs="*", default=(), help="only these suffixes")
     options.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.serve:
         serve()
         return
-    outcomes = fuzz(given.seconds, given.seed, given.out)
+    outcomes = fuzz(given.seconds, given.seed, given.out, given.kinds)
     print(f"{outcomes.total()} files: {dict(outcomes.most_common())}")
     sys.exit(any(name not in SOUND for name in outcomes))
 

@@ -103,6 +103,30 @@ def seeds():
     }
 
 
+@cache
+def seeds_of_extras():
+    """Likewise HEIC and RAW photos, which pillow-heif and rawpy read."""
+    import pillow_heif
+    from raw_files import colour_chart, dng, mosaic
+
+    rgb, found = picture((80, 60)), {}
+    for name, mode, pixels, options in (
+        ("plain.heic", "RGB", rgb, {"quality": 80}),
+        ("lossless.heic", "RGB", rgb, {"quality": -1, "chroma": 444}),
+        ("alpha.heic", "RGBA", np.dstack([rgb, rgb[..., 0]]), {"quality": 80}),
+        ("grey.heic", "L", rgb[..., 0].copy(), {"quality": 80}),
+    ):
+        stream = io.BytesIO()
+        file = pillow_heif.from_bytes(mode, pixels.shape[1::-1], pixels.tobytes())
+        file.save(stream, **options)
+        found[name] = stream.getvalue()
+    chart = mosaic(colour_chart(cells=(2, 3)))
+    taken = "2025:07:14 18:30:59", "25"
+    for order, name in ("<", "little.dng"), (">", "big.dng"):
+        found[name] = dng(chart, taken=taken, orientation=6, order=order)
+    return found
+
+
 def cuts(data):
     """The beginnings of a file, at every scale."""
     lengths = {*range(17), *(2**n for n in range(5, 24)), len(data) - 1, len(data) - 2}
