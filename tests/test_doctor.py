@@ -134,6 +134,8 @@ def test_a_requirement_that_is_absent_or_too_old_is_named():
     assert absent.found == "not installed; needed: >=1"
     assert old.advice == "pip install 'numpy>=99.1'"
     assert {absent.status, old.status} == {WRONG}
+    (new,) = installation.missing(["numpy>=1,<2"])
+    assert new.found.endswith("; needed: <2,>=1")
 
 
 def test_the_headless_opencv_serves_as_well(monkeypatch):

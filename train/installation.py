@@ -9,6 +9,8 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from dped_build.train.machine import NOTE, OK, WRONG, Finding, tilde
 
 PACKAGE = "dped-build"
@@ -30,7 +32,7 @@ VGG_BYTES = "575 MB"
 # What a library raises while it is imported: absent, its own libraries absent, of
 # another version than what it is built on.
 BROKEN = (ImportError, OSError, ValueError, AttributeError, RuntimeError)
-REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[\w,-]*\])?([^;]*)(?:;.*extra == .([\w-]+))?")
+EXTRA = re.compile(r'extra == "([\w-]+)"')
 
 
 def requirements() -> list[str]:
@@ -72,11 +74,12 @@ def packages(broken: Mapping[str, str]) -> Finding:
 def missing(lines: Iterable[str]) -> list[Finding]:
     """Packages that these requirements name and that are absent or too old."""
     found = []
-    for name, bound, extra in map(_requirement, lines):
-        if extra:
+    for need in map(Requirement, lines):
+        if need.marker and not need.marker.evaluate():
             continue
+        name, bound = need.name, need.specifier
         there = _installed(OPENCV if name == OPENCV[0] else (name,))
-        if there is None or _numbers(there) < _numbers(bound):
+        if there is None or not bound.contains(there, prereleases=True):
             told = f"{there or 'not installed'}; needed: {bound or 'any'}"
             found.append(Finding(name, WRONG, told, f"pip install '{name}{bound}'"))
     return found
@@ -85,9 +88,10 @@ def missing(lines: Iterable[str]) -> list[Finding]:
 def extras(lines: Iterable[str]) -> Finding:
     """Which extras of these requirements are installed."""
     wanted: dict[str, list[str]] = {}
-    for name, _, extra in map(_requirement, lines):
-        if extra and extra != "test":
-            wanted.setdefault(extra, []).append(name)
+    for need in map(Requirement, lines):
+        for extra in EXTRA.findall(str(need.marker)):
+            if extra != "test":
+                wanted.setdefault(extra, []).append(need.name)
     lacking = [
         extra
         for extra, names in wanted.items()
@@ -126,15 +130,6 @@ def one_line(error: BaseException) -> str:
     return tilde(" ".join(str(error).split())[:200]) or type(error).__name__
 
 
-def _requirement(line: str) -> tuple[str, str, str | None]:
-    """Name, bound and extra of one requirement."""
-    found = REQUIREMENT.match(line)
-    if found is None:
-        return line, "", None
-    name, bound, extra = found.groups()
-    return name, bound.strip(), extra
-
-
 def _installed(names: Iterable[str]) -> str | None:
     """The version of the first of these distributions that is there."""
     for name in names:
@@ -143,9 +138,3 @@ def _installed(names: Iterable[str]) -> str | None:
         except PackageNotFoundError:
             continue
     return None
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """`2.13` of `>=2.13,<3` or of 2.13.0+cpu, as numbers that compare."""
-    first = text.partition(",")[0].partition("+")[0]
-    return tuple(int(digits) for digits in re.findall(r"\d+", first)[:3])
