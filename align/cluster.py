@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager as Context
 from dataclasses import dataclass
+from functools import cache
+from threading import get_ident
 from typing import TypeVar
 
 from dped_build.align.errors import DpedBuildError, UsageError
@@ -58,8 +60,14 @@ def cannot_start(name: str, error: Exception) -> DpedBuildError:
 
 def with_one_thread(function: Callable[[Task], Result], task: Task) -> Result:
     """Call the function in a worker that computes with one thread from then on."""
-    limit_threads()
+    _limit_once(get_ident())
     return function(task)
+
+
+@cache
+def _limit_once(_thread: int) -> None:
+    """It looks through all loaded libraries, which takes milliseconds."""
+    limit_threads()
 
 
 def limit_threads() -> None:

@@ -3,11 +3,10 @@
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from multiprocessing import resource_tracker
 
 from dped_build.align.cluster import Pool, cannot_start, needs_extra
 from dped_build.align.errors import DpedBuildError
-from dped_build.align.signals import blocked
+from dped_build.align.signals import blocked, start_resource_trackers
 
 DEATHS = 1  # of workers under one task, after which it is given up
 SECONDS = 30  # to reach a scheduler
@@ -37,7 +36,7 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
             logging.getLogger(f"distributed.{part}").setLevel(logging.CRITICAL)
         where: object = scheduler
         if scheduler is None:
-            resource_tracker.ensure_running()  # starting it lets signals through
+            start_resource_trackers()
             with blocked():  # for workers, and those started in their place
                 where = stack.enter_context(
                     LocalCluster(  # type: ignore[no-untyped-call]
@@ -65,6 +64,7 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
                 f"dask worker {scheduler} --nthreads 1"
             )
         executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
-        # Not to be waited for: after an interruption nobody does what is left.
-        stack.callback(executor.shutdown, wait=False)
+        # Others' workers go on with what they have and must not write into the next
+        # run; workers of ours end, and nobody would do what is waited for.
+        stack.callback(executor.shutdown, wait=scheduler is not None)
         yield Pool(executor, threads, (KilledWorker,))

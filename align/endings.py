@@ -38,6 +38,7 @@ def endings(ctx: click.Context) -> Iterator[None]:
     sys.excepthook = partial(_tell_fault, ctx.meta)
     try:
         yield
+        _ask_no_more()
         log("end", command=ctx.invoked_subcommand)
     except click.ClickException as error:
         raise _InRed(error) from error
@@ -98,6 +99,7 @@ class _InRed(click.ClickException):
 
 def _note(ctx: click.Context, error: BaseException) -> None:
     """Put an error into the log, and with `--debug` its traceback on stderr."""
+    _ask_no_more()
     log_error(error)
     if ctx.meta.get(DEBUG.name):
         traceback.print_exception(error)
@@ -171,6 +173,6 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _ask_no_more() -> None:
-    """Who asks twice is not told twice; what is finished is being kept."""
+    """It ends now: who asks twice is not told twice, and no exit code changes."""
     for number in ASKING:
         signal.signal(number, signal.SIG_IGN)

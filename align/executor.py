@@ -33,7 +33,7 @@ from dped_build.align.cluster import (
     with_one_thread,
 )
 from dped_build.align.errors import UsageError
-from dped_build.align.signals import blocked, handled_by
+from dped_build.align.signals import blocked, handled_by, start_resource_trackers
 
 _AHEAD = 2  # tasks handed out per worker
 _PARENT_SECONDS = 1  # between a worker's looks at whether its parent is still there
@@ -194,13 +194,9 @@ def _run_alone(
 @contextmanager
 def _processes(count: int, max_memory_gb: float | None) -> Iterator[Executor]:
     """Worker processes that end with the block; at once where it ends by an error."""
-    from multiprocessing import resource_tracker
-
     from loky import ProcessPoolExecutor
-    from loky.backend import resource_tracker as loky_tracker
 
-    for tracker in (resource_tracker, loky_tracker):
-        tracker.ensure_running()  # now: what starts them lets signals through
+    start_resource_trackers()
     pool = ProcessPoolExecutor(
         count,
         initializer=_begin_worker,
@@ -210,7 +206,8 @@ def _processes(count: int, max_memory_gb: float | None) -> Iterator[Executor]:
     try:
         yield pool
     except BaseException:
-        with handled_by(SIG_IGN), catch_warnings(action="ignore"):  # without pgrep
+        # Who is ending cannot be asked to again; loky warns where there is no pgrep.
+        with handled_by(SIG_IGN), catch_warnings(action="ignore"):
             pool.shutdown(kill_workers=True)
         raise
     pool.shutdown()

@@ -38,6 +38,8 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
                 logging_level=logging.CRITICAL,
                 log_to_driver=False,
             )
+    except SystemExit as error:  # by Ray's handler
+        raise KeyboardInterrupt from error
     except (OSError, ValueError, RuntimeError) as error:
         if scheduler is None:
             raise cannot_start("ray", error) from error
@@ -62,12 +64,17 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
 def _require_listener(scheduler: str | None) -> None:
     """Ray itself would try for a quarter of an hour.
 
+    Only hosts with a port are tried: what "auto" or a provider's address stands for is
+    Ray's to find out.
+
     Raises:
         OSError or ValueError: Nobody listens there, or it is no address.
     """
-    if scheduler is None or ":" not in scheduler:  # "auto": Ray looks for one here
+    if scheduler is None or ":" not in scheduler:
         return
     place = urlsplit(scheduler if "://" in scheduler else f"//{scheduler}")
+    if place.scheme not in ("", "ray"):
+        return
     with socket.create_connection((place.hostname, place.port), SECONDS):
         pass
 

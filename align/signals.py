@@ -7,17 +7,18 @@ from threading import current_thread, main_thread
 from types import FrameType
 
 ASKING = (signal.SIGINT, signal.SIGTERM)
+CAN_BLOCK = hasattr(signal, "pthread_sigmask")  # not on Windows
 
 Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 
 
 @contextmanager
 def blocked() -> Iterator[None]:
-    """Both wait until the block ends; what is started meanwhile never gets them.
+    """What this thread starts in the block, and what that starts, hears neither.
 
     A terminal sends Ctrl-C to workers, too, which would all tell where they were.
     """
-    if not hasattr(signal, "pthread_sigmask"):
+    if not CAN_BLOCK:
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
@@ -25,6 +26,18 @@ def blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start_resource_trackers() -> None:
+    """Before the first `blocked`: to start these unblocks signals in the thread."""
+    if not CAN_BLOCK:
+        return
+    from multiprocessing import resource_tracker
+
+    from loky.backend import resource_tracker as loky_tracker
+
+    for tracker in (resource_tracker, loky_tracker):
+        tracker.ensure_running()
 
 
 @contextmanager
@@ -41,7 +54,8 @@ def handlers_kept() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # not from Python: cannot be put back
+                signal.signal(number, handler)
 
 
 @contextmanager

@@ -143,6 +143,8 @@ def mutations(
     )
     if kinds:
         known, large = [photo for photo in known if photo[0] in kinds], []
+    if not known:
+        raise ValueError(f"no photos of these kinds: {', '.join(kinds)}")
     while True:
         suffix, data = rng.choice(known if rng.random() < 0.9 or not large else large)
         for _ in range(rng.choice((1, 1, 2, 5))):

@@ -223,15 +223,15 @@ def _patches_differ(
     previous = read_previous(stage)
     keys = previous.keys if previous else {}
     stated = previous.manifest["settings"] if previous else {}
+    for name, value in as_json(inputs.settings.to_json()).items():
+        if stated.get(name) != value:
+            return f"{name.replace('_', '-')} is {stated.get(name)}, here {value}"
     for pair in keys:
         if pair not in inputs.keys:
             return f"pair {pair} is of none of these workspaces"
     for pair in tables:
         if keys.get(pair) != inputs.keys[pair]:
-            return f"pair {pair} is missing, or was cut from other photos"
-    for name, value in as_json(inputs.settings.to_json()).items():
-        if stated.get(name) != value:
-            return f"{name.replace('_', '-')} = {stated.get(name)}"
+            return f"pair {pair} is missing, or was measured otherwise"
     return None
 
 

@@ -84,6 +84,22 @@ def test_a_fault_of_ours_is_one_line_too():
     assert "Traceback" in debug.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "code"), [(["completion", "bash"], 0), (["verify", "-w", "/no"], 1)]
+)
+def test_a_signal_when_all_is_done_changes_no_exit_code(command, code):
+    late = (
+        "import atexit, os, signal\n"
+        "atexit.register(os.kill, os.getpid(), signal.SIGTERM)\n"
+        f"from dped_build.cli import cli\ncli({command})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", late], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert len(done.stderr.splitlines()) == code
+
+
 def test_a_log_that_cannot_be_written_is_refused(tmp_path):
     result = CliRunner().invoke(group, ["mend", "--log", str(tmp_path / "no/log")])
     assert result.exit_code == 2

@@ -178,6 +178,20 @@ def test_an_engine_leaves_signals_to_the_command_line(backend):
     assert [signal.getsignal(number) for number in numbers] == before
 
 
+def test_a_signal_while_ray_starts_is_an_interruption(monkeypatch):
+    ray = pytest.importorskip("ray")
+
+    def init(**_):  # as Ray does
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(KeyboardInterrupt):
+        list(run_all(square, [1], jobs=2, backend="ray"))
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_a_scheduler_is_of_clusters_only(backend):
     with pytest.raises(UsageError, match="--scheduler is of dask or ray"):

@@ -86,7 +86,7 @@ def altered(document, path, value):
 
 def open_altered(finished, raw, tmp_path, name, way, *, share):
     """Alter a share of a file's values, each to everything, and open it in one way."""
-    rng, opened, refused = random.Random(1), 0, 0
+    rng, opened, refused = random.Random(f"{name} {way}"), 0, 0
     lines = (finished / name).read_text()
     first, *others = lines.splitlines() if name.endswith("l") else [lines]
     for path, value in ((p, v) for p in places(json.loads(first)) for v in VALUES):
@@ -102,7 +102,7 @@ def open_altered(finished, raw, tmp_path, name, way, *, share):
             readers(raw, work)[way]()
         except DpedBuildError as error:
             refused += 1
-            assert "\n" not in str(error), (path, value)
+            assert "\n" not in str(error), (name, way, path, value)
     return opened, refused
 
 

@@ -421,6 +421,23 @@ def test_parts_of_one_run_merge_into_its_bytes(tmp_path, textured):
         merge_workspaces(parts[:2], tmp_path / "two")
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"size": 64}, "size is 64, here 48"),
+        ({"min_corr": 0.5}, "min-corr is 0.5, here 0.9"),
+    ],
+)
+def test_patches_of_other_settings_are_refused_by_the_setting(
+    days, tmp_path, change, told
+):
+    merge_workspaces(sources(days), tmp_path / "all")
+    other = PatchSettings(**{"size": 48, **change})
+    build_shards(tmp_path / "all", settings=other, jobs=1, force=True)
+    with pytest.raises(DpedBuildError, match=f"{told}.*--force"):
+        merge_workspaces(sources(days), tmp_path / "all")
+
+
 def test_a_workspace_that_is_withdrawn_takes_its_patches_along(days, tmp_path):
     sources = [days / "day1", days / "day2"]
     third = shutil.copytree(days / "day2", tmp_path / "day3")

@@ -42,8 +42,9 @@ def examine(workspace: Path) -> Iterator[Finding]:
     """All checks, one after the other; the last ones take some seconds."""
     broken, lines, jobs = import_errors(), requirements(), default_jobs()
     yield packages(broken)
-    yield from missing(lines)
-    yield extras(lines)
+    if "packaging" not in broken:
+        yield from missing(lines)
+        yield extras(lines)
     yield cores(jobs, granted_cores())
     yield memory(memory_bytes(), jobs)
     yield disk(workspace)

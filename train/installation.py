@@ -8,19 +8,22 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-
-from packaging.requirements import Requirement
+from typing import TYPE_CHECKING
 
 from dped_build.train.machine import NOTE, OK, WRONG, Finding, tilde
 
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+
 PACKAGE = "dped-build"
-COMPILED = {  # import name: distribution
+TRIED = {  # import name: distribution; compiled code, and what reads requirements
     "numpy": "numpy",
     "cv2": "opencv-contrib-python",
     "h5py": "h5py",
     "PIL": "pillow",
     "simplejpeg": "simplejpeg",
     "scipy": "scipy",
+    "packaging": "packaging",
     "torch": "torch",
 }
 OPENCV = ("opencv-contrib-python", "opencv-contrib-python-headless")
@@ -43,7 +46,7 @@ def requirements() -> list[str]:
         return []
 
 
-def import_errors(modules: Iterable[str] = COMPILED) -> dict[str, str]:
+def import_errors(modules: Iterable[str] = TRIED) -> dict[str, str]:
     """The modules that cannot be imported, with the reason."""
     broken = {}
     for module in modules:
@@ -60,12 +63,12 @@ def packages(broken: Mapping[str, str]) -> Finding:
         told = ", ".join(
             f"{'opencv' if module == 'cv2' else name} "
             f"{import_module(module).__version__}"
-            for module, name in COMPILED.items()
+            for module, name in TRIED.items()
         )
         return Finding("Packages", OK, told)
     told = "; ".join(f"{module}: {reason}" for module, reason in broken.items())
     advice = [NO_LIBGL] if ".so" in broken.get("cv2", "") else []
-    again = [COMPILED[module] for module in broken if module != "cv2" or not advice]
+    again = [TRIED[module] for module in broken if module != "cv2" or not advice]
     if again:
         advice.append(f"pip install --force-reinstall {' '.join(again)}")
     return Finding("Packages", WRONG, told, "; ".join(advice))
@@ -73,13 +76,15 @@ def packages(broken: Mapping[str, str]) -> Finding:
 
 def missing(lines: Iterable[str]) -> list[Finding]:
     """Packages that these requirements name and that are absent or too old."""
+    from packaging.requirements import Requirement
+
     found = []
     for need in map(Requirement, lines):
         if need.marker and not need.marker.evaluate():
             continue
         name, bound = need.name, need.specifier
         there = _installed(OPENCV if name == OPENCV[0] else (name,))
-        if there is None or not bound.contains(there, prereleases=True):
+        if there is None or not _fits(there, bound):
             told = f"{there or 'not installed'}; needed: {bound or 'any'}"
             found.append(Finding(name, WRONG, told, f"pip install '{name}{bound}'"))
     return found
@@ -87,6 +92,8 @@ def missing(lines: Iterable[str]) -> list[Finding]:
 
 def extras(lines: Iterable[str]) -> Finding:
     """Which extras of these requirements are installed."""
+    from packaging.requirements import Requirement
+
     wanted: dict[str, list[str]] = {}
     for need in map(Requirement, lines):
         for extra in EXTRA.findall(str(need.marker)):
@@ -128,6 +135,15 @@ def vgg_weights() -> Finding:
 def one_line(error: BaseException) -> str:
     """An error's text, short and without the user's folders."""
     return tilde(" ".join(str(error).split())[:200]) or type(error).__name__
+
+
+def _fits(version: str, bound: "SpecifierSet") -> bool:
+    from packaging.version import InvalidVersion
+
+    try:
+        return bound.contains(version, prereleases=True)
+    except InvalidVersion:
+        return False
 
 
 def _installed(names: Iterable[str]) -> str | None:
