@@ -35,7 +35,7 @@ tests:
 	.venv/bin/pytest -n auto --dist loadfile
 
 soak: .venv/test.installed
-	.venv/bin/pytest -m 'soak'
+	.venv/bin/pytest -n auto --dist load -m soak
 
 format: .venv/test.installed
 	.venv/bin/ruff check --fix .

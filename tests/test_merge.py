@@ -19,7 +19,13 @@ from dped_build.align.aligned import read_aligned
 from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.align.stage import read_sums, sha256, write_sums
 from dped_build.cli import cli
-from dped_build.patches import PatchDataset, merge, pieces
+from dped_build.patches import (
+    PatchDataset,
+    PatchSettings,
+    build_shards,
+    merge,
+    pieces,
+)
 from dped_build.patches.merge import merge_workspaces
 from dped_build.patches.shards import read_tables
 from dped_build.patches.verification import verify_workspace
