@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 
 from dped_build.align.cluster import Pool, cannot_start, needs_extra
@@ -10,6 +11,15 @@ from dped_build.align.signals import blocked, start_resource_trackers
 
 DEATHS = 1  # of workers under one task, after which it is given up
 SECONDS = 30  # to reach a scheduler
+LOGGERS = (
+    "asyncio",
+    "distributed.client",
+    "distributed.core",
+    "distributed.nanny",
+    "distributed.scheduler",
+    "distributed.worker",
+    "tornado.application",
+)
 SETTINGS = {
     "distributed.scheduler.allowed-failures": DEATHS,
     "distributed.scheduler.worker-saturation": 1.0,  # who only waits is not blamed
@@ -31,9 +41,9 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
         raise needs_extra("dask") from error
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(SETTINGS))
-        for part in ("client", "core", "nanny", "scheduler", "worker"):
+        for name in LOGGERS:
             # A worker that dies costs its pair, which its record says.
-            logging.getLogger(f"distributed.{part}").setLevel(logging.CRITICAL)
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         where: object = scheduler
         if scheduler is None:
             start_resource_trackers()
@@ -64,7 +74,13 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
                 f"dask worker {scheduler} --nthreads 1"
             )
         executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
-        # Others' workers go on with what they have and must not write into the next
-        # run; workers of ours end, and nobody would do what is waited for.
-        stack.callback(executor.shutdown, wait=scheduler is not None)
-        yield Pool(executor, threads, (KilledWorker,))
+        # Not to be waited for: there may be no workers any more.
+        stack.callback(executor.shutdown, wait=False)
+        try:
+            yield Pool(executor, threads, (KilledWorker,))
+        except CancelledError as error:
+            where = f"--scheduler {scheduler}" if scheduler else "--backend dask"
+            raise DpedBuildError(
+                f"{where}: the scheduler is gone; run the same command again, finished "
+                "work is kept"
+            ) from error

@@ -36,6 +36,7 @@ from dped_build.align.errors import UsageError
 from dped_build.align.signals import blocked, handled_by, start_resource_trackers
 
 _AHEAD = 2  # tasks handed out per worker
+_LAST_SECONDS = 20  # for what a cluster was doing when the run was interrupted
 _PARENT_SECONDS = 1  # between a worker's looks at whether its parent is still there
 # Libraries read these when they are loaded: threads that exist spin, even unused.
 _ONE_THREAD = dict.fromkeys(
@@ -103,12 +104,23 @@ def run_all(
     if max_memory_gb is not None:
         _require_limits(backend)
     if backend in CLUSTERS:
+        handed_out: dict[Future[Result], int] = {}
         with open_cluster(backend, jobs, scheduler) as pool:
-            limited = partial(with_one_thread, function)
-            indices = range(len(tasks))
-            yield from _run(
-                pool.executor, limited, tasks, indices, pool.jobs, {}, pool.deaths
-            )
+            limited, indices = partial(with_one_thread, function), range(len(tasks))
+            try:
+                yield from _run(
+                    pool.executor,
+                    limited,
+                    tasks,
+                    indices,
+                    pool.jobs,
+                    handed_out,
+                    pool.deaths,
+                )
+            finally:
+                if scheduler is not None:
+                    # Others' workers go on, and must not write into the next run.
+                    wait(handed_out, timeout=_LAST_SECONDS)
         return
     if scheduler is not None:
         raise UsageError(f"--scheduler is of dask or ray, not of --backend {backend}")

@@ -1,6 +1,7 @@
 """Workers of a Ray cluster: one that runs, by its address, or one started here."""
 
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -30,8 +31,17 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
     except ImportError as error:
         raise needs_extra("ray") from error
     own = {"address": "local", "num_cpus": jobs, "include_dashboard": False}
+    if scheduler is not None:
+        # Tries of half a minute; by itself Ray would go on for a quarter of an hour.
+        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "2")
     try:
         _require_listener(scheduler)
+    except (OSError, ValueError) as error:
+        raise DpedBuildError(
+            f"--scheduler {scheduler}: nobody answers there; start a cluster with "
+            "ray start --head, or leave the option out"
+        ) from error
+    try:
         with handlers_kept():  # Ray has its own for SIGTERM
             ray.init(
                 **(own if scheduler is None else {"address": scheduler}),
@@ -44,8 +54,9 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
         if scheduler is None:
             raise cannot_start("ray", error) from error
         raise DpedBuildError(
-            f"--scheduler {scheduler}: no Ray cluster answers there; start one with "
-            "ray start --head, or leave the option out"
+            f"--scheduler {scheduler}: no Ray cluster that lets us in; is it the port "
+            "of ray start --head, with the same versions of Ray and Python? If it asks "
+            "for a token, set RAY_AUTH_MODE=token (docs/scaling.md)"
         ) from error
     try:
         found = ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -62,7 +73,7 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
 
 
 def _require_listener(scheduler: str | None) -> None:
-    """Ray itself would try for a quarter of an hour.
+    """Ray itself would not say that nobody listens.
 
     Only hosts with a port are tried: what "auto" or a provider's address stands for is
     Ray's to find out.
