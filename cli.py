@@ -5,13 +5,13 @@ settings → one call → one summary. Heavy imports stand inside the commands, 
 `--help` answers at once.
 """
 
+import shlex
 from pathlib import Path
-from typing import Any
 
 import click
 
 from dped_build.align.commands import align
-from dped_build.align.console import FOLDER, CommandGroup, quote, where
+from dped_build.align.console import FOLDER, CommandGroup
 from dped_build.exchange.commands import export
 from dped_build.patches.commands import diff, merge, patches, verify
 from dped_build.patches.settings import PatchSettings
@@ -113,33 +113,26 @@ def demo(context: click.Context, folder: Path, *, jobs: int | None) -> None:
     click.echo("A small run of everything: two to five minutes on two cores.")
     write_demo_set(folder)
     phone, dslr, run = folder / PHONE, folder / DSLR, folder / DEMO_RUN
-    photo, out = phone / "coffee.jpg", folder / "enhanced"
-    training = " ".join(
-        f"--{k.replace('_', '-')} {v}" for k, v in DEMO_TRAINING.items()
+    here = ("-w", folder, *(("--jobs", jobs) if jobs else ()))
+    training = (
+        word
+        for name, value in DEMO_TRAINING.items()
+        for word in (f"--{name.replace('_', '-')}", value)
     )
-    steps: list[tuple[click.Command, dict[str, Any], str]] = [
-        (
-            align,
-            {"phone_dir": phone, "dslr_dir": dslr, "jobs": jobs, "workspace": folder},
-            f"{quote(phone)} {quote(dslr)}{where(folder)}",
-        ),
-        (patches, {"jobs": jobs, "workspace": folder}, where(folder)),
-        (
-            train,
-            {**DEMO_TRAINING, "out": run, "resume": True, "workspace": folder},
-            f"--out {quote(run)} {training}{where(folder)}",
-        ),
-        (evaluate, {"model": run, "workspace": folder}, f"{quote(run)}{where(folder)}"),
-        (
-            enhance,
-            {"model": run, "photos": (photo,), "out": out},
-            f"{quote(run)} {quote(photo)} --out {quote(out)}",
-        ),
-        (report, {"workspace": folder}, where(folder)),
+    photo, out = phone / "coffee.jpg", folder / "enhanced"
+    steps: list[tuple[click.Command, tuple[object, ...]]] = [
+        (align, (phone, dslr, *here)),
+        (patches, here),
+        (train, ("--out", run, *training, "--resume", "-w", folder)),
+        (evaluate, (run, "-w", folder)),
+        (enhance, (run, photo, "--out", out)),
+        (report, ("-w", folder)),
     ]
-    for command, options, text in steps:
-        click.secho(f"\n$ dped-build {command.name} {text.strip()}", bold=True)
-        context.invoke(command, **options)
+    for command, words in steps:
+        name, line = str(command.name), [str(word) for word in words]
+        click.secho(f"\n$ dped-build {shlex.join([name, *line])}", bold=True)
+        with command.make_context(name, line, parent=context) as made:
+            command.invoke(made)
     errors = compare_with_truth(
         folder / "patches", folder / TRUTH, size=PatchSettings.size
     )
@@ -148,4 +141,5 @@ def demo(context: click.Context, folder: Path, *, jobs: int | None) -> None:
         f"{errors.median_px:.2f} px (median), {errors.p95_px:.2f} px (95 %), "
         f"{errors.worst_px:.2f} px (worst); {errors.below_1px:.1%} below 1 px."
     )
+    click.echo("The network was trained for a minute: it shows the way, no quality.")
     click.echo(f"Open the report: {(folder / 'report' / 'index.html').resolve()}")

@@ -137,8 +137,9 @@ def colors() -> bool | None:
 
 
 def _start_log(ctx: click.Context, option: click.Parameter, path: Path | None) -> None:
-    if path is None or ctx.resilient_parsing:
-        return
+    if path is None or ctx.resilient_parsing or LOG.name in ctx.meta:
+        return  # the demo's commands write into the demo's log
+    ctx.meta[str(LOG.name)] = path
     handler = start_log(path)
     ctx.find_root().call_on_close(partial(stop_log, handler))
     log("start", command=ctx.info_name, arguments=sys.argv[1:])

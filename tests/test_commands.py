@@ -1,6 +1,7 @@
 """Every command through the installed console script, on the demo's photographs."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dped_build.align.demo_set import DSLR, PHONE, TRUTH, write_demo_set
-from dped_build.cli import cli
+from dped_build.cli import DEMO_TRAINING, cli
 from dped_build.patches.truth import compare_with_truth
 
 SCRIPT = Path(sys.executable).with_name("dped-build")
@@ -53,6 +54,27 @@ def trained(demo):
         *("--checkpoint-every", 2, "--device", "cpu"),
     )
     return demo / "runs" / "released-srcnn"
+
+
+@pytest.mark.slow
+def test_the_demo_runs_what_it_says_to_the_report(tmp_path, monkeypatch):
+    brief = {"iterations": 2, "checkpoint_every": 2, "log_every": 2}
+    monkeypatch.setattr("dped_build.cli.DEMO_TRAINING", {**DEMO_TRAINING, **brief})
+    folder, log = tmp_path / "a demo", tmp_path / "log.jsonl"
+    ran = CliRunner().invoke(
+        cli, ["demo", str(folder), "--jobs", "2"], env={"DPED_BUILD_LOG": str(log)}
+    )
+    assert ran.exit_code == 0, ran.output
+    said = [line[2:] for line in ran.output.splitlines() if line.startswith("$ ")]
+    names = "align", "patches", "train", "evaluate", "enhance", "report"
+    assert [shlex.split(line)[1] for line in said] == [*names]
+    assert f"{folder / 'report' / 'index.html'}" in ran.output
+    assert (folder / "report" / "index.html").is_file()
+    assert "Against the truth: 152 patches" in ran.output
+    events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
+    assert events.count("start") == events.count("end") == 1
+    assert events.count("pair") == 9 + 7  # once each, by align and patches
+    assert run(*shlex.split(said[-1])[1:])  # as a user would, again
 
 
 @pytest.fixture

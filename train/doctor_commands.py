@@ -87,5 +87,6 @@ def _tell(finding: "Finding") -> None:
         initial_indent="→ ",
         subsequent_indent="  ",
         break_on_hyphens=False,
+        break_long_words=False,  # commands, to copy
     )
     click.echo(f"{mark}{finding.name:10}" + f"\n{'':{INDENT}}".join(lines))
