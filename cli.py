@@ -141,5 +141,5 @@ def demo(context: click.Context, folder: Path, *, jobs: int | None) -> None:
         f"{errors.median_px:.2f} px (median), {errors.p95_px:.2f} px (95 %), "
         f"{errors.worst_px:.2f} px (worst); {errors.below_1px:.1%} below 1 px."
     )
-    click.echo("The network was trained for a minute: it shows the way, no quality.")
+    click.echo("The network was trained for a minute only: it shows how, not how well.")
     click.echo(f"Open the report: {(folder / 'report' / 'index.html').resolve()}")
