@@ -54,7 +54,7 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
                         threads_per_worker=1,
                         memory_limit=0,
                         silence_logs=logging.CRITICAL,
-                        dashboard_address=None,
+                        dashboard_address=":0",
                     )
                 )
         try:

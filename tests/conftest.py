@@ -22,11 +22,15 @@ from dped_build.patches import PatchSettings, build_shards
 
 @pytest.fixture(autouse=True)
 def _signals_as_before() -> Iterator[None]:
-    """A command run in this process changes who hears Ctrl-C: only for its test."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in numbers]
+    """A command run in this process changes who hears Ctrl-C: only for its test.
+
+    Also what a module's fixtures ran: who is forked must hear SIGTERM.
+    """
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    for number, handler in usual.items():
+        signal.signal(number, handler)
     yield
-    for number, handler in zip(numbers, before, strict=True):
+    for number, handler in usual.items():
         signal.signal(number, handler)
 
 

@@ -51,7 +51,7 @@ def test_a_worker_killed_in_mid_run_costs_nothing(root, tmp_path):
     with distributed.LocalCluster(
         n_workers=3,
         threads_per_worker=1,
-        dashboard_address=None,
+        dashboard_address=":0",
         silence_logs=logging.CRITICAL,
     ) as cluster:
         killed = []

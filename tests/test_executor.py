@@ -144,7 +144,7 @@ def test_an_engines_workers_compute_with_one_thread(backend):
 @pytest.mark.usefixtures("tests_for_workers")
 def test_a_running_dask_cluster_is_used_by_its_address():
     distributed = pytest.importorskip("distributed")
-    options = {"threads_per_worker": 1, "dashboard_address": None}
+    options = {"threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.LocalCluster(n_workers=2, **options) as cluster:
         address = cluster.scheduler_address
         found = run_all(own_pid, range(9), jobs=1, backend="dask", scheduler=address)
