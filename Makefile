@@ -28,7 +28,7 @@ lint:
 
 types:  # mypy cannot follow the editable import hook: it reads the package through links
 	@rm -rf build/types && mkdir -p build/types/dped_build
-	@for part in align patches train report exchange study cli.py; do ln -sfn ../../../$$part build/types/dped_build/; done
+	@for part in $$(sed -n 's/^    dped_build\.\([a-z]*\)$$/\1/p' setup.cfg) cli.py; do ln -sfn ../../../$$part build/types/dped_build/; done
 	.venv/bin/mypy
 
 tests:

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import click
 
-from dped_build.align.commands import align
-from dped_build.align.console import FOLDER, CommandGroup
-from dped_build.exchange.commands import export
-from dped_build.patches.commands import diff, merge, patches, verify
+from dped_build.commands.align import align
+from dped_build.commands.console import FOLDER, CommandGroup
+from dped_build.commands.doctor import doctor
+from dped_build.commands.export import export
+from dped_build.commands.models import bench, enhance, import_
+from dped_build.commands.patches import diff, merge, patches, verify
+from dped_build.commands.report import report
+from dped_build.commands.study import study
+from dped_build.commands.train import evaluate, train
 from dped_build.patches.settings import PatchSettings
-from dped_build.report.commands import report
-from dped_build.study.commands import study
-from dped_build.train.commands import evaluate, train
-from dped_build.train.doctor_commands import doctor
-from dped_build.train.model_commands import bench, enhance, import_
 
 DEMO_RUN = Path("runs/demo")
 DEMO_TRAINING = {  # a small network and loss, so that two cores take a minute or two
@@ -107,8 +107,8 @@ def demo(context: click.Context, folder: Path, *, jobs: int | None) -> None:
     Example:
       dped-build demo
     """
-    from dped_build.align.demo_set import DSLR, PHONE, TRUTH, write_demo_set
-    from dped_build.patches.truth import compare_with_truth
+    from dped_build.selftest.demo_set import DSLR, PHONE, TRUTH, write_demo_set
+    from dped_build.selftest.truth import compare_with_truth
 
     click.echo("A small run of everything: two to five minutes on two cores.")
     write_demo_set(folder)

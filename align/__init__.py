@@ -8,7 +8,7 @@ and `crops` (the DSLR photo on the phone's grid), `folders` (the stage). `stage`
 
 from typing import TYPE_CHECKING
 
-from dped_build.align.lazy import lazy_exports
+from dped_build.workspace.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from dped_build.align.aligner import align_pair

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.durable import write_atomic
 from dped_build.align.geometry import translation
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample
+from dped_build.workspace.durable import write_atomic
 
 JPEG = (  # options, each before its value; the colours are not subsampled
     *(cv2.IMWRITE_JPEG_QUALITY, 95),

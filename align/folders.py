@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.aligned import (
+from dped_build.align.aligned_folder import (
     FORMAT,
     Aligned,
     FileState,
@@ -18,13 +18,10 @@ from dped_build.align.aligned import (
     read_aligned,
     unfinished,
 )
-from dped_build.align.durable import write_atomic
-from dped_build.align.exchanged import find_exchanged
-from dped_build.align.executor import Workers, default_jobs, run_all
-from dped_build.align.find_pairs import find_pairs, list_both, part_of
-from dped_build.align.logs import log_pair
-from dped_build.align.pairs import FoundPairs, Pair
-from dped_build.align.planning import (
+from dped_build.align.pairing.by_name import FoundPairs, Pair
+from dped_build.align.pairing.find import find_pairs, list_both, part_of
+from dped_build.align.pairing.swapped import find_exchanged
+from dped_build.align.plan import (
     PROBE_ABOVE,
     PROBE_PAIRS,
     AlignPlan,
@@ -37,7 +34,12 @@ from dped_build.align.planning import (
 )
 from dped_build.align.records import Alignment, counts_of
 from dped_build.align.settings import AlignSettings, PairingSettings
-from dped_build.align.stage import (
+from dped_build.align.summary import AlignSummary, summarize
+from dped_build.align.worker import PairFiles, align_files, is_of, lost, unaligned
+from dped_build.parallel.executor import Workers, default_jobs, run_all
+from dped_build.workspace.durable import write_atomic
+from dped_build.workspace.logs import log_pair
+from dped_build.workspace.stage import (
     Journal,
     Stage,
     as_json,
@@ -50,8 +52,6 @@ from dped_build.align.stage import (
     refuse_other_settings,
     write_sums,
 )
-from dped_build.align.summary import AlignSummary, summarize
-from dped_build.align.worker import PairFiles, align_files, is_of, lost, unaligned
 
 
 def align_folders(

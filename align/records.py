@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.errors import NO_MEMORY
+from dped_build.workspace.errors import NO_MEMORY
 
 REASONS = (
     "unreadable",

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.errors import UsageError
+from dped_build.workspace.errors import UsageError
 
 MAX_MEGAPIXELS = 200.0
 COLORS = ("srgb", "keep")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dped_build.align.homography import SWAPPED
-from dped_build.align.pairs import FoundPairs
-from dped_build.align.planning import is_hopeless
+from dped_build.align.pairing.by_name import FoundPairs
+from dped_build.align.plan import is_hopeless
 from dped_build.align.records import Alignment, counts_of
 
 

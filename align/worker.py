@@ -7,14 +7,14 @@ from pathlib import Path
 import cv2
 
 from dped_build.align.aligner import align_pair
-from dped_build.align.bounded import MAX_FILE_BYTES
 from dped_build.align.crops import crop_pair, write_crop
-from dped_build.align.errors import NO_MEMORY, PhotoError
-from dped_build.align.pairs import Pair
-from dped_build.align.photos import read_photo
+from dped_build.align.pairing.by_name import Pair
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
-from dped_build.align.stage import sha256
+from dped_build.photos.header_limits import MAX_FILE_BYTES
+from dped_build.photos.reading import read_photo
+from dped_build.workspace.errors import NO_MEMORY, PhotoError
+from dped_build.workspace.stage import sha256
 
 TOO_MUCH = f"{NO_MEMORY}; raise --max-memory, or lower --jobs"
 

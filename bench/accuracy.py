@@ -12,8 +12,8 @@ from scoring import NOTHING, Claims, Score, score
 from tables import NO_VALUE, SCORE_COLUMNS, honesty, score_row, table
 
 from dped_build.align import align_pair
-from dped_build.align.photos import read_photo
 from dped_build.patches import extract_patches
+from dped_build.photos.reading import read_photo
 
 
 def random_scenes(

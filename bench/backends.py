@@ -22,8 +22,8 @@ from scenes import write
 from tables import machine, table
 
 from dped_build.align import align_folders
-from dped_build.align.executor import run_all
 from dped_build.align.settings import BACKENDS
+from dped_build.parallel.executor import run_all
 from dped_build.patches import build_shards
 
 TRIVIAL = 2000  # tasks

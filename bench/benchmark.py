@@ -22,7 +22,7 @@ from cost import MEGAPIXELS, sizes_report, stages_report, versus_report
 from pictures import list_pictures
 from tables import machine
 
-from dped_build.align.errors import DpedBuildError
+from dped_build.workspace.errors import DpedBuildError
 
 PARTS = ("all", "cost", "sizes", "profile", "accuracy", "hard")
 PROFILE_PAIRS = 3

@@ -17,7 +17,7 @@ from stages import profile_stages
 from stored import count_windows, photos_in_two_splits, read_pair, read_plain
 from tables import honesty, score_columns, table
 
-from dped_build.align.photos import read_photo
+from dped_build.photos.reading import read_photo
 
 PLAIN_PAIRS = 2  # a round; the plain way is slow, and costs the same each pair
 FEW_PAIRS = 3  # of every size; the first pays for starting the commands

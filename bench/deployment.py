@@ -33,13 +33,13 @@ from numpy.typing import NDArray
 from tables import machine, table
 from torch import Tensor
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.exchange.export_settings import PRECISIONS
 from dped_build.exchange.onnx_graph import INPUT
 from dped_build.exchange.onnx_model import LEVELS, export_onnx, made_photos
-from dped_build.train.enhancement import enhance
+from dped_build.train.enhancing.enhance import enhance
 from dped_build.train.layers import Chain, Layer, Squash
 from dped_build.train.model_file import load_generator
+from dped_build.workspace.errors import DpedBuildError
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 EAGER, ENHANCE = "PyTorch, eager", "`enhance`"

@@ -36,13 +36,13 @@ from reference import (
 from tables import machine, table
 from torch import Tensor, nn
 
-from dped_build.align.errors import DpedBuildError
+from dped_build.exchange.tensorflow_checkpoint import discriminator_state
 from dped_build.train.discriminator import Discriminator
-from dped_build.train.figures import BATCH, measure, summarize
+from dped_build.train.evaluating.scores import BATCH, measure, summarize
 from dped_build.train.losses import blur, color_loss, content_loss, mse_loss
 from dped_build.train.losses import total_variation_loss as tv_loss
 from dped_build.train.metrics import ms_ssim, psnr
-from dped_build.train.tensorflow_checkpoint import discriminator_state
+from dped_build.workspace.errors import DpedBuildError
 
 FAST = "iphone_convdeconv16_iteration_40000.ckpt"
 # folder of the reference output, checkpoint, photo, output

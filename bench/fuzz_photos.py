@@ -28,8 +28,8 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from mutations import bombs, mutate, seeds, seeds_of_extras
 
-from dped_build.align.errors import PhotoError
-from dped_build.align.photos import capture_time, photo_size, read_photo
+from dped_build.photos.reading import capture_time, photo_size, read_photo
+from dped_build.workspace.errors import PhotoError
 
 REASONS = ("unreadable", "truncated", "too_large")
 SECONDS = 10.0  # for one file; a photo of this size takes milliseconds

@@ -24,7 +24,7 @@ import numpy as np
 from processes import DPED_BUILD
 from tables import machine, table
 
-from dped_build.align.errors import DpedBuildError
+from dped_build.workspace.errors import DpedBuildError
 
 PHONE, DSLR = (256, 192), (352, 264)  # px
 EVERY_S = 1.0

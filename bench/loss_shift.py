@@ -31,11 +31,11 @@ from pictures import list_pictures
 from tables import NO_VALUE, table
 from torch import Tensor
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.photos import read_photo
 from dped_build.patches.dataset import PatchDataset
+from dped_build.photos.reading import read_photo
 from dped_build.train.losses import blur
 from dped_build.train.pixels import to_unit
+from dped_build.workspace.errors import DpedBuildError
 
 SIZE = 100  # of a patch, px
 MARGIN = 4  # around what moves, px: reach of the interpolation

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.demo_set import SCENES, picture_folder
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.photos import list_photos, read_photo
+from dped_build.photos.reading import list_photos, read_photo
+from dped_build.selftest.demo_set import SCENES, picture_folder
+from dped_build.workspace.errors import DpedBuildError
 
 Picture = NDArray[np.uint8]
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import cv2
 from threadpoolctl import threadpool_limits
 
-from dped_build.align.errors import DpedBuildError
+from dped_build.workspace.errors import DpedBuildError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

@@ -15,16 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dped_build.exchange.tensorflow_checkpoint import (
+    discriminator_state,
+    generator_state,
+    read_generator,
+)
 from dped_build.train import TrainSettings
 from dped_build.train.batches import Batch
 from dped_build.train.discriminator import Discriminator
 from dped_build.train.networks import build_generator
 from dped_build.train.step import TrainingState, new_state, train_step
-from dped_build.train.tensorflow_checkpoint import (
-    discriminator_state,
-    generator_state,
-    read_generator,
-)
 from dped_build.train.vgg import load_vgg
 
 LOSS_BATCHES = ("random", "patches", "out_of_range")

@@ -10,7 +10,7 @@ from pictures import defocused, read_picture, repeated, with_objects
 from PIL import Image
 
 from dped_build.align.geometry import FloatArray
-from dped_build.align.simulate import DslrLook, PhoneLook, Rig, photograph
+from dped_build.selftest.simulated_cameras import DslrLook, PhoneLook, Rig, photograph
 
 PHONE, DSLR = (2048, 1536), (3648, 2432)  # px; DPED's iPhone photos, and a 9 MP DSLR
 DSLR_QUALITY = 95  # of the JPEG file

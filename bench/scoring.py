@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scenes import Scene
 
 from dped_build.align.geometry import FloatArray, corners
-from dped_build.align.simulate import Rig
-from dped_build.patches.truth import patch_distances
+from dped_build.selftest.simulated_cameras import Rig
+from dped_build.selftest.truth import patch_distances
 
 Photo = NDArray[np.uint8]
 

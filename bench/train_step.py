@@ -30,7 +30,6 @@ import torch
 from tables import machine, table
 from torch import nn
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train.acceleration import accelerate, choose_acceleration, reproducible
 from dped_build.train.batches import Batches
@@ -38,6 +37,7 @@ from dped_build.train.devices import choose_device, enough_memory
 from dped_build.train.settings import TrainSettings
 from dped_build.train.step import new_state, train_step
 from dped_build.train.vgg import load_vgg
+from dped_build.workspace.errors import DpedBuildError
 
 MODEL_PRESETS = {"dped": "released", "fast": "fast"}
 # Patches; iterations of a block, and of the warm-up; side of the matrices whose product

@@ -51,7 +51,7 @@ Written by [make_api.py](make_api.py) from the code. What is not here may change
 Photos are RGB uint8 (H, W, 3) (`Photo`, `NDArray[np.uint8]`), tensors float32
 (B, 3, H, W) in [0, 1]; points are (x, y) with pixel centres at integers; everything
 after the data is given by name. A caller's mistake is a `ValueError`, or a
-`dped_build.align.errors.DpedBuildError` whose text says what to do.
+`dped_build.workspace.errors.DpedBuildError` whose text says what to do.
 [quickstart.ipynb](quickstart.ipynb) uses most of it.
 """
 SECTION = re.compile(r"^(Args|Attributes|Returns|Raises|Yields):$")

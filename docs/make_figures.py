@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dped_build.align import AlignSettings, align_pair
-from dped_build.align.demo_set import SCENES, picture_folder
 from dped_build.align.features import find_features, match_keypoints
 from dped_build.align.geometry import apply_homography, corners, translation
-from dped_build.align.photos import read_photo
 from dped_build.align.sampling import sample_patches
-from dped_build.align.simulate import PhoneLook, Rig, photograph
 from dped_build.patches import PatchSettings, extract_patches
 from dped_build.patches.extract import cut
 from dped_build.patches.quality import lumas, normalised_cross_correlation
+from dped_build.photos.reading import read_photo
+from dped_build.selftest.demo_set import SCENES, picture_folder
+from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
 
 Photo = NDArray[np.uint8]
 GOOD, BAD, BLUE, INK = "#0f9d80", "#d9542c", "#2a7fb8", "#33393f"

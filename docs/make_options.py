@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
-from dped_build.align.config_file import accepted_options
-from dped_build.align.console import DEBUG, LOG
 from dped_build.cli import cli
+from dped_build.commands.config_file import accepted_options
+from dped_build.commands.console import DEBUG, LOG
 
 PAGE = Path(__file__).with_name("options.md")
 COMMON = (LOG, DEBUG)

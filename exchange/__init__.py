@@ -1,10 +1,8 @@
-"""Shards and models in the formats of other tools; `dped-build export`.
+"""What leaves for other tools and what comes from them: `export` and `import`.
 
-Input: a folder of shards, `windows.h5`, or a trained model. Output: folders with a
-dataset card (DPED's layout, PNG, WebDataset, LMDB, Parquet), a CSV file, an ONNX model.
-What comes from others is read by `dped-build import` (patches/, train/).
-
-Read `exporting` first: it opens the source (`patch_source`), lets one of `png_folders`,
+Exports: `export_patches` opens the source (`patch_source`), lets one of `png_folders`,
 `dped_folders`, `web_dataset`, `lmdb_files`, `parquet_files` fill a folder through
-`output`, and adds `dataset_card`. `windows_table` and `onnx_model` stand alone.
+`export_files`, and adds `dataset_card`; `windows_table` and `onnx_model` stand alone.
+Imports: `import_source` tells models (`tensorflow_checkpoint`) from patches
+(`import_patches`, which reads `paired_folders` and `exported_folders`).
 """

@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from dped_build.exchange.metadata import METADATA, metadata
-from dped_build.exchange.output import Output, Written
-from dped_build.exchange.pictures import jpeg_bytes, picture_of, png_bytes
-from dped_build.patches.patch_folders import DPED_PARTS
+from dped_build.exchange.encoded_pictures import jpeg_bytes, picture_of, png_bytes
+from dped_build.exchange.export_files import Output, Written
+from dped_build.exchange.paired_folders import DPED_PARTS
+from dped_build.exchange.patch_json import METADATA, metadata
 
 READING = """\
 `{phone}/training_data/{phone}/<number>.{suffix}` and

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, fields
 
-from dped_build.align.errors import UsageError
 from dped_build.patches.split import SPLITS
+from dped_build.workspace.errors import UsageError
 
 PATCH_FORMATS = ("dped-folders", "png", "webdataset", "lmdb", "parquet")
 TABLE_FORMATS = ("csv",)

@@ -10,11 +10,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.durable import writing
-from dped_build.align.errors import DpedBuildError
-from dped_build.exchange.metadata import METADATA, metadata
-from dped_build.exchange.output import Output, Written
-from dped_build.exchange.pictures import PNG_LEVEL, png_bytes
+from dped_build.exchange.encoded_pictures import PNG_LEVEL, png_bytes
+from dped_build.exchange.export_files import Output, Written
+from dped_build.exchange.patch_json import METADATA, metadata
+from dped_build.workspace.durable import writing
+from dped_build.workspace.errors import DpedBuildError
 
 SIDES = ("lq", "gt")
 ROWS_A_COMMIT = 256  # what is not committed is held in memory

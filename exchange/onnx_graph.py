@@ -14,8 +14,8 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from dped_build.align.stage import created_with
 from dped_build.train.layers import NORM_EPS, Chain, InstanceNorm, Layer, Squash
+from dped_build.workspace.stage import created_with
 
 INPUT, OUTPUT = "photo", "enhanced"
 SHAPE = ("batch", 3, "height", "width")

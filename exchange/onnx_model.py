@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.durable import write_atomic, writing
-from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.workspace.durable import write_atomic, writing
+from dped_build.workspace.errors import DpedBuildError, UsageError
 
 if TYPE_CHECKING:
     from dped_build.train.layers import Chain

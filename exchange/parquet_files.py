@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.exchange.output import ROWS_A_FILE, Output, Written
+from dped_build.exchange.encoded_pictures import Encoded, png_bytes
+from dped_build.exchange.export_files import ROWS_A_FILE, Output, Written
 from dped_build.exchange.patch_source import Patch
-from dped_build.exchange.pictures import Encoded, png_bytes
 from dped_build.patches.records import COLUMNS
+from dped_build.workspace.errors import DpedBuildError
 
 ROWS_A_GROUP = 256  # held in memory; divides ROWS_A_FILE
 TEXTS = ("key", "split", "pair", "group")

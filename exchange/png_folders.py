@@ -1,8 +1,8 @@
 """Patches → `<split>/phone/<key>.png` and `<split>/dslr/<key>.png`: nothing is lost."""
 
-from dped_build.exchange.metadata import METADATA, metadata
-from dped_build.exchange.output import Output, Written
-from dped_build.exchange.pictures import png_bytes
+from dped_build.exchange.encoded_pictures import png_bytes
+from dped_build.exchange.export_files import Output, Written
+from dped_build.exchange.patch_json import METADATA, metadata
 
 READING = """\
 `<split>/phone/<key>.png` and `<split>/dslr/<key>.png` are one pair; a line of

@@ -4,10 +4,10 @@ import io
 import tarfile
 from itertools import groupby
 
-from dped_build.align.stage import json_bytes
-from dped_build.exchange.metadata import metadata
-from dped_build.exchange.output import ROWS_A_FILE, Output, Written
-from dped_build.exchange.pictures import Encoded, png_bytes
+from dped_build.exchange.encoded_pictures import Encoded, png_bytes
+from dped_build.exchange.export_files import ROWS_A_FILE, Output, Written
+from dped_build.exchange.patch_json import metadata
+from dped_build.workspace.stage import json_bytes
 
 READING = """\
 `<split>-<number>.tar` holds `<key>.phone.png`, `<key>.dslr.png` and `<key>.json` of

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from dped_build.align.durable import durable
-from dped_build.align.errors import DpedBuildError
 from dped_build.exchange.patch_source import UNREADABLE, read_columns, shard_folder
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows
 from dped_build.patches.shards import WINDOWS_FILE, hdf5_file, read_texts
+from dped_build.workspace.durable import durable
+from dped_build.workspace.errors import DpedBuildError
 
 AXES = {"shift_px": ("shift_x_px", "shift_y_px")}
 NAMES = [name for name in COLUMNS if name != "window_xy"]

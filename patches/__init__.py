@@ -9,7 +9,7 @@ and `truth` (holding them against what they state, and against a simulation).
 
 from typing import TYPE_CHECKING
 
-from dped_build.align.lazy import lazy_exports
+from dped_build.workspace.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from dped_build.patches.build import build_shards

@@ -7,14 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.durable import writing
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.executor import Workers, default_jobs, run_all
 from dped_build.align.geometry import visible_rows
-from dped_build.align.logs import log_pair
-from dped_build.align.planning import Plan, Progress, refuse_full_disk, worker_gb
+from dped_build.align.plan import Plan, Progress, refuse_full_disk, worker_gb
 from dped_build.align.records import Alignment
-from dped_build.align.stage import Stage, opened, refuse_other_settings
+from dped_build.parallel.executor import Workers, default_jobs, run_all
 from dped_build.patches.grid import grid_windows
 from dped_build.patches.inputs import Inputs, read_inputs, require_aligned
 from dped_build.patches.pieces import PieceFailure, PieceTask, make_piece, reasons_of
@@ -23,6 +19,10 @@ from dped_build.patches.publication import Finished, Table, publish
 from dped_build.patches.records import ACCEPTED, Windows
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.shards import FORMAT
+from dped_build.workspace.durable import writing
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.logs import log_pair
+from dped_build.workspace.stage import Stage, opened, refuse_other_settings
 
 NAME = "patches"
 # On one 2.5 GHz core: decoded and published; refined, measured and sampled.

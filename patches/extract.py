@@ -17,7 +17,6 @@ from dped_build.align.geometry import (
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample_patches, sample_unrounded
 from dped_build.patches.grid import grid_windows
-from dped_build.patches.paper_rule import MAX_SHIFT, interpolated, paper_windows
 from dped_build.patches.quality import (
     clipped_share,
     color_fit_psnr,
@@ -33,7 +32,12 @@ from dped_build.patches.records import (
     concatenate,
     empty_windows,
 )
-from dped_build.patches.refine import refine_windows
+from dped_build.patches.refinement.paper_rule import (
+    MAX_SHIFT,
+    interpolated,
+    paper_windows,
+)
+from dped_build.patches.refinement.refine import refine_windows
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
 

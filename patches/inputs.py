@@ -8,17 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.aligned import (
+from dped_build.align.aligned_folder import (
     CAMERA_KEYS,
     Aligned,
     aligned_stage,
     read_aligned,
 )
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.pairs import composed, path_name
-from dped_build.align.photos import capture_time
+from dped_build.align.pairing.by_name import composed, path_name
 from dped_build.align.records import Alignment
-from dped_build.align.stage import json_bytes
 from dped_build.patches.exclusions import (
     EXCLUDE_FILE,
     Exclusions,
@@ -26,6 +23,9 @@ from dped_build.patches.exclusions import (
 )
 from dped_build.patches.pieces import MEASUREMENT, measuring_key, piece_name
 from dped_build.patches.settings import PatchSettings
+from dped_build.photos.reading import capture_time
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import json_bytes
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.durable import durable
-from dped_build.align.errors import NO_MEMORY, DpedBuildError, PhotoError
-from dped_build.align.photos import read_photo
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample_patches
-from dped_build.align.stage import json_bytes
 from dped_build.patches.exclusions import Exclusions, is_excluded
 from dped_build.patches.extract import cut, measure_windows
 from dped_build.patches.records import ACCEPTED, COLUMNS, REASONS, Windows
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
+from dped_build.photos.reading import read_photo
+from dped_build.workspace.durable import durable
+from dped_build.workspace.errors import NO_MEMORY, DpedBuildError, PhotoError
+from dped_build.workspace.stage import json_bytes
 
 DAMAGED = (  # what NumPy may raise of a file that is not as it was written
     OSError,

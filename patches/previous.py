@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.aligned import MESSAGE
-from dped_build.align.errors import DpedBuildError
+from dped_build.align.aligned_folder import MESSAGE
 from dped_build.align.records import read_lines
-from dped_build.align.stage import Stage
 from dped_build.patches.dataset import require_shards
 from dped_build.patches.pieces import Piece
 from dped_build.patches.records import ACCEPTED, Windows
@@ -24,6 +22,8 @@ from dped_build.patches.shards import (
     read_tables,
 )
 from dped_build.patches.split import DamagedSplitError, SplitRow, parse_split
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import Stage
 
 SPLIT_FILE = "split.csv"
 Place = tuple[int, int]  # window_xy

@@ -10,16 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.durable import write_atomic
-from dped_build.align.stage import (
-    Stage,
-    created_with,
-    fresh_folder,
-    json_bytes,
-    publish_folder,
-    sha256,
-    write_sums,
-)
 from dped_build.patches.inputs import Inputs
 from dped_build.patches.pieces import Piece, PieceFailure, read_piece
 from dped_build.patches.previous import SPLIT_FILE, KnownSplit, Previous
@@ -35,6 +25,16 @@ from dped_build.patches.shards import (
     write_windows,
 )
 from dped_build.patches.split import SPLITS, SplitRow, extend_split, split_bytes
+from dped_build.workspace.durable import write_atomic
+from dped_build.workspace.stage import (
+    Stage,
+    created_with,
+    fresh_folder,
+    json_bytes,
+    publish_folder,
+    sha256,
+    write_sums,
+)
 
 MANIFEST = "manifest.json"
 SPLIT_SETTINGS = ("test_photos", "val_photos", "split_seed")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.workspace.errors import DpedBuildError, UsageError
 
 MEASURING = ("rule", "size", "max_shift", "min_std")
 MEASURING_AS_PAPER = (*MEASURING, "max_rotation")

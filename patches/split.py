@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.words import natural_key
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.text import natural_key
 
 SPLITS = ("train", "val", "test")
 SAME_SCENE = timedelta(seconds=60)

@@ -8,7 +8,7 @@ in words; `figures` and `pictures` draw, `pair_pictures` and `gallery` write pic
 
 from typing import TYPE_CHECKING
 
-from dped_build.align.lazy import lazy_exports
+from dped_build.workspace.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from dped_build.report.summary import summary_text

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.align.records import Alignment
-from dped_build.align.stage import SUMS, read_sums, sha256
-from dped_build.align.words import natural_key
 from dped_build.patches.dataset import NoPatchesError, PatchDataset, require_shards
 from dped_build.patches.exclusions import (
     EXCLUDE_FILE,
@@ -31,6 +28,9 @@ from dped_build.report.tables import (
     read_stored,
     read_windows,
 )
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import SUMS, read_sums, sha256
+from dped_build.workspace.text import natural_key
 
 LARGEST = 1e100  # no number of ours; infinity and its like are none
 SAMPLE_SUFFIXES = (".png", ".jpg")

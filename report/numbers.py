@@ -10,11 +10,10 @@ import numpy as np
 
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
-from dped_build.align.stage import created_with
+from dped_build.curate.verify import pairs_of_an_earlier_alignment
+from dped_build.exchange.import_settings import is_imported
 from dped_build.patches.exclusions import is_excluded
-from dped_build.patches.import_settings import is_imported
 from dped_build.patches.settings import PatchSettings
-from dped_build.patches.verification import pairs_of_an_earlier_alignment
 from dped_build.report.advice import warnings_of
 from dped_build.report.contact_sheet import shown_patches
 from dped_build.report.inputs import Inputs, PatchSet, Run
@@ -33,6 +32,7 @@ from dped_build.report.statistics import (
 )
 from dped_build.report.training import run_numbers
 from dped_build.report.what_if import recorded_settings, thresholds, what_if
+from dped_build.workspace.stage import created_with
 
 FORMAT, VERSION = "dped-build/report", 1
 ABSOLUTE = re.compile(r"^(/|[A-Za-z]:[\\/]|\\\\|~)")

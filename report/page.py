@@ -16,9 +16,9 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dped_build.align.words import counted, size_text
 from dped_build.report.page_data import page_data, script_json
-from dped_build.report.wording import MEASURES, OPTIONS, reason_text
+from dped_build.report.text import MEASURES, OPTIONS, reason_text
+from dped_build.workspace.text import counted, size_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("start.js", "exclusions.js", "table.js", "panel.js")  # in this order

@@ -15,7 +15,7 @@ from dped_build.align.records import Alignment
 from dped_build.report.advice import POOR
 from dped_build.report.pictures import reason_rgb
 from dped_build.report.tables import Windows
-from dped_build.report.wording import reason_text
+from dped_build.report.text import reason_text
 
 ESCAPES = str.maketrans(
     {

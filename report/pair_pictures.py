@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 
-from dped_build.align.stage import link_file, sha256
+from dped_build.report.exposure import tone_difference
 from dped_build.report.inputs import Inputs
 from dped_build.report.numbers import ReportSettings
 from dped_build.report.pair_files import (
@@ -26,7 +26,7 @@ from dped_build.report.pair_files import (
     read_reduced,
 )
 from dped_build.report.pictures import halves, jpeg, shrink, side_by_side
-from dped_build.report.tone import tone_difference
+from dped_build.workspace.stage import link_file, sha256
 
 MAX_JOBS = 8
 DRAWING = 1  # raised when the same files would give other pictures

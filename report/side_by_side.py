@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dped_build.align.aligned import CAMERA_KEYS
-from dped_build.align.photos import printable
-from dped_build.align.stage import created_with
-from dped_build.align.words import natural_key
+from dped_build.align.aligned_folder import CAMERA_KEYS
+from dped_build.photos.reading import printable
 from dped_build.report.page import count, decimal, percent
-from dped_build.report.wording import MEASURES, reason_text
+from dped_build.report.text import MEASURES, reason_text
+from dped_build.workspace.stage import created_with
+from dped_build.workspace.text import natural_key
 
 FORMAT, VERSION = "dped-build/side-by-side", 1
 QUANTILES = (("median", "median"), ("p95", "95 %"))

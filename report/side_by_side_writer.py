@@ -7,16 +7,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.errors import UsageError
-from dped_build.align.merge_names import labels_of
-from dped_build.align.stage import (
-    Stage,
-    fresh_folder,
-    json_bytes,
-    opened,
-    publish_folder,
-    write_sums,
-)
+from dped_build.curate.merged_names import labels_of
 from dped_build.report.inputs import require_something
 from dped_build.report.page import environment
 from dped_build.report.side_by_side import (
@@ -27,6 +18,15 @@ from dped_build.report.side_by_side import (
     text_of,
 )
 from dped_build.report.writer import csv_bytes, write_report
+from dped_build.workspace.errors import UsageError
+from dped_build.workspace.stage import (
+    Stage,
+    fresh_folder,
+    json_bytes,
+    opened,
+    publish_folder,
+    write_sums,
+)
 
 FOLDER = "side-by-side"
 CHARTS = ("ncc.svg", "shift.svg", "sigma.svg")  # of each workspace, shown in its column

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dped_build.align.records import Alignment
-from dped_build.patches.paper_rule import MAX_SHIFT
+from dped_build.patches.refinement.paper_rule import MAX_SHIFT
 from dped_build.patches.settings import PatchSettings
 from dped_build.report.tables import MEASURES, Windows
 

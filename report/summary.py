@@ -3,7 +3,7 @@
 from textwrap import wrap
 from typing import Any
 
-from dped_build.align.words import size_text
+from dped_build.workspace.text import size_text
 
 BAR = 24  # characters
 WIDTH, HEIGHT = 80, 24

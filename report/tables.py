@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.patches import records
 from dped_build.patches.shards import hdf5_file, read_column, read_owners, stored
+from dped_build.workspace.errors import DpedBuildError
 
 TEXTS_AT_ONCE = 64  # held while their lengths are not known
 MEASURES = (  # one number a window, NaN where it was not measured

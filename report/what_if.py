@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.patches.records import ACCEPTED
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
 from dped_build.report.statistics import BY_HAND, NCC_THRESHOLDS
 from dped_build.report.tables import Windows
+from dped_build.workspace.errors import DpedBuildError
 
 OPTIONS: dict[str, tuple[float, ...]] = {  # from lenient to strict
     "max_sigma": (0.5, 0.35, 0.15, 0.1),

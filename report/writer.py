@@ -8,16 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.stage import (
-    Stage,
-    fresh_folder,
-    json_bytes,
-    opened,
-    publish_folder,
-    read_sums,
-    write_sums,
-)
-from dped_build.report.figures import (
+from dped_build.report.charts import (
     acceptance_figure,
     curves_figure,
     field_figure,
@@ -31,6 +22,15 @@ from dped_build.report.page import render_page
 from dped_build.report.page_data import windows_script
 from dped_build.report.pair_pictures import Places, write_pair_pictures
 from dped_build.report.summary import summary_text
+from dped_build.workspace.stage import (
+    Stage,
+    fresh_folder,
+    json_bytes,
+    opened,
+    publish_folder,
+    read_sums,
+    write_sums,
+)
 
 PAGE_ONLY = (
     "picture",

@@ -12,7 +12,7 @@ with whom), `page` and `templates/`; `key` stays with the researcher. `collect` 
 
 from typing import TYPE_CHECKING
 
-from dped_build.align.lazy import lazy_exports
+from dped_build.workspace.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from dped_build.study.collect import collect_answers

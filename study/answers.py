@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.errors import UsageError
-from dped_build.align.photos import printable
 from dped_build.align.records import is_number, read_document
-from dped_build.align.words import natural_key
+from dped_build.photos.reading import printable
 from dped_build.study.key import StudyKey
+from dped_build.workspace.errors import UsageError
+from dped_build.workspace.text import natural_key
 
 FORMAT, VERSION = "dped-build/study-answers", 1
 MAX_SECONDS = 1e7

@@ -5,18 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import (
-    Stage,
-    fresh_folder,
-    json_bytes,
-    opened,
-    publish_folder,
-    write_sums,
-)
 from dped_build.report.writer import csv_bytes
 from dped_build.study.answers import Answers, answer_files, read_answers
-from dped_build.study.figure import study_figure
+from dped_build.study.chart import study_figure
 from dped_build.study.key import read_key
 from dped_build.study.results import (
     FORMAT,
@@ -26,6 +17,15 @@ from dped_build.study.results import (
     table_rows,
 )
 from dped_build.study.settings import CollectSettings
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import (
+    Stage,
+    fresh_folder,
+    json_bytes,
+    opened,
+    publish_folder,
+    write_sums,
+)
 
 
 def collect_answers(

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.photos import is_plain_text
 from dped_build.align.records import read_document
-from dped_build.align.stage import created_with
+from dped_build.photos.reading import is_plain_text
 from dped_build.study.plan import comparisons
 from dped_build.study.settings import MODES
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import created_with
 
 FORMAT, VERSION = "dped-build/study-key", 1
 NAME = "key.json"

@@ -14,15 +14,15 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from dped_build.align.errors import DpedBuildError, UsageError
-from dped_build.align.photos import (
+from dped_build.photos.reading import (
     is_plain_text,
     list_photos,
     printable,
 )
-from dped_build.align.words import natural_key
 from dped_build.study.key import MAX_CLASSES
-from dped_build.train.photo_list import ENHANCED
+from dped_build.train.enhancing.photo_list import ENHANCED
+from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.text import natural_key
 
 MAX_CLASS_NAME = 60  # characters
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.stage import created_with
 from dped_build.study.answers import Answers, Participant
 from dped_build.study.bradley_terry import PRIOR, Strengths, fit_strengths
 from dped_build.study.key import StudyKey
@@ -25,6 +24,7 @@ from dped_build.study.preference import (
     quantile,
 )
 from dped_build.study.settings import CollectSettings
+from dped_build.workspace.stage import created_with
 
 FORMAT, VERSION = "dped-build/study-results", 1
 DIGITS = 6

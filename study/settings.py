@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from dped_build.align.errors import UsageError
 from dped_build.align.settings import MAX_MEGAPIXELS
+from dped_build.workspace.errors import UsageError
 
 MODES = ("pairs", "rating")
 TITLES = {

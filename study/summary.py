@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from dped_build.align.words import counted
 from dped_build.study.writer import Study
+from dped_build.workspace.text import counted
 
 NAMED = 6  # scenes or files that are named one by one
 NOTHING = "\N{EN DASH}"

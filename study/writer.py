@@ -8,18 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from dped_build.align.errors import DpedBuildError, PhotoError
-from dped_build.align.photos import read_photo
-from dped_build.align.stage import (
-    Stage,
-    created_with,
-    fresh_folder,
-    json_bytes,
-    opened,
-    publish_folder,
-    write_sums,
-)
-from dped_build.align.words import natural_key
+from dped_build.photos.reading import read_photo
 from dped_build.study.key import FORMAT, NAME, StudyKey
 from dped_build.study.page import render_page
 from dped_build.study.pictures import (
@@ -30,6 +19,17 @@ from dped_build.study.pictures import (
 )
 from dped_build.study.plan import comparisons, couples_of_blocks, named, picture_name
 from dped_build.study.settings import StudySettings
+from dped_build.workspace.errors import DpedBuildError, PhotoError
+from dped_build.workspace.stage import (
+    Stage,
+    created_with,
+    fresh_folder,
+    json_bytes,
+    opened,
+    publish_folder,
+    write_sums,
+)
+from dped_build.workspace.text import natural_key
 
 PAGE = "page"  # the folder that is handed out
 ASPECTS_ALIKE = 1.02  # ratio up to which two pictures have the same shape

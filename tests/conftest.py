@@ -16,8 +16,8 @@ from PIL import Image
 from two_folders import make_photos
 
 from dped_build.align import align_folders
-from dped_build.align.simulate import PhoneLook, Rig, photograph
 from dped_build.patches import PatchSettings, build_shards
+from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
 
 
 @pytest.fixture(autouse=True)

@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 from two_folders import RIG
 
-from dped_build.align.durable import SCRATCH
-from dped_build.align.simulate import PhoneLook, photograph
-from dped_build.align.stage import SUMS, read_sums, sha256
+from dped_build.selftest.simulated_cameras import PhoneLook, photograph
+from dped_build.workspace.durable import SCRATCH
+from dped_build.workspace.stage import SUMS, read_sums, sha256
 
 SCRIPT = Path(sys.executable).with_name("dped-build")
 ADDED = ("os.mkdir", "os.rename", "os.link", "os.symlink")  # what takes room

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from PIL import Image
 
 from dped_build.align import align_folders
-from dped_build.align.simulate import PhoneLook, Rig, photograph
-from dped_build.align.stage import SUMS, write_sums
 from dped_build.patches import PatchSettings, build_shards
+from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
+from dped_build.workspace.stage import SUMS, write_sums
 
 RIG = Rig((192, 144), (264, 176), distortion=(0.0, 0.0))
 SETTINGS = PatchSettings(size=48)

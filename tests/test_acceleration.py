@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 import torch
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.train import TrainSettings
 from dped_build.train.acceleration import (
     accelerate,
@@ -14,6 +13,7 @@ from dped_build.train.acceleration import (
 )
 from dped_build.train.layers import initialize
 from dped_build.train.networks import FastGenerator
+from dped_build.workspace.errors import DpedBuildError
 
 CPU = torch.device("cpu")
 SETTINGS = TrainSettings(model="fast", device="cpu")

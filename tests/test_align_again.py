@@ -9,10 +9,10 @@ from PIL import Image
 from two_folders import align, check_sums, contents, records, stop_after, times
 
 from dped_build.align import AlignSettings, align_folders, folders
-from dped_build.align.aligned import read_aligned
-from dped_build.align.durable import SCRATCH
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import (
+from dped_build.align.aligned_folder import read_aligned
+from dped_build.workspace.durable import SCRATCH
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import (
     SUMS,
 )
 

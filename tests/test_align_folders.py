@@ -12,10 +12,10 @@ from PIL import Image
 from two_folders import GOOD, align, check_sums, contents, records
 
 from dped_build.align import Alignment, AlignSettings, align_folders
-from dped_build.align.aligned import camera_names
-from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.align.aligned_folder import camera_names
 from dped_build.align.records import REASONS
-from dped_build.align.stage import SUMS
+from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.stage import SUMS
 
 
 def test_good_pairs_are_aligned_with_crops_and_sums(raw, work):

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from dped_build.align import AlignSettings, align_pair
-from dped_build.align.errors import UsageError
 from dped_build.align.geometry import apply_homography
 from dped_build.align.records import REASONS, Alignment
-from dped_build.align.simulate import PhoneLook, Rig, photograph
+from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
+from dped_build.workspace.errors import UsageError
 
 PHONE, DSLR = (320, 240), (480, 320)
 

@@ -27,17 +27,17 @@ from mutations import (
 from PIL import Image
 
 from dped_build.align import align_folders
-from dped_build.align.errors import PhotoError
-from dped_build.align.pairs import pair_by_name
-from dped_build.align.photos import list_photos, read_photo
+from dped_build.align.pairing.by_name import pair_by_name
+from dped_build.exchange.import_patches import import_patches
 from dped_build.patches import PatchSettings, build_shards
-from dped_build.patches.importing import import_patches
 from dped_build.patches.shards import read_pixels, read_tables
+from dped_build.photos.reading import list_photos, read_photo
 from dped_build.train.architecture import Architecture
-from dped_build.train.enhance_settings import EnhanceSettings
-from dped_build.train.enhancement import enhance_files
+from dped_build.train.enhancing.enhance import enhance_files
+from dped_build.train.enhancing.enhance_settings import EnhanceSettings
 from dped_build.train.model_file import save_generator
 from dped_build.train.networks import build_generator
+from dped_build.workspace.errors import PhotoError
 
 sys.path.append(str(Path(__file__).parents[1] / "bench"))
 
@@ -131,7 +131,7 @@ def test_permission_denied_by_the_system_is_unreadable(tmp_path, monkeypatch):
     def deny(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("dped_build.align.photos.HeaderFile", deny)
+    monkeypatch.setattr("dped_build.photos.reading.HeaderFile", deny)
     with pytest.raises(PhotoError, match=r"a\.png: no permission to read it"):
         read_photo(path)
 
@@ -142,7 +142,7 @@ def test_too_little_memory_costs_the_photo_alone(tmp_path, monkeypatch):
     def fail(*_):
         raise MemoryError
 
-    monkeypatch.setattr("dped_build.align.photos.in_srgb", fail)
+    monkeypatch.setattr("dped_build.photos.reading.in_srgb", fail)
     with pytest.raises(PhotoError, match="not enough memory") as caught:
         read_photo(path)
     assert caught.value.reason == "too_large"

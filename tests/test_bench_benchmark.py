@@ -11,7 +11,7 @@ sys.path.append(str(Path(__file__).parents[1] / "bench"))
 from decoding import DECODERS, decode_seconds
 from processes import run
 
-from dped_build.align.errors import DpedBuildError
+from dped_build.workspace.errors import DpedBuildError
 
 BENCHMARK = Path(__file__).parents[1] / "bench" / "benchmark.py"
 

@@ -16,9 +16,9 @@ from pictures import defocused, list_pictures, read_picture, repeated, with_obje
 from scenes import Movement, Scene, photo_paths, random_scene, sizes_for, take, write
 from scoring import dslr_px_per_phone_px
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.photos import read_photo
-from dped_build.align.simulate import Rig
+from dped_build.photos.reading import read_photo
+from dped_build.selftest.simulated_cameras import Rig
+from dped_build.workspace.errors import DpedBuildError
 
 RIG = Rig((160, 120), (288, 192))
 

@@ -21,9 +21,9 @@ from stages import ELSEWHERE, seconds_by_module
 from tables import SCORE_COLUMNS, honesty, score_row, table
 
 from dped_build.align import align_pair
-from dped_build.align.photos import read_photo
-from dped_build.align.simulate import Rig
 from dped_build.patches import extract_patches
+from dped_build.photos.reading import read_photo
+from dped_build.selftest.simulated_cameras import Rig
 
 RIG = Rig((480, 360), (864, 576), turn_deg=(0.5, 0.3, -0.4))
 

@@ -5,15 +5,15 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from dped_build.align.errors import UsageError
 from dped_build.cli import cli
-from dped_build.train import benchmark as module
 from dped_build.train.architecture import Architecture
-from dped_build.train.bench_settings import BenchSettings
-from dped_build.train.benchmark import PUBLISHED, benchmark, count_macs
+from dped_build.train.evaluating import benchmark as module
+from dped_build.train.evaluating.bench_settings import BenchSettings
+from dped_build.train.evaluating.benchmark import PUBLISHED, benchmark, count_macs
 from dped_build.train.layers import initialize
 from dped_build.train.model_file import save_generator
 from dped_build.train.networks import build_generator
+from dped_build.workspace.errors import UsageError
 
 SMALL = BenchSettings(size="32x24", repeat=3, device="cpu")
 

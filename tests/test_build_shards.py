@@ -13,13 +13,13 @@ import pytest
 from conftest import take_pair
 
 from dped_build.align import align_folders
-from dped_build.align.aligned import read_aligned
-from dped_build.align.errors import DpedBuildError
+from dped_build.align.aligned_folder import read_aligned
 from dped_build.align.geometry import visible_rows
 from dped_build.patches import PatchSettings, build_shards, pieces
 from dped_build.patches.grid import grid_windows
 from dped_build.patches.quality import lumas, normalised_cross_correlation
-from dped_build.patches.truth import compare_with_truth
+from dped_build.selftest.truth import compare_with_truth
+from dped_build.workspace.errors import DpedBuildError
 
 SETTINGS = PatchSettings(size=64, shard_patches=20)  # as `patched_set` was cut
 PAIRS = ["2", "3", "10", "11", "12"]  # the aligned ones, in natural order

@@ -8,7 +8,6 @@ import pytest
 import torch
 from shards import write_patches
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train import TrainSettings, load_generator
 from dped_build.train.architecture import Architecture
@@ -21,6 +20,7 @@ from dped_build.train.checkpoint import (
 from dped_build.train.model_file import save_generator
 from dped_build.train.networks import build_generator
 from dped_build.train.step import is_finite, new_state, train_step
+from dped_build.workspace.errors import DpedBuildError
 
 CPU = torch.device("cpu")
 SETTINGS = TrainSettings(channels=4, blocks=1, loss="mse", device="cpu")

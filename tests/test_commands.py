@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from dped_build.align.demo_set import DSLR, PHONE, TRUTH, write_demo_set
 from dped_build.cli import DEMO_TRAINING, cli
-from dped_build.patches.truth import compare_with_truth
+from dped_build.selftest.demo_set import DSLR, PHONE, TRUTH, write_demo_set
+from dped_build.selftest.truth import compare_with_truth
 
 SCRIPT = Path(sys.executable).with_name("dped-build")
 

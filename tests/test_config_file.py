@@ -9,15 +9,15 @@ import pytest
 from click.testing import CliRunner
 from shards import write_patches
 
-from dped_build.align.config_file import (
+from dped_build.cli import cli
+from dped_build.commands.config_file import (
     FILE,
     MAX_BYTES,
     accepted_options,
     read_config,
 )
-from dped_build.align.console import CommandGroup, workspace_option
-from dped_build.align.errors import UsageError
-from dped_build.cli import cli
+from dped_build.commands.console import CommandGroup, workspace_option
+from dped_build.workspace.errors import UsageError
 
 
 @click.group(cls=CommandGroup)

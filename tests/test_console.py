@@ -9,14 +9,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from dped_build.align.console import (
+from dped_build.commands.console import (
     CommandGroup,
     Progress,
     can_redraw,
     echo_reasons,
     echo_warning,
 )
-from dped_build.align.errors import DpedBuildError
+from dped_build.workspace.errors import DpedBuildError
 
 ESCAPE = "\x1b["
 

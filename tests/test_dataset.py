@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from shards import write_patches, write_shard
 
-from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
+from dped_build.workspace.errors import DpedBuildError, UsageError
 
 
 def test_rows_come_in_the_order_of_the_shards_names(tmp_path):

@@ -9,10 +9,10 @@ import pytest
 from faults import finish, make_pairs, make_patch_pairs, tree
 
 from dped_build.align import align_folders
-from dped_build.align.demo_set import DSLR, PHONE, write_demo_set
+from dped_build.curate.diff import compare_workspaces
+from dped_build.exchange.import_patches import import_patches
 from dped_build.patches import PatchSettings, build_shards
-from dped_build.patches.difference import compare_workspaces
-from dped_build.patches.importing import import_patches
+from dped_build.selftest.demo_set import DSLR, PHONE, write_demo_set
 
 SETTINGS = PatchSettings(size=48)
 PROMISED_PX = 0.001

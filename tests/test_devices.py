@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.train.devices import choose_device, enough_memory
+from dped_build.workspace.errors import DpedBuildError, UsageError
 
 
 def test_the_cpu_is_the_cpu_and_auto_is_a_device_that_is_there():

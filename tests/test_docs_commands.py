@@ -46,7 +46,7 @@ PARSED_ONLY = {  # a line that begins so is only parsed, for this reason
     "align raw/iphone raw/canon --part $SLURM": "needs SLURM; the lines before it run",
     "patches -w parts/$SLURM": "likewise",
     "align raw/iphone raw/canon --backend dask --scheduler": "needs a cluster; "
-    "tests/test_cluster.py has one",
+    "tests/test_engines.py has one",
     "patches --backend dask --scheduler": "likewise",
     "align raw/iphone raw/canon --backend ray --scheduler": "likewise",
 }

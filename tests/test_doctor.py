@@ -12,11 +12,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from dped_build.align.config_file import FILE
-from dped_build.align.errors import DpedBuildError
 from dped_build.cli import cli
-from dped_build.train import doctor, installation, machine, self_check
-from dped_build.train.machine import NOTE, OK, WRONG, Finding
+from dped_build.commands.config_file import FILE
+from dped_build.selftest import doctor, installation, machine, self_check
+from dped_build.selftest.machine import NOTE, OK, WRONG, Finding
+from dped_build.workspace.errors import DpedBuildError
 
 REQUIREMENTS = [
     "numpy>=2.2",

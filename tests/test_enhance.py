@@ -10,17 +10,17 @@ from click.testing import CliRunner
 from PIL import Image
 from PIL.ExifTags import Base
 
-from dped_build.align.errors import DpedBuildError, Interrupted, UsageError
-from dped_build.align.photos import read_photo
 from dped_build.cli import cli
+from dped_build.exchange.tensorflow_checkpoint import read_generator
+from dped_build.photos.reading import read_photo
 from dped_build.train import enhance
 from dped_build.train.architecture import Architecture
 from dped_build.train.devices import enough_memory
-from dped_build.train.enhance_settings import EnhanceSettings
-from dped_build.train.enhancement import enhance_files
+from dped_build.train.enhancing.enhance import enhance_files
+from dped_build.train.enhancing.enhance_settings import EnhanceSettings
 from dped_build.train.model_file import save_generator
 from dped_build.train.networks import build_generator
-from dped_build.train.tensorflow_checkpoint import read_generator
+from dped_build.workspace.errors import DpedBuildError, Interrupted, UsageError
 
 ARCHITECTURES = {
     "dped": Architecture(channels=6, blocks=2),
@@ -274,7 +274,7 @@ def test_an_interruption_says_how_to_go_on_and_leaves_whole_files(tmp_path, mode
 
 
 def test_a_full_disk_for_temporary_files_is_told(monkeypatch, tmp_path):
-    monkeypatch.setattr("dped_build.train.tiles.BUDGET", 0)
+    monkeypatch.setattr("dped_build.train.enhancing.strips.BUDGET", 0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     with pytest.raises(DpedBuildError, match="set TMPDIR"):
         enhance(generator(ARCHITECTURES["fast"]), photo(20, 20), tile=16)
@@ -282,9 +282,9 @@ def test_a_full_disk_for_temporary_files_is_told(monkeypatch, tmp_path):
 
 def test_large_photos_go_through_files_on_a_cpu(monkeypatch, tmp_path, model_path):
     """Shown by where the temporary files are wanted: strips need them, a whole not."""
-    monkeypatch.setattr("dped_build.train.tiles.BUDGET", 0)
+    monkeypatch.setattr("dped_build.train.enhancing.strips.BUDGET", 0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
-    monkeypatch.setattr("dped_build.train.enhancement.WHOLE_PIXELS", 500)
+    monkeypatch.setattr("dped_build.train.enhancing.enhance.WHOLE_PIXELS", 500)
     large = write_photo(tmp_path / "large.png", photo(20, 26))
     small = write_photo(tmp_path / "small.png", photo(20, 20))
     assert run(model_path, small).written

@@ -9,10 +9,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from dped_build.align.console import CommandGroup
-from dped_build.align.errors import DpedBuildError, Interrupted, UsageError
-from dped_build.align.logs import LOGGER, log, start_log, stop_log
 from dped_build.cli import cli
+from dped_build.commands.console import CommandGroup
+from dped_build.workspace.errors import DpedBuildError, Interrupted, UsageError
+from dped_build.workspace.logs import LOGGER, log, start_log, stop_log
 
 FAULTS = {
     "mend": (DpedBuildError("photo.jpg: broken; copy it again"), 1, "copy it again"),

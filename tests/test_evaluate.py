@@ -10,12 +10,12 @@ import torch
 from shards import write_patches, write_shard
 from torch import nn
 
+from dped_build.exchange.tensorflow_checkpoint import read_generator
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
-from dped_build.train.evaluation import evaluate
-from dped_build.train.figures import FIGURES
+from dped_build.train.evaluating.evaluate import evaluate
+from dped_build.train.evaluating.scores import FIGURES
 from dped_build.train.metrics import ms_ssim, psnr, ssim
 from dped_build.train.networks import build_generator
-from dped_build.train.tensorflow_checkpoint import read_generator
 
 
 class Brighten(nn.Module):

@@ -11,9 +11,9 @@ import cv2
 import pytest
 from threadpoolctl import threadpool_info
 
-from dped_build.align.cluster import CLUSTERS
-from dped_build.align.errors import DpedBuildError, UsageError
-from dped_build.align.executor import default_jobs, run_all
+from dped_build.parallel.engines import CLUSTERS
+from dped_build.parallel.executor import default_jobs, run_all
+from dped_build.workspace.errors import DpedBuildError, UsageError
 
 
 def square(number):
@@ -157,7 +157,7 @@ def test_a_running_dask_cluster_is_used_by_its_address():
 @pytest.mark.parametrize("backend", CLUSTERS)
 def test_a_cluster_that_does_not_answer_is_named(backend, monkeypatch):
     pytest.importorskip({"dask": "distributed", "ray": "ray"}[backend])
-    monkeypatch.setattr("dped_build.align.dask_workers.SECONDS", 1)
+    monkeypatch.setattr("dped_build.parallel.dask_engine.SECONDS", 1)
     for address in {
         "dask": ("tcp://127.0.0.1:9",),
         "ray": ("127.0.0.1:9", "ray://127.0.0.1:9", "127.0.0.1:none"),

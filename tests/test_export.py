@@ -12,17 +12,17 @@ import yaml
 from PIL import Image
 from shards import write_patches, write_shard
 
-from dped_build.align.errors import DpedBuildError, UsageError
-from dped_build.align.stage import read_sums, sha256
-from dped_build.exchange import exporting
+from dped_build.exchange import export_patches as exporting
+from dped_build.exchange.export_patches import default_folder, export_patches
 from dped_build.exchange.export_settings import PATCH_FORMATS, ExportSettings
-from dped_build.exchange.exporting import default_folder, export_patches
 from dped_build.exchange.patch_source import keys, open_source
 from dped_build.exchange.windows_table import export_windows
 from dped_build.patches import PatchDataset
 from dped_build.patches.dataset import NoPatchesError
 from dped_build.patches.records import COLUMNS
 from dped_build.patches.shards import read_tables
+from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.stage import read_sums, sha256
 
 
 def files_of(folder):

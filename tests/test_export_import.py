@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.curate.verify import verify_workspace
+from dped_build.exchange.export_patches import export_patches
 from dped_build.exchange.export_settings import ExportSettings
-from dped_build.exchange.exporting import export_patches
+from dped_build.exchange.exported_folders import GEOMETRY
+from dped_build.exchange.import_patches import import_patches
+from dped_build.exchange.import_settings import ImportSettings
 from dped_build.patches import PatchDataset
-from dped_build.patches.import_exported import GEOMETRY
-from dped_build.patches.import_settings import ImportSettings
-from dped_build.patches.importing import import_patches
 from dped_build.patches.records import COLUMNS
 from dped_build.patches.shards import read_tables
 from dped_build.patches.split import parse_split
-from dped_build.patches.verification import verify_workspace
+from dped_build.workspace.errors import DpedBuildError, UsageError
 
 SPLITS = ("train", "val", "test")
 LOSSLESS = ExportSettings(pictures="png")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from shards import write_patches
 
-from dped_build.exchange.exporting import export_patches
+from dped_build.exchange.export_patches import export_patches
 from dped_build.patches import PatchDataset
 
 SPLITS = ("train", "val", "test")

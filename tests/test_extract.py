@@ -8,12 +8,12 @@ import pytest
 from dped_build.align import align_pair
 from dped_build.align.geometry import apply_homography, corners, translation
 from dped_build.align.sampling import sample
-from dped_build.align.simulate import PhoneLook, Rig, photograph
 from dped_build.patches import PatchSettings, extract_patches
-from dped_build.patches.paper_rule import MAX_SHIFT
 from dped_build.patches.quality import lumas, normalised_cross_correlation
 from dped_build.patches.records import COLUMNS
-from dped_build.patches.truth import patch_errors
+from dped_build.patches.refinement.paper_rule import MAX_SHIFT
+from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
+from dped_build.selftest.truth import patch_errors
 
 RIG = Rig(turn_deg=(0.7, 0.8, -0.9))
 SMALL_RIG = Rig((400, 300), (600, 400), turn_deg=(-0.5, 0.4, 0.6))

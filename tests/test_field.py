@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dped_build.patches.field import neighbour_field
+from dped_build.patches.refinement.field import neighbour_field
 
 SPACING = 100
 NOISE_PX = 0.1
@@ -120,8 +120,8 @@ def test_many_windows_are_answered_tile_by_tile_as_well_as_at_once(monkeypatch):
     shifts, _ = cubic_field(GRID)
     given = measured(GRID, np.random.default_rng(3))
     whole = field_of(GRID, given)
-    monkeypatch.setattr("dped_build.patches.field.MAX_UNTILED", 50)
-    monkeypatch.setattr("dped_build.patches.field.TILE", 5.0)
+    monkeypatch.setattr("dped_build.patches.refinement.field.MAX_UNTILED", 50)
+    monkeypatch.setattr("dped_build.patches.refinement.field.TILE", 5.0)
     tiled = field_of(GRID, given)
     assert np.abs(tiled.shift - whole.shift).max() < 0.2
     assert np.linalg.norm(tiled.shift - shifts, axis=1).max() < 0.3

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from test_photos import P3_TO_XYZ, UPRIGHT, p3_as_srgb, p3_profile
 
-from dped_build.align.errors import PhotoError
-from dped_build.align.nclx import profile_of
-from dped_build.align.photos import capture_time, photo_size, read_photo
+from dped_build.photos.heif_colours import profile_of
+from dped_build.photos.reading import capture_time, photo_size, read_photo
+from dped_build.workspace.errors import PhotoError
 
 RAMP = (np.arange(40 * 60 * 3) % 251).reshape(40, 60, 3).astype(np.uint8)
 EXACT = {"quality": -1, "chroma": 444, "matrix_coefficients": 0}
@@ -210,7 +210,7 @@ def test_other_kinds_of_such_files_are_unreadable(tmp_path, brand):
 
 def test_without_the_extra_the_photo_names_the_command(saved, monkeypatch):
     path = saved(RAMP)
-    monkeypatch.setattr("dped_build.align.formats.find_spec", lambda name: None)
+    monkeypatch.setattr("dped_build.photos.formats.find_spec", lambda name: None)
     with pytest.raises(PhotoError, match=r"pip install 'dped-build\[heif\]'") as caught:
         read_photo(path)
     assert caught.value.reason == "unreadable"
@@ -222,7 +222,7 @@ def test_a_jpeg_called_heic_is_read_without_the_extra(tmp_path, monkeypatch):
     Image.fromarray(RAMP).save(data, "JPEG")
     for name in ("a.heic", "b.jpg", "c.dng"):
         (tmp_path / name).write_bytes(data.getvalue())
-    monkeypatch.setattr("dped_build.align.formats.find_spec", lambda name: None)
+    monkeypatch.setattr("dped_build.photos.formats.find_spec", lambda name: None)
     expected = read_photo(tmp_path / "b.jpg")
     for name in ("a.heic", "c.dng"):
         np.testing.assert_array_equal(read_photo(tmp_path / name), expected)

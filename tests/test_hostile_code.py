@@ -16,19 +16,19 @@ import scipy.io
 import torch
 from strangers import CUT, PEAK, RUN, TINY, finished, told, work
 
-from dped_build.align.durable import SCRATCH
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import (
-    Stage,
-)
+from dped_build.exchange.tensorflow_checkpoint import read_generator
 from dped_build.patches import build_shards
 from dped_build.patches.pieces import read_piece
 from dped_build.train import load_generator, train
 from dped_build.train.architecture import Architecture
 from dped_build.train.checkpoint import saved_iteration
 from dped_build.train.networks import build_generator
-from dped_build.train.tensorflow_checkpoint import read_generator
 from dped_build.train.vgg import load_vgg
+from dped_build.workspace.durable import SCRATCH
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import (
+    Stage,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 __all__ = ["finished", "work"]
@@ -90,7 +90,7 @@ def limited(code, *arguments):
 LIMIT = """import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
 from pathlib import Path
-from dped_build.align.errors import DpedBuildError
+from dped_build.workspace.errors import DpedBuildError
 def attempt(read, path):
     try:
         print("read", read(path))
@@ -208,7 +208,7 @@ def test_documents_of_any_size_and_depth_are_refused(work):
             (folder / name).write_bytes(content)
         cases.append(folder / name)
     code = """
-from dped_build.align.aligned import read_aligned
+from dped_build.align.aligned_folder import read_aligned
 from dped_build.patches import PatchDataset
 from dped_build.train.run_folder import read_metrics
 readers = {

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from strangers import SHARD, finished, told, work
 
-from dped_build.align.errors import DpedBuildError
+from dped_build.curate.verify import verify_workspace
 from dped_build.patches import PatchDataset
 from dped_build.patches.build import patch_stage
 from dped_build.patches.previous import read_previous
 from dped_build.patches.shards import read_pixels, read_tables
-from dped_build.patches.verification import verify_workspace
+from dped_build.workspace.errors import DpedBuildError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 __all__ = ["finished", "work"]

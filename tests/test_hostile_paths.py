@@ -10,19 +10,19 @@ import pytest
 from strangers import CUT, RUN, SHARD, TINY, finished, told, work
 from two_folders import align
 
-from dped_build.align.aligned import read_aligned
-from dped_build.align.durable import SCRATCH
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import (
-    SUMS,
-)
+from dped_build.align.aligned_folder import read_aligned
+from dped_build.curate.verify import verify_workspace
 from dped_build.patches import PatchDataset, build_shards
 from dped_build.patches.build import patch_stage
 from dped_build.patches.previous import read_previous
-from dped_build.patches.verification import verify_workspace
 from dped_build.report import write_report
 from dped_build.train import load_generator, train
-from dped_build.train.evaluation import evaluate
+from dped_build.train.evaluating.evaluate import evaluate
+from dped_build.workspace.durable import SCRATCH
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import (
+    SUMS,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 __all__ = ["finished", "work"]

@@ -11,16 +11,16 @@ import torch
 from strangers import CUT, RUN, TINY, finished, told, work
 from two_folders import align
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import write_sums
+from dped_build.curate.verify import verify_workspace
 from dped_build.patches import PatchDataset, build_shards
-from dped_build.patches.verification import verify_workspace
 from dped_build.report import write_report
 from dped_build.train import load_generator, train
 from dped_build.train.architecture import Architecture
-from dped_build.train.evaluation import evaluate
+from dped_build.train.evaluating.evaluate import evaluate
 from dped_build.train.model_file import read_torch, save_generator
 from dped_build.train.run_folder import read_metrics, recorded_settings
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import write_sums
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 __all__ = ["finished", "work"]

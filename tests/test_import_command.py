@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dped_build.cli import cli
+from dped_build.exchange.import_patches import import_patches
 from dped_build.patches.dataset import PatchDataset
-from dped_build.patches.importing import import_patches
-from dped_build.train.evaluation import evaluate
+from dped_build.train.evaluating.evaluate import evaluate
 from dped_build.train.model_file import load_generator
 
 # Made by running the original code: PSNR and MS-SSIM as DPED's tables, as PIRM's.

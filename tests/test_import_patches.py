@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dped_build.align.errors import DpedBuildError, UsageError
-from dped_build.align.stage import write_sums
-from dped_build.patches import importing
+from dped_build.curate.verify import verify_workspace
+from dped_build.exchange import import_patches as importing
+from dped_build.exchange.import_patches import import_patches
+from dped_build.exchange.import_settings import ImportSettings
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
-from dped_build.patches.import_settings import ImportSettings
-from dped_build.patches.importing import import_patches
 from dped_build.patches.quality import lumas, normalised_cross_correlation
 from dped_build.patches.shards import read_tables
 from dped_build.patches.split import parse_split
-from dped_build.patches.verification import verify_workspace
+from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.stage import write_sums
 
 SIZE = 32
 FLAT = 3  # the number of a pair of white patches

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dped_build.patches.levels import strips_of_levels
-from dped_build.patches.likelihood import gather_evidence
+from dped_build.patches.refinement.likelihood import gather_evidence
+from dped_build.patches.refinement.pyramid import strips_of_levels
 
 SIZE = 100
 WINDOWS = np.array([[100, 80], [220, 150]], np.int32)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from oracle import first_discriminator, real_patches
 
+from dped_build.exchange.tensorflow_checkpoint import generator_state
 from dped_build.train.losses import (
     BLUR_KERNEL,
     blur,
@@ -19,7 +20,6 @@ from dped_build.train.losses import (
     total_variation_loss,
 )
 from dped_build.train.networks import build_generator
-from dped_build.train.tensorflow_checkpoint import generator_state
 from dped_build.train.vgg import load_vgg
 
 BATCHES = ("random", "patches", "out_of_range")

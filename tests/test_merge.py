@@ -15,20 +15,15 @@ from click.testing import CliRunner
 from merging import align, cut, part_of, shoot, states, tree
 
 from dped_build.align import PairingSettings
-from dped_build.align.aligned import read_aligned
-from dped_build.align.errors import DpedBuildError, UsageError
-from dped_build.align.stage import read_sums, sha256, write_sums
+from dped_build.align.aligned_folder import read_aligned
 from dped_build.cli import cli
-from dped_build.patches import (
-    PatchDataset,
-    PatchSettings,
-    build_shards,
-    merge,
-    pieces,
-)
-from dped_build.patches.merge import merge_workspaces
+from dped_build.curate import merge
+from dped_build.curate.merge import merge_workspaces
+from dped_build.curate.verify import verify_workspace
+from dped_build.patches import PatchDataset, PatchSettings, build_shards, pieces
 from dped_build.patches.shards import read_tables
-from dped_build.patches.verification import verify_workspace
+from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.stage import read_sums, sha256, write_sums
 
 NAMES = ("0001", "0002", "0003", "0010")
 

@@ -8,12 +8,12 @@ import pytest
 from merging import align, cut, part_of, save, shoot
 from PIL import Image
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.merge_names import common_folder, labels_of, name_prefixes
+from dped_build.curate.merge import merge_workspaces
+from dped_build.curate.merged_names import common_folder, labels_of, name_prefixes
 from dped_build.patches.build import patch_stage
-from dped_build.patches.merge import merge_workspaces
 from dped_build.patches.previous import read_split
 from dped_build.patches.split import SplitRow, extend_split, unite_splits
+from dped_build.workspace.errors import DpedBuildError
 
 NOON = datetime(2024, 6, 1, 12)
 

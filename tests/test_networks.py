@@ -6,12 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from dped_build.align.errors import DpedBuildError
+from dped_build.exchange.tensorflow_checkpoint import (
+    discriminator_state,
+    read_generator,
+)
 from dped_build.train.architecture import Architecture
 from dped_build.train.discriminator import Discriminator
 from dped_build.train.layers import InstanceNorm, initialize, moments
 from dped_build.train.networks import SRCNN, FastGenerator, Generator, build_generator
-from dped_build.train.tensorflow_checkpoint import discriminator_state, read_generator
+from dped_build.workspace.errors import DpedBuildError
 
 THIN = (
     Architecture("dped", channels=8, blocks=1),

@@ -11,14 +11,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.commands.export import export
 from dped_build.exchange import onnx_model
-from dped_build.exchange.commands import export
 from dped_build.exchange.onnx_model import LEVELS, TOLERANCE, export_onnx
 from dped_build.train.architecture import Architecture
 from dped_build.train.layers import InstanceNorm
 from dped_build.train.model_file import save_generator
 from dped_build.train.networks import build_generator
+from dped_build.workspace.errors import DpedBuildError, UsageError
 
 onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -255,7 +255,7 @@ def test_released_weights_give_the_original_codes_output(
     tmp_path, shared_data, precision
 ):
     pytest.importorskip("tensorflow", reason="the extra `tensorflow` is not installed")
-    from dped_build.train.importing import import_checkpoint
+    from dped_build.exchange.import_source import import_checkpoint
 
     checkpoint = "iphone_convdeconv16_iteration_40000.ckpt"
     prefix = shared_data / "dped" / "models_orig" / checkpoint

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("align", "patches", "train", "report", "exchange", "study")
+SETUP = configparser.ConfigParser()
+SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
+PARTS = {
+    name.split(".")[1] for name in SETUP["options"]["packages"].split() if "." in name
+}
 OPTIONAL = {
     *("skimage", "tensorflow", "pillow_heif", "rawpy", "lmdb", "pyarrow"),
     *("onnx", "onnxruntime", "dask", "distributed", "ray"),
@@ -21,7 +25,8 @@ DISTRIBUTION = {"cv2": "opencv-contrib-python", "PIL": "pillow"}
 def imported_packages():
     """Top-level names of everything that the package imports from elsewhere."""
     names = set()
-    for path in (ROOT / "cli.py", *(p for d in PARTS for p in (ROOT / d).glob("*.py"))):
+    sources = (path for part in PARTS for path in (ROOT / part).rglob("*.py"))
+    for path in (ROOT / "cli.py", *sources):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}

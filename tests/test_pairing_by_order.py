@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.pairing_by_order import numbering_gaps, pair_by_order
+from dped_build.align.pairing.by_order import numbering_gaps, pair_by_order
+from dped_build.workspace.errors import DpedBuildError
 
 
 def photos(head, numbers):

@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.increasing import heaviest_chain
-from dped_build.align.pairing_by_sequence import pair_by_sequence
-from dped_build.align.settings import AlignSettings
-from dped_build.align.simulate import PhoneLook, Rig, photograph
-from dped_build.align.sketch import (
+from dped_build.align.pairing.by_sequence import pair_by_sequence
+from dped_build.align.pairing.heaviest_chain import heaviest_chain
+from dped_build.align.pairing.visual_words import (
     likeness,
     most_alike,
     sketch,
     vocabulary,
     word_counts,
 )
+from dped_build.align.settings import AlignSettings
+from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
+from dped_build.workspace.errors import DpedBuildError
 
 RIG = Rig((192, 144), (264, 176), distortion=(0.0, 0.0))
 SCENES = 9

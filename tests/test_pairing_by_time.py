@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.pairing_by_time import (
+from dped_build.align.pairing.by_time import (
     estimate_clock_offset,
     match_nearest,
     pair_by_time,
     told_offset,
 )
+from dped_build.workspace.errors import DpedBuildError
 
 MORNING = datetime(2024, 6, 1, 8)
 

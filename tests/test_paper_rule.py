@@ -7,13 +7,13 @@ import pytest
 from dped_build.align.geometry import apply_homography, corners, rescaling, translation
 from dped_build.align.sampling import sample_patches
 from dped_build.patches.extract import cut
-from dped_build.patches.paper_rule import (
+from dped_build.patches.quality import lumas, normalised_cross_correlation
+from dped_build.patches.refinement.paper_rule import (
     MAX_SHIFT,
     ROTATION_STEP_DEG,
     interpolated,
     paper_windows,
 )
-from dped_build.patches.quality import lumas, normalised_cross_correlation
 
 SIZE = 48
 TRUTH = rescaling(2)  # phone px → DSLR px

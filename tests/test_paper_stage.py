@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from dped_build.align.stage import write_sums
 from dped_build.cli import cli
+from dped_build.curate.verify import verify_workspace
 from dped_build.patches import pieces
-from dped_build.patches.paper_rule import MAX_SHIFT
+from dped_build.patches.refinement.paper_rule import MAX_SHIFT
 from dped_build.patches.shards import read_tables
-from dped_build.patches.verification import verify_workspace
+from dped_build.workspace.stage import write_sums
 
 PAPER = ("--rule", "paper", "--size", "64", "--max-rotation", "2", "--jobs", "1")
 

@@ -5,8 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dped_build.patches.likelihood import no_evidence
-from dped_build.patches.parts import BEYOND_PX, part_displacements, worst_part
+from dped_build.patches.refinement.blocks import (
+    BEYOND_PX,
+    part_displacements,
+    worst_part,
+)
+from dped_build.patches.refinement.likelihood import no_evidence
 
 SMOOTH = np.full(1, 0.05)  # px; neighbours that hardly differ
 

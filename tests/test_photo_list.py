@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dped_build.align.errors import UsageError
-from dped_build.train.photo_list import list_targets
+from dped_build.train.enhancing.photo_list import list_targets
+from dped_build.workspace.errors import UsageError
 
 
 @pytest.fixture

@@ -14,15 +14,15 @@ import simplejpeg
 import tifffile
 from PIL import Image, ImageCms
 
-from dped_build.align.errors import DpedBuildError, PhotoError, UsageError
-from dped_build.align.photos import (
+from dped_build.photos.reading import (
     MAX_SIDE,
     capture_time,
     list_photos,
     photo_size,
     read_photo,
 )
-from dped_build.align.words import natural_key
+from dped_build.workspace.errors import DpedBuildError, PhotoError, UsageError
+from dped_build.workspace.text import natural_key
 
 RAMP = (np.arange(40 * 60 * 3) % 251).reshape(40, 60, 3).astype(np.uint8)
 UPRIGHT = {  # EXIF orientation → what undoes it
@@ -455,7 +455,7 @@ def test_of_a_photo_in_several_kinds_the_plainest_is_listed(tmp_path):
 def test_a_folder_of_which_nothing_can_be_read_names_the_extra(
     tmp_path, monkeypatch, names, told
 ):
-    monkeypatch.setattr("dped_build.align.formats.find_spec", lambda name: None)
+    monkeypatch.setattr("dped_build.photos.formats.find_spec", lambda name: None)
     for name in names:
         (tmp_path / name).touch()
     with pytest.raises(DpedBuildError, match=told):

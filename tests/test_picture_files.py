@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 from PIL.ExifTags import IFD, Base
-from test_metadata import PLANTED, assert_ours, camera_exif
+from test_written_metadata import PLANTED, assert_ours, camera_exif
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.photos import read_photo
-from dped_build.train.enhance_settings import EnhanceSettings
-from dped_build.train.metadata import picture_exif, srgb_profile
-from dped_build.train.picture_files import (
+from dped_build.photos.reading import read_photo
+from dped_build.photos.written_metadata import picture_exif, srgb_profile
+from dped_build.train.enhancing.enhance_settings import EnhanceSettings
+from dped_build.train.enhancing.picture_files import (
     MAX_READ_BYTES,
     check_writable,
     picture_bytes,
     read_exif,
     write_picture,
 )
+from dped_build.workspace.errors import DpedBuildError
 
 FORMATS = ("png", "png16", "jpg")
 

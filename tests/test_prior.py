@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dped_build.patches.field import Field
-from dped_build.patches.likelihood import no_evidence
-from dped_build.patches.prior import (
+from dped_build.patches.refinement.field import Field
+from dped_build.patches.refinement.likelihood import no_evidence
+from dped_build.patches.refinement.prior import (
     Prior,
     conflict,
     distance,

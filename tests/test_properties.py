@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dped_build.align.aligned import parse_records
+from dped_build.align.aligned_folder import parse_records
 from dped_build.align.geometry import (
     apply_homography,
     corners,
@@ -25,12 +25,9 @@ from dped_build.align.geometry import (
     rescaling,
     visible_rows,
 )
-from dped_build.align.pairs import pair_by_name
-from dped_build.align.photos import is_plain_text, printable
+from dped_build.align.pairing.by_name import pair_by_name
 from dped_build.align.records import REASONS as PAIR_REASONS
 from dped_build.align.records import Alignment
-from dped_build.align.stage import json_bytes, read_sums, sha256, write_sums
-from dped_build.align.words import natural_key
 from dped_build.patches.exclusions import read_excluded_lines
 from dped_build.patches.grid import grid_windows
 from dped_build.patches.quality import (
@@ -45,10 +42,13 @@ from dped_build.patches.selection import select_windows, spread_out
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.shards import plan_shards
 from dped_build.patches.split import extend_split, parse_split, split_bytes
+from dped_build.photos.reading import is_plain_text, printable
+from dped_build.report.exposure import tone_difference
 from dped_build.report.page_data import script_json
 from dped_build.report.statistics import histogram
-from dped_build.report.tone import tone_difference
-from dped_build.train.inference import cut
+from dped_build.train.enhancing.inference import cut
+from dped_build.workspace.stage import json_bytes, read_sums, sha256, write_sums
+from dped_build.workspace.text import natural_key
 
 settings.register_profile(
     "suite",

@@ -10,9 +10,9 @@ from PIL import Image
 from raw_files import BLACK, WHITE, colour_chart, directory, dng, in_srgb, mosaic
 from test_photos import UPRIGHT
 
-from dped_build.align.errors import PhotoError
-from dped_build.align.exif import raw_exif, taken_at
-from dped_build.align.photos import capture_time, photo_size, read_photo
+from dped_build.photos.capture_time import raw_exif, taken_at
+from dped_build.photos.reading import capture_time, photo_size, read_photo
+from dped_build.workspace.errors import PhotoError
 
 CELL = 24  # px of a chart's colours
 TAKEN = ("2025:07:14 18:30:59", "25")
@@ -187,7 +187,7 @@ def test_text_called_raw_is_unreadable(written):
 
 def test_without_the_extra_the_photo_names_the_command(written, monkeypatch):
     path = written(dng(mosaic(colour_chart(cells=(2, 2)))))
-    monkeypatch.setattr("dped_build.align.formats.find_spec", lambda name: None)
+    monkeypatch.setattr("dped_build.photos.formats.find_spec", lambda name: None)
     with pytest.raises(PhotoError, match=r"pip install 'dped-build\[raw\]'") as caught:
         read_photo(path)
     assert caught.value.reason == "unreadable"

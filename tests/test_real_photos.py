@@ -11,10 +11,10 @@ from PIL import Image
 
 from dped_build.align import Alignment, AlignSettings, align_pair
 from dped_build.align.aligner import align_features
-from dped_build.align.demo_set import SCENES, picture_folder
 from dped_build.align.features import Features, find_features
 from dped_build.align.geometry import apply_homography
-from dped_build.align.photos import list_photos, photo_size, read_photo
+from dped_build.photos.reading import list_photos, photo_size, read_photo
+from dped_build.selftest.demo_set import SCENES, picture_folder
 
 SIDE = 1200  # px of the long side; as much as matching ever looks at
 POSTCARDS = ("001H", "003H", "048H", "053H", "068H", "079H", "082H", "099H")

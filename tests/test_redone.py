@@ -12,12 +12,12 @@ from PIL import Image
 from shards import write_patches
 
 from dped_build.align import AlignSettings, align_folders, folders
-from dped_build.align.aligned import read_aligned
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import write_sums
+from dped_build.align.aligned_folder import read_aligned
+from dped_build.curate.verify import verify_workspace
 from dped_build.patches import PatchSettings, build, build_shards, pieces
-from dped_build.patches.verification import verify_workspace
 from dped_build.train import TrainSettings, load_generator, train
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import write_sums
 
 PAIRS = 4
 SETTINGS = PatchSettings(size=48, min_corr=0.5)

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dped_build.patches.refine import refine_windows
-from dped_build.patches.search import coarse_search
+from dped_build.patches.refinement.refine import refine_windows
+from dped_build.patches.refinement.search import coarse_search
 
 SIZE = 100
 WIDTH, HEIGHT = 500, 400

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from dped_build.patches.refine import refine_windows
+from dped_build.patches.refinement.refine import refine_windows
 
 SHIFT = np.array([1.4, -0.7])
 

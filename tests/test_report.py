@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner
 from report_fixture import GRID, Lost, make_workspace, outcomes
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.cli import cli
 from dped_build.patches.dataset import PatchDataset
 from dped_build.report import summary_text, write_report
 from dped_build.report.advice import window_warnings
 from dped_build.report.inputs import training_identity
 from dped_build.train.batches import held_out_photos
+from dped_build.workspace.errors import DpedBuildError
 
 EVIL = "<img src=x onerror=alert(1)>"
 LOST = (

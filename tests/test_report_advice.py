@@ -6,10 +6,10 @@ import shutil
 import pytest
 from report_fixture import Lost, make_workspace
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.patches import PatchSettings, build_shards
 from dped_build.report import write_report
 from dped_build.report.advice import photo_warnings, run_warnings, window_warnings
+from dped_build.workspace.errors import DpedBuildError
 
 GOOD = {
     "status": "aligned",

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from report_fixture import SIZE, make_workspace, outcomes, scene
 
-from dped_build.align.stage import write_sums
 from dped_build.report import pair_pictures, write_report
 from dped_build.report.inputs import read_workspace
+from dped_build.workspace.stage import write_sums
 
 NAMES = ["0001", "0002", "0003"]
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from test_import_patches import write_pairs
 
-from dped_build.patches.importing import import_patches
+from dped_build.exchange.import_patches import import_patches
 from dped_build.report import write_report
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from report_fixture import make_workspace, scene
 
-from dped_build.report.figures import (
+from dped_build.report.charts import (
     INK,
     acceptance_figure,
     curves_figure,

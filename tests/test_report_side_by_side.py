@@ -10,12 +10,12 @@ from click.testing import CliRunner
 from report_browser import browser, expect
 from report_fixture import Lost, make_workspace, scene, write_run
 
-from dped_build.align.errors import DpedBuildError, UsageError
-from dped_build.align.stage import read_sums, sha256
 from dped_build.cli import cli
 from dped_build.report import write_report
 from dped_build.report.side_by_side import pairs_of_several, side_by_side
 from dped_build.report.side_by_side_writer import write_side_by_side
+from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.stage import read_sums, sha256
 
 __all__ = ["browser"]
 

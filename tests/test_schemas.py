@@ -14,9 +14,9 @@ from referencing import Registry, Resource
 from study_fixture import answers_document, save
 
 from dped_build.align.records import REASONS as PAIR_REASONS
-from dped_build.align.simulate import Rig
 from dped_build.cli import cli
 from dped_build.patches.records import REASONS as WINDOW_REASONS
+from dped_build.selftest.simulated_cameras import Rig
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "schemas"
 VERSION_1 = Path(__file__).parent / "version_1" / "workspace.zip"

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dped_build.align.errors import UsageError
 from dped_build.align.geometry import translation
 from dped_build.patches.records import REASONS, Windows
 from dped_build.patches.selection import select_windows, spread_out
 from dped_build.patches.settings import PatchSettings
+from dped_build.workspace.errors import UsageError
 
 ALL_TESTS = PatchSettings(
     max_shift=10,

@@ -6,7 +6,6 @@ import h5py
 import numpy as np
 import pytest
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.align.geometry import translation
 from dped_build.patches import shards
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, empty_windows
@@ -21,6 +20,7 @@ from dped_build.patches.shards import (
     write_shard,
     write_windows,
 )
+from dped_build.workspace.errors import DpedBuildError
 
 SIZE = 16
 ATTRIBUTES = {

@@ -21,7 +21,7 @@ from faults import (
     tree,
 )
 
-from dped_build.align.demo_set import DSLR, PHONE, write_demo_set
+from dped_build.selftest.demo_set import DSLR, PHONE, write_demo_set
 from dped_build.train import load_generator
 from dped_build.train.checkpoint import saved_iteration
 

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.patches.split import (
     SplitRow,
     extend_split,
@@ -13,6 +12,7 @@ from dped_build.patches.split import (
     parse_split,
     split_bytes,
 )
+from dped_build.workspace.errors import DpedBuildError
 
 NOON = datetime(2024, 6, 1, 12)
 

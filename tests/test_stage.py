@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from dped_build.align.durable import SCRATCH, durable, scratch_folder, write_atomic
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import (
+from dped_build.workspace.durable import SCRATCH, durable, scratch_folder, write_atomic
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import (
     SUMS,
     Journal,
     Stage,

@@ -25,14 +25,19 @@ from faults import (
 )
 from filelock import FileLock
 
-from dped_build.align.durable import SCRATCH, drop_temporaries, durable, patient_file
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import SUMS, write_sums
 from dped_build.cli import cli
-from dped_build.patches.verification import verify_workspace
+from dped_build.curate.verify import verify_workspace
 from dped_build.train import load_generator
 from dped_build.train.checkpoint import saved_iteration
 from dped_build.train.run_folder import held
+from dped_build.workspace.durable import (
+    SCRATCH,
+    drop_temporaries,
+    durable,
+    patient_file,
+)
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import SUMS, write_sums
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TRAINING = "--model srcnn --loss mse --batch-size 2 --log-every 2 --checkpoint-every 2"
@@ -56,7 +61,7 @@ START = {  # command → whose result it starts from; None: the smaller run
 WORKER = {  # command → the function that does one pair's work
     "align": "dped_build.align.folders.align_files",
     "patches": "dped_build.patches.build.make_piece",
-    "import": "dped_build.patches.importing.make_block",
+    "import": "dped_build.exchange.import_patches.make_block",
 }
 NEVER = 10**9
 TRIED = 3  # instants at which the disk fails, in the short version
@@ -238,7 +243,7 @@ def test_hdf5_outlives_a_disk_that_is_full_at_any_byte(tmp_path):
     code = """
 import resource, signal, sys
 import h5py, numpy as np
-from dped_build.align.durable import patient_file
+from dped_build.workspace.durable import patient_file
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 rows = np.arange(60_000, dtype="u1").reshape(20, 3000)
 for limit in range(0, 70_000, 1_777):

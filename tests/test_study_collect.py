@@ -17,9 +17,9 @@ from study_fixture import (
     write_classes,
 )
 
-from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.cli import cli
 from dped_build.study import CollectSettings, collect_answers
+from dped_build.workspace.errors import DpedBuildError, UsageError
 
 SCENES = 4
 RESULTS = {

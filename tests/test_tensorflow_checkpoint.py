@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.train.architecture import Architecture
-from dped_build.train.discriminator import Discriminator
-from dped_build.train.importing import import_checkpoint
-from dped_build.train.model_file import load_generator
-from dped_build.train.networks import Generator, build_generator
-from dped_build.train.tensorflow_checkpoint import (
+from dped_build.exchange.import_source import import_checkpoint
+from dped_build.exchange.tensorflow_checkpoint import (
     discriminator_state,
     generator_state,
     read_generator,
 )
+from dped_build.train.architecture import Architecture
+from dped_build.train.discriminator import Discriminator
+from dped_build.train.model_file import load_generator
+from dped_build.train.networks import Generator, build_generator
+from dped_build.workspace.errors import DpedBuildError
 
 RELEASED = {
     "iphone_orig": Architecture("dped"),

@@ -11,9 +11,9 @@ from merging import RIG, SETTINGS, save
 from PIL import Image
 
 from dped_build.align import align_folders
-from dped_build.align.simulate import PhoneLook, photograph
 from dped_build.cli import cli
 from dped_build.patches import PatchDataset, build_shards
+from dped_build.selftest.simulated_cameras import PhoneLook, photograph
 
 NAMES = [f"{number:04d}" for number in range(12)]
 START = datetime(2024, 6, 1, 9)

@@ -13,14 +13,14 @@ import torch
 from click.testing import CliRunner
 from shards import write_patches, write_shard
 
-from dped_build.align.durable import SCRATCH
-from dped_build.align.errors import DpedBuildError, Interrupted
-from dped_build.align.stage import write_sums
 from dped_build.cli import cli
 from dped_build.train import TrainSettings, load_generator, train
 from dped_build.train.checkpoint import saved_iteration
 from dped_build.train.run_folder import held
 from dped_build.train.step import discriminator_step, new_state, train_step
+from dped_build.workspace.durable import SCRATCH
+from dped_build.workspace.errors import DpedBuildError, Interrupted
+from dped_build.workspace.stage import write_sums
 
 CPU = torch.device("cpu")
 TINY = TrainSettings(

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from dped_build.align.errors import UsageError
 from dped_build.train import TrainSettings
+from dped_build.workspace.errors import UsageError
 
 
 def test_presets_fill_in_what_is_not_given():

@@ -6,12 +6,12 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.align.geometry import apply_homography, corners, translation
 from dped_build.align.homography import estimate_homography
-from dped_build.align.simulate import Rig
 from dped_build.patches.records import empty_windows
-from dped_build.patches.truth import compare_with_truth, patch_errors, read_rig
+from dped_build.selftest.simulated_cameras import Rig
+from dped_build.selftest.truth import compare_with_truth, patch_errors, read_rig
+from dped_build.workspace.errors import DpedBuildError
 
 SIZE = 100
 PLACES = np.array([(100, 100), (350, 250), (600, 400)], np.int32)

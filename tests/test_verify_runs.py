@@ -14,13 +14,13 @@ import torch
 from click.testing import CliRunner
 from shards import write_patches
 
-from dped_build.align.errors import Interrupted
-from dped_build.align.stage import write_sums
 from dped_build.cli import cli
-from dped_build.patches.archive import is_sound_archive, stated_values
-from dped_build.patches.verification import verify_workspace
+from dped_build.curate.verify import verify_workspace
 from dped_build.train import TrainSettings, train
 from dped_build.train.step import train_step
+from dped_build.train.torch_archive import is_sound_archive, stated_values
+from dped_build.workspace.errors import Interrupted
+from dped_build.workspace.stage import write_sums
 
 ITERATIONS, STOP = 8, 5
 SETTINGS = TrainSettings(
@@ -366,7 +366,7 @@ def test_mutated_pickles_are_read_or_refused(stopped, tmp_path):
 def test_verify_of_a_run_does_without_torch(finished, stopped):
     code = (
         "import sys; from pathlib import Path\n"
-        "from dped_build.patches.verification import verify_workspace\n"
+        "from dped_build.curate.verify import verify_workspace\n"
         "for path in sys.argv[1:]:\n"
         "    if verify_workspace(Path(path)).damage: sys.exit('damage')\n"
         "sys.exit('torch' in sys.modules)"

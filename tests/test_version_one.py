@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dped_build.align.aligned import read_aligned
-from dped_build.align.stage import Stage, write_sums
+from dped_build.align.aligned_folder import read_aligned
+from dped_build.curate.verify import verify_workspace
 from dped_build.patches import PatchDataset
 from dped_build.patches.build import patch_stage
 from dped_build.patches.previous import read_previous, read_split
-from dped_build.patches.verification import verify_workspace
+from dped_build.workspace.stage import Stage, write_sums
 
 ARCHIVE = Path(__file__).parent / "version_1" / "workspace.zip"
 PAIRS = ["0001", "0002"]
@@ -111,7 +111,7 @@ def test_the_run_goes_on_from_its_checkpoint(workspace):
 def test_evaluation_and_report_read_it(workspace):
     from dped_build.report import write_report
     from dped_build.train import load_generator
-    from dped_build.train.evaluation import evaluate
+    from dped_build.train.evaluating.evaluate import evaluate
 
     found = evaluate(load_generator(workspace / "runs" / RUN), workspace / "patches")
     assert found["n"] == SPLITS["test"]
@@ -135,8 +135,8 @@ def make(folder: Path) -> None:
     from PIL import Image
 
     from dped_build.align import AlignSettings, align_folders
-    from dped_build.align.simulate import PhoneLook, Rig, photograph
     from dped_build.patches import PatchSettings, build_shards
+    from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
     from dped_build.train import TrainSettings, train
 
     rig = Rig((192, 144), (264, 176), distortion=(0.0, 0.0))

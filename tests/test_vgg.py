@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from scipy.io import savemat
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.train.vgg import find_vgg, load_vgg
+from dped_build.workspace.errors import DpedBuildError
 
 POSITIONS = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 WIDTHS = (2, 2, 3, 3, *[4] * 4, *[5] * 8)

@@ -6,8 +6,8 @@ import subprocess
 from PIL import Image
 
 from dped_build.align import align_folders
-from dped_build.align.simulate import PhoneLook, Rig, photograph
-from dped_build.align.stage import SUMS
+from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
+from dped_build.workspace.stage import SUMS
 
 RIG = Rig((192, 144), (264, 176), distortion=(0.0, 0.0))
 GOOD = ("0001", "0002", "0010")

@@ -12,11 +12,11 @@ use what was trained.
 
 from typing import TYPE_CHECKING
 
-from dped_build.align.lazy import lazy_exports
+from dped_build.workspace.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from dped_build.train.discriminator import Discriminator
-    from dped_build.train.enhancement import enhance
+    from dped_build.train.enhancing.enhance import enhance
     from dped_build.train.loop import train
     from dped_build.train.model_file import load_generator
     from dped_build.train.networks import SRCNN, FastGenerator, Generator
@@ -41,7 +41,7 @@ __getattr__ = lazy_exports(
         "FastGenerator": "networks",
         "Generator": "networks",
         "TrainSettings": "settings",
-        "enhance": "enhancement",
+        "enhance": "enhancing.enhance",
         "load_generator": "model_file",
         "train": "loop",
     },

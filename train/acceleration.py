@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.train import ranks
 from dped_build.train.settings import TrainSettings
+from dped_build.workspace.errors import DpedBuildError
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from dped_build.align.errors import DpedBuildError
+from dped_build.workspace.errors import DpedBuildError
 
 # What 0 stands for in an `Architecture`; what a model has no use for stays 0.
 OWN_SIZES = {

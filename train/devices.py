@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dped_build.align.errors import DpedBuildError
 from dped_build.train.settings import require_device_name
+from dped_build.workspace.errors import DpedBuildError
 
 # What fails with a plain RuntimeError where the memory is full.
 FULL = "DefaultCPUAllocator", "out of memory", "_ALLOC_FAILED"

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from dped_build.align.errors import Interrupted
-from dped_build.align.signals import handled_by
+from dped_build.parallel.signals import handled_by
+from dped_build.workspace.errors import Interrupted
 
 
 @contextmanager

@@ -15,10 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dped_build.align.durable import writing
-from dped_build.align.errors import INTERRUPTED, DpedBuildError, Interrupted
+from dped_build.curate.run_check import CHECKPOINT
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
-from dped_build.patches.run_check import CHECKPOINT
 from dped_build.train import ranks, run_folder
 from dped_build.train.acceleration import (
     Acceleration,
@@ -52,6 +50,8 @@ from dped_build.train.step import (
     train_step,
 )
 from dped_build.train.vgg import find_vgg, load_vgg
+from dped_build.workspace.durable import writing
+from dped_build.workspace.errors import INTERRUPTED, DpedBuildError, Interrupted
 
 DEFAULTS = TrainSettings()
 

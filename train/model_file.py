@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from dped_build.align.durable import write_atomic
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.stage import (
-    created_with,
-)
-from dped_build.patches.archive import is_sound_archive
 from dped_build.train.architecture import Architecture
 from dped_build.train.devices import is_out_of_memory
 from dped_build.train.layers import Chain
 from dped_build.train.networks import build_generator
+from dped_build.train.torch_archive import is_sound_archive
+from dped_build.workspace.durable import write_atomic
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import (
+    created_with,
+)
 
 FORMAT = "dped-build/generator"
 VERSION = 1

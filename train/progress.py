@@ -5,7 +5,7 @@ import time
 
 from tqdm import tqdm
 
-from dped_build.align.console import can_redraw
+from dped_build.commands.console import can_redraw
 
 LINE_EVERY = 60.0  # seconds between plain lines
 FIRST_AFTER = 10.0  # seconds, so that a slow run says soon how slow

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dped_build.align.errors import DpedBuildError, UsageError
+from dped_build.workspace.errors import DpedBuildError, UsageError
 
 ASK_EVERY = 10  # iterations between asking all ranks; each time they wait for another
 

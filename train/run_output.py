@@ -8,9 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dped_build.align.errors import DpedBuildError
-from dped_build.align.logs import log
-from dped_build.patches.run_check import BEST, CHECKPOINT
+from dped_build.curate.run_check import BEST, CHECKPOINT
 from dped_build.train import run_folder
 from dped_build.train.batches import Batches
 from dped_build.train.checkpoint import save_checkpoint, saved_iteration
@@ -22,6 +20,8 @@ from dped_build.train.progress import Progress
 from dped_build.train.settings import TrainSettings
 from dped_build.train.step import TrainingState, is_finite, means
 from dped_build.train.validation import validate
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.logs import log
 
 SAMPLES = 5  # examples per picture
 

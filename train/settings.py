@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.errors import DpedBuildError, UsageError
 from dped_build.train.architecture import Architecture
 from dped_build.train.presets import PRESETS
+from dped_build.workspace.errors import DpedBuildError, UsageError
 
 LOSS_TERMS = ("color", "content", "texture", "mse")
 MAX_SEED = 2**63 - 1

@@ -1,0 +1,237 @@
+"""What the folder `aligned/` says: manifest, records, and where the photos lie."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dped_build.align.records import (
+    MAX_PIXELS,
+    Alignment,
+    is_number,
+    is_plain_name,
+    parse_object,
+    read_document,
+    read_lines,
+)
+from dped_build.align.settings import COLORS
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import Stage, json_bytes, sha256
+
+FORMAT = "dped-build/alignment"
+NAME = "aligned"
+CAMERA_KEYS = ("phone_camera", "dslr_camera")  # of every manifest
+NEEDED = ("phone", "dslr", "phone_size", "dslr_size", "phone_to_dslr")  # where aligned
+MESSAGE = 200  # letters of a reason that may hold what the file says
+
+FileState = tuple[int, int]  # size in bytes, modification time in ns
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A finished alignment, read back.
+
+    Attributes:
+        manifest: `manifest.json`.
+        records: All records, by pair name, in order.
+        phone_root: The folder of the phone photos on this machine.
+        dslr_root: The folder of the DSLR photos.
+        states: (camera, path in its folder) → size and modification time when aligned.
+    """
+
+    manifest: Mapping[str, Any]
+    records: Mapping[str, Alignment]
+    phone_root: Path
+    dslr_root: Path
+    states: Mapping[tuple[str, str], FileState]
+
+    def paths(self, record: Alignment) -> tuple[Path, Path]:
+        """Both photos of an aligned pair."""
+        return self.phone_root / str(record.phone), self.dslr_root / str(record.dslr)
+
+    def changed(self, record: Alignment, *, rehash: bool = False) -> str | None:
+        """Name of a photo whose content is not what was aligned; None where all is.
+
+        Size and modification time speak for the content; where they differ, or with
+        `rehash`, its SHA-256 does.
+        """
+        for camera, root in (("phone", self.phone_root), ("dslr", self.dslr_root)):
+            name = getattr(record, camera)
+            if name is None:
+                continue
+            path, known = root / name, getattr(record, f"{camera}_sha256")
+            if leads_out(root, name):
+                return str(path)
+            try:
+                same = file_state(path) == self.states.get((camera, name))
+                if rehash or not same:
+                    same = known is not None and sha256(path) == known
+            except OSError:
+                same = False
+            if not same:
+                return str(path)
+        return None
+
+
+def leads_out(root: Path, name: str) -> bool:
+    """Whether a folder on the way to `root`/`name` is a link to somewhere else."""
+    if "/" not in name:
+        return False
+    return not (root / name).parent.resolve().is_relative_to(root.resolve())
+
+
+def aligned_stage(workspace: Path) -> Stage:
+    """The alignment's folder in a workspace."""
+    return Stage(workspace, NAME, FORMAT)
+
+
+def camera_names(phone_dir: Path, dslr_dir: Path) -> dict[str, str]:
+    """The cameras' names: the last components of their folders."""
+    # As given: a link is not followed. "." and ".." have no name of their own.
+    phone, dslr = (
+        folder.resolve().name if folder.name in ("", "..") else folder.name
+        for folder in (phone_dir, dslr_dir)
+    )
+    if phone == dslr or not phone or not dslr:
+        phone, dslr = "phone", "dslr"
+    return dict(zip(CAMERA_KEYS, (phone, dslr), strict=True))
+
+
+def file_state(path: Path) -> FileState:
+    """Size and modification time of a file."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def parse_records(lines: bytes | Iterable[bytes]) -> list[Alignment]:
+    """The records of an `alignment.jsonl`, in order.
+
+    Args:
+        lines: Its content, or its lines as `read_lines` yields them.
+
+    Raises:
+        ValueError, KeyError, TypeError or AttributeError: It is damaged.
+    """
+    if isinstance(lines, bytes):  # which end at line feeds alone
+        lines = lines.splitlines()
+    records = [Alignment.from_json(parse_object(line)) for line in lines]
+    if len({record.pair for record in records}) < len(records):
+        raise ValueError("a pair comes twice")
+    return records
+
+
+def read_records(path: Path) -> list[Alignment]:
+    """The records of the `alignment.jsonl` at `path`, in order.
+
+    Raises:
+        DpedBuildError: It cannot be read.
+    """
+    try:
+        return parse_records(read_lines(path))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, error) from error
+
+
+def read_aligned(workspace: Path) -> Aligned | None:
+    """The finished alignment of a workspace; None where there is none.
+
+    Raises:
+        DpedBuildError: A file of it cannot be read.
+    """
+    stage = aligned_stage(workspace)
+    manifest = stage.manifest()
+    if manifest is None:
+        return None
+    path = stage.folder / "manifest.json"
+    records = read_records(stage.folder / "alignment.jsonl")
+    try:
+        _require_sound(manifest, records)
+        path = stage.folder / "local.json"
+        local = read_document(path)
+        states = {
+            (camera, name): (int(size), int(changed))
+            for camera, files in local["files"].items()
+            for name, (size, changed) in files.items()
+        }
+        return Aligned(
+            manifest,
+            {record.pair: record for record in records},
+            _root(local["phone_root"]),
+            _root(local["dslr_root"]),
+            states,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, error) from error
+
+
+def unfinished(
+    lines: Iterable[Mapping[str, Any]],
+) -> dict[str, tuple[object, Alignment]]:
+    """What the journal's lines tell: pair → what it depends on, and its record.
+
+    Lines that we would not have written are passed over.
+    """
+    found = {}
+    for line in lines:
+        try:
+            key, record = line["key"], Alignment.from_json(line["record"])
+        except (KeyError, TypeError, ValueError):
+            continue
+        if _is_whole(record):
+            found[record.pair] = key, record
+    return found
+
+
+def _is_whole(record: Alignment) -> bool:
+    """Whether a pair that is called aligned can be cut."""
+    return not record.aligned or None not in (getattr(record, n) for n in NEEDED)
+
+
+def _require_sound(manifest: Mapping[str, Any], records: Sequence[Alignment]) -> None:
+    """Refuse names and settings that cannot be used, and pairs that cannot be cut."""
+    for record in records:
+        if not _is_whole(record):
+            raise ValueError(f"pair {record.pair} of alignment.jsonl is not whole")
+    if not all(is_plain_name(manifest[key]) for key in CAMERA_KEYS):
+        raise ValueError("a camera's name is no folder name")
+    limit, color = (manifest["settings"][key] for key in ("max_megapixels", "color"))
+    if not is_number(limit) or not 0 < limit * 1e6 <= MAX_PIXELS:
+        raise ValueError(f"max_megapixels = {limit!r:.80}")
+    if color not in COLORS:
+        raise ValueError(f"color = {color!r:.80}")
+
+
+def _root(path: str) -> Path:
+    if "\0" in path:
+        raise ValueError("a folder of photos has no possible name")
+    return Path(path)
+
+
+def _damaged(path: Path, error: Exception) -> DpedBuildError:
+    said = " ".join(str(error).split())[:MESSAGE]
+    return DpedBuildError(
+        f"{path}: damaged ({said}); run dped-build align again with --force"
+    )
+
+
+def files_of(
+    records: Sequence[Alignment],
+    manifest: Mapping[str, Any],
+    roots: tuple[Path, Path],
+    states: Mapping[tuple[str, str], FileState],
+) -> dict[str, bytes]:
+    """The files of `aligned/` but for crops and sums: name → content."""
+    files: dict[str, dict[str, FileState]] = {"phone": {}, "dslr": {}}
+    for (camera, name), state in sorted(states.items()):
+        files[camera][name] = state
+    local = {
+        "phone_root": str(roots[0].resolve()),
+        "dslr_root": str(roots[1].resolve()),
+        "files": files,
+    }
+    lines = [json_bytes(record.to_json(), indent=None) for record in records]
+    return {
+        "alignment.jsonl": b"".join(lines),
+        "manifest.json": json_bytes(manifest),
+        "local.json": json_bytes(local),
+    }

@@ -1,0 +1,131 @@
+"""Pairs as a list made by hand states them: a CSV with the columns phone and dslr."""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from dped_build.align.pairing.by_name import (
+    CAMERAS,
+    Pair,
+    composed,
+    named_after_phones,
+    path_name,
+)
+from dped_build.photos.reading import printable
+from dped_build.workspace.errors import DpedBuildError
+
+MAX_BYTES = 2**26  # of some hundred thousand lines
+COLUMNS = ("phone", "dslr")
+
+
+def pair_by_csv(path: Path, phone: Sequence[Path], dslr: Sequence[Path]) -> list[Pair]:
+    """Pair photos as the lines of a CSV say; the others are left over.
+
+    Both columns hold paths relative to the two folders, with or without suffix, or file
+    names alone where only one photo has them. They are looked up among the photos that
+    were found, and nothing is opened by them. Further columns are notes.
+
+    Args:
+        path: The file: UTF-8, the first line `phone,dslr`.
+        phone: Paths relative to the phone's folder.
+        dslr: Likewise.
+
+    Returns:
+        Pairs under the phone photos' names, in order.
+
+    Raises:
+        DpedBuildError: It cannot be read, or a line names no photo, several, or one
+            that an earlier line has; with the line's number.
+    """
+    lookup = {"phone": _by_any_name(phone), "dslr": _by_any_name(dslr)}
+    lines_of: dict[tuple[str, Path], int] = {}
+    named: dict[str, int] = {}
+    matched = []
+    for number, line in _lines(path):
+        found = []
+        for camera in COLUMNS:
+            photo = _looked_up(path, number, camera, line[camera], lookup[camera])
+            first = lines_of.setdefault((camera, photo), number)
+            if first != number:
+                raise _wrong(path, number, f"{photo} stands in line {first}, too")
+            found.append(photo)
+        first = named.setdefault(composed(path_name(found[0])), number)
+        if first != number:
+            what = f"the phone photo of line {first} has the same name; rename one"
+            raise _wrong(path, number, what)
+        matched.append((found[0], found[1]))
+    told = printable(path.name)
+    return named_after_phones(
+        matched, phone, dslr, lambda _, photo: f"{photo.name}: not in {told}"
+    )
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Number and columns of every line that is not blank."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise OSError("no regular file")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DpedBuildError(f"{path}: not UTF-8 text; save it as UTF-8") from error
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise DpedBuildError(f"{path}: cannot be read ({why})") from error
+    if len(data) > MAX_BYTES:
+        raise DpedBuildError(f"{path}: over {MAX_BYTES >> 20} MiB are no list of pairs")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [name.strip().lower() for name in next(reader, [])]
+        if any(header.count(name) != 1 for name in COLUMNS):
+            raise DpedBuildError(f"{path}: the first line must be phone,dslr")
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                line = dict(zip(header, cells, strict=False))
+                yield reader.line_num, {c: line.get(c, "").strip() for c in COLUMNS}
+    except csv.Error as error:
+        raise _wrong(path, reader.line_num, str(error)) from error
+
+
+def _by_any_name(photos: Sequence[Path]) -> Mapping[str, list[Path]]:
+    """Photos by relative path, by that without suffix, and by both of the name."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for photo in photos:
+        without = photo.with_suffix("").as_posix()
+        for name in dict.fromkeys(
+            map(composed, (photo.as_posix(), without, photo.name, photo.stem))
+        ):
+            found[name].append(photo)
+    return found
+
+
+def _looked_up(
+    path: Path, number: int, camera: str, name: str, known: Mapping[str, list[Path]]
+) -> Path:
+    """The photo of a cell; a whole path goes before a name that several share."""
+    if not name:
+        raise _wrong(path, number, f"no {CAMERAS[camera]} photo named")
+    found = known.get(composed(name), [])
+    wanted = composed(name)
+    exact = [p for p in found if composed(p.as_posix()) == wanted] or [
+        p for p in found if composed(p.with_suffix("").as_posix()) == wanted
+    ]
+    shown = printable(name)[:80]
+    if not found:
+        what = (
+            f"no {CAMERAS[camera]} photo {shown}; paths are relative to the two "
+            "folders, and --recursive looks into sub-folders"
+        )
+        raise _wrong(path, number, what)
+    if len(exact or found) > 1:
+        names = ", ".join(photo.as_posix() for photo in found[:3])
+        what = f"{shown} may be any of {names}; give the path with its suffix"
+        raise _wrong(path, number, what)
+    return (exact or found)[0]
+
+
+def _wrong(path: Path, number: int, what: str) -> DpedBuildError:
+    return DpedBuildError(f"{path} line {number}: {what}")

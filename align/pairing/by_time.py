@@ -1,0 +1,209 @@
+"""Pairs by capture time: one offset between the two clocks explains the whole set.
+
+Cameras' clocks differ by seconds or by hours. The difference of the times of a pair is
+the same for all pairs, that of unrelated photos is not: the offset is where most
+differences fall together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.geometry import FloatArray
+from dped_build.align.pairing.by_name import OTHER, Pair, named_after_phones
+from dped_build.workspace.errors import DpedBuildError
+
+MIN_MATCHES = 4  # that an estimated offset must explain
+MIN_SHARE = 0.3  # of the photos of the camera with fewer
+AMBIGUOUS_SHARE = 0.7  # of the best offset's matches, reached by another
+MAX_DIFFERENCES = 4_000_000  # looked at together; of more, a part of the phone's
+CANDIDATES = 40  # offsets that are tried
+REFINEMENTS = 3
+OTHERWISE = (
+    "use --pair-by sequence, or state DSLR clock minus phone clock with "
+    "--clock-offset SECONDS"
+)
+
+IntArray = NDArray[np.int64]
+Times = Mapping[Path, datetime | None]  # of each photo; None: unknown
+
+
+@dataclass(frozen=True)
+class ClockOffset:
+    """How far apart two clocks are, and what speaks for it."""
+
+    seconds: float  # DSLR clock minus phone clock
+    matches: int  # photos that it pairs
+    second_best: int  # that the next best offset would pair; 0 where it was given
+
+
+def pair_by_time(
+    phone: Times,
+    dslr: Times,
+    *,
+    tolerance_s: float,
+    offset_s: float | None = None,
+) -> tuple[list[Pair], ClockOffset]:
+    """Pair photos taken at the same time, one to one, the nearest first.
+
+    Args:
+        phone: Capture times; paths relative to the phone's folder.
+        dslr: Likewise.
+        tolerance_s: How far both times of a pair may differ once the offset is known.
+        offset_s: DSLR clock minus phone clock; estimated where not given.
+
+    Returns:
+        Pairs under the phone photos' names, and the offset.
+
+    Raises:
+        DpedBuildError: No time is known, or no offset stands out.
+    """
+    timed = [
+        [(photo, time) for photo, time in times.items() if time]
+        for times in (phone, dslr)
+    ]
+    for camera, found in zip(("phone", "DSLR"), timed, strict=True):
+        if not found:
+            raise DpedBuildError(
+                f"--pair-by time: no {camera} photo has a capture time (EXIF); use "
+                "--pair-by order or --pair-by sequence"
+            )
+    zero = min(time for _, time in timed[0])
+    seconds = [
+        np.array([(time - zero).total_seconds() for _, time in found])
+        for found in timed
+    ]
+    if offset_s is None:
+        offset = estimate_clock_offset(*seconds, tolerance_s=tolerance_s)
+    else:
+        count = len(match_nearest(*seconds, offset_s=offset_s, tolerance_s=tolerance_s))
+        offset = ClockOffset(offset_s, count, 0)
+    matches = match_nearest(*seconds, offset_s=offset.seconds, tolerance_s=tolerance_s)
+    matched = [(timed[0][i][0], timed[1][j][0]) for i, j in matches]
+
+    def why(camera: str, photo: Path) -> str:
+        time = (phone if camera == "phone" else dslr)[photo]
+        if time is None:
+            return f"{photo.name}: no capture time (EXIF)"
+        return (
+            f"{photo.name}: no {OTHER[camera]} photo left within {tolerance_s:g} s "
+            f"(DSLR clock minus phone clock {told_offset(offset.seconds)})"
+        )
+
+    return named_after_phones(matched, list(phone), list(dslr), why), offset
+
+
+def told_offset(seconds: float) -> str:
+    """An offset as people read it: `-1:00:02`, `12.5 s`."""
+    if abs(seconds) < 90:
+        return f"{seconds:g} s"
+    whole = round(abs(seconds))
+    minutes, rest = divmod(whole, 60)
+    return f"{'-' if seconds < 0 else ''}{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def estimate_clock_offset(
+    phone_s: FloatArray, dslr_s: FloatArray, *, tolerance_s: float
+) -> ClockOffset:
+    """The offset that pairs most photos, refined by the median of their differences.
+
+    Args:
+        phone_s: Times of the phone photos, seconds, (N,).
+        dslr_s: Those of the DSLR photos, (M,).
+        tolerance_s: As `match_nearest`.
+
+    Raises:
+        DpedBuildError: Too few photos agree on it, or on another one nearly as many, as
+            in a series at even intervals.
+    """
+    best = ClockOffset(0.0, 0, 0)
+    tried: list[tuple[float, int]] = []
+    for offset in _likely_offsets(phone_s, dslr_s, tolerance_s):
+        refined, count = _refined(phone_s, dslr_s, offset, tolerance_s)
+        tried.append((refined, count))
+        if count > best.matches:
+            best = ClockOffset(refined, count, 0)
+    apart = [n for offset, n in tried if abs(offset - best.seconds) > 2 * tolerance_s]
+    best = ClockOffset(round(best.seconds, 3), best.matches, max(apart, default=0))
+    fewer = min(len(phone_s), len(dslr_s))
+    if best.matches < max(MIN_MATCHES, MIN_SHARE * fewer):
+        raise DpedBuildError(
+            f"--pair-by time: no clock offset pairs more than {best.matches} of "
+            f"{fewer} photos; {OTHERWISE}"
+        )
+    if best.second_best >= AMBIGUOUS_SHARE * best.matches:
+        raise DpedBuildError(
+            f"--pair-by time: a clock offset of {best.seconds:g} s pairs "
+            f"{best.matches} photos, another one {best.second_best}: the intervals are "
+            f"too even to tell; {OTHERWISE}"
+        )
+    return best
+
+
+def _likely_offsets(
+    phone_s: FloatArray, dslr_s: FloatArray, tolerance_s: float
+) -> list[float]:
+    """Offsets, at least a window apart, at which most differences fall together."""
+    step = -(-len(phone_s) * len(dslr_s) // MAX_DIFFERENCES)
+    differences = np.sort(np.subtract.outer(dslr_s, phone_s[::step]).ravel())
+    width = 2 * tolerance_s
+    ends = np.searchsorted(differences, differences + width, side="right")
+    counts = ends - np.arange(len(differences))
+    offsets: list[float] = []
+    while len(offsets) < CANDIDATES and counts.any():
+        first = int(counts.argmax())
+        offsets.append(float(np.median(differences[first : ends[first]])))
+        start = differences[first]
+        near = np.searchsorted(differences, (start - width, start))
+        counts[near[0] : max(ends[first], near[1])] = 0
+    return offsets
+
+
+def _refined(
+    phone_s: FloatArray, dslr_s: FloatArray, offset_s: float, tolerance_s: float
+) -> tuple[float, int]:
+    """The offset moved to the middle of what it matches, and how much that is."""
+    count = 0
+    for _ in range(REFINEMENTS):
+        i, j = match_nearest(
+            phone_s, dslr_s, offset_s=offset_s, tolerance_s=tolerance_s
+        ).T
+        if len(i) < count:
+            break
+        count, offset_s = len(i), float(np.median(dslr_s[j] - phone_s[i]))
+    return offset_s, count
+
+
+def match_nearest(
+    phone_s: FloatArray, dslr_s: FloatArray, *, offset_s: float, tolerance_s: float
+) -> IntArray:
+    """Index pairs (K, 2) of times that agree, one to one, the nearest first.
+
+    Args:
+        phone_s: Times, seconds, (N,), in any order.
+        dslr_s: Likewise, (M,), by a clock that is `offset_s` ahead.
+        offset_s: DSLR clock minus phone clock.
+        tolerance_s: Largest difference of a match.
+    """
+    order = np.argsort(dslr_s, kind="stable")
+    expected, there = phone_s + offset_s, dslr_s[order]
+    slack = tolerance_s + 1e-6
+    first = np.searchsorted(there, expected - slack, side="left")
+    last = np.searchsorted(there, expected + slack, side="right")
+    counts = last - first
+    phone_index = np.repeat(np.arange(len(phone_s)), counts)
+    starts = np.repeat(first - np.cumsum(counts) + counts, counts)
+    dslr_index = order[starts + np.arange(len(phone_index))]
+    away = np.abs(dslr_s[dslr_index] - expected[phone_index])
+    free_phone, free_dslr = np.ones(len(phone_s), bool), np.ones(len(dslr_s), bool)
+    matches = []
+    for k in np.lexsort((dslr_index, phone_index, away)):
+        i, j = phone_index[k], dslr_index[k]
+        if free_phone[i] and free_dslr[j]:
+            free_phone[i] = free_dslr[j] = False
+            matches.append((i, j))
+    return np.array(sorted(matches), np.int64).reshape(-1, 2)

@@ -1,0 +1,269 @@
+"""Two folders of photos → which belongs to which, by whichever way was asked."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from dped_build.align.pairing.by_csv import pair_by_csv
+from dped_build.align.pairing.by_name import (
+    FoundPairs,
+    in_order,
+    pair_by_name,
+    path_name,
+    set_aside,
+)
+from dped_build.align.pairing.by_order import pair_by_order
+from dped_build.align.pairing.by_sequence import pair_by_sequence
+from dped_build.align.pairing.by_time import pair_by_time, told_offset
+from dped_build.align.pairing.kept import (
+    Photos,
+    Roots,
+    keep,
+    pairing_key,
+    read_kept,
+)
+from dped_build.align.pairing.visual_words import Sketch, sketch
+from dped_build.align.plan import Progress
+from dped_build.align.settings import AlignSettings, PairingSettings
+from dped_build.parallel.executor import Workers, run_all
+from dped_build.photos.formats import SUFFIXES
+from dped_build.photos.reading import (
+    capture_time,
+    is_plain_text,
+    list_photos,
+    path_key,
+    read_photo,
+)
+from dped_build.workspace.errors import DpedBuildError, PhotoError, UsageError
+from dped_build.workspace.text import counted
+
+Seen = tuple[datetime | None, Sketch | None]  # when a photo was taken, what it shows
+MEASURED = ("time", "sequence")  # ways to pair that read every photo
+
+
+@dataclass(frozen=True)
+class Look:
+    """A photo to look at, and how."""
+
+    path: Path
+    color: str
+    max_megapixels: float
+
+
+def list_both(roots: Roots, *, workspace: Path, recursive: bool) -> Photos:
+    """The photos of both folders, relative to them, in natural order.
+
+    Raises:
+        UsageError: A folder is missing, one is given twice, or one lies in another
+            whose sub-folders are to be searched.
+        DpedBuildError: A folder holds no photos.
+    """
+    found = {
+        camera: list_photos(root, recursive=recursive) for camera, root in roots.items()
+    }
+    for root in roots.values():
+        if not is_plain_text(str(root.resolve())):
+            raise UsageError(f"{str(root)!r}: the name is not plain UTF-8; rename it")
+    if roots["phone"].samefile(roots["dslr"]):
+        raise UsageError(
+            f"{roots['phone']}: given for both cameras; name the phone's folder, then "
+            "the DSLR's"
+        )
+    if recursive:
+        _require_apart((*roots.values(), workspace))
+    for camera, root in roots.items():
+        if not found[camera]:
+            below = "" if recursive else "; --recursive looks into sub-folders"
+            raise DpedBuildError(
+                f"{root}: no photos in it ({' '.join(SUFFIXES)}); name the folder "
+                f"that holds them{below}"
+            )
+    return {
+        camera: [photo.relative_to(roots[camera]) for photo in photos]
+        for camera, photos in found.items()
+    }
+
+
+def _require_apart(folders: tuple[Path, ...]) -> None:
+    *roots, _ = folders
+    for root in roots:
+        for other in folders:
+            if other is not root and other.resolve().is_relative_to(root.resolve()):
+                raise UsageError(
+                    f"{other} lies in {root}: with --recursive its pictures would be "
+                    "taken for photos; keep them apart"
+                )
+
+
+def find_pairs(
+    roots: Roots,
+    photos: Photos,
+    *,
+    pairing: PairingSettings,
+    settings: AlignSettings,
+    workers: Workers,
+    workspace: Path,
+    force: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> FoundPairs:
+    """All photos of two folders as pairs and leftovers.
+
+    Args:
+        roots: The two folders.
+        photos: What `list_both` found in them.
+        pairing: How to pair.
+        settings: Of the alignment, for pairing by what photos show.
+        workers: Who reads the photos for that.
+        workspace: Where the result is kept if it took long.
+        force: Look again, whatever is kept.
+        progress: Called with photos read and photos to read.
+
+    Raises:
+        DpedBuildError: They cannot be paired that way.
+    """
+    if pairing.pairs_csv is None and pairing.pair_by == "name":
+        return FoundPairs(pair_by_name(*photos.values(), name_of=path_name))
+    alike = pairing.pairs_csv is None
+    phone, dslr, aside = set_aside(*photos.values(), alike=alike)
+    if pairing.pairs_csv is not None:
+        pairs = pair_by_csv(pairing.pairs_csv, phone, dslr)
+        return FoundPairs(in_order([*pairs, *aside]), "by list")
+    if pairing.pair_by == "order":
+        if aside:
+            raise DpedBuildError(f"--pair-by order: {aside[0].message}")
+        return FoundPairs(pair_by_order(phone, dslr), "by order")
+    key = pairing_key(roots, photos, pairing, settings)
+    kept = None if force else read_kept(workspace, key, photos)
+    if kept is not None:
+        return kept
+    looks = {
+        camera: [
+            Look(roots[camera] / photo, settings.color, settings.max_megapixels)
+            for photo in side
+        ]
+        for camera, side in (("phone", phone), ("dslr", dslr))
+    }
+    if pairing.pair_by == "time":
+        found = _by_time(phone, dslr, looks, pairing, progress)
+    else:
+        found = _by_sequence(phone, dslr, looks, settings, workers, progress)
+    found = FoundPairs(in_order([*found.pairs, *aside]), found.how, found.stated)
+    keep(workspace, key, found)
+    return found
+
+
+def part_of(found: FoundPairs, pairing: PairingSettings) -> FoundPairs:
+    """The pairs of `--part`, which then state what set they are a part of."""
+    if pairing.part is None:
+        return found
+    names = "\n".join(pair.name for pair in found.pairs)
+    whole = hashlib.sha256(names.encode()).hexdigest()[:16]
+    return replace(
+        found,
+        pairs=found.pairs[pairing.share(len(found.pairs))],
+        stated={**found.stated, "set": whole},
+    )
+
+
+Looks = Mapping[str, list[Look]]
+
+
+def _by_time(
+    phone: list[Path],
+    dslr: list[Path],
+    looks: Looks,
+    pairing: PairingSettings,
+    progress: Progress,
+) -> FoundPairs:
+    total, times = len(phone) + len(dslr), list[datetime | None]()
+    for look in (*looks["phone"], *looks["dslr"]):
+        times.append(capture_time(look.path))
+        progress(len(times), total)
+    pairs, offset = pair_by_time(
+        dict(zip(phone, times, strict=False)),
+        dict(zip(dslr, times[len(phone) :], strict=True)),
+        tolerance_s=pairing.time_tolerance_s,
+        offset_s=pairing.clock_offset_s,
+    )
+    given = pairing.clock_offset_s is not None
+    how = (
+        f"by time: DSLR clock minus phone clock {told_offset(offset.seconds)}, "
+        f"{'given' if given else 'estimated'}; {counted(offset.matches, 'pair')} agree"
+    )
+    stated: dict[str, Any] = {"clock_offset_s": offset.seconds}
+    stated["matches"] = offset.matches
+    if not given:
+        how += f", at the next best {offset.second_best:,}"
+        stated["matches_at_second_best_offset"] = offset.second_best
+    return FoundPairs(pairs, how, stated)
+
+
+def _by_sequence(
+    phone: list[Path],
+    dslr: list[Path],
+    looks: Looks,
+    settings: AlignSettings,
+    workers: Workers,
+    progress: Progress,
+) -> FoundPairs:
+    tasks = [*looks["phone"], *looks["dslr"]]
+    seen: list[Seen] = [(None, None)] * len(tasks)
+    results = run_all(look_at, tasks, **asdict(workers))
+    lost = 0
+    for done, (index, result) in enumerate(results, start=1):
+        lost += result is None
+        seen[index] = result or (None, None)
+        progress(done, len(tasks))
+    if lost:  # kept, a failure of the machine would last
+        raise DpedBuildError(
+            f"--pair-by sequence: the worker process died on {counted(lost, 'photo')} "
+            "(out of memory?); lower --jobs or --max-megapixels and run again"
+        )
+    phone_shown, phone_by = _as_taken(phone, seen[: len(phone)])
+    dslr_shown, dslr_by = _as_taken(dslr, seen[len(phone) :])
+    pairs, came_to = pair_by_sequence(
+        phone_shown, dslr_shown, settings=settings, jobs=workers.jobs
+    )
+    by_place = f", {came_to.by_place:,} by place" if came_to.by_place else ""
+    how = (
+        f"by sequence: phone photos in order of {phone_by}, DSLR photos of "
+        f"{dslr_by}; {counted(came_to.matches, 'pair')} look alike{by_place}"
+    )
+    stated = {"matches": came_to.matches, "by_place": came_to.by_place}
+    return FoundPairs(pairs, how, stated)
+
+
+def _as_taken(
+    photos: Sequence[Path], seen: Sequence[Seen]
+) -> tuple[dict[Path, Sketch | None], str]:
+    """A camera's sketches in the order taken, and by what: time or name.
+
+    Where most photos state a time, one that does not stays behind its neighbour by
+    name.
+    """
+    times = [time for time, _ in seen if time]
+    shown = dict(zip(photos, (sketched for _, sketched in seen), strict=True))
+    if 2 * len(times) <= len(photos):
+        return shown, "name"
+    taken, last = {}, min(times)
+    for photo, (time, _) in zip(photos, seen, strict=True):
+        taken[photo] = last = time or last
+    in_time = sorted(photos, key=lambda photo: (taken[photo], path_key(photo)))
+    return {photo: shown[photo] for photo in in_time}, "time"
+
+
+def look_at(look: Look) -> Seen:
+    """When a photo was taken and what it shows; None for what cannot be told."""
+    time = capture_time(look.path)
+    try:
+        photo = read_photo(
+            look.path, color=look.color, max_megapixels=look.max_megapixels
+        )
+        return time, sketch(photo)
+    except (PhotoError, MemoryError, cv2.error):
+        return time, None

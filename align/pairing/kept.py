@@ -1,0 +1,81 @@
+"""A pairing that took long to find out, kept until a photo or a setting changes.
+
+It lies in the workspace's scratch folder, as `pairing.json`.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import astuple
+from pathlib import Path
+
+from dped_build.align.aligned_folder import file_state
+from dped_build.align.pairing.by_name import FoundPairs, Pair
+from dped_build.align.records import is_plain_name, read_document
+from dped_build.align.settings import AlignSettings, PairingSettings
+from dped_build.workspace.durable import SCRATCH, write_atomic
+from dped_build.workspace.stage import created_with, json_bytes
+
+Photos = Mapping[str, list[Path]]  # of each camera, relative to its folder
+Roots = Mapping[str, Path]  # of each camera, the folder
+PAIRING_FILE = "pairing.json"
+
+
+def pairing_key(
+    roots: Roots, photos: Photos, pairing: PairingSettings, settings: AlignSettings
+) -> str:
+    """What a pairing depends on, as a hash."""
+    states = []
+    for camera, side in photos.items():
+        for photo in side:
+            state = None
+            with suppress(OSError):  # a dangling link
+                state = file_state(roots[camera] / photo)
+            states.append((camera, str(photo), state))
+    depends = (created_with(), pairing.to_json(), settings.to_json(), states)
+    return hashlib.sha256(repr(depends).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def keep(workspace: Path, key: str, found: FoundPairs) -> None:
+    """Write a pairing down for the next run, under what it depends on."""
+    rows = [
+        [None if value is None else str(value) for value in astuple(pair)]
+        for pair in found.pairs
+    ]
+    stated = {"pairs": rows, "how": found.how, "stated": dict(found.stated)}
+    document = json_bytes({"key": key, "found": stated})
+    write_atomic(workspace / SCRATCH / PAIRING_FILE, document)
+
+
+def read_kept(workspace: Path, key: str, photos: Photos) -> FoundPairs | None:
+    """An earlier run's pairing of the very same photos; None where there is none."""
+    try:
+        document = read_document(workspace / SCRATCH / PAIRING_FILE)
+        found = document["found"]
+        pairs = [_read_pair(*row) for row in found["pairs"]]
+        how, stated = str(found["how"]), dict(found["stated"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    listed = {(camera, photo) for camera, side in photos.items() for photo in side}
+    named = [
+        item for pair in pairs if pair.reason != "unreadable" for item in pair.photos()
+    ]
+    sound = len(set(named)) == len(named) and listed.issuperset(named)
+    unique = len({pair.name for pair in pairs}) == len(pairs)
+    whole = sum(1 for pair in pairs for _ in pair.photos()) == len(listed)
+    if document.get("key") != key or not (sound and unique and whole):
+        return None
+    return FoundPairs(pairs, how, stated)
+
+
+def _read_pair(
+    name: str,
+    phone: str | None,
+    dslr: str | None,
+    reason: str | None,
+    message: str | None,
+) -> Pair:
+    if not is_plain_name(name):
+        raise ValueError("a pair has no possible name")
+    sides = [None if side is None else Path(side) for side in (phone, dslr)]
+    return Pair(name, sides[0], sides[1], reason, message)

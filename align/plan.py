@@ -1,0 +1,168 @@
+"""What a run will take, and whether it is worth going on: asked before the work."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from dped_build.align.homography import SWAPPED
+from dped_build.align.pairing.by_name import FoundPairs, Pair
+from dped_build.align.records import Alignment
+from dped_build.align.settings import AlignSettings, PairingSettings
+from dped_build.photos.formats import needs
+from dped_build.photos.reading import capture_time, path_key, photo_size
+from dped_build.workspace.errors import DpedBuildError, PhotoError
+
+PROBE_ABOVE = 50  # pairs; smaller sets are aligned at once
+PROBE_PAIRS = 20
+PROBE_SHARE = 0.2  # of the probed pairs that must align
+SECONDS_PER_MEGAPIXEL = 0.12  # of both photos, on one 2.5 GHz core; for the estimate
+WORKER_GB, WORKER_GB_PER_MEGAPIXEL = 0.1, 0.0065  # measured from 12 to 72 megapixels
+DEVELOPED = 2  # times as much memory and time for HEIF and RAW, measured
+TIMES_SEEN = 10  # photos of each camera that are asked for their capture time
+CROP_BYTES_PER_PIXEL = {"jpg": 1.2, "png": 4.0, "none": 0.0}  # both crops
+
+
+Progress = Callable[[int, int], None]  # done, total
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do."""
+
+    pairs: int
+    todo: int
+    bytes: int  # about, on disk
+    seconds: float  # about, with the jobs given
+    worker_gb: float = 0.0  # about, memory of each worker process
+
+
+@dataclass(frozen=True)
+class AlignPlan(Plan):
+    """What an alignment would do, and with which pairs."""
+
+    found: FoundPairs = field(default_factory=lambda: FoundPairs([]))
+
+
+def estimate(
+    found: FoundPairs,
+    todo: Sequence[Pair],
+    roots: Mapping[str, Path],
+    settings: AlignSettings,
+    jobs: int,
+) -> AlignPlan:
+    """How much there is to do, from the headers of a few photos."""
+    megapixels, crop_pixels = [], []
+    for pair in spread(todo, PROBE_PAIRS):
+        if pair.phone is None or pair.dslr is None:
+            continue
+        try:
+            limit = settings.max_megapixels
+            sizes = [
+                photo_size(roots[camera] / photo, max_megapixels=limit)
+                for camera, photo in pair.photos()
+            ]
+        except PhotoError:
+            continue
+        weights = [DEVELOPED if needs(photo) else 1 for _, photo in pair.photos()]
+        megapixels.append(
+            sum(w * h * n for (w, h), n in zip(sizes, weights, strict=True)) / 1e6
+        )
+        crop_pixels.append(sizes[0][0] * sizes[0][1])
+    count, seen = len(todo), max(len(megapixels), 1)
+    per_pixel = CROP_BYTES_PER_PIXEL[settings.crops]
+    seconds = sum(megapixels) / seen * SECONDS_PER_MEGAPIXEL * count / jobs
+    size = int(sum(crop_pixels) / seen * per_pixel * count)
+    memory = worker_gb(max(megapixels, default=0))
+    return AlignPlan(len(found.matched), count, size, seconds, memory, found)
+
+
+def worker_gb(megapixels: float) -> float:
+    """About what a worker holds for a pair whose photos have so many together, GB."""
+    return WORKER_GB + WORKER_GB_PER_MEGAPIXEL * megapixels
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """About `count` of them, evenly over the set."""
+    step = max(len(items) / count, 1)
+    chosen = sorted({int(i * step) for i in range(count) if int(i * step) < len(items)})
+    return [items[i] for i in chosen]
+
+
+def refuse_hopeless(records: Sequence[Alignment], advice: Callable[[], str]) -> None:
+    """Stop where the probed pairs say that the set does not match.
+
+    Args:
+        records: Of the probed pairs.
+        advice: Says what else to try.
+
+    Raises:
+        DpedBuildError: Fewer than one in five of the readable pairs aligned.
+    """
+    readable = [record for record in records if record.status != "failed"]
+    aligned = sum(record.aligned for record in readable)
+    if is_hopeless(readable):
+        swapped = any(r.message and SWAPPED in r.message for r in readable)
+        hint = (
+            "the folders seem to be swapped: name the phone's first"
+            if swapped
+            else f"paired photos do not seem to show one scene: {advice()}"
+        )
+        raise DpedBuildError(
+            f"only {aligned} of {len(readable)} probed pairs align; {hint} "
+            "(--no-probe goes on regardless)"
+        )
+
+
+def is_hopeless(records: Sequence[Alignment]) -> bool:
+    """Whether fewer than one in five of the readable pairs aligned."""
+    readable = [record for record in records if record.status != "failed"]
+    aligned = sum(record.aligned for record in readable)
+    return bool(readable) and aligned < PROBE_SHARE * len(readable)
+
+
+def other_pairing(
+    found: FoundPairs, roots: Mapping[str, Path], pairing: PairingSettings
+) -> str:
+    """What to try where these pairs do not match: the next way that can fit them."""
+    if pairing.pairs_csv is not None:
+        return f"check the lines of {pairing.pairs_csv.name}"
+    photos: dict[str, list[Path]] = {"phone": [], "dslr": []}
+    for pair in found.pairs:
+        for camera, photo in pair.photos():
+            photos[camera].append(photo)
+    phone, dslr = (sorted(side, key=path_key) for side in photos.values())
+    if pairing.pair_by == "name" and len(phone) == len(dslr):
+        by_place = set(zip(phone, dslr, strict=True))
+        if by_place != {(pair.phone, pair.dslr) for pair in found.pairs}:
+            return f"try --pair-by order: both folders hold {len(phone):,} photos"
+    sides = (("phone", phone), ("dslr", dslr))
+    if pairing.pair_by in ("name", "order") and all(
+        _have_times(side, roots[camera]) for camera, side in sides
+    ):
+        return "try --pair-by time: the photos have capture times"
+    if pairing.pair_by != "sequence":
+        return "try --pair-by sequence: it looks at what the photos show"
+    return "name the pairs with --pairs CSV"
+
+
+def _have_times(photos: Sequence[Path], root: Path) -> bool:
+    """Whether most of a few photos, spread over the set, say when they were taken."""
+    seen = [capture_time(root / photo) for photo in spread(photos, TIMES_SEEN)]
+    return 2 * sum(time is not None for time in seen) > len(seen)
+
+
+def refuse_full_disk(workspace: Path, plan: Plan, way_out: str) -> None:
+    """Stop before work that the disk cannot hold.
+
+    Raises:
+        DpedBuildError: Names what is needed and what is free.
+    """
+    free = shutil.disk_usage(workspace).free
+    if plan.bytes > free:
+        raise DpedBuildError(
+            f"{workspace}: about {plan.bytes / 1e9:.3f} GB needed, "
+            f"{free / 1e9:.3f} GB free; {way_out}"
+        )

@@ -1,0 +1,276 @@
+"""The command `dped-build align`."""
+
+import functools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dped_build.align.settings import (
+    COLORS,
+    CROP_FORMATS,
+    PAIRINGS,
+    AlignSettings,
+    PairingSettings,
+)
+from dped_build.commands.console import (
+    FOLDER,
+    Progress,
+    announce,
+    echo_reasons,
+    echo_warning,
+    new,
+    quote,
+    settings_options,
+    stage_options,
+    start_no_blas_threads,
+    where,
+)
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.text import counted
+
+if TYPE_CHECKING:
+    from dped_build.align.pairing.by_name import FoundPairs, Pair
+    from dped_build.align.plan import AlignPlan
+
+BY_NAME = "by name"
+SHOWN = 20  # pairs and leftovers of a dry run; of more, the first and the last
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def pairing_options(command: Command) -> Command:
+    """How photos find their partners."""
+    for option in (
+        click.option(
+            "--part",
+            metavar="K/N",
+            help="Only the Kth of N shares of the pairs, for merge to put together.",
+        ),
+        click.option(
+            "--recursive",
+            is_flag=True,
+            help="Take photos of sub-folders, too; day1/0001 pairs with day1/0001.",
+        ),
+        click.option(
+            "--time-tolerance",
+            "time_tolerance_s",
+            type=click.FloatRange(min=0),
+            default=PairingSettings.time_tolerance_s,
+            show_default=True,
+            help="How far apart both photos of a scene are taken, seconds.",
+        ),
+        click.option(
+            "--clock-offset",
+            "clock_offset_s",
+            type=float,
+            help="DSLR clock minus phone clock, seconds.  [default: estimated]",
+        ),
+        click.option(
+            "--pairs",
+            "pairs_csv",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            help="Pair as this CSV says: columns phone,dslr, a pair a line.",
+        ),
+        click.option(
+            "--pair-by",
+            type=click.Choice(PAIRINGS),
+            default=PairingSettings.pair_by,
+            show_default=True,
+            help="Same file name, place in the folder, EXIF time, or what photos show.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("phone_dir", type=FOLDER)
+@click.argument("dslr_dir", type=FOLDER)
+@settings_options(
+    AlignSettings,
+    {
+        "crops": (click.Choice(CROP_FORMATS), "Format of the crops for people."),
+        "color": (click.Choice(COLORS), "srgb converts embedded ICC profiles."),
+        "max_megapixels": (float, "Larger photos are refused by their header."),
+        "min_inliers": (click.IntRange(min=4), "Matches that one homography explains."),
+        "min_overlap": (click.FloatRange(0, 1), "Share of the phone photo."),
+    },
+)
+@pairing_options
+@click.option("--no-probe", is_flag=True, help="Go on although almost no pair aligns.")
+@stage_options
+def align(
+    phone_dir: Path,
+    dslr_dir: Path,
+    *,
+    workspace: Path,
+    no_probe: bool,
+    pair_by: str,
+    pairs_csv: Path | None,
+    clock_offset_s: float | None,
+    time_tolerance_s: float,
+    recursive: bool,
+    part: str | None,
+    jobs: int | None,
+    backend: str,
+    max_memory_gb: float | None,
+    scheduler: str | None,
+    force: bool,
+    rehash: bool,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Align the photos of two cameras: PHONE_DIR/0001.jpg with DSLR_DIR/0001.jpg.
+
+    Photos pair by name; where the cameras name them otherwise, --pair-by order, time or
+    sequence finds the pairs, and --dry-run shows them. Each pair gets a homography from
+    SIFT keypoints and is cropped to what both photos show. Photos that do not match are
+    recorded with the reason. Run it again to add photos or to go on after an
+    interruption.
+
+    \b
+    Example:
+      dped-build align raw/iphone raw/canon
+      dped-build align raw/iphone raw/canon --pair-by time --dry-run
+    """
+    start_no_blas_threads()
+    from dped_build.align import align_folders
+
+    pairing = PairingSettings(
+        pair_by, pairs_csv, clock_offset_s, time_tolerance_s, recursive, part
+    )
+    with (
+        Progress("photos looked at", quiet=as_json) as pairing_progress,
+        Progress("pairs", quiet=as_json) as progress,
+    ):
+        summary = align_folders(
+            phone_dir,
+            dslr_dir,
+            workspace=workspace,
+            settings=AlignSettings(**options),
+            pairing=pairing,
+            jobs=jobs,
+            backend=backend,
+            max_memory_gb=max_memory_gb,
+            scheduler=scheduler,
+            force=force,
+            rehash=rehash,
+            probe=not no_probe,
+            dry_run=dry_run,
+            announce=functools.partial(_announce, as_json=as_json, dry_run=dry_run),
+            progress=progress,
+            pairing_progress=pairing_progress,
+        )
+    if summary is None:
+        return
+    if as_json:
+        click.echo(json.dumps(summary.to_json(), indent=1))
+    else:
+        click.echo(
+            f"{summary.aligned:,} of {counted(summary.pairs, 'pair')} aligned"
+            f"{'' if force else new(summary.newly_done)}"
+        )
+        echo_reasons(summary.reasons)
+        if summary.swapped:
+            click.echo(
+                "Most pairs look swapped: the DSLR has fewer pixels than the phone. "
+                f"Try: dped-build align {quote(dslr_dir)} {quote(phone_dir)} --force"
+                f"{where(workspace)}"
+            )
+        elif summary.advice and summary.aligned:
+            echo_warning(f"Hardly any pair aligns: {summary.advice} --force")
+        for one, other in summary.exchanged:
+            echo_warning(
+                f"{one} and {other} seem to be exchanged: the phone photo of each "
+                "matches the DSLR photo of the other"
+            )
+        following = f"  (next: dped-build patches{where(workspace)})"
+        click.echo(f"→ {summary.folder}{following if summary.aligned else ''}")
+    if not summary.aligned:
+        raise DpedBuildError(_nothing_aligned(summary.pairs, summary.advice, pair_by))
+
+
+def _nothing_aligned(pairs: int, advice: str, pair_by: str) -> str:
+    otherwise = f"; {advice} (add --force)" if advice else ""
+    if pairs:
+        none = f"none of {counted(pairs, 'pair')} aligned"
+        return f"{none}; dped-build report shows why{otherwise}"
+    if pair_by != PAIRINGS[0]:
+        return f"no photo has a partner in the other folder{otherwise}"
+    return (
+        "no photo has a partner of the same name in the other folder; name both "
+        f"photos of a scene alike (0001.jpg and 0001.jpg){otherwise}"
+    )
+
+
+def _announce(plan: "AlignPlan", *, as_json: bool, dry_run: bool) -> None:
+    """Say what a run will take; of a dry run also its pairs."""
+    found = plan.found
+    if as_json:
+        if dry_run:
+            click.echo(json.dumps(_plan_json(plan), indent=1))
+        return
+    if dry_run:
+        _echo_pairs(found)
+    elif found.how != BY_NAME:
+        left = counted(len(found.left_over), "photo")
+        click.echo(f"{_matched_text(found)}; {left} left over")
+    announce(plan, as_json=False, dry_run=dry_run)
+
+
+def _plan_json(plan: "AlignPlan") -> dict[str, Any]:
+    numbers = {
+        each.name: getattr(plan, each.name)
+        for each in fields(plan)
+        if each.name != "found"
+    }
+    return {
+        **numbers,
+        "pairing": {"how": plan.found.how, **plan.found.stated},
+        "matched": [
+            {"pair": pair.name} | {c: p.as_posix() for c, p in pair.photos()}
+            for pair in plan.found.matched
+        ],
+        "left_over": [
+            {
+                "camera": camera,
+                "photo": photo.as_posix(),
+                "reason": pair.reason,
+                "message": pair.message,
+            }
+            for pair in plan.found.left_over
+            for camera, photo in pair.photos()
+        ],
+    }
+
+
+def _matched_text(found: "FoundPairs") -> str:
+    return f"{counted(len(found.matched), 'pair')} {found.how}"
+
+
+def _echo_pairs(found: "FoundPairs") -> None:
+    click.echo(_matched_text(found))
+    _echo_some([f"{p.name}: {p.phone} ↔ {p.dslr}" for p in found.matched])
+    if found.left_over:
+        click.echo(f"{counted(len(found.left_over), 'photo')} left over")
+        _echo_some([_left_text(pair) for pair in found.left_over])
+
+
+def _left_text(pair: "Pair") -> str:
+    ((camera, photo),) = pair.photos()
+    who = {"phone": "phone", "dslr": "DSLR"}[camera]
+    return f"{who} {photo.as_posix()} ({pair.reason}): {pair.message}"
+
+
+def _echo_some(lines: Sequence[str]) -> None:
+    """All lines where few, else the first and the last."""
+    if len(lines) > SHOWN:
+        half = SHOWN // 2
+        hidden = f"… {len(lines) - 2 * half:,} more (--json shows all)"
+        lines = [*lines[:half], hidden, *lines[-half:]]
+    for line in lines:
+        click.echo(f"  {line}")

@@ -1,0 +1,232 @@
+"""What every command shares: options, defaults from a file, progress.
+
+No heavy imports: `--help` must answer at once.
+"""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+import click
+
+from dped_build.align.settings import BACKENDS
+from dped_build.commands.config_file import file_defaults
+from dped_build.commands.failures import DEBUG, LOG, colors, endings
+from dped_build.workspace.text import counted, size_text
+
+if TYPE_CHECKING:
+    from dped_build.align.plan import Plan
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+FOLDER = click.Path(path_type=Path)
+DEFAULT_WORKSPACE = Path("data")
+WORKSPACE_VARIABLE = "DPED_BUILD_WORKSPACE"
+
+
+class CommandGroup(click.Group):
+    """Its commands end in one line, have `--log` and `--debug`, and read a file."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command, with the options that all of them have."""
+        cmd.params += [LOG, DEBUG]
+        super().add_command(cmd, name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command, which finds what the workspace's file says as its defaults."""
+        name, command, rest = super().resolve_command(ctx, args)
+        asks = not set(ctx.help_option_names).isdisjoint(rest)
+        if name and command and not asks and not ctx.resilient_parsing:
+            workspace = Path(os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE)
+            ctx.default_map = file_defaults(
+                ctx, self.commands, name, rest, workspace=workspace
+            )
+        return name, command, rest
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; a failure that the user can mend has no traceback."""
+        ctx.color = colors()
+        with endings(ctx):
+            return super().invoke(ctx)
+
+
+def workspace_option(command: Command) -> Command:
+    """`--workspace`, which every command has."""
+    return click.option(
+        "--workspace",
+        "-w",
+        type=FOLDER,
+        default=DEFAULT_WORKSPACE,
+        show_default=True,
+        envvar=WORKSPACE_VARIABLE,
+        help="Folder that everything is written into: one phone with one DSLR.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`, where a script would want the summary."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def stage_options(command: Command) -> Command:
+    """The options of the stages that work through many photos."""
+    options = (
+        click.option(
+            "--jobs",
+            type=click.IntRange(min=1),
+            help="Worker processes.  [default: all cores]",
+        ),
+        click.option(
+            "--backend",
+            type=click.Choice(BACKENDS),
+            default="loky",
+            show_default=True,
+            help="How the workers run: processes, threads, or those of a cluster.",
+        ),
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="A running cluster of dask or ray.  [default: one started here]",
+        ),
+        click.option(
+            "--max-memory",
+            "max_memory_gb",
+            type=click.FloatRange(min=0.3),
+            help="Memory of each worker process, GB (Linux).  [default: any]",
+        ),
+        click.option(
+            "--force", is_flag=True, help="Replace what other settings have made."
+        ),
+        click.option(
+            "--rehash", is_flag=True, help="Compare photos by content, not by date."
+        ),
+        click.option(
+            "--dry-run", is_flag=True, help="Say what would be done and stop."
+        ),
+        json_option,
+        workspace_option,
+    )
+    for option in reversed(options):  # the first is shown first
+        command = option(command)
+    return command
+
+
+def settings_options(
+    settings: type, options: Mapping[str, tuple[object, str]]
+) -> Callable[[Command], Command]:
+    """One option for each named field of a settings class, its default from there."""
+    defaults = {field.name: field.default for field in fields(settings)}
+
+    def add(command: Command) -> Command:
+        for name, (kind, text) in reversed(list(options.items())):
+            default = defaults[name]
+            command = click.option(
+                "--" + name.replace("_", "-"),
+                name,
+                type=kind,
+                default=default,
+                is_flag=True if kind is bool else None,
+                show_default=not (
+                    default is None or kind is bool or "[default" in text
+                ),
+                help=text,
+            )(command)
+        return command
+
+    return add
+
+
+def announce(plan: "Plan", *, as_json: bool, dry_run: bool) -> None:
+    """Say what a run will take, before it starts."""
+    if as_json:
+        if dry_run:
+            click.echo(json.dumps(asdict(plan), indent=1))
+    elif plan.todo:
+        click.echo(
+            f"{counted(plan.pairs, 'pair')}, {plan.todo:,} to do: about "
+            f"{size_text(plan.bytes)}, {plan.worker_gb:.1f} GB of memory a worker, "
+            f"{_duration(plan.seconds)}"
+        )
+    elif dry_run:
+        click.echo(f"{counted(plan.pairs, 'pair')}, nothing to do")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class Progress:
+    """A bar with rate and ETA on a terminal, elsewhere a line every tenth."""
+
+    def __init__(self, unit: str, *, quiet: bool) -> None:
+        self.unit, self.quiet = unit, quiet
+        self.bar: Any = None
+        self.shown = 0
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        """Hand out the function that is told (done, total)."""
+        return self._update
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the terminal's line finished."""
+        if self.bar is not None:
+            self.bar.close()
+
+    def _update(self, done: int, total: int) -> None:
+        if self.quiet or not total:
+            return
+        if can_redraw(sys.stderr):
+            if self.bar is None:
+                from tqdm import tqdm
+
+                self.bar = tqdm(total=total, unit=" " + self.unit)
+            self.bar.update(done - self.bar.n)
+        elif done and done * 10 // total > self.shown:
+            self.shown = done * 10 // total
+            click.echo(f"{done} of {total} {self.unit}", err=True)
+
+
+def can_redraw(stream: TextIO) -> bool:
+    """Whether a line may be written over again: a terminal that can do it."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def echo_warning(text: str) -> None:
+    """A line on stderr about what deserves a look, yellow on a terminal."""
+    click.secho(text, err=True, fg="yellow")
+
+
+def echo_reasons(reasons: Mapping[str, int]) -> None:
+    """One line a reason: how many, and the code."""
+    for reason, count in reasons.items():
+        click.secho(f"  {count:6d} {reason}", dim=True)
+
+
+def new(newly_done: int) -> str:
+    """Says so where a run found everything finished."""
+    return "" if newly_done else " (nothing new to do)"
+
+
+def where(workspace: Path) -> str:
+    """The option that the next command needs to find this workspace."""
+    if workspace == DEFAULT_WORKSPACE:
+        return ""
+    return f" -w {quote(workspace)}"
+
+
+def quote(path: Path) -> str:
+    """A path as a shell takes it, for commands to copy."""
+    return shlex.quote(str(path))
+
+
+def start_no_blas_threads() -> None:
+    """Before NumPy is loaded: threads spin once they exist, and none is used here."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

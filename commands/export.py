@@ -1,0 +1,193 @@
+"""The command `dped-build export`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from dped_build.commands.console import (
+    FOLDER,
+    Progress,
+    json_option,
+    new,
+    quote,
+    settings_options,
+    start_no_blas_threads,
+    workspace_option,
+)
+from dped_build.exchange.export_settings import (
+    FORMATS,
+    MODEL_FORMATS,
+    PICTURES,
+    PRECISIONS,
+    TABLE_FORMATS,
+    ExportSettings,
+    fits,
+    require_option,
+)
+from dped_build.workspace.text import counted, size_text
+
+if TYPE_CHECKING:
+    from dped_build.exchange.export_patches import ExportSummary
+
+WINDOWS = Path("windows")  # the SOURCE that means those of --workspace
+
+
+@click.command()
+@click.argument("source", type=FOLDER)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    required=True,
+    help="Of the files to write.",
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    help="The folder or file.  [default: export/FORMAT, windows.csv or NAME.onnx]",
+)
+@settings_options(
+    ExportSettings,
+    {
+        "splits": (str, "Of patches: which."),
+        "pictures": (
+            click.Choice(PICTURES),
+            "Of dped-folders: jpg as the original's, or png, which loses nothing.",
+        ),
+        "quality": (click.IntRange(1, 100), "Of those JPEG files."),
+        "license": (str, "Of the patches, for their card, such as CC-BY-4.0."),
+        "credits": (str, "Who took the photos, for the card."),
+        "precision": (click.Choice(PRECISIONS), "Of onnx."),
+    },
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Threads that encode pictures.  [default: all cores]",
+)
+@click.option("--force", is_flag=True, help="Replace another export there.")
+@json_option
+@workspace_option
+def export(
+    source: Path,
+    *,
+    form: str,
+    out: Path | None,
+    jobs: int | None,
+    force: bool,
+    as_json: bool,
+    workspace: Path,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Write SOURCE in a format that other tools read.
+
+    \b
+    SOURCE is one of
+      a folder of shards, such as data/patches, or its workspace:
+        dped-folders  DPED's layout        png      a picture a file
+        webdataset    tar files            lmdb     as BasicSR reads them
+        parquet       as Hugging Face's `datasets` reads them
+      the word windows, for every candidate window of --workspace:
+        csv           a line each          → windows.csv in the workspace
+      a run folder or generator.pt:
+        onnx          any height and width → NAME.onnx, here
+
+    What exclude.csv takes out is left out. Each folder has a card (README.md), the
+    columns of every patch, and SHA256SUMS. `dped-build import` reads dped-folders and
+    png again, with photos, splits and geometry.
+
+    \b
+    Examples:
+      dped-build export data/patches --format png
+      dped-build export data --format parquet --license CC-BY-4.0 --credits "A. Lee"
+      dped-build export windows --format csv
+      dped-build export data/runs/released-dped --format onnx
+    """
+    said = click.get_current_context().get_parameter_source
+    for name in (*options, "jobs"):
+        if said(name) == ParameterSource.COMMANDLINE:
+            require_option(name, form)
+    # What dped-build.toml says of other formats is passed over.
+    settings = ExportSettings(**{k: v for k, v in options.items() if fits(k, form)})
+    if form in MODEL_FORMATS:
+        _export_model(source, out, settings, as_json=as_json)
+        return
+    start_no_blas_threads()
+    if form in TABLE_FORMATS:
+        _export_windows(source, out, workspace, force=force, as_json=as_json)
+        return
+    from dped_build.exchange.export_patches import export_patches
+
+    with Progress("patches", quiet=as_json) as progress:
+        summary = export_patches(
+            source,
+            out,
+            form=form,
+            settings=settings,
+            jobs=jobs,
+            force=force,
+            progress=progress,
+        )
+    if as_json:
+        click.echo(json.dumps(summary.to_json(), indent=1))
+        return
+    for line in _told(summary, settings):
+        click.echo(line)
+
+
+def _told(summary: "ExportSummary", settings: ExportSettings) -> list[str]:
+    """The summary for the terminal."""
+    size, patches = summary.size, {k: v["patches"] for k, v in summary.splits.items()}
+    count = counted(sum(patches.values()), "pair")
+    lines = [
+        f"{count} of {size}x{size} px, {' | '.join(summary.cameras)}"
+        f"{new(summary.newly_done)}",
+        f"  patches: {', '.join(f'{k} {n}' for k, n in patches.items())}",
+    ]
+    if summary.excluded:
+        lines.append(f"  {summary.excluded:6d} excluded")
+    if summary.psnr_db is not None:
+        lines.append(
+            f"  JPEG costs: {summary.psnr_db:.1f} dB against the patches; "
+            "--pictures png loses nothing"
+        )
+    if settings.license is None or settings.credits is None:
+        lines.append("  The card does not state --license and --credits: add them.")
+    end = quote(summary.folder)
+    return [*lines, f"→ {end}  ({summary.format}, {size_text(summary.bytes)})"]
+
+
+def _export_windows(
+    source: Path, out: Path | None, workspace: Path, *, force: bool, as_json: bool
+) -> None:
+    from dped_build.exchange.windows_table import export_windows
+
+    place = workspace if source == WINDOWS else source
+    whole = place.resolve() if place.name in ("", "..") else place
+    home = whole.parent if (place / "windows.h5").is_file() else place
+    summary = export_windows(place, out or home / "windows.csv", force=force)
+    if as_json:
+        click.echo(json.dumps(asdict(summary), indent=1, default=str))
+    else:
+        count = counted(summary.windows, "window")
+        click.echo(f"{count}, {summary.accepted:,} accepted")
+        click.echo(f"→ {quote(summary.path)}")
+
+
+def _export_model(
+    model: Path, out: Path | None, settings: ExportSettings, *, as_json: bool
+) -> None:
+    from dped_build.exchange.onnx_model import export_onnx
+
+    whole = model.resolve() if model.name in ("", "..") else model
+    name = whole.name if whole.is_dir() else whole.stem
+    out = out or Path(f"{name}.onnx")
+    summary = export_onnx(model, out, precision=settings.precision)
+    if as_json:
+        click.echo(json.dumps(asdict(summary), indent=1, default=str))
+    else:
+        click.echo(str(summary))

@@ -1,0 +1,184 @@
+"""How a command ends: in one line with an exit code, on request with a log and more.
+
+No heavy imports: `--help` must answer at once.
+"""
+
+import io
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import IO, Any, NoReturn
+
+import click
+
+from dped_build.parallel.signals import ASKING
+from dped_build.workspace.errors import (
+    INTERRUPTED,
+    DpedBuildError,
+    Interrupted,
+    UsageError,
+)
+from dped_build.workspace.logs import log, log_error, start_log, stop_log
+
+RESUMABLE = ("align", "patches", "import", "report", "demo")
+SAME_AGAIN = "Interrupted; finished work is kept. Run the same command again to go on."
+
+
+@contextmanager
+def endings(ctx: click.Context) -> Iterator[None]:
+    """Run a group's command in here: whatever stops it is told in one line.
+
+    Raises:
+        click.ClickException: What the user can mend; it has no traceback.
+        click.exceptions.Exit: Interrupted.
+    """
+    for number in ASKING:
+        signal.signal(number, _interrupt)
+    sys.excepthook = partial(_tell_fault, ctx.meta)
+    try:
+        yield
+        _ask_no_more()
+        log("end", command=ctx.invoked_subcommand)
+    except click.ClickException as error:
+        raise _InRed(error) from error
+    except UsageError as error:
+        _note(ctx, error)
+        raise _InRed(click.UsageError(str(error))) from error
+    except DpedBuildError as error:
+        _note(ctx, error)
+        raise _InRed(click.ClickException(str(error))) from error
+    except BrokenPipeError:  # who reads our output has seen enough
+        raise
+    except OSError as error:  # the disk's or the system's, wherever it struck
+        _note(ctx, error)
+        where = f"{error.filename}: " if error.filename else ""
+        why = error.strerror or str(error).splitlines()[0]
+        said = (
+            f"{where}{why}; free space or mend the permissions, then run the same "
+            "command again"
+        )
+        raise _InRed(click.ClickException(said)) from error
+    except ImportError as error:  # of a library that lacks its own
+        _note(ctx, error)
+        said = f"{error}; dped-build doctor says what is wrong and what to do"
+        raise _InRed(click.ClickException(said)) from error
+    except MemoryError as error:
+        _note(ctx, error)
+        said = (
+            "not enough memory; lower --jobs, --batch-size or --tile, whichever "
+            "the command has, and run it again"
+        )
+        raise _InRed(click.ClickException(said)) from error
+    except KeyboardInterrupt as error:
+        _ask_no_more()
+        said = SAME_AGAIN if ctx.invoked_subcommand in RESUMABLE else "Interrupted."
+        said = str(error) if isinstance(error, Interrupted) else said
+        log("interrupted", message=said)
+        click.secho(said, err=True, fg="yellow")
+        ctx.exit(INTERRUPTED)
+
+
+class _InRed(click.ClickException):
+    """An error as click tells it, the word itself in red where the terminal has it."""
+
+    def __init__(self, told: click.ClickException) -> None:
+        super().__init__(told.message)
+        self.told, self.exit_code = told, told.exit_code  # type: ignore[misc]
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it on stderr, or into a file."""
+        text = io.StringIO()
+        self.told.show(text)
+        before, word, after = text.getvalue().rpartition("Error: ")
+        red = click.style(word, fg="red", bold=True)
+        click.echo(
+            before + red + after, file=file, err=True, nl=False, color=self.show_color
+        )
+
+
+def _note(ctx: click.Context, error: BaseException) -> None:
+    """Put an error into the log, and with `--debug` its traceback on stderr."""
+    _ask_no_more()
+    log_error(error)
+    if ctx.meta.get(DEBUG.name):
+        traceback.print_exception(error)
+
+
+def _tell_fault(
+    meta: Mapping[str, Any],
+    kind: type[BaseException],
+    error: BaseException,
+    trace: TracebackType | None,
+) -> None:
+    """What is nobody's bad input: a fault of ours, in one line without `--debug`."""
+    log_error(error)
+    if meta.get(DEBUG.name):
+        sys.__excepthook__(kind, error, trace)
+        return
+    said = " ".join(str(error).split())[:200]
+    click.echo(
+        f"{click.style('Error:', fg='red', bold=True)} {kind.__name__}: {said}; this "
+        "is a fault of dped-build: run the same command with --debug and report what "
+        "it prints",
+        err=True,
+        color=colors(),
+    )
+
+
+def colors() -> bool | None:
+    """Whether to colour, for click: no where the user or the terminal wants none.
+
+    NO_COLOR counts where it is set and not empty (https://no-color.org). Else None:
+    click colours what a terminal shows, and nothing that goes into a file or a pipe.
+    """
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return False if plain else None
+
+
+def _start_log(ctx: click.Context, option: click.Parameter, path: Path | None) -> None:
+    if path is None or ctx.resilient_parsing or LOG.name in ctx.meta:
+        return  # the demo's commands write into the demo's log
+    ctx.meta[str(LOG.name)] = path
+    handler = start_log(path)
+    ctx.find_root().call_on_close(partial(stop_log, handler))
+    log("start", command=ctx.info_name, arguments=sys.argv[1:])
+
+
+def _set_debug(ctx: click.Context, option: click.Parameter, on: bool) -> None:
+    if on:
+        ctx.meta[str(option.name)] = True
+
+
+LOG = click.Option(
+    ["--log"],
+    type=click.Path(path_type=Path, dir_okay=False),
+    expose_value=False,
+    envvar="DPED_BUILD_LOG",
+    callback=_start_log,
+    help="Append what happens to this file, a JSON object a line.",
+)
+DEBUG = click.Option(
+    ["--debug"],
+    is_flag=True,
+    expose_value=False,
+    envvar="DPED_BUILD_DEBUG",
+    callback=_set_debug,
+    help="Print a traceback where something goes wrong.",
+)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    _ask_no_more()
+    raise KeyboardInterrupt
+
+
+def _ask_no_more() -> None:
+    """It ends now: who asks twice is not told twice, and no exit code changes."""
+    for number in ASKING:
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,119 @@
+"""The command `dped-build report`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from dped_build.commands.console import (
+    DEFAULT_WORKSPACE,
+    FOLDER,
+    WORKSPACE_VARIABLE,
+    Progress,
+    json_option,
+)
+from dped_build.workspace.errors import DpedBuildError, UsageError
+
+
+class Workspaces(click.Option):
+    """`--workspace`, as often as wanted; the environment names one."""
+
+    def value_from_envvar(self, ctx: click.Context) -> tuple[str, ...] | None:
+        """The workspace that the environment names, whatever its name holds."""
+        named = self.resolve_envvar_value(ctx)
+        return None if named is None else (named,)
+
+
+@click.command()
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Threads.  [default: all cores, at most 8]",
+)
+@click.option(
+    "--fail-below",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Exit 1 where a smaller share of the windows was accepted; for scripts.",
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    help="Of the page on several workspaces.  [default: side-by-side, beside them]",
+)
+@json_option
+@click.option(
+    "--workspace",
+    "-w",
+    cls=Workspaces,
+    type=FOLDER,
+    multiple=True,
+    default=(DEFAULT_WORKSPACE,),
+    show_default=str(DEFAULT_WORKSPACE),
+    envvar=WORKSPACE_VARIABLE,
+    help="Folder that holds the dataset; several are shown side by side.",
+)
+def report(
+    *,
+    workspace: tuple[Path, ...],
+    out: Path | None,
+    jobs: int | None,
+    fail_below: float,
+    as_json: bool,
+) -> None:
+    """Show what came of the photos: a page to look at, and a table on the terminal.
+
+    With several workspaces, as of several phones beside one DSLR, each gets its own
+    report, and one page shows them in columns and which pairs came out differently.
+
+    \b
+    Examples:
+      dped-build report
+      dped-build report --json --fail-below 0.3 > report.json
+      dped-build report -w data/iphone -w data/sony
+    """
+    if len(workspace) > 1:
+        shares = _several(workspace, out=out, jobs=jobs, as_json=as_json)
+    elif out is not None:
+        raise UsageError("--out is for several workspaces; give -w more than once")
+    else:
+        shares = _one(workspace[0], jobs=jobs, as_json=as_json)
+    for folder, share in zip(workspace, shares, strict=True):
+        if share < fail_below:
+            where = f"{folder}: " if len(workspace) > 1 else ""
+            raise DpedBuildError(
+                f"{where}{share:.1%} of the windows are accepted, less than "
+                f"--fail-below {fail_below:g}"
+            )
+
+
+def _one(workspace: Path, *, jobs: int | None, as_json: bool) -> list[float]:
+    """One workspace's report; returns the share of its windows that are accepted."""
+    from dped_build.report import write_report
+
+    with Progress("pairs", quiet=as_json) as progress:
+        summary = write_report(workspace, jobs=jobs, progress=progress)
+    if as_json:
+        click.echo(json.dumps(summary.report, indent=1))
+    else:
+        click.echo(str(summary))
+        click.echo(f"→ {summary.index}")
+    windows = summary.report["windows"]
+    return [windows["accepted_share"] if windows else 0.0]
+
+
+def _several(
+    workspaces: tuple[Path, ...], *, out: Path | None, jobs: int | None, as_json: bool
+) -> list[float]:
+    """Each one's report, and a page with all; returns the accepted shares."""
+    from dped_build.report.side_by_side_writer import write_side_by_side
+
+    with Progress("pairs", quiet=as_json) as progress:
+        found = write_side_by_side(workspaces, out=out, jobs=jobs, progress=progress)
+    if as_json:
+        click.echo(json.dumps(found.report, indent=1))
+    else:
+        click.echo(str(found))
+        for index in (*found.indices, found.index):
+            click.echo(f"→ {index}")
+    return list(found.shares)

@@ -1,0 +1,206 @@
+"""The commands `dped-build train` and `dped-build evaluate`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from dped_build.commands.console import (
+    FOLDER,
+    Progress,
+    echo_warning,
+    json_option,
+    quote,
+    settings_options,
+    where,
+    workspace_option,
+)
+from dped_build.patches.split import SPLITS
+from dped_build.train.presets import PRESETS
+from dped_build.train.settings import CHOICES, TrainSettings
+
+
+@click.command()
+@click.argument("patches", nargs=-1, type=FOLDER)
+@click.option("--out", type=FOLDER, help="Run folder.  [default: runs/PRESET-MODEL]")
+@settings_options(
+    TrainSettings,
+    {
+        "preset": (click.Choice(list(PRESETS)), "Settings of a publication."),
+        "model": (str, "dped, fast, johnson or srcnn.  [default: the preset's]"),
+        "channels": (int, "Width of the network.  [default: as published]"),
+        "blocks": (int, "Residual blocks.  [default: as published]"),
+        "kernel": (int, "Kernel of the residual blocks.  [default: as published]"),
+        "strided_kernel": (int, "Of the fast network.  [default: as published]"),
+        "prelu": (bool, "Learned slopes instead of ReLU."),
+        "loss": (str, "Sum of color, content, texture, mse.  [default: the preset's]"),
+        "color_weight": (float, "Weight of the colour loss."),
+        "content_weight": (float, "Weight of the VGG loss."),
+        "texture_weight": (float, "Weight of the adversarial loss."),
+        "tv_weight": (float, "Weight of the total variation."),
+        "mse_weight": (float, "Weight of the squared error."),
+        "vgg": (FOLDER, "VGG-19 weights: vgg19-dcbb9e9d.pth or the MatConvNet .mat."),
+        "iterations": (int, "Training steps.  [default: the preset's]"),
+        "batch_size": (int, "Patches per step.  [default: the preset's]"),
+        "learning_rate": (float, "Of Adam.  [default: the preset's]"),
+        "pretrain_discriminator": (
+            int,
+            "Steps of the discriminator beforehand.  [default: the preset's]",
+        ),
+        "clip_gradient": (float, "Largest norm of a gradient; 0: any."),
+        "ema": (float, "Keep averaged weights, with this decay (0.999); 0: the last."),
+        "device": (str, "auto, cpu or cuda."),
+        "precision": (
+            click.Choice(CHOICES["precision"]),
+            "Of the networks; losses are fp32. auto: bf16 on a GPU that has it.",
+        ),
+        "compile": (
+            click.Choice(CHOICES["compile"]),
+            "Compile the networks, which takes a minute. auto: on a GPU.",
+        ),
+        "cache_features": (
+            click.Choice(CHOICES["cache_features"]),
+            "Compute the targets' VGG features once. auto: on a GPU, if they fit.",
+        ),
+        "deterministic": (bool, "On a GPU, too, only what repeats exactly; slower."),
+        "seed": (int, "Of weights and batches."),
+        "checkpoint_every": (int, "Iterations between checkpoints."),
+        "log_every": (
+            int,
+            "Iterations between evaluations on val.  [default: the preset's]",
+        ),
+    },
+)
+@click.option("--resume", is_flag=True, help="Go on with an unfinished run.")
+@json_option
+@workspace_option
+def train(
+    patches: tuple[Path, ...],
+    *,
+    workspace: Path,
+    out: Path | None,
+    resume: bool,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Train a photo enhancer on PATCHES (default: those of the workspace).
+
+    The content loss needs VGG-19 weights (--vgg FILE); --loss mse+texture needs none.
+    Ctrl-C saves; --resume goes on, to the same weights as without the interruption, and
+    takes the options that are not given (but --vgg) from the run.
+
+    \b
+    Examples:
+      dped-build train --vgg vgg19-dcbb9e9d.pth
+      dped-build train --loss mse+texture --model fast --iterations 2000 --batch-size 16
+    """
+    from dped_build.train import train as run_training
+    from dped_build.train.ranks import is_leader
+    from dped_build.train.run_folder import recorded_settings
+
+    settings = TrainSettings(**options)
+    folders = patches or (workspace / "patches",)
+    run_dir = out or workspace / "runs" / f"{settings.preset}-{settings.model}"
+    if resume:
+        settings = TrainSettings(
+            **(options | recorded_settings(run_dir) | _typed(options))
+        )
+    result = run_training(
+        folders, run_dir, settings, resume=resume, progress=not as_json
+    )
+    if not is_leader():
+        return
+    last = result.metrics[-1] if result.metrics else {}
+    if as_json:
+        summary = {"run": str(run_dir), "iteration": result.iteration, "metrics": last}
+        click.echo(json.dumps(summary, indent=1))
+        return
+    click.echo(f"{result.iteration} iterations done")
+    named = "".join(f" {quote(folder)}" for folder in patches) or where(workspace)
+    click.echo(f"→ {run_dir}  (next: dped-build evaluate {quote(run_dir)}{named})")
+
+
+def _typed(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that the user gave, without those that have their defaults."""
+    source = click.get_current_context().get_parameter_source
+    unsaid = ParameterSource.DEFAULT
+    return {name: value for name, value in options.items() if source(name) != unsaid}
+
+
+@click.command()
+@click.argument("model", type=FOLDER)
+@click.argument("patches", nargs=-1, type=FOLDER)
+@click.option(
+    "--compare",
+    multiple=True,
+    metavar="NAME=DIR",
+    help="Another tool's outputs beside ours; may be given several times.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(SPLITS),
+    default="test",
+    show_default=True,
+    help="Patches of which photos.",
+)
+@click.option("--photos", "by_photo", is_flag=True, help="A line a photo as well.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@json_option
+@workspace_option
+def evaluate(
+    model: Path,
+    patches: tuple[Path, ...],
+    *,
+    workspace: Path,
+    compare: tuple[str, ...],
+    split: str,
+    by_photo: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Hold MODEL (a run folder or generator.pt) against the test patches.
+
+    Prints PSNR, SSIM and MS-SSIM of the phone's patches as they are and enhanced.
+
+    --compare judges what another tool made of the same photos. DIR holds whole photos
+    of the phone photos' size, named like the pairs (0001.jpg, 0001-enhanced.png), or
+    one image a patch in natural order; with several PATCHES, folders 1, 2 and so on
+    that do. What one tool lacks counts for none, so that the columns stay comparable.
+
+    \b
+    Examples:
+      dped-build evaluate data/runs/released-dped
+      dped-build evaluate data/runs/released-dped --compare apple=edited/ --photos
+    """
+    from dped_build.train import load_generator
+    from dped_build.train.evaluating.evaluate import evaluate as run_evaluation
+    from dped_build.train.evaluating.other_tools import parse_comparisons
+    from dped_build.train.evaluating.score_table import overall_table, photo_table
+
+    others, problems = parse_comparisons(compare), list[str]()
+    folders = patches or (workspace / "patches",)
+    with Progress("patches", quiet=as_json) as progress:
+        result = run_evaluation(
+            load_generator(model),
+            folders,
+            split=split,
+            device=device,
+            compare=others,
+            progress=progress,
+            tell=problems.append,
+        )
+    for problem in problems:
+        echo_warning(problem)
+    if as_json:
+        click.echo(json.dumps(result, indent=1))
+        return
+    count = len(result["photos"])
+    of = f"of {count} photos" if count > 1 else "of one photo"
+    told = ", ".join(str(folder) for folder in folders)
+    click.echo(f"{result['n']} {split} patches {of} in {told}")
+    tables = [overall_table(result), *([photo_table(result)] if by_photo else [])]
+    click.echo("\n\n".join(tables))
+    if None in result["input"].values() or None in result["output"].values():
+        click.echo("inf: a patch equals its target, flat white on both sides, say")

@@ -1,0 +1,220 @@
+"""What differs between two workspaces: pairs and windows gained, lost and moved."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dped_build.align.aligned_folder import aligned_stage, read_records
+from dped_build.align.geometry import FloatArray, apply_homography, corners
+from dped_build.align.records import Alignment
+from dped_build.patches.build import patch_stage
+from dped_build.patches.records import ACCEPTED
+from dped_build.patches.settings import TOLERANCE_PX
+from dped_build.patches.shards import (
+    WINDOWS_FILE,
+    hdf5_file,
+    read_column,
+    read_owners,
+    stored,
+)
+from dped_build.workspace.errors import DpedBuildError, UsageError
+
+SHOWN = 8  # names in each list
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What came, went and moved between A and B, of one kind.
+
+    Attributes:
+        before: How many there are in A.
+        after: How many there are in B.
+        gained: Names that only B has.
+        lost: Names that only A has.
+        moved: Names whose corners lie elsewhere, and by how much, DSLR px.
+    """
+
+    before: int
+    after: int
+    gained: list[str]
+    lost: list[str]
+    moved: dict[str, float]
+
+    def __bool__(self) -> bool:
+        """Whether anything changed."""
+        return bool(self.gained or self.lost or self.moved)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What differs between two workspaces; a stage that neither has is None.
+
+    Attributes:
+        pairs: Aligned pairs.
+        outcomes: Pair → its outcome in A and in B, where they differ.
+        windows: Accepted windows, named `pair x y`.
+    """
+
+    pairs: Changes | None
+    outcomes: dict[str, tuple[str, str]] = field(default_factory=dict)
+    windows: Changes | None = None
+
+    def __bool__(self) -> bool:
+        """Whether anything differs."""
+        return bool(self.pairs or self.outcomes or self.windows)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for scripts."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """All of it in words; long lists are cut short."""
+        lines = _told("aligned pairs", self.pairs)
+        for pair, (before, after) in list(self.outcomes.items())[:SHOWN]:
+            lines.append(f"  {pair}: {before}, now {after}")
+        if len(self.outcomes) > SHOWN:
+            lines.append(f"  and {len(self.outcomes) - SHOWN} more outcomes")
+        return lines + _told("accepted windows", self.windows)
+
+
+def _told(what: str, changes: Changes | None) -> list[str]:
+    if changes is None:
+        return []
+    lines = [f"{what}: {changes.before:,} in A, {changes.after:,} in B"]
+    moved = [f"{name} by {px:g} px" for name, px in changes.moved.items()]
+    for verb, names in (
+        ("gained", changes.gained),
+        ("lost", changes.lost),
+        ("moved", moved),
+    ):
+        more = f", and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+        if names:
+            lines.append(f"  {verb} {len(names):,}: {', '.join(names[:SHOWN])}{more}")
+    return lines if changes else [f"{lines[0]}: the same"]
+
+
+def compare_workspaces(
+    a: Path, b: Path, *, tolerance_px: float = TOLERANCE_PX
+) -> Difference:
+    """Compare what two workspaces hold.
+
+    Args:
+        a: A workspace.
+        b: Another.
+        tolerance_px: Corners that moved no further, in DSLR px, count as equal.
+
+    Raises:
+        UsageError: One of them is missing.
+        DpedBuildError: Neither stage stands finished in both, or a file is damaged.
+    """
+    for workspace in (a, b):
+        if not workspace.is_dir():
+            raise UsageError(f"{workspace}: no such workspace")
+    both = [
+        stage
+        for stage in (aligned_stage, patch_stage)
+        if stage(a).complete and stage(b).complete
+    ]
+    if not both:
+        raise DpedBuildError(
+            f"{a}, {b}: no finished stage that both have; run dped-build align in each"
+        )
+    pairs: Changes | None = None
+    windows: Changes | None = None
+    outcomes: dict[str, tuple[str, str]] = {}
+    if aligned_stage in both:
+        first, second = (
+            read_records(aligned_stage(workspace).folder / "alignment.jsonl")
+            for workspace in (a, b)
+        )
+        pairs = _compare(_boxes(first), _boxes(second), tolerance_px)
+        outcomes = _changed_outcomes(first, second)
+    if patch_stage in both:
+        windows = _compare(_accepted_windows(a), _accepted_windows(b), tolerance_px)
+    return Difference(pairs, outcomes, windows)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Named things and where their four corners lie, (N, 4, 2)."""
+
+    names: list[str]
+    corners: FloatArray
+
+
+def _compare(a: _Placed, b: _Placed, tolerance_px: float) -> Changes:
+    rows = {name: row for row, name in enumerate(b.names)}
+    known = set(a.names)
+    common = [(row, rows[name]) for row, name in enumerate(a.names) if name in rows]
+    first, second = np.array(common, dtype=np.intp).reshape(-1, 2).T
+    distance = np.linalg.norm(a.corners[first] - b.corners[second], axis=2)
+    furthest = distance.max(axis=1, initial=0)
+    return Changes(
+        before=len(a.names),
+        after=len(b.names),
+        gained=[name for name in b.names if name not in known],
+        lost=[name for name in a.names if name not in rows],
+        moved={
+            a.names[first[index]]: round(float(furthest[index]), 6)
+            for index in np.flatnonzero(~(furthest <= tolerance_px))
+        },
+    )
+
+
+def _changed_outcomes(
+    a: Iterable[Alignment], b: Iterable[Alignment]
+) -> dict[str, tuple[str, str]]:
+    """Pairs of both whose outcome differs."""
+    before = {record.pair: record.reason or record.status for record in a}
+    after = {record.pair: record.reason or record.status for record in b}
+    return {
+        pair: (outcome, after[pair])
+        for pair, outcome in before.items()
+        if pair in after and after[pair] != outcome
+    }
+
+
+def _boxes(records: Iterable[Alignment]) -> _Placed:
+    """Where the boxes of aligned pairs lie in their DSLR photos."""
+    names, places = [], []
+    for record in records:
+        if record.aligned and record.phone_box and record.phone_to_dslr:
+            left, top, width, height = record.phone_box
+            square = corners((width, height)) + (left, top)
+            names.append(record.pair)
+            places.append(apply_homography(record.matrix(), square))
+    return _Placed(names, np.array(places).reshape(-1, 4, 2))
+
+
+def _accepted_windows(workspace: Path) -> _Placed:
+    """Where the accepted windows lie in their DSLR photos."""
+    path = patch_stage(workspace).folder / WINDOWS_FILE
+    size = _patch_size(workspace)
+    try:
+        with hdf5_file(path) as file:
+            owners, photos = read_owners(file)
+            kept = np.flatnonzero(stored(file, "status")[:] == ACCEPTED.encode())
+            pairs = [photos[owner] for owner in owners[kept]]
+            places = read_column(file, "window_xy")[kept].tolist()
+            matrices = read_column(file, "patch_to_dslr")[kept]
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        raise DpedBuildError(
+            f"{path}: damaged ({str(error).splitlines()[0]}); run dped-build verify"
+        ) from error
+    names = [f"{pair} {x} {y}" for pair, (x, y) in zip(pairs, places, strict=True)]
+    square = np.column_stack([corners((size, size)), np.ones(4)])
+    mapped = square @ matrices.transpose(0, 2, 1)
+    return _Placed(names, mapped[:, :, :2] / mapped[:, :, 2:])
+
+
+def _patch_size(workspace: Path) -> int:
+    manifest = patch_stage(workspace).manifest() or {}
+    try:
+        return int(manifest["settings"]["size"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DpedBuildError(
+            f"{workspace}: the manifest of patches/ states no patch size"
+        ) from error

@@ -1,0 +1,279 @@
+"""Several workspaces → one, with the patches that they hold: nothing is refined again.
+
+The windows' measurements of every source go over under the merged names, and patches
+are selected from them and written by the code that writes those of one run. Parts of
+one set give the files of one run, byte for byte, where the split is drawn anew.
+
+`exclude.csv` comes first, `patches/` second, `aligned/` last: an interrupted merge has
+no alignment, so that nobody can draw another split than the sources know.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dped_build.align.aligned_folder import aligned_stage
+from dped_build.align.plan import Plan, refuse_full_disk
+from dped_build.curate.merged_alignments import (
+    Source,
+    difference_from,
+    merge_alignments,
+    publish_alignment,
+    read_sources,
+)
+from dped_build.curate.merged_parts import are_parts
+from dped_build.curate.merged_patches import (
+    Given,
+    Kept,
+    all_lines,
+    common_settings,
+    failed_lines,
+    kept_tables,
+    own_of,
+    read_given,
+)
+from dped_build.patches.build import patch_stage
+from dped_build.patches.exclusions import (
+    EXCLUDE_FILE,
+    entries_of,
+    exclusions_bytes,
+)
+from dped_build.patches.inputs import Inputs
+from dped_build.patches.previous import KnownSplit, read_previous
+from dped_build.patches.publication import Content, draw_split, publish_content
+from dped_build.patches.records import ACCEPTED
+from dped_build.patches.settings import PatchSettings
+from dped_build.patches.split import SplitRow, unite_splits
+from dped_build.workspace.durable import write_atomic
+from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.stage import SUMS, Stage, as_json, opened
+from dped_build.workspace.text import counted
+
+
+@dataclass(frozen=True)
+class MergeSummary:
+    """What a merge came to.
+
+    Attributes:
+        workspace: Where it stands.
+        pairs: Pairs with both photos.
+        aligned: Those of them that are aligned.
+        prefixes: What each source's names of pairs got in front; "" where nothing.
+        cut: Pairs whose windows went over, measured and cut; None: no source has any.
+        moved: Pairs that are in another split than in their source.
+        newly_done: Whether anything was written.
+    """
+
+    workspace: Path
+    pairs: int
+    aligned: int
+    prefixes: Sequence[str]
+    cut: int | None
+    moved: int
+    newly_done: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {**asdict(self), "workspace": str(self.workspace)}
+
+    def lines(self) -> Iterator[str]:
+        """For the terminal."""
+        done = "" if self.newly_done else " (nothing new to do)"
+        pairs = counted(self.pairs, "pair")
+        told = f"{self.aligned:,} of {pairs} aligned"
+        yield f"{counted(len(self.prefixes), 'workspace')}: {told}{done}"
+        if any(self.prefixes):
+            names = ", ".join(f"{prefix}…" for prefix in self.prefixes)
+            yield f"  names came twice: pairs are now called {names}"
+        if self.cut is not None:
+            left = self.aligned - self.cut
+            more = f", {left:,} left to do" if left else ""
+            yield f"  patches of {counted(self.cut, 'pair')} taken over{more}"
+        if self.moved:
+            yield (
+                f"  {counted(self.moved, 'pair')} changed split: one scene was drawn "
+                "into two, and train wins"
+            )
+
+
+def merge_workspaces(
+    workspaces: Sequence[Path],
+    target: Path,
+    *,
+    new_split: bool = False,
+    force: bool = False,
+) -> MergeSummary:
+    """Merge finished workspaces of one rig into `target`; the sources stay as they are.
+
+    Args:
+        workspaces: Two or more with a finished alignment, made with equal settings.
+        target: Where `aligned/` and, where a source has them, `patches/` go.
+        new_split: Draw the split anew from all pairs, as one run would; else every
+            photo stays in the split of its source. That of parts of one set is drawn
+            from all of them, once.
+        force: Replace what was made of other sources.
+
+    Raises:
+        UsageError: The workspaces cannot be meant.
+        DpedBuildError: They cannot be one dataset, one is damaged or changes meanwhile,
+            or `target` holds something else.
+    """
+    before = [_state(folder) for folder in workspaces]
+    sources = read_sources(workspaces)
+    parts = are_parts({str(source.workspace): source.aligned for source in sources})
+    if target.exists() and any(target.samefile(folder) for folder in workspaces):
+        raise UsageError(f"{target}: is one of the sources; name another --workspace")
+    merged = merge_alignments(sources)
+    given = [
+        read_given(source, prefix)
+        for source, prefix in zip(sources, merged.prefixes, strict=True)
+    ]
+    settings = common_settings(sources, given)
+    with opened(aligned_stage(target)):
+        alignment_differs = partial(difference_from, merged=merged)
+        same = _holds(aligned_stage(target), alignment_differs, force=force)
+    own = own_of(target, merged)
+    lines = own.lines if same else all_lines([own, *given])
+    inputs = Inputs(merged.aligned, settings or PatchSettings(), entries_of(lines))
+    tables = kept_tables(sources, merged, given, inputs)
+    moved, newly_done = 0, not same
+    with opened(patch_stage(target)):
+        _refuse_changed(sources, before)
+        if lines and not same:
+            write_atomic(target / EXCLUDE_FILE, exclusions_bytes(lines))
+        patches_differ = partial(_patches_differ, inputs=inputs, tables=tables)
+        if settings is not None and not _holds(
+            patch_stage(target), patches_differ, force=force
+        ):
+            rows = _split(inputs, [own, *given], new_split=new_split, parts=parts)
+            failed = failed_lines(merged, given, tables)
+            _publish(target, inputs, tables, rows, failed)
+            moved = 0 if new_split or parts else _moved(rows, given)
+            newly_done = True
+    if not same:
+        with opened(aligned_stage(target)):
+            _refuse_changed(sources, before)
+            publish_alignment(aligned_stage(target), merged)
+    return MergeSummary(
+        target,
+        len(inputs.paired),
+        len(inputs.records),
+        merged.prefixes,
+        None if settings is None else len(tables),
+        moved,
+        newly_done,
+    )
+
+
+def _state(workspace: Path) -> list[bytes | None]:
+    """What the sums of a workspace's folders say; None where a folder is not there."""
+    stages = aligned_stage(workspace), patch_stage(workspace)
+    return [
+        (stage.folder / SUMS).read_bytes() if stage.complete else None
+        for stage in stages
+    ]
+
+
+def _refuse_changed(
+    sources: Sequence[Source], before: Sequence[list[bytes | None]]
+) -> None:
+    for source, state in zip(sources, before, strict=True):
+        if _state(source.workspace) != state:
+            raise DpedBuildError(
+                f"{source.workspace}: changed while it was read; run the same command "
+                "again"
+            )
+
+
+def _holds(
+    stage: Stage, difference: Callable[[Stage], str | None], *, force: bool
+) -> bool:
+    """Whether a folder of the target is what the sources give already.
+
+    Args:
+        stage: The folder.
+        difference: How it, finished, differs, in words; None: not.
+        force: Take a difference for a folder to be replaced.
+
+    Raises:
+        DpedBuildError: It differs or is damaged, and `force` is not given.
+    """
+    if not stage.complete:
+        return False
+    try:
+        found = difference(stage)
+    except DpedBuildError:
+        if not force:
+            raise
+        return False
+    if found and not force:
+        raise DpedBuildError(
+            f"{stage.folder}: not what these workspaces give ({found}); add --force to "
+            "replace it, or choose another --workspace"
+        )
+    return found is None
+
+
+def _patches_differ(
+    stage: Stage, inputs: Inputs, tables: Mapping[str, Kept]
+) -> str | None:
+    """How finished patches differ from the sources', in words; None: not."""
+    previous = read_previous(stage)
+    keys = previous.keys if previous else {}
+    stated = previous.manifest["settings"] if previous else {}
+    for name, value in as_json(inputs.settings.to_json()).items():
+        if stated.get(name) != value:
+            return f"{name.replace('_', '-')} is {stated.get(name)}, here {value}"
+    for pair in keys:
+        if pair not in inputs.keys:
+            return f"pair {pair} is of none of these workspaces"
+    for pair in tables:
+        if keys.get(pair) != inputs.keys[pair]:
+            return f"pair {pair} is missing, or was measured otherwise"
+    return None
+
+
+def _split(
+    inputs: Inputs, given: Sequence[Given], *, new_split: bool, parts: bool
+) -> list[SplitRow]:
+    """The target's own split, `given[0]`, added to; only `new_split` draws it again."""
+    known = [] if new_split else list(given[0].rows)
+    if new_split or parts:
+        return draw_split(inputs, KnownSplit(known, None) if known else None)
+    return unite_splits([own.rows for own in given], inputs.times())
+
+
+def _moved(rows: Sequence[SplitRow], given: Sequence[Given]) -> int:
+    """How many pairs are in another split than their source has them in."""
+    now = {row.pair: row.split for row in rows}
+    before = [row for own in given for row in own.rows]
+    return len({row.pair for row in before if row.split != now.get(row.pair)})
+
+
+def _publish(
+    target: Path,
+    inputs: Inputs,
+    tables: Mapping[str, Kept],
+    rows: Sequence[SplitRow],
+    failed: Sequence[Mapping[str, str]],
+) -> None:
+    """Write the target's `patches/`."""
+    settings = inputs.settings
+    patches = sum(int((k.table[1] == ACCEPTED).sum()) for k in tables.values())
+    plan = Plan(len(inputs.records), len(tables), patches * 6 * settings.size**2, 0.0)
+    refuse_full_disk(target, plan, "choose another --workspace")
+    content = Content(
+        inputs.cameras,
+        inputs.recorded_settings,
+        settings.size,
+        settings.compress,
+        settings.shard_patches,
+        {pair: kept.table for pair, kept in tables.items()},
+        inputs.keys,
+        rows,
+        failed,
+        lambda pair: tables[pair].piece(),
+    )
+    publish_content(patch_stage(target), content)

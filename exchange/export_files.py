@@ -1,0 +1,104 @@
+"""The files of an export in the making: what every format's writer writes through."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from dped_build.exchange.encoded_pictures import Encode, Encoded, encoded
+from dped_build.exchange.export_settings import ExportSettings
+from dped_build.exchange.patch_source import Patch, PatchSource
+from dped_build.workspace.durable import writing
+from dped_build.workspace.stage import json_bytes
+
+ROWS_A_FILE = 4096  # of formats that gather patches in files, as our shards do
+
+
+@dataclass(frozen=True)
+class Output:
+    """A folder that is being filled, and where its patches come from.
+
+    Attributes:
+        folder: Empty at first; published as a whole.
+        source: Of the patches.
+        settings: The user's choices.
+        jobs: Threads that encode pictures.
+        advance: Told after every patch.
+        sums: File name → SHA-256 of what was written through `write`.
+    """
+
+    folder: Path
+    source: PatchSource
+    settings: ExportSettings
+    jobs: int
+    advance: Callable[[], None]
+    sums: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that have patches."""
+        return list(self.source.datasets)
+
+    def patches(self, split: str) -> Iterator[Patch]:
+        """The rows of a split, counted for the progress bar."""
+        for patch in self.source.rows(split):
+            yield patch
+            self.advance()
+
+    def encoded(self, split: str, encode: Encode) -> Iterator[Encoded]:
+        """The rows of a split with the files of both pictures, in order."""
+        return encoded(self.patches(split), encode, jobs=self.jobs)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write one file below the folder; its sum needs no second reading."""
+        path = self.folder / name
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        self.sums[name] = hashlib.sha256(data).hexdigest()
+
+    @contextmanager
+    def lines(self, name: str) -> Iterator[Callable[[object], None]]:
+        """A file of JSON lines; hands out what appends one."""
+        with self.stream(name) as file:
+            yield partial(_append, file)
+
+    @contextmanager
+    def stream(self, name: str) -> Iterator[BinaryIO]:
+        """A file below the folder that grows."""
+        path = self.folder / name
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                yield file
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a writer made of the patches.
+
+    Attributes:
+        metadata: Files of JSON lines from which `import` knows every patch again.
+        psnr_db: Of the pictures against the patches, both cameras; None: lossless.
+        data_files: Split → pattern of its files, for `datasets`; empty: it reads none.
+        reading: How to read it, Markdown for the card.
+    """
+
+    reading: str
+    metadata: list[str] = field(default_factory=list)
+    psnr_db: float | None = None
+    data_files: dict[str, str] = field(default_factory=dict)
+
+
+def sync_all() -> None:
+    """Put everything written on the disk; a call a file would take minutes."""
+    if hasattr(os, "sync"):
+        os.sync()
+
+
+def _append(file: BinaryIO, value: object) -> None:
+    file.write(json_bytes(value, indent=None))

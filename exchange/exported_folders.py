@@ -1,0 +1,229 @@
+"""Recognise what `dped-build export` wrote: each patch's photo, split and geometry.
+
+`manifest.json` names files of JSON lines, one line for each pair of pictures. A line is
+believed about where the patch was cut; what pixels say (NCC …) is measured again.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.pairing.by_name import Pair
+from dped_build.align.records import (
+    is_number,
+    is_plain_name,
+    parse_object,
+    read_document,
+    read_lines,
+)
+from dped_build.exchange.import_settings import OF_PAIRED_FOLDERS, ImportSettings
+from dped_build.exchange.paired_folders import (
+    EXPORTED_FOLDERS,
+    Origin,
+    Part,
+    PatchFolders,
+)
+from dped_build.patches.records import COLUMNS
+from dped_build.patches.split import SPLITS
+from dped_build.photos.reading import is_plain_text, list_photos
+from dped_build.workspace.errors import DpedBuildError, UsageError
+
+EXPORT_FORMAT = "dped-build/export"
+FILE_NAMES = ("phone_file_name", "dslr_file_name")  # `datasets` loads these as images
+GEOMETRY = (  # the columns that pixels do not tell
+    "window_xy",
+    "patch_to_phone",
+    "patch_to_dslr",
+    "shift_px",
+    "rotation_deg",
+    "sigma_px",
+    "depth_px",
+)
+ROW = np.dtype([(name, *COLUMNS[name]) for name in GEOMETRY])
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One line of the metadata."""
+
+    files: tuple[PurePosixPath, PurePosixPath]  # relative to the source
+    origin: Origin
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The split, and the folder that holds both sides' folders."""
+        return self.origin.split, self.files[0].parent.parent.as_posix()
+
+
+def find_exported(source: Path, settings: ImportSettings) -> PatchFolders | None:
+    """List the pairs of an exported folder; None where `source` is none.
+
+    Its `<phone>/`, which has DPED's layout, stands for the whole of it.
+
+    Raises:
+        DpedBuildError: It is damaged, or of a format without pictures in folders.
+        UsageError: An option does not fit: all is known.
+    """
+    root, manifest = _exported(source)
+    if manifest is None:
+        return None
+    option = settings.changed(("phone", "dslr", *OF_PAIRED_FOLDERS))
+    if option:
+        raise UsageError(f"{option}: {root} was exported and says all of that itself")
+    if not manifest.get("metadata"):
+        raise DpedBuildError(
+            f"{root}: exported as {manifest.get('export')!s:.20}; only png and "
+            "dped-folders can be imported again"
+        )
+    try:
+        cameras = tuple(manifest[f"{side}_camera"] for side in ("phone", "dslr"))
+        if not all(map(is_plain_name, cameras)):
+            raise ValueError("the cameras have no plain names")
+        lines = [
+            line for name in manifest["metadata"] for line in _read_lines(root, name)
+        ]
+        phone, dslr = _folder_names(lines)
+        return PatchFolders(
+            root,
+            EXPORTED_FOLDERS,
+            phone,
+            dslr,
+            _parts(root, lines, dslr),
+            cameras=(cameras[0], cameras[1]),
+            origins={root / line.files[0]: line.origin for line in lines},
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise DpedBuildError(
+            f"{root}: its metadata is damaged ({said}); export it again, or delete its "
+            "manifest.json to import the pictures alone"
+        ) from error
+
+
+def geometry_columns(rows: Sequence[bytes]) -> dict[str, NDArray[Any]]:
+    """The columns of GEOMETRY, (N, …), from what `Origin.geometry` holds."""
+    table = np.frombuffer(b"".join(rows), ROW)
+    return {name: table[name].copy() for name in GEOMETRY}
+
+
+def _exported(source: Path) -> tuple[Path, dict[str, Any] | None]:
+    """The exported folder that `source` is or lies in, and its manifest."""
+    whole = source.resolve() if ".." in source.parts else source.absolute()
+    dped = any((source / name).is_dir() for name in ("training_data", "test_data"))
+    for folder in (source, *([whole.parent] if dped else [])):
+        try:
+            manifest = read_document(folder / "manifest.json")
+        except (OSError, ValueError):  # somebody's own file, or none
+            continue
+        if manifest.get("format") == EXPORT_FORMAT:
+            return folder, manifest
+    return source, None
+
+
+def _read_lines(root: Path, name: object) -> list[_Line]:
+    """The lines of one metadata file.
+
+    Raises:
+        OSError, ValueError, KeyError or TypeError: Says what is wrong.
+    """
+    place = _inside(name).parent
+    return [_parsed(place, parse_object(line)) for line in read_lines(root / str(name))]
+
+
+def _parsed(place: PurePosixPath, line: Mapping[str, Any]) -> _Line:
+    pair, group, split = (line[key] for key in ("pair", "group", "split"))
+    if not is_plain_name(pair) or not is_plain_text(pair):
+        raise ValueError(f"{pair!r:.80} is no name of a pair")
+    if not isinstance(group, str) or not is_plain_text(group) or split not in SPLITS:
+        raise ValueError(f"{pair:.80} has no group or split")
+    phone, dslr = (place / _inside(line[name]) for name in FILE_NAMES)
+    if len(phone.parts) < 2 or phone.parent.parent != dslr.parent.parent:
+        raise ValueError(f"{phone} and {dslr} do not lie in two neighbouring folders")
+    values = tuple(_value(line[name], *COLUMNS[name]) for name in GEOMETRY)
+    geometry = np.array([values], ROW).tobytes()
+    return _Line((phone, dslr), Origin(pair, group, split, geometry))
+
+
+def _inside(name: object) -> PurePosixPath:
+    """A relative path that stays where it starts.
+
+    Raises:
+        ValueError: It does not, or is no text.
+    """
+    if not isinstance(name, str) or not all(map(is_plain_name, name.split("/"))):
+        raise ValueError(f"{name!r:.80} is no path below the folder")
+    return PurePosixPath(name)
+
+
+def _value(value: object, kind: str, shape: tuple[int, ...]) -> Any:  # noqa: ANN401
+    """A column's entry from JSON, of the shape it must have; null is NaN."""
+    if value is None and kind[0] == "f":
+        return np.full(shape, np.nan)
+    if shape:
+        if not isinstance(value, list) or len(value) != shape[0]:
+            raise ValueError(f"{value!r:.40} does not have {shape[0]} entries")
+        return [_value(entry, kind, shape[1:]) for entry in value]
+    if not is_number(value, limit=2.0**31):
+        raise ValueError(f"{value!r:.40} is no number of a patch")
+    if kind[0] == "i" and not isinstance(value, int):
+        raise ValueError(f"{value!r:.40} is no pixel")
+    return value
+
+
+def _folder_names(lines: Sequence[_Line]) -> tuple[str, str]:
+    """What the phone's and the DSLR's folders are called everywhere."""
+    found = {tuple(path.parent.name for path in line.files) for line in lines}
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} pairs of folders where one is meant")
+    phone, dslr = found.pop()
+    return phone, dslr
+
+
+def _parts(root: Path, lines: Sequence[_Line], dslr: str) -> list[Part]:
+    """The pairs of every split and folder, in the order of the metadata.
+
+    Raises:
+        ValueError: A picture comes twice, or a photo is in two splits.
+    """
+    places: dict[tuple[str, str], list[_Line]] = defaultdict(list)
+    for line in lines:
+        places[line.place].append(line)
+    for side in (0, 1):
+        if len({line.files[side] for line in lines}) < len(lines):
+            raise ValueError("a picture comes twice")
+    homes = {(line.origin.pair, line.origin.group, *line.place) for line in lines}
+    if len({line.origin.pair for line in lines}) < len(homes):
+        raise ValueError("a photo is in two splits, groups or folders")
+    known = {root / path for line in lines for path in line.files}
+    looked: set[str] = set()
+    parts = []
+    for (split, place), members in places.items():
+        pairs = [
+            Pair(line.files[0].stem, root / line.files[0], root / line.files[1])
+            for line in members
+        ]
+        strangers: list[Pair] = []
+        if place not in looked:  # DPED's folders hold train and val together
+            looked.add(place)
+            phone = members[0].files[0].parent.name
+            strangers = _strangers(root / place, phone, dslr, known)
+        parts.append(Part(place, split, pairs, strangers))
+    return parts
+
+
+def _strangers(folder: Path, phone: str, dslr: str, known: set[Path]) -> list[Pair]:
+    """The pictures that no line of the metadata names."""
+    found = []
+    for name in (phone, dslr):
+        for path in list_photos(folder / name) if (folder / name).is_dir() else []:
+            if path not in known:
+                told = f"{path.name}: no line of the metadata names it"
+                own = path if name == phone else None
+                other = path if name != phone else None
+                found.append(Pair(path.stem, own, other, "not_listed", told))
+    return found

@@ -1,0 +1,331 @@
+"""Ready-made patch pairs → a folder of shards, as `build_shards` writes it.
+
+Nobody knows which photos such patches were cut from, nor where, unless `export` wrote
+them. Fifty neighbours in the order of their names count as one photo; `settings` in the
+manifest says what else is assumed. No patch is left out for what it shows: it was
+accepted where it was made.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dped_build.align.plan import Plan, Progress, refuse_full_disk
+from dped_build.commands.console import new, quote
+from dped_build.exchange.exported_folders import find_exported
+from dped_build.exchange.import_blocks import (
+    Block,
+    BlockTask,
+    Refusal,
+    leftovers,
+    list_blocks,
+    read_refusals,
+    recorded_settings,
+    refusal,
+)
+from dped_build.exchange.import_settings import (
+    IMPORTED,
+    LISTING,
+    ImportSettings,
+    is_imported,
+)
+from dped_build.exchange.import_worker import make_block
+from dped_build.exchange.paired_folders import (
+    PatchFolders,
+    common_size,
+    find_patch_folders,
+    with_name,
+)
+from dped_build.parallel.executor import default_jobs, run_all
+from dped_build.patches.build import NAME
+from dped_build.patches.pieces import read_piece
+from dped_build.patches.previous import require_sound
+from dped_build.patches.publication import Content, publish_content
+from dped_build.patches.shards import FORMAT
+from dped_build.patches.split import SplitRow, extend_split
+from dped_build.workspace.durable import SCRATCH
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.stage import (
+    Stage,
+    opened,
+)
+
+SECONDS_PER_PAIR, SECONDS_PER_ROW = 0.001, 0.00025  # read, on one core; published
+LOST = "worker_lost"  # tried again by the next import of the same files
+LISTED = 10  # files in the summary that gave nothing
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What an import came to."""
+
+    folder: Path
+    source: str  # what kind of folders it was
+    cameras: tuple[str, str]
+    size: int
+    splits: Mapping[str, Mapping[str, int]]
+    failed: Sequence[Mapping[str, str]]
+    newly_done: int  # pairs
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {**asdict(self), "folder": str(self.folder)}
+
+    def __str__(self) -> str:
+        """The summary for the terminal."""
+        patches = {name: split["patches"] for name, split in self.splits.items()}
+        reasons = Counter(line["reason"] for line in self.failed)
+        more = len(self.failed) - LISTED
+        following = "train" if patches["train"] else "evaluate MODEL"
+        return "\n".join(
+            [
+                f"{sum(patches.values())} pairs of {self.size}x{self.size} px, "
+                f"{' | '.join(self.cameras)}{new(self.newly_done)}",
+                f"  patches: {', '.join(f'{k} {n}' for k, n in patches.items())}",
+                *(f"  {count:6d} {reason}" for reason, count in reasons.items()),
+                *(f"  {line['message']}" for line in self.failed[:LISTED]),
+                *([f"  and {more} more: see manifest.json"] if more > 0 else []),
+                f"→ {self.folder}  (next: dped-build {following} {quote(self.folder)})",
+            ]
+        )
+
+
+def import_patches(
+    source: Path,
+    out: Path | None = None,
+    *,
+    settings: ImportSettings | None = None,
+    jobs: int | None = None,
+    backend: str = "loky",
+    force: bool = False,
+    announce: Callable[[Plan], None] = lambda plan: None,
+    progress: Progress = lambda done, total: None,
+) -> ImportSummary:
+    """Turn folders of patch pairs into a folder of shards.
+
+    The bytes written depend on the files' names and contents and on the settings alone.
+    A finished import of the same files (names and sizes) is left as it is, unless a
+    worker died on some of them: then it is done again.
+
+    Args:
+        source: DPED's layout, two folders of images with equal names, or what `export`
+            wrote.
+        out: The folder to write; `<name of the source>-patches` where not given.
+        settings: ImportSettings() where not given.
+        jobs: Worker processes; all cores where not given.
+        backend: Of the workers: loky or threading.
+        force: Replace what another source or other settings have made.
+        announce: Called with the plan before work starts.
+        progress: Called with pairs done and pairs to do.
+
+    Raises:
+        DpedBuildError: No such folders, nothing usable in them, other patches in `out`
+            or files that are not ours, a full disk.
+        UsageError: An option does not fit the source.
+    """
+    settings, jobs = settings or ImportSettings(), jobs or default_jobs()
+    folders = find_exported(source, settings) or find_patch_folders(source, settings)
+    out = out or Path(f"{with_name(source).name}-patches")
+    stage = Stage(with_name(out).parent, with_name(out).name, FORMAT, option="--out")
+    blocks = list_blocks(folders, common_size(folders))
+    recorded = recorded_settings(folders, blocks, settings)
+    with held(stage):
+        previous = _read_previous(stage, force=force)
+        if previous is not None and not force:
+            _refuse_others(out, previous, {**_cameras(folders), **recorded})
+            if not any(line["reason"] == LOST for line in previous["failed"]):
+                # A run may have been killed once it had published.
+                shutil.rmtree(stage.scratch, ignore_errors=True)
+                return _summary(out, previous, newly_done=0)
+        tasks = [BlockTask(b, stage.scratch / b.piece_name) for b in blocks]
+        todo = [task for task in tasks if not task.out.exists()]
+        plan = _plan(tasks, todo, jobs)
+        announce(plan)
+        refuse_full_disk(stage.workspace, plan, "choose another --out")
+        lost = _work(todo, jobs, backend, progress)
+        failed = [*leftovers(folders), *_refusals(tasks, lost)]
+        content = _content(folders, tasks, lost, settings, recorded, failed)
+        manifest = publish_content(stage, content)
+        shutil.rmtree(stage.scratch, ignore_errors=True)
+    done = sum(len(task.block.files) for task in todo)
+    return _summary(out, manifest, newly_done=done)
+
+
+def _plan(tasks: Sequence[BlockTask], todo: Sequence[BlockTask], jobs: int) -> Plan:
+    count, left = (sum(len(t.block.files) for t in some) for some in (tasks, todo))
+    patch = 2 * 3 * tasks[0].block.size ** 2  # bytes
+    seconds = left * SECONDS_PER_PAIR / jobs + count * SECONDS_PER_ROW
+    return Plan(count, left, (count + left) * patch, seconds)
+
+
+def _work(
+    todo: Sequence[BlockTask], jobs: int, backend: str, progress: Progress
+) -> set[str]:
+    """Read what is left; every finished block is a piece on the disk.
+
+    Returns:
+        The blocks on which the worker process died.
+    """
+    total = sum(len(task.block.files) for task in todo)
+    done, lost = 0, set[str]()
+    progress(0, total)
+    with closing(run_all(make_block, todo, jobs=jobs, backend=backend)) as results:
+        for index, count in results:
+            block = todo[index].block
+            if count is None:
+                lost.add(block.name)
+            done += len(block.files)
+            progress(done, total)
+    return lost
+
+
+def _refusals(tasks: Sequence[BlockTask], lost: Container[str]) -> Iterator[Refusal]:
+    """The pairs of all blocks that gave no patch, in order."""
+    for task in tasks:
+        count = len(task.block.files)
+        message = f"the worker process died on one of {count} pairs, twice; "
+        message += "lower --jobs"
+        if task.block.name in lost:
+            for files in task.block.files:
+                yield refusal(task.block, files, LOST, message)
+        else:
+            yield from read_refusals(task.out)
+
+
+def _content(
+    folders: PatchFolders,
+    tasks: Sequence[BlockTask],
+    lost: Container[str],
+    settings: ImportSettings,
+    recorded: Mapping[str, Any],
+    failed: Sequence[Refusal],
+) -> Content:
+    """What the folder will hold: the pieces of all blocks but the lost ones.
+
+    Raises:
+        DpedBuildError: Not one pair is usable.
+    """
+    pieces = {t.block.name: t.out for t in tasks if t.block.name not in lost}
+    found = {name: read_piece(path, pixels=False) for name, path in pieces.items()}
+    if not any(len(piece.windows) for piece in found.values()):
+        raise DpedBuildError(
+            f"{folders.source}: no pair can be used; the first: {failed[0].message}"
+        )
+    return Content(
+        cameras=_cameras(folders),
+        settings=recorded,
+        size=tasks[0].block.size,
+        compress=settings.compress,
+        shard_patches=settings.shard_patches,
+        tables={name: (piece.windows, piece.reasons) for name, piece in found.items()},
+        keys={task.block.name: task.block.key for task in tasks},
+        split=_split([task.block for task in tasks], settings),
+        failed=[asdict(line) for line in failed],
+        piece=lambda name: read_piece(pieces[name], pixels=True),
+    )
+
+
+def _split(blocks: Sequence[Block], settings: ImportSettings) -> list[SplitRow]:
+    """As the source gives it, else drawn by pseudo-photo."""
+    given = [SplitRow(b.name, b.group, b.split) for b in blocks if b.split]
+    return extend_split(
+        given,
+        [block.name for block in blocks],
+        {},
+        test=settings.test_photos,
+        val=settings.val_photos,
+        seed=settings.split_seed,
+    )
+
+
+def _cameras(folders: PatchFolders) -> dict[str, str]:
+    phone, dslr = folders.cameras or (folders.phone, folders.dslr)
+    return {"phone_camera": phone, "dslr_camera": dslr}
+
+
+def _read_previous(stage: Stage, *, force: bool) -> dict[str, Any] | None:
+    """The manifest of what stands there; with `force`, a damaged one counts for none.
+
+    Raises:
+        DpedBuildError: It is damaged.
+    """
+    try:
+        manifest = stage.manifest()
+        if manifest is not None:
+            _require_sound(stage, manifest)
+        return manifest
+    except DpedBuildError:
+        if not force:
+            raise
+        return None
+
+
+def _require_sound(stage: Stage, manifest: Mapping[str, Any]) -> None:
+    try:
+        require_sound(manifest)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DpedBuildError(
+            f"{stage.folder}: damaged ({error}); add --force to make it again"
+        ) from error
+
+
+def _refuse_others(
+    out: Path, manifest: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> None:
+    """Stop where a finished folder is of another source or made otherwise.
+
+    Raises:
+        DpedBuildError: Names the first difference, and the ways out.
+    """
+    found = {name: manifest.get(name) for name in wanted} | manifest["settings"]
+    different = [name for name, value in wanted.items() if found[name] != value]
+    if not different:
+        return
+    name = different[0]
+    told = f"{name.replace('_', ' ')}: {found[name]}, now {wanted[name]}"
+    if not is_imported(manifest):
+        told = "cut by dped-build patches"
+    elif name == LISTING:
+        told = "files of other names or sizes"
+    raise DpedBuildError(
+        f"{out}: holds other patches ({told}); add --force to replace them, or choose "
+        "another --out"
+    )
+
+
+def _summary(
+    out: Path, manifest: Mapping[str, Any], *, newly_done: int
+) -> ImportSummary:
+    settings = manifest["settings"]
+    return ImportSummary(
+        out,
+        settings[IMPORTED],
+        (manifest["phone_camera"], manifest["dslr_camera"]),
+        settings["size"],
+        manifest["splits"],
+        manifest["failed"],
+        newly_done,
+    )
+
+
+@contextmanager
+def held(stage: Stage) -> Iterator[None]:
+    """Hold the folder for one command, and leave nothing else behind."""
+    with opened(stage):
+        try:
+            yield
+        finally:
+            _tidy(stage)
+
+
+def _tidy(stage: Stage) -> None:
+    """Leave no `.dped-build/` where the folder does not stand in a workspace."""
+    scratch = stage.workspace / SCRATCH
+    with suppress(OSError):  # a system that keeps open files, or the folder is gone
+        if stage.name != NAME and set(scratch.iterdir()) == {scratch / "lock"}:
+            (scratch / "lock").unlink()
+            scratch.rmdir()

@@ -1,0 +1,5 @@
+"""Many tasks on many cores: `executor` runs them, whatever happens to the workers.
+
+`engines` puts other people's clusters (Dask, Ray) behind one form; `signals` says who
+hears Ctrl-C and SIGTERM.
+"""

@@ -1,0 +1,79 @@
+"""Other people's engines behind one form: what `run_all` needs of a cluster.
+
+Another engine is another module with an `open_pool`, and a line in `open_cluster`.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager as Context
+from dataclasses import dataclass
+from functools import cache
+from threading import get_ident
+from typing import TypeVar
+
+from dped_build.workspace.errors import DpedBuildError, UsageError
+
+CLUSTERS = ("dask", "ray")
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Workers that are there."""
+
+    executor: Executor
+    jobs: int  # how many tasks they do at a time
+    deaths: tuple[type[BaseException], ...]  # how a task ends that killed its worker
+
+
+def open_cluster(backend: str, jobs: int, scheduler: str | None) -> Context[Pool]:
+    """The pool of an engine, for as long as the block lasts.
+
+    Args:
+        backend: One of CLUSTERS.
+        jobs: Worker processes, where they are started here.
+        scheduler: The address of a cluster that runs already.
+    """
+    if backend == "dask":
+        from dped_build.parallel.dask_engine import open_pool
+    else:
+        from dped_build.parallel.ray_engine import open_pool
+    return open_pool(jobs, scheduler)
+
+
+def needs_extra(name: str) -> UsageError:
+    """What to say where an engine is not installed."""
+    return UsageError(
+        f"--backend {name} needs an extra: pip install 'dped-build[{name}]'"
+    )
+
+
+def cannot_start(name: str, error: Exception) -> DpedBuildError:
+    """What to say where an engine cannot be started here."""
+    what = " ".join(str(error).split())[:200]
+    return DpedBuildError(
+        f"--backend {name}: cannot start here ({what}); use --backend loky"
+    )
+
+
+def with_one_thread(function: Callable[[Task], Result], task: Task) -> Result:
+    """Call the function in a worker that computes with one thread from then on."""
+    _limit_once(get_ident())
+    return function(task)
+
+
+@cache
+def _limit_once(_thread: int) -> None:
+    """It looks through all loaded libraries, which takes milliseconds."""
+    limit_threads()
+
+
+def limit_threads() -> None:
+    """Compute with one thread from now on in this thread of this process."""
+    import cv2
+    from threadpoolctl import threadpool_limits
+
+    cv2.setNumThreads(1)
+    threadpool_limits(limits=1)  # OpenMP counts threads for each thread that asks

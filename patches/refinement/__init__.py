@@ -1,0 +1,6 @@
+"""Where a phone window lies in the DSLR photo, to a fraction of a pixel.
+
+`refine` is the whole way: `search` (a coarse place, on the `pyramid`), `field` (what
+the neighbours say), `prior` and `likelihood` (both together with the pixels), `blocks`
+(how parts of a window lie). `paper_rule` is the paper's own way, for comparison.
+"""

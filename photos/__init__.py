@@ -1,0 +1,21 @@
+"""A photo file → an upright sRGB array (H, W, 3), or a `PhotoError` with a reason.
+
+Read `reading` first: it asks `formats` what a file is, `header_limits` what it may
+cost, then one decoder (`jpeg`, `sixteen_bit`, `heif`, `raw` or Pillow), `orientation`
+and `icc`. `truncation` says whether a file lacks its end, `capture_time` when it was
+taken, `written_metadata` what the photos that we write say about themselves.
+"""
+
+from typing import TYPE_CHECKING
+
+from dped_build.workspace.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from dped_build.photos.reading import list_photos, photo_size, read_photo
+
+__all__ = ["list_photos", "photo_size", "read_photo"]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {"list_photos": "reading", "photo_size": "reading", "read_photo": "reading"},
+)

@@ -1,0 +1,344 @@
+"""Photos on disk → upright sRGB arrays, or a PhotoError that names file and reason.
+
+A photo is decoded strictly: a file that ends early is an error, never grey rows. Its
+pixels are turned upright (EXIF orientation) and converted to sRGB where another colour
+space is stated; nothing else touches them. Plain JPEGs take the shortest way, other
+JPEG, PNG and TIFF go through Pillow, HEIF and RAW through their own libraries; what a
+file is its content says, of RAW files the name.
+"""
+
+import logging
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from dped_build.align.settings import MAX_MEGAPIXELS
+from dped_build.photos.capture_time import taken_at
+from dped_build.photos.formats import (
+    HEIF,
+    NAMES,
+    RAW,
+    SUFFIXES,
+    install,
+    is_missing,
+    needs,
+    refuse_missing,
+    without_companions,
+)
+from dped_build.photos.header_limits import MAX_FILE_BYTES, HeaderFile
+from dped_build.photos.heif import HeifImage, is_heif
+from dped_build.photos.icc import convert_to_srgb, in_srgb
+from dped_build.photos.jpeg import decode_plain_jpeg, refuse_many_scans
+from dped_build.photos.orientation import SIDEWAYS, known_orientation, upright
+from dped_build.photos.raw import RawImage
+from dped_build.photos.sixteen_bit import eight_bits_of
+from dped_build.photos.truncation import lacks_end
+from dped_build.workspace.errors import (
+    NO_MEMORY,
+    DpedBuildError,
+    PhotoError,
+    UsageError,
+)
+from dped_build.workspace.text import natural_key
+
+FORMATS = ("JPEG", "PNG", "TIFF")
+MAX_SIDE = 32_766  # px; OpenCV's limit for the photos that it resamples
+_ORIENTATION = 0x0112
+_TURNED = ("TIFF", "HEIF", "RAW")  # upright as they come, their size as well
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG")  # whatever the suffix says
+
+# What Pillow raises on files that are not what they say they are.
+DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    ImageCms.PyCMSError,
+)
+_EARLY = (  # in the words of the decoders
+    "truncated",
+    "broken data stream",
+    "not enough image data",
+    "unexpected end",
+)
+ENDS_EARLY = "the file ends early; copy it again"
+_NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+# Every photo's header is held against our own limit, which the user can raise.
+Image.MAX_IMAGE_PIXELS = None
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what matters comes as an error
+
+
+def list_photos(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """The photos in `folder`, in natural order of their names.
+
+    Of a photo that is there as JPEG and as RAW the JPEG is listed.
+
+    Args:
+        folder: Where they lie.
+        recursive: Look below it as well, hidden folders aside.
+
+    Raises:
+        UsageError: `folder` is missing or not a folder.
+        DpedBuildError: It cannot be listed, all its photos need an extra that is not
+            installed, or a link to a folder leads out of it.
+    """
+    if not folder.exists():
+        raise UsageError(f"{folder}: no such folder")
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: not a folder; name the folder that holds photos")
+    found, waiting = list[Path](), [folder]
+    while waiting:
+        here = waiting.pop()
+        try:
+            shown = [path for path in here.iterdir() if not path.name.startswith(".")]
+        except OSError as error:
+            what = f"{here}: cannot be read ({error.strerror})"
+            raise DpedBuildError(what) from error
+        below = [path for path in shown if recursive and path.is_dir()]
+        waiting += [path for path in below if not _is_link_within(path, folder)]
+        photos = set(shown).difference(below)
+        found += [path for path in photos if path.suffix.lower() in SUFFIXES]
+    found = without_companions(found)
+    refuse_missing(folder, found)
+    return sorted(found, key=lambda path: path_key(path.relative_to(folder)))
+
+
+def path_key(path: Path) -> tuple[tuple[tuple[int, int | str], ...], ...]:
+    """Sort key of a relative path: its folders and its name in natural order."""
+    return tuple(natural_key(part) for part in path.parts)
+
+
+def _is_link_within(path: Path, folder: Path) -> bool:
+    """Whether a link leads to a folder below `folder`, which is entered anyway.
+
+    Raises:
+        DpedBuildError: It leads elsewhere: what it shows is no part of the folder.
+    """
+    if not path.is_symlink():
+        return False
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise DpedBuildError(
+            f"{path}: a link that leads out of {folder}; move the photos there, or "
+            "remove the link"
+        )
+    return True
+
+
+def is_plain_text(name: str) -> bool:
+    """Whether a name can stand in a text file: UTF-8, no controls, no ends of line."""
+    return name != "" and _NOT_PLAIN.search(name) is None
+
+
+def printable(name: str) -> str:
+    """A file name as text files can hold it: escapes for what is not plain text."""
+    return _NOT_PLAIN.sub(lambda found: _escaped(ord(found[0])), name)
+
+
+def _escaped(code: int) -> str:
+    byte = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code  # PEP 383
+    return f"\\x{byte:02x}" if byte < 0x100 else f"\\u{byte:04x}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings: what matters in them comes as an error as well."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        yield
+
+
+@contextmanager
+def open_photo(
+    path: Path, *, max_megapixels: float = MAX_MEGAPIXELS
+) -> Iterator[Image.Image]:
+    """Open a photo and check its header; no pixel is decoded yet.
+
+    What Pillow raises while it is open comes out as a PhotoError, too.
+
+    Raises:
+        PhotoError: `unreadable`, `truncated` or `too_large`.
+    """
+    file = image = None
+    try:
+        _check_file(path)
+        with HeaderFile(path) as file:
+            with _quiet():
+                image = _opened(path, file)
+            with image:
+                file.release()
+                _check_size(path, image.size, max_megapixels)
+                yield image
+    except (MemoryError, cv2.error) as error:
+        what = f"{NO_MEMORY} to read it; lower --jobs or raise --max-memory"
+        raise _refused(path, "too_large", what) from error
+    except DECODE_ERRORS as error:
+        with _quiet():
+            cut = (file is not None and file.cut) or lacks_end(path)
+        if cut:
+            raise _refused(path, "truncated", ENDS_EARLY) from error
+        raise _decode_error(path, error) from error
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what can be no photo, before it is opened."""
+    if not path.is_file():
+        what = "not a photo file" if path.exists() else "no such file"
+        raise _refused(path, "unreadable", what)
+    if not is_plain_text(path.name):
+        what = "the file name is not plain UTF-8 text; rename it"
+        raise _refused(path, "unreadable", what)
+    length = path.stat().st_size
+    if length == 0:
+        what = "the file is empty; copy it again or remove it"
+        raise _refused(path, "unreadable", what)
+    if length > MAX_FILE_BYTES:
+        what = f"{length / 1e9:.0f} GB are no photo; remove it"
+        raise _refused(path, "too_large", what)
+
+
+def _opened(path: Path, file: HeaderFile) -> Image.Image:
+    """The photo's header, read by whoever knows its format."""
+    start = file.peek(16)
+    raw = needs(path) == RAW and not start.startswith(_PICTURES)
+    extra = HEIF if is_heif(start) else RAW if raw else None
+    if extra is None:
+        return Image.open(file, formats=FORMATS)
+    if is_missing(extra):
+        what = f"to read {extra.upper()} photos: {install([extra])}"
+        raise _refused(path, "unreadable", what)
+    return HeifImage(file) if extra == HEIF else RawImage(path)
+
+
+def _check_size(path: Path, size: tuple[int, int], max_megapixels: float) -> None:
+    width, height = size
+    told = f"{width}x{height} px is over"
+    if width * height > max_megapixels * 1e6:
+        what = (
+            f"{told} {max_megapixels:g} megapixels; raise --max-megapixels to read it"
+        )
+        raise _refused(path, "too_large", what)
+    if max(width, height) > MAX_SIDE:
+        what = f"{told} {MAX_SIDE} px on a side; scale it down or remove it"
+        raise _refused(path, "too_large", what)
+
+
+def photo_size(
+    path: Path, *, max_megapixels: float = MAX_MEGAPIXELS
+) -> tuple[int, int]:
+    """Upright width and height from the header alone, pixels.
+
+    Raises:
+        PhotoError: As `open_photo`.
+    """
+    with open_photo(path, max_megapixels=max_megapixels) as image:
+        width, height = image.size
+        turned = _orientation(image) in SIDEWAYS
+    return (height, width) if turned else (width, height)
+
+
+def capture_time(path: Path) -> datetime | None:
+    """When the photo was taken by its EXIF data (camera clock); None if unknown."""
+    try:
+        with open_photo(path, max_megapixels=float("inf")) as image, _quiet():
+            return taken_at(image.getexif())
+    except (PhotoError, *DECODE_ERRORS):
+        return None
+
+
+def read_photo(
+    path: Path, *, color: str = "srgb", max_megapixels: float = MAX_MEGAPIXELS
+) -> NDArray[np.uint8]:
+    """Decode a photo strictly to RGB uint8 (H, W, 3), upright.
+
+    Args:
+        path: The photo.
+        color: "srgb" converts from an embedded profile, "keep" leaves values as stored.
+        max_megapixels: Photos larger than this by their header are not decoded.
+
+    Raises:
+        PhotoError: `unreadable`, `truncated` or `too_large`.
+    """
+    with open_photo(path, max_megapixels=max_megapixels) as image, _quiet():
+        return _decoded(path, image, color)
+
+
+def _decoded(path: Path, image: Image.Image, color: str) -> NDArray[np.uint8]:
+    refuse_many_scans(path, image)
+    converted = color == "srgb"
+    photo = decode_plain_jpeg(path, image)
+    if photo is None:
+        photo = _decode_values(path, image, scaled=converted)
+    if photo is None:
+        image.load()  # what stands behind the pixels counts as well
+    orientation = _orientation(image)
+    profile = _profile(image) if converted else None
+    if photo is None:
+        photo = np.array(in_srgb(image, profile))
+    elif profile:
+        convert_to_srgb(photo, profile)
+    return upright(photo, orientation)
+
+
+def _decode_values(
+    path: Path, image: Image.Image, *, scaled: bool
+) -> NDArray[np.uint8] | None:
+    """RGB values of a HEIF, RAW or 16-bit photo as stored; None for Pillow to read."""
+    if isinstance(image, HeifImage | RawImage):
+        return image.pixels()
+    return eight_bits_of(path, image, formats=FORMATS, scaled=scaled)
+
+
+def _profile(image: Image.Image) -> bytes | None:
+    """The ICC profile of its colours; None for sRGB."""
+    if isinstance(image, HeifImage):
+        return image.profile()
+    found: bytes | None = image.info.get("icc_profile")
+    return found
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; an odd tag counts as upright."""
+    if image.format in _TURNED:
+        return 1
+    try:
+        with _quiet():
+            return known_orientation(image.getexif().get(_ORIENTATION))
+    except DECODE_ERRORS:
+        return 1
+
+
+def _decode_error(path: Path, error: Exception) -> PhotoError:
+    # An OSError in full names the whole path.
+    told = error.strerror if isinstance(error, OSError) else None
+    text = " ".join((told or str(error)).split())
+    if any(word in text.lower() for word in _EARLY):
+        return _refused(path, "truncated", ENDS_EARLY)
+    if isinstance(error, PermissionError):
+        return _refused(path, "unreadable", "no permission to read it")
+    what = f"cannot be decoded ({printable(text)})"
+    if isinstance(error, UnidentifiedImageError):
+        what = f"not a {NAMES} photo"
+    return _refused(path, "unreadable", f"{what}; copy it again or remove it")
+
+
+def _refused(path: Path, reason: str, what: str) -> PhotoError:
+    return PhotoError(reason, f"{printable(path.name)}: {what}")

@@ -1,0 +1,93 @@
+"""A small run of everything in a temporary folder: does this installation work?
+
+Two simulated cameras look at a painted picture, so the truth is known and nothing is
+needed that is not installed: no photographs, no network.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align import align_folders
+from dped_build.patches import PatchSettings, build_shards
+from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
+from dped_build.selftest.truth import compare_with_truth
+from dped_build.workspace.durable import write_atomic
+from dped_build.workspace.stage import json_bytes
+
+SIZE = (600, 400)  # px, of the picture and of the DSLR
+RIG = Rig((400, 300), SIZE, turn_deg=(0.7, -0.6, 0.8))
+BLURS = (1, 2, 4, 8, 16, 32)  # px; detail at every scale
+PAIR = "self-check"
+WORST_PX = 1.0  # no patch of so plain a scene is further off
+STEPS = 3
+
+
+@dataclass(frozen=True)
+class Placed:
+    """How well patches were placed."""
+
+    patches: int
+    median_px: float
+    worst_px: float
+    seconds: float
+
+
+def place_patches(folder: Path, *, jobs: int) -> Placed:
+    """Align and cut one simulated pair below `folder`, by workers, through files.
+
+    Raises:
+        DpedBuildError: A stage could not do its work.
+    """
+    phone, dslr = photograph(_painted(), RIG, PhoneLook(), seed=0)
+    for camera, photo in (("phone", phone), ("dslr", dslr)):
+        _, data = cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
+        write_atomic(folder / camera / f"{PAIR}.png", bytes(data))
+    write_atomic(folder / "truth" / f"{PAIR}.json", json_bytes(RIG.__dict__))
+    begun = time.perf_counter()
+    align_folders(folder / "phone", folder / "dslr", workspace=folder, jobs=jobs)
+    build_shards(folder, jobs=jobs)
+    seconds = time.perf_counter() - begun
+    truth = compare_with_truth(
+        folder / "patches", folder / "truth", size=PatchSettings.size
+    )
+    return Placed(truth.patches, truth.median_px, truth.worst_px, seconds)
+
+
+def train_briefly(folder: Path) -> float:
+    """Train a small network for a few steps on the patches of `place_patches`.
+
+    Returns:
+        Seconds that it took.
+
+    Raises:
+        DpedBuildError: Training could not do its work.
+    """
+    from dped_build.train import TrainSettings, train
+
+    begun = time.perf_counter()
+    settings = TrainSettings(
+        model="srcnn",
+        loss="mse",
+        iterations=STEPS,
+        batch_size=4,
+        compile="off",
+        log_every=STEPS,
+    )
+    train(folder / "patches", folder / "runs" / PAIR, settings, progress=False)
+    return time.perf_counter() - begun
+
+
+def _painted() -> NDArray[np.uint8]:
+    """A picture (H, W, 3) with detail at every scale."""
+    rng = np.random.default_rng(1)
+    total = np.zeros((SIZE[1], SIZE[0], 3), np.float32)
+    for blur in BLURS:
+        noise = rng.standard_normal(total.shape, dtype=np.float32)
+        smooth = cv2.GaussianBlur(noise, (0, 0), blur)
+        total += smooth / smooth.std()
+    return np.asarray(np.clip(128 + 22 * total, 0, 255), dtype=np.uint8)

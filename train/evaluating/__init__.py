@@ -1,0 +1,1 @@
+"""How good a generator is (`evaluate`) and how fast (`benchmark`)."""

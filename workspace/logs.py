@@ -1,0 +1,84 @@
+"""A log on request: what happened to which pair, one JSON object a line.
+
+Workers hand their results to the parent, which alone writes the log.
+"""
+
+import json
+import logging
+import sys
+import traceback
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dped_build.workspace.errors import UsageError
+
+LOGGER = logging.getLogger("dped_build")
+LOGGER.addHandler(logging.NullHandler())
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """The event, when it was, and what it came with."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written any more never stops the run."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say so once, and stop logging."""
+        LOGGER.removeHandler(self)
+        print(f"{self.baseFilename}: the log ends here; go on", file=sys.stderr)
+
+
+def start_log(path: Path) -> logging.Handler:
+    """Append all events to a file from now on; the handler ends it.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    try:
+        handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise UsageError(
+            f"--log {path}: cannot be written ({error.strerror})"
+        ) from error
+    handler.setFormatter(_JsonLines())
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
+    return handler
+
+
+def stop_log(handler: logging.Handler) -> None:
+    """Close a log."""
+    LOGGER.removeHandler(handler)
+    with suppress(OSError):  # what a full disk did not take was told already
+        handler.close()
+
+
+def log(event: str, **fields: object) -> None:
+    """Note that something happened; without a log this costs nothing."""
+    LOGGER.info(event, extra={"fields": fields})
+
+
+def log_pair(stage: str, pair: str, outcome: str, message: str | None = None) -> None:
+    """Note what became of a pair."""
+    log("pair", stage=stage, pair=pair, outcome=outcome, message=message)
+
+
+def log_error(error: BaseException) -> None:
+    """Note why a command ends, with the traceback."""
+    fields = {"error": type(error).__name__, "message": str(error)}
+    LOGGER.error(
+        "error",
+        exc_info=(type(error), error, error.__traceback__),
+        extra={"fields": fields},
+    )
