@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.records import (
-    MAX_PIXELS,
-    Alignment,
+from dped_build.align.records import MAX_PIXELS, Alignment
+from dped_build.photos.settings import COLORS
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.json_files import (
     is_number,
     is_plain_name,
+    json_bytes,
     parse_object,
     read_document,
     read_lines,
 )
-from dped_build.align.settings import COLORS
-from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.stage import Stage, json_bytes, sha256
+from dped_build.workspace.stage import Stage, sha256
 
 FORMAT = "dped-build/alignment"
 NAME = "aligned"

@@ -25,10 +25,8 @@ from dped_build.align.plan import (
     PROBE_ABOVE,
     PROBE_PAIRS,
     AlignPlan,
-    Progress,
     estimate,
     other_pairing,
-    refuse_full_disk,
     refuse_hopeless,
     spread,
 )
@@ -38,11 +36,12 @@ from dped_build.align.summary import AlignSummary, summarize
 from dped_build.align.worker import PairFiles, align_files, is_of, lost, unaligned
 from dped_build.parallel.executor import Workers, default_jobs, run_all
 from dped_build.workspace.durable import write_atomic
+from dped_build.workspace.json_files import as_json
 from dped_build.workspace.logs import log_pair
+from dped_build.workspace.plan import Progress, refuse_full_disk
 from dped_build.workspace.stage import (
     Journal,
     Stage,
-    as_json,
     created_with,
     fresh_folder,
     link_file,

@@ -1,6 +1,5 @@
 """What a run will take, and whether it is worth going on: asked before the work."""
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from dped_build.align.settings import AlignSettings, PairingSettings
 from dped_build.photos.formats import needs
 from dped_build.photos.reading import capture_time, path_key, photo_size
 from dped_build.workspace.errors import DpedBuildError, PhotoError
+from dped_build.workspace.plan import Plan
 
 PROBE_ABOVE = 50  # pairs; smaller sets are aligned at once
 PROBE_PAIRS = 20
@@ -24,19 +24,7 @@ TIMES_SEEN = 10  # photos of each camera that are asked for their capture time
 CROP_BYTES_PER_PIXEL = {"jpg": 1.2, "png": 4.0, "none": 0.0}  # both crops
 
 
-Progress = Callable[[int, int], None]  # done, total
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do."""
-
-    pairs: int
-    todo: int
-    bytes: int  # about, on disk
-    seconds: float  # about, with the jobs given
-    worker_gb: float = 0.0  # about, memory of each worker process
 
 
 @dataclass(frozen=True)
@@ -152,17 +140,3 @@ def _have_times(photos: Sequence[Path], root: Path) -> bool:
     """Whether most of a few photos, spread over the set, say when they were taken."""
     seen = [capture_time(root / photo) for photo in spread(photos, TIMES_SEEN)]
     return 2 * sum(time is not None for time in seen) > len(seen)
-
-
-def refuse_full_disk(workspace: Path, plan: Plan, way_out: str) -> None:
-    """Stop before work that the disk cannot hold.
-
-    Raises:
-        DpedBuildError: Names what is needed and what is free.
-    """
-    free = shutil.disk_usage(workspace).free
-    if plan.bytes > free:
-        raise DpedBuildError(
-            f"{workspace}: about {plan.bytes / 1e9:.3f} GB needed, "
-            f"{free / 1e9:.3f} GB free; {way_out}"
-        )

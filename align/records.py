@@ -4,19 +4,18 @@ Lines and documents may come from strangers: `read_document`, `read_lines` and
 `Alignment.from_json` take nothing that we would not have written.
 """
 
-import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.workspace.errors import NO_MEMORY
+from dped_build.workspace.json_files import is_number, is_plain_name, is_plain_path
 
 REASONS = (
     "unreadable",
@@ -31,8 +30,6 @@ REASONS = (
     "worker_lost",
 )
 STATUSES = ("aligned", "rejected", "failed")
-MAX_DOCUMENT = 2**25  # bytes of a JSON document: of some 100,000 pairs
-MAX_LINE = 2**20  # bytes of a line
 MAX_SIDE, MAX_PIXELS = 2**20, 2**32  # of a photo
 
 
@@ -124,29 +121,6 @@ class Alignment:
         return cls(**values)
 
 
-def is_plain_name(name: object) -> bool:
-    """Whether this is one name that stays in its folder: no path, no NUL."""
-    plain = isinstance(name, str) and name not in ("", "..") and "\0" not in name
-    return plain and Path(str(name)).name == name
-
-
-def is_plain_path(name: object) -> bool:
-    """Whether this is a relative path, with `/`, that stays in its folder.
-
-    Links aside: they are for whoever opens it to judge.
-    """
-    if not isinstance(name, str) or "/" not in name:
-        return is_plain_name(name)
-    return "\\" not in name and all(map(is_plain_name, name.split("/")))
-
-
-def is_number(value: object, *, limit: float = 1e300) -> bool:
-    """Whether this is a number below `limit`, not NaN; `true` is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return -limit < value < limit
-
-
 def _is_entry(value: object) -> bool:
     """Whether a homography may hold this."""
     return is_number(value, limit=1e9)
@@ -189,59 +163,6 @@ def _is_size(value: object) -> bool:
 
 def _is_tuple(value: object, length: int, fits: Callable[[object], bool]) -> bool:
     return isinstance(value, tuple) and len(value) == length and all(map(fits, value))
-
-
-def parse_object(data: bytes) -> dict[str, Any]:
-    """One JSON object.
-
-    Raises:
-        ValueError: It is none, is nested without end, or holds what JSON does not know.
-    """
-    try:
-        value = json.loads(data, parse_constant=_refuse)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ValueError("no JSON object")
-    return value
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """A file that is one JSON object.
-
-    Raises:
-        OSError: It is missing or no regular file.
-        ValueError: As `parse_object`, or it is longer than any of ours.
-    """
-    with _opened(path) as file:
-        data = file.read(MAX_DOCUMENT + 1)
-    if len(data) > MAX_DOCUMENT:
-        raise ValueError(f"longer than {MAX_DOCUMENT >> 20} MiB")
-    return parse_object(data)
-
-
-def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, one at a time, with their ends.
-
-    Raises:
-        OSError: It is missing or no regular file.
-        ValueError: One is longer than any of ours.
-    """
-    with _opened(path) as file:
-        while line := file.readline(MAX_LINE + 1):
-            if len(line) > MAX_LINE:
-                raise ValueError(f"a line is longer than {MAX_LINE >> 20} MiB")
-            yield line
-
-
-def _opened(path: Path) -> BinaryIO:
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise OSError("no regular file")
-    return path.open("rb")
 
 
 def counts_of(records: Sequence[Alignment]) -> dict[str, int]:

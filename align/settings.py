@@ -5,12 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dped_build.photos.settings import COLORS, MAX_MEGAPIXELS
 from dped_build.workspace.errors import UsageError
 
-MAX_MEGAPIXELS = 200.0
-COLORS = ("srgb", "keep")
 ALGORITHM = 2  # rises when the same photos and settings would align otherwise
-BACKENDS = ("loky", "threading", "dask", "ray")
 CROP_FORMATS = ("jpg", "png", "none")
 PAIRINGS = ("name", "order", "time", "sequence")
 

@@ -22,7 +22,7 @@ from scenes import write
 from tables import machine, table
 
 from dped_build.align import align_folders
-from dped_build.align.settings import BACKENDS
+from dped_build.parallel.engines import BACKENDS
 from dped_build.parallel.executor import run_all
 from dped_build.patches import build_shards
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dped_build.align.settings import (
-    COLORS,
     CROP_FORMATS,
     PAIRINGS,
     AlignSettings,
@@ -18,19 +17,19 @@ from dped_build.align.settings import (
 )
 from dped_build.commands.console import (
     FOLDER,
-    Progress,
     announce,
     echo_reasons,
     echo_warning,
     new,
-    quote,
     settings_options,
     stage_options,
     start_no_blas_threads,
     where,
 )
+from dped_build.photos.settings import COLORS
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.text import counted
+from dped_build.workspace.terminal import Progress
+from dped_build.workspace.text import counted, quote
 
 if TYPE_CHECKING:
     from dped_build.align.pairing.by_name import FoundPairs, Pair

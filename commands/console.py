@@ -5,22 +5,20 @@ No heavy imports: `--help` must answer at once.
 
 import json
 import os
-import shlex
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dped_build.align.settings import BACKENDS
 from dped_build.commands.config_file import file_defaults
 from dped_build.commands.failures import DEBUG, LOG, colors, endings
-from dped_build.workspace.text import counted, size_text
+from dped_build.parallel.engines import BACKENDS
+from dped_build.workspace.text import counted, quote, size_text
 
 if TYPE_CHECKING:
-    from dped_build.align.plan import Plan
+    from dped_build.workspace.plan import Plan
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FOLDER = click.Path(path_type=Path)
@@ -163,42 +161,6 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-class Progress:
-    """A bar with rate and ETA on a terminal, elsewhere a line every tenth."""
-
-    def __init__(self, unit: str, *, quiet: bool) -> None:
-        self.unit, self.quiet = unit, quiet
-        self.bar: Any = None
-        self.shown = 0
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        """Hand out the function that is told (done, total)."""
-        return self._update
-
-    def __exit__(self, *error: object) -> None:
-        """Leave the terminal's line finished."""
-        if self.bar is not None:
-            self.bar.close()
-
-    def _update(self, done: int, total: int) -> None:
-        if self.quiet or not total:
-            return
-        if can_redraw(sys.stderr):
-            if self.bar is None:
-                from tqdm import tqdm
-
-                self.bar = tqdm(total=total, unit=" " + self.unit)
-            self.bar.update(done - self.bar.n)
-        elif done and done * 10 // total > self.shown:
-            self.shown = done * 10 // total
-            click.echo(f"{done} of {total} {self.unit}", err=True)
-
-
-def can_redraw(stream: TextIO) -> bool:
-    """Whether a line may be written over again: a terminal that can do it."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
-
-
 def echo_warning(text: str) -> None:
     """A line on stderr about what deserves a look, yellow on a terminal."""
     click.secho(text, err=True, fg="yellow")
@@ -220,11 +182,6 @@ def where(workspace: Path) -> str:
     if workspace == DEFAULT_WORKSPACE:
         return ""
     return f" -w {quote(workspace)}"
-
-
-def quote(path: Path) -> str:
-    """A path as a shell takes it, for commands to copy."""
-    return shlex.quote(str(path))
 
 
 def start_no_blas_threads() -> None:

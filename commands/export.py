@@ -10,10 +10,8 @@ from click.core import ParameterSource
 
 from dped_build.commands.console import (
     FOLDER,
-    Progress,
     json_option,
     new,
-    quote,
     settings_options,
     start_no_blas_threads,
     workspace_option,
@@ -28,7 +26,8 @@ from dped_build.exchange.export_settings import (
     fits,
     require_option,
 )
-from dped_build.workspace.text import counted, size_text
+from dped_build.workspace.terminal import Progress
+from dped_build.workspace.text import counted, quote, size_text
 
 if TYPE_CHECKING:
     from dped_build.exchange.export_patches import ExportSummary
@@ -181,7 +180,7 @@ def _export_windows(
 def _export_model(
     model: Path, out: Path | None, settings: ExportSettings, *, as_json: bool
 ) -> None:
-    from dped_build.exchange.onnx_model import export_onnx
+    from dped_build.exchange.onnx_model import LEVELS, export_onnx
 
     whole = model.resolve() if model.name in ("", "..") else model
     name = whole.name if whole.is_dir() else whole.stem
@@ -190,4 +189,9 @@ def _export_model(
     if as_json:
         click.echo(json.dumps(asdict(summary), indent=1, default=str))
     else:
-        click.echo(str(summary))
+        levels = summary.largest_difference * LEVELS
+        click.echo(
+            f"→ {summary.path}: {summary.precision}, opset {summary.opset}, "
+            f"{summary.bytes / 1e6:.2f} MB; differs from PyTorch by at most "
+            f"{levels:.2g} of {LEVELS} levels"
+        )

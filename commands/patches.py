@@ -1,28 +1,24 @@
-"""The commands `dped-build patches`, `merge`, `verify` and `diff`."""
+"""The command `dped-build patches`."""
 
 import functools
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dped_build.commands.console import (
-    FOLDER,
-    Progress,
     announce,
     echo_reasons,
-    json_option,
     new,
     settings_options,
     stage_options,
     start_no_blas_threads,
     where,
-    workspace_option,
 )
-from dped_build.patches.settings import COMPRESSIONS, RULES, TOLERANCE_PX, PatchSettings
+from dped_build.patches.settings import COMPRESSIONS, RULES, PatchSettings
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.terminal import Progress
 from dped_build.workspace.text import counted
 
 
@@ -129,112 +125,3 @@ def patches(
         raise DpedBuildError(
             f"{summary.folder}: no window was accepted; dped-build report shows why"
         )
-
-
-@click.command()
-@click.argument("workspaces", nargs=-1, required=True, type=FOLDER)
-@click.option(
-    "--new-split",
-    is_flag=True,
-    help="Draw the split anew, as for one set; else nobody changes sides.",
-)
-@click.option("--force", is_flag=True, help="Replace what others were merged into.")
-@json_option
-@workspace_option
-def merge(
-    workspaces: tuple[Path, ...],
-    *,
-    workspace: Path,
-    new_split: bool,
-    force: bool,
-    as_json: bool,
-) -> None:
-    """Make one workspace of several: sessions of one phone with one DSLR.
-
-    Alignments, crops, measured windows, patches, splits and exclude.csv go over;
-    nothing is computed again, and the sources stay as they are. Where names of pairs
-    come twice, every pair gets its workspace's name in front: day1-0001, day2-0001.
-
-    \b
-    Example:
-      dped-build merge data/day1 data/day2 -w data/both-days
-    """
-    start_no_blas_threads()
-    from dped_build.curate.merge import merge_workspaces
-
-    found = merge_workspaces(workspaces, workspace, new_split=new_split, force=force)
-    if as_json:
-        click.echo(json.dumps(found.to_json(), indent=1))
-    else:
-        for line in found.lines():
-            click.echo(line)
-        left = found.aligned - (found.cut or 0)
-        following = "patches" if left else "report"
-        click.echo(f"→ {workspace}  (next: dped-build {following}{where(workspace)})")
-    if not found.aligned:
-        raise DpedBuildError(f"{workspace}: no pair is aligned in these workspaces")
-
-
-@click.command()
-@click.argument("folder", type=FOLDER, required=False)
-@json_option
-@workspace_option
-def verify(*, workspace: Path, folder: Path | None, as_json: bool) -> None:
-    """Read everything again: checksums, counts, NCC of a sample, training runs.
-
-    FOLDER is a workspace (default: --workspace), or a single folder of shards or of a
-    training run, wherever it stands. What is unfinished is said, and is no damage.
-
-    \b
-    Examples:
-      dped-build verify
-      dped-build verify imported-patches
-    """
-    from dped_build.curate.verify import verify_workspace
-
-    with Progress("MiB", quiet=as_json) as progress:
-        found = verify_workspace(folder or workspace, progress=progress)
-    if as_json:
-        click.echo(json.dumps(asdict(found), indent=1))
-    for line in [] if as_json else [*found.notes, *found.damage]:
-        click.echo(line)
-    if found.damage:
-        raise DpedBuildError(f"{len(found.damage)} damaged; see the list above")
-    if not as_json:
-        runs = f", {counted(found.runs, 'training run')}" if found.runs else ""
-        told = f"{found.files} files, {found.patches} sampled patches{runs}"
-        click.echo(f"{told}: as stated")
-
-
-@click.command()
-@click.argument("a", type=FOLDER)
-@click.argument("b", type=FOLDER)
-@click.option(
-    "--tolerance",
-    type=click.FloatRange(min=0),
-    default=TOLERANCE_PX,
-    show_default=True,
-    help="Corners that moved no further count as equal, DSLR px.",
-)
-@click.option("--exit-code", is_flag=True, help="Exit 1 where anything differs.")
-@json_option
-def diff(*, a: Path, b: Path, tolerance: float, exit_code: bool, as_json: bool) -> None:
-    """List what workspace B gained, lost and moved against workspace A.
-
-    Aligned pairs by the corners of their intersection, accepted windows by the corners
-    of their patches, both in the DSLR photo.
-
-    \b
-    Example:
-      dped-build diff data another-machines-data
-    """
-    from dped_build.curate.diff import compare_workspaces
-
-    found = compare_workspaces(a, b, tolerance_px=tolerance)
-    if as_json:
-        click.echo(json.dumps(found.to_json(), indent=1))
-    else:
-        for line in found.lines():
-            click.echo(line)
-    if found and exit_code:
-        raise DpedBuildError(f"{a} and {b} differ")

@@ -9,10 +9,10 @@ from dped_build.commands.console import (
     DEFAULT_WORKSPACE,
     FOLDER,
     WORKSPACE_VARIABLE,
-    Progress,
     json_option,
 )
 from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.terminal import Progress
 
 
 class Workspaces(click.Option):
@@ -89,14 +89,14 @@ def report(
 
 def _one(workspace: Path, *, jobs: int | None, as_json: bool) -> list[float]:
     """One workspace's report; returns the share of its windows that are accepted."""
-    from dped_build.report import write_report
+    from dped_build.report import summary_text, write_report
 
     with Progress("pairs", quiet=as_json) as progress:
         summary = write_report(workspace, jobs=jobs, progress=progress)
     if as_json:
         click.echo(json.dumps(summary.report, indent=1))
     else:
-        click.echo(str(summary))
+        click.echo(summary_text(summary.report))
         click.echo(f"→ {summary.index}")
     windows = summary.report["windows"]
     return [windows["accepted_share"] if windows else 0.0]
@@ -106,6 +106,7 @@ def _several(
     workspaces: tuple[Path, ...], *, out: Path | None, jobs: int | None, as_json: bool
 ) -> list[float]:
     """Each one's report, and a page with all; returns the accepted shares."""
+    from dped_build.report.side_by_side import terminal_text
     from dped_build.report.side_by_side_writer import write_side_by_side
 
     with Progress("pairs", quiet=as_json) as progress:
@@ -113,7 +114,7 @@ def _several(
     if as_json:
         click.echo(json.dumps(found.report, indent=1))
     else:
-        click.echo(str(found))
+        click.echo(terminal_text(found.report))
         for index in (*found.indices, found.index):
             click.echo(f"→ {index}")
     return list(found.shares)

@@ -8,14 +8,14 @@ import click
 
 from dped_build.commands.console import (
     FOLDER,
-    Progress,
     json_option,
-    quote,
     settings_options,
     workspace_option,
 )
 from dped_build.study.settings import MODES, CollectSettings, StudySettings
 from dped_build.workspace.errors import UsageError
+from dped_build.workspace.terminal import Progress
+from dped_build.workspace.text import quote
 
 NATURAL = click.IntRange(min=1)
 STUDY = "study"  # in the workspace

@@ -1,4 +1,4 @@
-"""The commands `dped-build train` and `dped-build evaluate`."""
+"""The command `dped-build train`."""
 
 import json
 from pathlib import Path
@@ -9,17 +9,14 @@ from click.core import ParameterSource
 
 from dped_build.commands.console import (
     FOLDER,
-    Progress,
-    echo_warning,
     json_option,
-    quote,
     settings_options,
     where,
     workspace_option,
 )
-from dped_build.patches.split import SPLITS
 from dped_build.train.presets import PRESETS
 from dped_build.train.settings import CHOICES, TrainSettings
+from dped_build.workspace.text import quote
 
 
 @click.command()
@@ -127,80 +124,3 @@ def _typed(options: dict[str, Any]) -> dict[str, Any]:
     source = click.get_current_context().get_parameter_source
     unsaid = ParameterSource.DEFAULT
     return {name: value for name, value in options.items() if source(name) != unsaid}
-
-
-@click.command()
-@click.argument("model", type=FOLDER)
-@click.argument("patches", nargs=-1, type=FOLDER)
-@click.option(
-    "--compare",
-    multiple=True,
-    metavar="NAME=DIR",
-    help="Another tool's outputs beside ours; may be given several times.",
-)
-@click.option(
-    "--split",
-    type=click.Choice(SPLITS),
-    default="test",
-    show_default=True,
-    help="Patches of which photos.",
-)
-@click.option("--photos", "by_photo", is_flag=True, help="A line a photo as well.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@json_option
-@workspace_option
-def evaluate(
-    model: Path,
-    patches: tuple[Path, ...],
-    *,
-    workspace: Path,
-    compare: tuple[str, ...],
-    split: str,
-    by_photo: bool,
-    device: str,
-    as_json: bool,
-) -> None:
-    """Hold MODEL (a run folder or generator.pt) against the test patches.
-
-    Prints PSNR, SSIM and MS-SSIM of the phone's patches as they are and enhanced.
-
-    --compare judges what another tool made of the same photos. DIR holds whole photos
-    of the phone photos' size, named like the pairs (0001.jpg, 0001-enhanced.png), or
-    one image a patch in natural order; with several PATCHES, folders 1, 2 and so on
-    that do. What one tool lacks counts for none, so that the columns stay comparable.
-
-    \b
-    Examples:
-      dped-build evaluate data/runs/released-dped
-      dped-build evaluate data/runs/released-dped --compare apple=edited/ --photos
-    """
-    from dped_build.train import load_generator
-    from dped_build.train.evaluating.evaluate import evaluate as run_evaluation
-    from dped_build.train.evaluating.other_tools import parse_comparisons
-    from dped_build.train.evaluating.score_table import overall_table, photo_table
-
-    others, problems = parse_comparisons(compare), list[str]()
-    folders = patches or (workspace / "patches",)
-    with Progress("patches", quiet=as_json) as progress:
-        result = run_evaluation(
-            load_generator(model),
-            folders,
-            split=split,
-            device=device,
-            compare=others,
-            progress=progress,
-            tell=problems.append,
-        )
-    for problem in problems:
-        echo_warning(problem)
-    if as_json:
-        click.echo(json.dumps(result, indent=1))
-        return
-    count = len(result["photos"])
-    of = f"of {count} photos" if count > 1 else "of one photo"
-    told = ", ".join(str(folder) for folder in folders)
-    click.echo(f"{result['n']} {split} patches {of} in {told}")
-    tables = [overall_table(result), *([photo_table(result)] if by_photo else [])]
-    click.echo("\n\n".join(tables))
-    if None in result["input"].values() or None in result["output"].values():
-        click.echo("inf: a patch equals its target, flat white on both sides, say")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from dped_build.align.aligned_folder import aligned_stage
-from dped_build.align.plan import Plan, refuse_full_disk
 from dped_build.curate.merged_alignments import (
     Source,
     difference_from,
@@ -48,7 +47,9 @@ from dped_build.patches.settings import PatchSettings
 from dped_build.patches.split import SplitRow, unite_splits
 from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import DpedBuildError, UsageError
-from dped_build.workspace.stage import SUMS, Stage, as_json, opened
+from dped_build.workspace.json_files import as_json
+from dped_build.workspace.plan import Plan, refuse_full_disk
+from dped_build.workspace.stage import SUMS, Stage, opened
 from dped_build.workspace.text import counted
 
 

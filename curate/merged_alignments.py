@@ -20,12 +20,13 @@ from dped_build.align.aligned_folder import (
     files_of,
     read_aligned,
 )
-from dped_build.align.records import Alignment, counts_of, parse_object
+from dped_build.align.records import Alignment, counts_of
 from dped_build.align.settings import AlignSettings
 from dped_build.curate.merged_names import common_folder, name_prefixes
 from dped_build.curate.merged_parts import whole_pairing
 from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.json_files import parse_object
 from dped_build.workspace.stage import (
     Stage,
     created_with,

@@ -11,7 +11,6 @@ from dped_build.curate.merged_alignments import (
     Source,
     refuse_different_settings,
 )
-from dped_build.exchange.import_settings import is_imported
 from dped_build.patches.build import patch_stage
 from dped_build.patches.exclusions import (
     EXCLUDE_FILE,
@@ -19,6 +18,7 @@ from dped_build.patches.exclusions import (
     read_excluded_lines,
 )
 from dped_build.patches.inputs import Inputs
+from dped_build.patches.manifest import is_imported
 from dped_build.patches.pieces import Piece, reasons_of
 from dped_build.patches.previous import Previous, read_previous, read_split
 from dped_build.patches.publication import Table

@@ -9,20 +9,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dped_build.align.aligned_folder import MESSAGE
-from dped_build.align.records import (
+from dped_build.train.run_files import (
+    BEST,
+    CHECKPOINT,
+    CONFIG,
+    FORMAT,
+    FREE,
+    GENERATOR,
+    METRICS,
+    MODELS,
+)
+from dped_build.train.torch_archive import is_sound_archive, stated_values
+from dped_build.workspace.json_files import (
     is_number,
     parse_object,
     read_document,
     read_lines,
 )
-from dped_build.train.torch_archive import is_sound_archive, stated_values
 from dped_build.workspace.stage import SUMS
 
-FORMAT = "dped-build/run"
-CONFIG, METRICS = "config.json", "metrics.jsonl"
-CHECKPOINT, GENERATOR, BEST = "checkpoint.pt", "generator.pt", "best.pt"
-MODELS = (CHECKPOINT, GENERATOR, BEST)
-FREE = ("iterations", "device", "checkpoint_every")  # may differ when resuming
 UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError)
 
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dped_build.exchange.import_settings import is_imported
 from dped_build.exchange.patch_json import MEANINGS
+from dped_build.patches.manifest import is_imported
 
 KNOWN_LICENSES = (  # by the names that Hugging Face has for them
     "apache-2.0",

@@ -13,7 +13,7 @@ from dped_build.exchange.encoded_pictures import Encode, Encoded, encoded
 from dped_build.exchange.export_settings import ExportSettings
 from dped_build.exchange.patch_source import Patch, PatchSource
 from dped_build.workspace.durable import writing
-from dped_build.workspace.stage import json_bytes
+from dped_build.workspace.json_files import json_bytes
 
 ROWS_A_FILE = 4096  # of formats that gather patches in files, as our shards do
 

@@ -7,7 +7,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.plan import Plan, Progress, refuse_full_disk
 from dped_build.exchange.dataset_card import dataset_card
 from dped_build.exchange.export_files import Output, Written, sync_all
 from dped_build.exchange.export_settings import ExportSettings
@@ -16,11 +15,12 @@ from dped_build.exchange.import_patches import held
 from dped_build.exchange.patch_source import PatchSource, open_source
 from dped_build.parallel.executor import default_jobs
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.json_files import json_bytes
+from dped_build.workspace.plan import Plan, Progress, refuse_full_disk
 from dped_build.workspace.stage import (
     Stage,
     created_with,
     fresh_folder,
-    json_bytes,
     publish_folder,
     write_sums,
 )

@@ -14,13 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.pairing.by_name import Pair
-from dped_build.align.records import (
-    is_number,
-    is_plain_name,
-    parse_object,
-    read_document,
-    read_lines,
-)
 from dped_build.exchange.import_settings import OF_PAIRED_FOLDERS, ImportSettings
 from dped_build.exchange.paired_folders import (
     EXPORTED_FOLDERS,
@@ -32,6 +25,13 @@ from dped_build.patches.records import COLUMNS
 from dped_build.patches.split import SPLITS
 from dped_build.photos.reading import is_plain_text, list_photos
 from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.json_files import (
+    is_number,
+    is_plain_name,
+    parse_object,
+    read_document,
+    read_lines,
+)
 
 EXPORT_FORMAT = "dped-build/export"
 FILE_NAMES = ("phone_file_name", "dslr_file_name")  # `datasets` loads these as images

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from dped_build.align.pairing.by_name import Pair
-from dped_build.exchange.import_settings import IMPORTED, LISTING, ImportSettings
+from dped_build.exchange.import_settings import ImportSettings
 from dped_build.exchange.paired_folders import (
     EXPORTED_FOLDERS,
     PAIRED_FOLDERS,
     Part,
     PatchFolders,
 )
+from dped_build.patches.manifest import IMPORTED, LISTING
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.text import natural_key
 

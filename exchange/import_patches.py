@@ -7,15 +7,12 @@ accepted where it was made.
 """
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.plan import Plan, Progress, refuse_full_disk
-from dped_build.commands.console import new, quote
 from dped_build.exchange.exported_folders import find_exported
 from dped_build.exchange.import_blocks import (
     Block,
@@ -27,12 +24,7 @@ from dped_build.exchange.import_blocks import (
     recorded_settings,
     refusal,
 )
-from dped_build.exchange.import_settings import (
-    IMPORTED,
-    LISTING,
-    ImportSettings,
-    is_imported,
-)
+from dped_build.exchange.import_settings import ImportSettings
 from dped_build.exchange.import_worker import make_block
 from dped_build.exchange.paired_folders import (
     PatchFolders,
@@ -42,6 +34,7 @@ from dped_build.exchange.paired_folders import (
 )
 from dped_build.parallel.executor import default_jobs, run_all
 from dped_build.patches.build import NAME
+from dped_build.patches.manifest import IMPORTED, LISTING, is_imported
 from dped_build.patches.pieces import read_piece
 from dped_build.patches.previous import require_sound
 from dped_build.patches.publication import Content, publish_content
@@ -49,6 +42,7 @@ from dped_build.patches.shards import FORMAT
 from dped_build.patches.split import SplitRow, extend_split
 from dped_build.workspace.durable import SCRATCH
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.plan import Plan, Progress, refuse_full_disk
 from dped_build.workspace.stage import (
     Stage,
     opened,
@@ -56,7 +50,6 @@ from dped_build.workspace.stage import (
 
 SECONDS_PER_PAIR, SECONDS_PER_ROW = 0.001, 0.00025  # read, on one core; published
 LOST = "worker_lost"  # tried again by the next import of the same files
-LISTED = 10  # files in the summary that gave nothing
 
 
 @dataclass(frozen=True)
@@ -74,24 +67,6 @@ class ImportSummary:
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
         return {**asdict(self), "folder": str(self.folder)}
-
-    def __str__(self) -> str:
-        """The summary for the terminal."""
-        patches = {name: split["patches"] for name, split in self.splits.items()}
-        reasons = Counter(line["reason"] for line in self.failed)
-        more = len(self.failed) - LISTED
-        following = "train" if patches["train"] else "evaluate MODEL"
-        return "\n".join(
-            [
-                f"{sum(patches.values())} pairs of {self.size}x{self.size} px, "
-                f"{' | '.join(self.cameras)}{new(self.newly_done)}",
-                f"  patches: {', '.join(f'{k} {n}' for k, n in patches.items())}",
-                *(f"  {count:6d} {reason}" for reason, count in reasons.items()),
-                *(f"  {line['message']}" for line in self.failed[:LISTED]),
-                *([f"  and {more} more: see manifest.json"] if more > 0 else []),
-                f"→ {self.folder}  (next: dped-build {following} {quote(self.folder)})",
-            ]
-        )
 
 
 def import_patches(

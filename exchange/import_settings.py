@@ -1,15 +1,11 @@
 """Every choice of the import of patches, with its default; light, for the options."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 
 from dped_build.patches.settings import COMPRESSIONS, PatchSettings
 from dped_build.patches.split import SPLITS
 from dped_build.workspace.errors import UsageError
 
-IMPORTED = "imported_from"  # of the recorded settings; `patches` has no such key
-LISTING = "listing_sha256"
 OF_PAIRED_FOLDERS = ("split", "test_photos", "val_photos", "split_seed")
 
 
@@ -59,9 +55,3 @@ class ImportSettings:
             for number in (self.test_photos, self.val_photos)
         )
         return f"drawn: test photos {test}, val photos {val}, seed {self.split_seed}"
-
-
-def is_imported(manifest: Mapping[str, Any]) -> bool:
-    """Whether a patches folder's manifest is of ready-made patches."""
-    settings = manifest.get("settings")
-    return isinstance(settings, Mapping) and IMPORTED in settings

@@ -21,9 +21,7 @@ from dped_build.patches.records import ACCEPTED, Windows, empty_windows
 from dped_build.photos.reading import read_photo
 from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import PhotoError
-from dped_build.workspace.stage import (
-    json_bytes,
-)
+from dped_build.workspace.json_files import json_bytes
 
 Pixels = NDArray[np.uint8]
 

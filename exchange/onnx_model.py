@@ -30,15 +30,6 @@ class OnnxSummary:
     opset: int
     largest_difference: float  # from PyTorch's output, of values in [0, 1]
 
-    def __str__(self) -> str:
-        """One line for the terminal."""
-        levels = self.largest_difference * LEVELS
-        return (
-            f"\N{RIGHTWARDS ARROW} {self.path}: {self.precision}, opset {self.opset}, "
-            f"{self.bytes / 1e6:.2f} MB; differs from PyTorch by at most "
-            f"{levels:.2g} of {LEVELS} levels"
-        )
-
 
 def export_onnx(model: Path, out: Path, *, precision: str = "fp32") -> OnnxSummary:
     """Write a generator as ONNX, once onnxruntime has given PyTorch's results with it.

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.records import is_plain_name, read_document
 from dped_build.patches.dataset import DAMAGE, NoPatchesError, PatchDataset
 from dped_build.patches.exclusions import EXCLUDE_FILE, is_excluded, read_exclusions
 from dped_build.patches.previous import SPLIT_FILE
@@ -25,6 +24,7 @@ from dped_build.patches.records import (
 from dped_build.patches.shards import hdf5_file, read_column, read_owners
 from dped_build.patches.split import parse_split
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.json_files import is_plain_name, read_document
 
 NOT_IN_KEYS = re.compile(rb"[^A-Za-z0-9_-]")
 LONGEST_NAME = 180  # characters of a pair's name in a key; file names take 255

@@ -7,7 +7,7 @@ from itertools import groupby
 from dped_build.exchange.encoded_pictures import Encoded, png_bytes
 from dped_build.exchange.export_files import ROWS_A_FILE, Output, Written
 from dped_build.exchange.patch_json import metadata
-from dped_build.workspace.stage import json_bytes
+from dped_build.workspace.json_files import json_bytes
 
 READING = """\
 `<split>-<number>.tar` holds `<key>.phone.png`, `<key>.dslr.png` and `<key>.json` of

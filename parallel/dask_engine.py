@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 
-from dped_build.parallel.engines import Pool, cannot_start, needs_extra
+from dped_build.parallel.pool import Pool, cannot_start, needs_extra
 from dped_build.parallel.signals import blocked, start_resource_trackers
 from dped_build.workspace.errors import DpedBuildError
 

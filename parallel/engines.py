@@ -4,28 +4,19 @@ Another engine is another module with an `open_pool`, and a line in `open_cluste
 """
 
 from collections.abc import Callable
-from concurrent.futures import Executor
 from contextlib import AbstractContextManager as Context
-from dataclasses import dataclass
 from functools import cache
 from threading import get_ident
 from typing import TypeVar
 
-from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.parallel.pool import Pool
+
+BACKENDS = ("loky", "threading", "dask", "ray")
 
 CLUSTERS = ("dask", "ray")
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Workers that are there."""
-
-    executor: Executor
-    jobs: int  # how many tasks they do at a time
-    deaths: tuple[type[BaseException], ...]  # how a task ends that killed its worker
 
 
 def open_cluster(backend: str, jobs: int, scheduler: str | None) -> Context[Pool]:
@@ -41,21 +32,6 @@ def open_cluster(backend: str, jobs: int, scheduler: str | None) -> Context[Pool
     else:
         from dped_build.parallel.ray_engine import open_pool
     return open_pool(jobs, scheduler)
-
-
-def needs_extra(name: str) -> UsageError:
-    """What to say where an engine is not installed."""
-    return UsageError(
-        f"--backend {name} needs an extra: pip install 'dped-build[{name}]'"
-    )
-
-
-def cannot_start(name: str, error: Exception) -> DpedBuildError:
-    """What to say where an engine cannot be started here."""
-    what = " ".join(str(error).split())[:200]
-    return DpedBuildError(
-        f"--backend {name}: cannot start here ({what}); use --backend loky"
-    )
 
 
 def with_one_thread(function: Callable[[Task], Result], task: Task) -> Result:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from dped_build.parallel.engines import Pool, cannot_start, needs_extra
+from dped_build.parallel.pool import Pool, cannot_start, needs_extra
 from dped_build.parallel.signals import handlers_kept
 from dped_build.workspace.errors import DpedBuildError
 

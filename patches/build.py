@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dped_build.align.geometry import visible_rows
-from dped_build.align.plan import Plan, Progress, refuse_full_disk, worker_gb
+from dped_build.align.plan import worker_gb
 from dped_build.align.records import Alignment
 from dped_build.parallel.executor import Workers, default_jobs, run_all
 from dped_build.patches.grid import grid_windows
@@ -22,6 +22,7 @@ from dped_build.patches.shards import FORMAT
 from dped_build.workspace.durable import writing
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.logs import log_pair
+from dped_build.workspace.plan import Plan, Progress, refuse_full_disk
 from dped_build.workspace.stage import Stage, opened, refuse_other_settings
 
 NAME = "patches"

@@ -20,14 +20,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.records import read_document
-from dped_build.exchange.import_settings import is_imported
 from dped_build.patches.exclusions import (
     EXCLUDE_FILE,
     Exclusions,
     is_excluded,
     read_exclusions,
 )
+from dped_build.patches.manifest import is_imported
 from dped_build.patches.shards import (
     FORMAT,
     VERSION,
@@ -38,6 +37,7 @@ from dped_build.patches.shards import (
 )
 from dped_build.patches.split import SPLITS
 from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.json_files import read_document
 
 SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})-[0-9]{{5,9}}\.h5")
 DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError)  # told by h5py

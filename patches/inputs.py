@@ -25,7 +25,7 @@ from dped_build.patches.pieces import MEASUREMENT, measuring_key, piece_name
 from dped_build.patches.settings import PatchSettings
 from dped_build.photos.reading import capture_time
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.stage import json_bytes
+from dped_build.workspace.json_files import json_bytes
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from dped_build.patches.settings import PatchSettings
 from dped_build.photos.reading import read_photo
 from dped_build.workspace.durable import durable
 from dped_build.workspace.errors import NO_MEMORY, DpedBuildError, PhotoError
-from dped_build.workspace.stage import json_bytes
+from dped_build.workspace.json_files import json_bytes
 
 DAMAGED = (  # what NumPy may raise of a file that is not as it was written
     OSError,

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.aligned_folder import MESSAGE
-from dped_build.align.records import read_lines
 from dped_build.patches.dataset import require_shards
 from dped_build.patches.pieces import Piece
 from dped_build.patches.records import ACCEPTED, Windows
@@ -23,6 +22,7 @@ from dped_build.patches.shards import (
 )
 from dped_build.patches.split import DamagedSplitError, SplitRow, parse_split
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.json_files import read_lines
 from dped_build.workspace.stage import Stage
 
 SPLIT_FILE = "split.csv"

@@ -26,11 +26,11 @@ from dped_build.patches.shards import (
 )
 from dped_build.patches.split import SPLITS, SplitRow, extend_split, split_bytes
 from dped_build.workspace.durable import write_atomic
+from dped_build.workspace.json_files import json_bytes
 from dped_build.workspace.stage import (
     Stage,
     created_with,
     fresh_folder,
-    json_bytes,
     publish_folder,
     sha256,
     write_sums,

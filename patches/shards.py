@@ -18,10 +18,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.records import is_plain_name
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, concatenate
 from dped_build.workspace.durable import durable, patient_file
-from dped_build.workspace.stage import created_with, json_bytes
+from dped_build.workspace.json_files import is_plain_name, json_bytes
+from dped_build.workspace.stage import created_with
 
 FORMAT = "dped-build/patches"
 WINDOWS_FORMAT = "dped-build/windows"

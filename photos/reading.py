@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from dped_build.align.settings import MAX_MEGAPIXELS
 from dped_build.photos.capture_time import taken_at
 from dped_build.photos.formats import (
     HEIF,
@@ -41,6 +40,7 @@ from dped_build.photos.icc import convert_to_srgb, in_srgb
 from dped_build.photos.jpeg import decode_plain_jpeg, refuse_many_scans
 from dped_build.photos.orientation import SIDEWAYS, known_orientation, upright
 from dped_build.photos.raw import RawImage
+from dped_build.photos.settings import MAX_MEGAPIXELS
 from dped_build.photos.sixteen_bit import eight_bits_of
 from dped_build.photos.truncation import lacks_end
 from dped_build.workspace.errors import (

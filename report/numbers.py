@@ -11,8 +11,8 @@ import numpy as np
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 from dped_build.curate.verify import pairs_of_an_earlier_alignment
-from dped_build.exchange.import_settings import is_imported
 from dped_build.patches.exclusions import is_excluded
+from dped_build.patches.manifest import is_imported
 from dped_build.patches.settings import PatchSettings
 from dped_build.report.advice import warnings_of
 from dped_build.report.contact_sheet import shown_patches

@@ -14,15 +14,14 @@ from dped_build.report.side_by_side import (
     FORMAT,
     pairs_of_several,
     side_by_side,
-    terminal_text,
     text_of,
 )
 from dped_build.report.writer import csv_bytes, write_report
 from dped_build.workspace.errors import UsageError
+from dped_build.workspace.json_files import json_bytes
 from dped_build.workspace.stage import (
     Stage,
     fresh_folder,
-    json_bytes,
     opened,
     publish_folder,
     write_sums,
@@ -41,10 +40,6 @@ class SideBySide:
     indices: Sequence[Path]  # of each workspace's own report
     shares: Sequence[float]  # of the windows that each accepted
     report: dict[str, Any]  # what `report.json` holds
-
-    def __str__(self) -> str:
-        """The table for the terminal."""
-        return terminal_text(self.report)
 
 
 def write_side_by_side(

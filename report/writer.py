@@ -21,11 +21,10 @@ from dped_build.report.numbers import FORMAT, ReportSettings, report_numbers
 from dped_build.report.page import render_page
 from dped_build.report.page_data import windows_script
 from dped_build.report.pair_pictures import Places, write_pair_pictures
-from dped_build.report.summary import summary_text
+from dped_build.workspace.json_files import json_bytes
 from dped_build.workspace.stage import (
     Stage,
     fresh_folder,
-    json_bytes,
     opened,
     publish_folder,
     read_sums,
@@ -52,10 +51,6 @@ class ReportSummary:
 
     index: Path  # the page to open
     report: dict[str, Any]  # what `report.json` holds
-
-    def __str__(self) -> str:
-        """The summary for the terminal."""
-        return summary_text(self.report)
 
 
 def write_report(

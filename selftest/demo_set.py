@@ -18,7 +18,7 @@ from dped_build.photos.reading import read_photo
 from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
 from dped_build.workspace.durable import drop_temporaries, write_atomic
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.stage import json_bytes
+from dped_build.workspace.json_files import json_bytes
 
 PHONE, DSLR, TRUTH = "raw/phone", "raw/dslr", "truth"
 BROKEN_SHARE = 0.4  # of the broken file that is there

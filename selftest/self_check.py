@@ -17,7 +17,7 @@ from dped_build.patches import PatchSettings, build_shards
 from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
 from dped_build.selftest.truth import compare_with_truth
 from dped_build.workspace.durable import write_atomic
-from dped_build.workspace.stage import json_bytes
+from dped_build.workspace.json_files import json_bytes
 
 SIZE = (600, 400)  # px, of the picture and of the DSLR
 RIG = Rig((400, 300), SIZE, turn_deg=(0.7, -0.6, 0.8))

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.records import is_number, read_document
 from dped_build.photos.reading import printable
 from dped_build.study.key import StudyKey
 from dped_build.workspace.errors import UsageError
+from dped_build.workspace.json_files import is_number, read_document
 from dped_build.workspace.text import natural_key
 
 FORMAT, VERSION = "dped-build/study-answers", 1

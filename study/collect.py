@@ -18,10 +18,10 @@ from dped_build.study.results import (
 )
 from dped_build.study.settings import CollectSettings
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.json_files import json_bytes
 from dped_build.workspace.stage import (
     Stage,
     fresh_folder,
-    json_bytes,
     opened,
     publish_folder,
     write_sums,

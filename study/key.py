@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.records import read_document
 from dped_build.photos.reading import is_plain_text
 from dped_build.study.plan import comparisons
 from dped_build.study.settings import MODES
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.json_files import read_document
 from dped_build.workspace.stage import created_with
 
 FORMAT, VERSION = "dped-build/study-key", 1

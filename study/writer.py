@@ -20,11 +20,11 @@ from dped_build.study.pictures import (
 from dped_build.study.plan import comparisons, couples_of_blocks, named, picture_name
 from dped_build.study.settings import StudySettings
 from dped_build.workspace.errors import DpedBuildError, PhotoError
+from dped_build.workspace.json_files import json_bytes
 from dped_build.workspace.stage import (
     Stage,
     created_with,
     fresh_folder,
-    json_bytes,
     opened,
     publish_folder,
     write_sums,

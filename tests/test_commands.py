@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from dped_build.cli import DEMO_TRAINING, cli
+from dped_build.cli import cli
+from dped_build.commands.demo import DEMO_TRAINING
 from dped_build.selftest.demo_set import DSLR, PHONE, TRUTH, write_demo_set
 from dped_build.selftest.truth import compare_with_truth
 
@@ -59,7 +60,9 @@ def trained(demo):
 @pytest.mark.slow
 def test_the_demo_runs_what_it_says_to_the_report(tmp_path, monkeypatch):
     brief = {"iterations": 2, "checkpoint_every": 2, "log_every": 2}
-    monkeypatch.setattr("dped_build.cli.DEMO_TRAINING", {**DEMO_TRAINING, **brief})
+    monkeypatch.setattr(
+        "dped_build.commands.demo.DEMO_TRAINING", {**DEMO_TRAINING, **brief}
+    )
     folder, log = tmp_path / "a demo", tmp_path / "log.jsonl"
     ran = CliRunner().invoke(
         cli, ["demo", str(folder), "--jobs", "2"], env={"DPED_BUILD_LOG": str(log)}

@@ -9,14 +9,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from dped_build.commands.console import (
-    CommandGroup,
-    Progress,
-    can_redraw,
-    echo_reasons,
-    echo_warning,
-)
+from dped_build.commands.console import CommandGroup, echo_reasons, echo_warning
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.terminal import Progress, can_redraw
 
 ESCAPE = "\x1b["
 

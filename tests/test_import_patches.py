@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dped_build.commands.import_ import summary_text
 from dped_build.curate.verify import verify_workspace
 from dped_build.exchange import import_patches as importing
 from dped_build.exchange.import_patches import import_patches
@@ -337,7 +338,7 @@ def test_what_cannot_be_used_is_named_and_costs_itself_alone(tmp_path):
     assert "32x32 px, its partner 32x33 px" in messages["iphone/8"]
     assert sum(split["patches"] for split in summary.splits.values()) == 53
     assert manifest_of(tmp_path / "out")["failed"] == summary.failed
-    assert "2 other_size" in str(summary)
+    assert "2 other_size" in summary_text(summary)
 
 
 def test_a_long_list_of_failures_is_cut_on_the_terminal(tmp_path):

@@ -23,10 +23,10 @@ from faults import (
 from shards import write_patches
 
 from dped_build.align import align_folders
-from dped_build.curate.run_check import CHECKPOINT
 from dped_build.exchange.import_patches import import_patches
 from dped_build.parallel.engines import CLUSTERS
 from dped_build.patches import PatchSettings, build_shards
+from dped_build.train.run_files import CHECKPOINT
 from dped_build.workspace.durable import SCRATCH
 
 pytestmark = [

@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 from two_folders import align, records
 
-from dped_build.align.plan import Plan, worker_gb
+from dped_build.align.plan import worker_gb
 from dped_build.parallel.executor import run_all
 from dped_build.patches import PatchSettings, build_shards
 from dped_build.workspace.errors import UsageError
+from dped_build.workspace.plan import Plan
 
 LINUX = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="memory is limited on Linux only"

@@ -11,7 +11,7 @@ from dped_build.align.pairing.by_name import (
     path_name,
     set_aside,
 )
-from dped_build.align.records import is_plain_path
+from dped_build.workspace.json_files import is_plain_path
 
 
 def photos(folder, names):

@@ -15,12 +15,12 @@ from dped_build.align import align_folders
 from dped_build.align.aligned_folder import read_aligned
 from dped_build.align.pairing import find as finding
 from dped_build.align.pairing.kept import PAIRING_FILE
-from dped_build.align.records import is_plain_path
 from dped_build.align.settings import AlignSettings, PairingSettings
 from dped_build.cli import cli
 from dped_build.photos.reading import list_photos
 from dped_build.workspace.durable import SCRATCH
 from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.json_files import is_plain_path
 
 RENAMED = {"0001": "DSC_0107", "0002": "DSC_0108", "0010": "DSC_0110"}
 TIMES = {"0001": "12:00:00", "0002": "12:00:31", "0010": "12:02:10"}

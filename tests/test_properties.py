@@ -47,7 +47,8 @@ from dped_build.report.exposure import tone_difference
 from dped_build.report.page_data import script_json
 from dped_build.report.statistics import histogram
 from dped_build.train.enhancing.inference import cut
-from dped_build.workspace.stage import json_bytes, read_sums, sha256, write_sums
+from dped_build.workspace.json_files import json_bytes
+from dped_build.workspace.stage import read_sums, sha256, write_sums
 from dped_build.workspace.text import natural_key
 
 settings.register_profile(

@@ -7,7 +7,7 @@ import pytest
 from report_fixture import Lost, make_workspace
 
 from dped_build.patches import PatchSettings, build_shards
-from dped_build.report import write_report
+from dped_build.report import summary_text, write_report
 from dped_build.report.advice import photo_warnings, run_warnings, window_warnings
 from dped_build.workspace.errors import DpedBuildError
 
@@ -142,7 +142,7 @@ def test_patches_without_their_alignment_have_a_report(patched_set, tmp_path):
     assert summary.report["windows"]["frame"] is None
     assert summary.report["windows"]["what_if"] is not None
     assert not any("earlier" in w["text"] for w in summary.report["warnings"])
-    assert "patches without their alignment" in str(summary)
+    assert "patches without their alignment" in summary_text(summary.report)
 
 
 def test_settings_that_cannot_be_meant_are_named(tmp_path):

@@ -13,12 +13,12 @@ import pytest
 
 from dped_build.workspace.durable import SCRATCH, durable, scratch_folder, write_atomic
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.json_files import json_bytes
 from dped_build.workspace.stage import (
     SUMS,
     Journal,
     Stage,
     fresh_folder,
-    json_bytes,
     opened,
     publish_folder,
     read_sums,

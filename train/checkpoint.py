@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from dped_build.align.records import is_number, parse_object
 from dped_build.train.devices import is_out_of_memory
 from dped_build.train.model_file import read_torch, require_alike, torch_bytes
 from dped_build.train.step import TrainingState
 from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.json_files import is_number, parse_object
 from dped_build.workspace.stage import (
     created_with,
 )

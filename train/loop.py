@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dped_build.curate.run_check import CHECKPOINT
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
 from dped_build.train import ranks, run_folder
 from dped_build.train.acceleration import (
@@ -33,8 +32,9 @@ from dped_build.train.devices import choose_device, enough_memory
 from dped_build.train.discriminator import PATCH
 from dped_build.train.events import EventFile
 from dped_build.train.interrupts import deferred_signals
-from dped_build.train.progress import Progress, say
+from dped_build.train.progress import Progress
 from dped_build.train.run_config import describe_run
+from dped_build.train.run_files import CHECKPOINT
 from dped_build.train.run_output import (
     Run,
     require_finite,
@@ -52,6 +52,7 @@ from dped_build.train.step import (
 from dped_build.train.vgg import find_vgg, load_vgg
 from dped_build.workspace.durable import writing
 from dped_build.workspace.errors import INTERRUPTED, DpedBuildError, Interrupted
+from dped_build.workspace.terminal import say
 
 DEFAULTS = TrainSettings()
 

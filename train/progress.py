@@ -5,7 +5,7 @@ import time
 
 from tqdm import tqdm
 
-from dped_build.commands.console import can_redraw
+from dped_build.workspace.terminal import can_redraw, say
 
 LINE_EVERY = 60.0  # seconds between plain lines
 FIRST_AFTER = 10.0  # seconds, so that a slow run says soon how slow
@@ -54,8 +54,3 @@ class Progress:
             self._bar.write(text, file=sys.stderr)
         elif self._plain:
             say(text)
-
-
-def say(text: str) -> None:
-    """A line on stderr."""
-    print(text, file=sys.stderr, flush=True)

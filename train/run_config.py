@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from dped_build.curate.run_check import FORMAT
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train.acceleration import Acceleration
+from dped_build.train.run_files import FORMAT
 from dped_build.train.settings import TrainSettings
 from dped_build.workspace.stage import created_with, sha256
 

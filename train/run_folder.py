@@ -21,10 +21,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from dped_build.align.records import parse_object, read_document, read_lines
-from dped_build.curate.run_check import BEST, CONFIG, FREE, METRICS
 from dped_build.train.model_file import FILE_NAME, planned_network
 from dped_build.train.pixels import png_bytes
+from dped_build.train.run_files import BEST, CONFIG, FREE, METRICS
 from dped_build.train.settings import TrainSettings
 from dped_build.workspace.durable import (
     SCRATCH,
@@ -34,7 +33,13 @@ from dped_build.workspace.durable import (
     writing,
 )
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.stage import SUMS, json_bytes, write_sums
+from dped_build.workspace.json_files import (
+    json_bytes,
+    parse_object,
+    read_document,
+    read_lines,
+)
+from dped_build.workspace.stage import SUMS, write_sums
 
 SAMPLES = "samples"
 MAX_BATCH = 2**14  # that is taken from a recorded run

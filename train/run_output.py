@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from dped_build.curate.run_check import BEST, CHECKPOINT
 from dped_build.train import run_folder
 from dped_build.train.batches import Batches
 from dped_build.train.checkpoint import save_checkpoint, saved_iteration
@@ -17,6 +16,7 @@ from dped_build.train.metrics import finite_or_none
 from dped_build.train.model_file import FILE_NAME, save_generator
 from dped_build.train.pixels import to_pixels
 from dped_build.train.progress import Progress
+from dped_build.train.run_files import BEST, CHECKPOINT
 from dped_build.train.settings import TrainSettings
 from dped_build.train.step import TrainingState, is_finite, means
 from dped_build.train.validation import validate

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Collection
 from pathlib import Path
 
-from dped_build.align.records import MAX_DOCUMENT
+from dped_build.workspace.json_files import MAX_DOCUMENT
 
 ZIP = b"PK\3\4"
 PICKLE = "data.pkl"  # of an archive, in its one folder

@@ -23,9 +23,9 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 from torch import Tensor, nn
 
-from dped_build.commands.console import can_redraw
 from dped_build.train.torch_archive import is_sound_archive
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.terminal import can_redraw
 
 URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 HASH_PREFIX = "dcbb9e9d"  # of the file's SHA-256

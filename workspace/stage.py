@@ -6,7 +6,6 @@ where it stands, the stage is complete.
 """
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +25,13 @@ from dped_build.workspace.durable import (
     writing,
 )
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.json_files import (
+    as_json,
+    json_bytes,
+    parse_object,
+    read_document,
+    read_lines,
+)
 
 SUMS = "SHA256SUMS"
 
@@ -36,18 +42,6 @@ def created_with() -> str:
     from importlib.metadata import version  # slow, and workers never need it
 
     return f"dped-build {version('dped-build')}"
-
-
-def json_bytes(value: object, *, indent: int | None = 1) -> bytes:
-    """JSON as we write it everywhere: UTF-8, key order as given, no NaN."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
-    return (text + "\n").encode()
-
-
-def as_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    """An object as it comes back from JSON: tuples are lists."""
-    found: dict[str, Any] = json.loads(json_bytes(dict(value)))
-    return found
 
 
 def sha256(path: Path) -> str:
@@ -93,8 +87,6 @@ class Stage:
         """
         if not self.complete:
             return None
-        from dped_build.align.records import read_document  # brings NumPy
-
         path = self.folder / "manifest.json"
         try:
             manifest = read_document(path)
@@ -303,8 +295,6 @@ class Journal:
 
     def read(self) -> list[dict[str, Any]]:
         """All whole lines, oldest first; none behind one that is longer than ours."""
-        from dped_build.align.records import parse_object, read_lines  # bring NumPy
-
         found = []
         with suppress(OSError, ValueError):
             for line in read_lines(self.path):

@@ -1,6 +1,12 @@
 """How numbers are told and names are sorted."""
 
 import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
@@ -22,3 +28,8 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     parts = re.split(r"([0-9]+)", name)
     key = [(0, int(p)) if i % 2 else (1, p) for i, p in enumerate(parts) if p]
     return (*key, (-1, name))
+
+
+def quote(path: Path) -> str:
+    """A path as a shell takes it, for commands to copy."""
+    return shlex.quote(str(path))

@@ -28,7 +28,6 @@ from dped_build.align.pairing.kept import (
     read_kept,
 )
 from dped_build.align.pairing.visual_words import Sketch, sketch
-from dped_build.align.plan import Progress
 from dped_build.align.settings import AlignSettings, PairingSettings
 from dped_build.parallel.executor import Workers, run_all
 from dped_build.photos.formats import SUFFIXES
@@ -40,6 +39,7 @@ from dped_build.photos.reading import (
     read_photo,
 )
 from dped_build.workspace.errors import DpedBuildError, PhotoError, UsageError
+from dped_build.workspace.plan import Progress
 from dped_build.workspace.text import counted
 
 Seen = tuple[datetime | None, Sketch | None]  # when a photo was taken, what it shows

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from dped_build.align.aligned_folder import file_state
 from dped_build.align.pairing.by_name import FoundPairs, Pair
-from dped_build.align.records import is_plain_name, read_document
 from dped_build.align.settings import AlignSettings, PairingSettings
 from dped_build.workspace.durable import SCRATCH, write_atomic
-from dped_build.workspace.stage import created_with, json_bytes
+from dped_build.workspace.json_files import is_plain_name, json_bytes, read_document
+from dped_build.workspace.stage import created_with
 
 Photos = Mapping[str, list[Path]]  # of each camera, relative to its folder
 Roots = Mapping[str, Path]  # of each camera, the folder

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dped_build.align.plan import Progress
 from dped_build.photos.formats import NAMES
 from dped_build.photos.reading import read_photo
 from dped_build.train.devices import choose_device, enough_memory
@@ -27,6 +26,7 @@ from dped_build.train.model_file import load_generator
 from dped_build.train.pixels import Picture, to_levels, to_unit
 from dped_build.workspace.durable import STALE_SECONDS, drop_temporaries
 from dped_build.workspace.errors import Interrupted, PhotoError
+from dped_build.workspace.plan import Progress
 
 # What the CPU enhances whole. With the 64 channels of `dped`, a layer's output for 4
 # megapixels takes 1 GB, and several are there at a time.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dped_build.align.settings import MAX_MEGAPIXELS
+from dped_build.photos.settings import MAX_MEGAPIXELS
 from dped_build.workspace.errors import UsageError
 
 FORMATS = ("png", "png16", "jpg")

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dped_build.align.plan import Progress
 from dped_build.train.architecture import Architecture
 from dped_build.train.devices import choose_device, enough_memory
 from dped_build.train.enhancing.enhance import enhance
@@ -28,6 +27,7 @@ from dped_build.train.model_file import load_generator
 from dped_build.train.networks import build_generator
 from dped_build.train.pixels import to_unit
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.plan import Progress
 
 PUBLISHED = {  # the papers' networks, and some of the fast paper's Tables 1 and 2
     "dped": Architecture(),

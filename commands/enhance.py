@@ -1,0 +1,88 @@
+"""The command `dped-build enhance`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dped_build.commands.console import (
+    FOLDER,
+    echo_warning,
+    json_option,
+    settings_options,
+)
+from dped_build.train.enhancing.enhance_settings import FORMATS, EnhanceSettings
+from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.terminal import Progress
+
+
+@click.command()
+@click.argument("model", type=FOLDER)
+@click.argument("photos", nargs=-1, required=True, type=FOLDER, metavar="PHOTO...")
+@click.option("--out", type=FOLDER, help="Folder.  [default: beside each photo]")
+@settings_options(
+    EnhanceSettings,
+    {
+        "recursive": (bool, "Take the photos below the folders as well."),
+        "skip_existing": (
+            bool,
+            "Leave out photos whose result is there, whatever made it.",
+        ),
+        "format": (click.Choice(FORMATS), "png16: 16 bits a channel; jpg: 4:4:4."),
+        "quality": (click.IntRange(1, 100), "Of JPEG."),
+        "keep_metadata": (bool, "Keep all EXIF data, also position, names, serials."),
+        "tile": (
+            click.IntRange(min=16),
+            "Bound memory: about N x N px at a time.  [default: 1024 above 4 "
+            "megapixels, on a CPU]",
+        ),
+        "device": (str, "auto, cpu or cuda."),
+        "max_megapixels": (float, "Larger photos are refused by their header."),
+    },
+)
+@json_option
+def enhance(
+    model: Path,
+    photos: tuple[Path, ...],
+    *,
+    out: Path | None,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Run MODEL (a run folder or generator.pt) over whole photos of any size.
+
+    PHOTO is a photo or a folder of photos. Writes <stem>-enhanced.png (.jpg) and
+    replaces what an earlier run wrote there; --skip-existing goes on instead, after an
+    interruption or with new photos. *-enhanced files are never enhanced again.
+
+    Results are sRGB and upright and keep the EXIF data that viewers show: time, camera,
+    lens, exposure. With --tile memory stays bounded; the result is that of the whole
+    photo to one level of 255.
+
+    \b
+    Examples:
+      dped-build enhance data/runs/released-dped IMG_0001.jpg
+      dped-build enhance generator.pt holiday/ --out enhanced --format jpg
+    """
+    from dped_build.train.enhancing.enhance import enhance_files, summary
+
+    settings = EnhanceSettings(**options)
+    with Progress("photos", quiet=as_json) as progress:
+        result = enhance_files(
+            model, photos, out=out, settings=settings, progress=progress
+        )
+    if as_json:
+        click.echo(json.dumps(asdict(result), indent=1, default=str))
+    else:
+        for message in result.notes.values():
+            echo_warning(f"note: {message}")
+        for message in result.failed.values():
+            echo_warning(f"failed: {message}")
+        click.echo("\n".join(summary(result)))
+    if not result.written and not result.skipped:
+        why = "; rename *-enhanced files to enhance them again"
+        raise DpedBuildError(
+            f"no photo was enhanced{why if result.passed_over else ''}"
+        )

@@ -1,0 +1,136 @@
+"""The command `dped-build import`."""
+
+import functools
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dped_build.commands.console import (
+    FOLDER,
+    announce,
+    json_option,
+    new,
+    settings_options,
+    start_no_blas_threads,
+)
+from dped_build.exchange.import_settings import ImportSettings
+from dped_build.patches.settings import COMPRESSIONS
+from dped_build.patches.split import SPLITS
+from dped_build.workspace.errors import UsageError
+from dped_build.workspace.terminal import Progress
+from dped_build.workspace.text import quote
+
+if TYPE_CHECKING:
+    from dped_build.exchange.import_patches import ImportSummary
+
+LISTED = 10  # files that gave nothing
+
+
+@click.command("import")
+@click.argument("source", type=FOLDER)
+@click.option(
+    "--out",
+    type=FOLDER,
+    help="The folder or .pt file.  [default: NAME-patches or NAME.pt, here]",
+)
+@settings_options(
+    ImportSettings,
+    {
+        "phone": (str, "Name of the phone's folder.  [default: the other one]"),
+        "dslr": (str, "Name of the DSLR's folder.  [default: canon, dslr, gt, high…]"),
+        "split": (
+            click.Choice(SPLITS),
+            "Of paired folders: put everything into one split.",
+        ),
+        "test_photos": (
+            int,
+            "Of paired folders: groups of 50 patches for test.  [default: 10 %]",
+        ),
+        "val_photos": (int, "Likewise for val.  [default: 5 %]"),
+        "split_seed": (int, "Draws another split."),
+        "compress": (click.Choice(COMPRESSIONS), "Compression of the pixels."),
+    },
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Worker processes.  [default: all cores]",
+)
+@click.option("--force", is_flag=True, help="Replace what another source has made.")
+@json_option
+def import_(
+    source: Path,
+    *,
+    out: Path | None,
+    jobs: int | None,
+    force: bool,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Turn SOURCE, which others made, into patch shards or a generator.pt.
+
+    \b
+    SOURCE is one of
+      a folder that holds training_data/ and test_data/, as DPED comes;
+      a folder with two folders of equally named patches, such as iphone/ and canon/;
+      a folder that dped-build export wrote (png, dped-folders);
+      a TensorFlow checkpoint of the original code, named without its suffix.
+
+    Patches keep their pixels and, from DPED's folders, their split. Which photo each is
+    from is unknown, unless export wrote them: 50 neighbours count as one. The
+    checkpoint needs the extra `tensorflow`; the generator.pt does not.
+
+    \b
+    Examples:
+      dped-build import dped/iphone --out data/patches
+      dped-build import models_orig/iphone_orig --out iphone.pt
+    """
+    from dped_build.exchange.import_source import import_checkpoint, is_checkpoint
+
+    settings = ImportSettings(**options)
+    if is_checkpoint(source):
+        if option := settings.changed():
+            raise UsageError(f"{option} is for patches, {source} is a checkpoint")
+        model = import_checkpoint(source, out, force=force)
+        click.echo(json.dumps({"model": str(model)}) if as_json else f"→ {model}")
+        return
+    start_no_blas_threads()
+    from dped_build.exchange.import_patches import import_patches
+
+    with Progress("patches", quiet=as_json) as progress:
+        summary = import_patches(
+            source,
+            out,
+            settings=settings,
+            jobs=jobs,
+            force=force,
+            announce=functools.partial(announce, as_json=as_json, dry_run=False),
+            progress=progress,
+        )
+    if as_json:
+        click.echo(json.dumps(summary.to_json(), indent=1))
+    else:
+        click.echo(summary_text(summary))
+
+
+def summary_text(summary: "ImportSummary") -> str:
+    """The summary for the terminal."""
+    patches = {name: split["patches"] for name, split in summary.splits.items()}
+    reasons = Counter(line["reason"] for line in summary.failed)
+    more = len(summary.failed) - LISTED
+    following = "train" if patches["train"] else "evaluate MODEL"
+    return "\n".join(
+        [
+            f"{sum(patches.values())} pairs of {summary.size}x{summary.size} px, "
+            f"{' | '.join(summary.cameras)}{new(summary.newly_done)}",
+            f"  patches: {', '.join(f'{k} {n}' for k, n in patches.items())}",
+            *(f"  {count:6d} {reason}" for reason, count in reasons.items()),
+            *(f"  {line['message']}" for line in summary.failed[:LISTED]),
+            *([f"  and {more} more: see manifest.json"] if more > 0 else []),
+            f"→ {summary.folder}  "
+            f"(next: dped-build {following} {quote(summary.folder)})",
+        ]
+    )

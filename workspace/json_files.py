@@ -1,0 +1,100 @@
+"""JSON from strangers: documents and lines, read within bounds.
+
+Nothing here takes what we would not have written.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+MAX_DOCUMENT = 2**25  # bytes of a JSON document: of some 100,000 pairs
+MAX_LINE = 2**20  # bytes of a line
+
+
+def is_plain_name(name: object) -> bool:
+    """Whether this is one name that stays in its folder: no path, no NUL."""
+    plain = isinstance(name, str) and name not in ("", "..") and "\0" not in name
+    return plain and Path(str(name)).name == name
+
+
+def is_plain_path(name: object) -> bool:
+    """Whether this is a relative path, with `/`, that stays in its folder.
+
+    Links aside: they are for whoever opens it to judge.
+    """
+    if not isinstance(name, str) or "/" not in name:
+        return is_plain_name(name)
+    return "\\" not in name and all(map(is_plain_name, name.split("/")))
+
+
+def is_number(value: object, *, limit: float = 1e300) -> bool:
+    """Whether this is a number below `limit`, not NaN; `true` is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -limit < value < limit
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """One JSON object.
+
+    Raises:
+        ValueError: It is none, is nested without end, or holds what JSON does not know.
+    """
+    try:
+        value = json.loads(data, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A file that is one JSON object.
+
+    Raises:
+        OSError: It is missing or no regular file.
+        ValueError: As `parse_object`, or it is longer than any of ours.
+    """
+    with _opened(path) as file:
+        data = file.read(MAX_DOCUMENT + 1)
+    if len(data) > MAX_DOCUMENT:
+        raise ValueError(f"longer than {MAX_DOCUMENT >> 20} MiB")
+    return parse_object(data)
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, one at a time, with their ends.
+
+    Raises:
+        OSError: It is missing or no regular file.
+        ValueError: One is longer than any of ours.
+    """
+    with _opened(path) as file:
+        while line := file.readline(MAX_LINE + 1):
+            if len(line) > MAX_LINE:
+                raise ValueError(f"a line is longer than {MAX_LINE >> 20} MiB")
+            yield line
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise OSError("no regular file")
+    return path.open("rb")
+
+
+def json_bytes(value: object, *, indent: int | None = 1) -> bytes:
+    """JSON as we write it everywhere: UTF-8, key order as given, no NaN."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    return (text + "\n").encode()
+
+
+def as_json(value: Mapping[str, Any]) -> dict[str, Any]:
+    """An object as it comes back from JSON: tuples are lists."""
+    found: dict[str, Any] = json.loads(json_bytes(dict(value)))
+    return found
