@@ -148,6 +148,16 @@ def test_patches_of_one_colour_are_fitted_too():
     assert color_fit_psnr(red, blue)[0] > 50
 
 
+def test_one_level_at_one_pixel_of_the_largest_patch_is_still_a_colour():
+    grey = np.arange(1024, dtype=np.uint32) * np.arange(1024)[:, None] % 251
+    phone = np.repeat(grey.astype(np.uint8)[None, ..., None], 3, axis=-1)
+    dslr = np.full_like(phone, 100)
+    dslr[0, 5, 7] = 255
+    assert color_fit_psnr(phone, dslr)[0] < 70
+    phone[0, 5, 7, 0] ^= 1
+    assert color_fit_psnr(phone, dslr)[0] == 100
+
+
 def test_a_blurred_copy_is_less_sharp(patches):
     luma = lumas(patches)
     blurred = np.stack([cv2.GaussianBlur(x, (0, 0), 1.5) for x in luma])
