@@ -116,7 +116,7 @@ def test_dped_folders_of_png_lose_nothing(plain, tmp_path):
 def test_the_same_shards_give_the_same_bytes_on_any_number_of_threads(
     form, plain, tmp_path, monkeypatch
 ):
-    for module in ("output", "web_dataset", "parquet_files"):
+    for module in ("export_files", "web_dataset", "parquet_files"):
         monkeypatch.setattr(f"dped_build.exchange.{module}.ROWS_A_FILE", 8)
     monkeypatch.setattr("dped_build.exchange.parquet_files.ROWS_A_GROUP", 4)
     for name, jobs in (("a", 1), ("b", 3)):
