@@ -2,19 +2,16 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import translation
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample
+from dped_build.photos.encoding import jpeg_bytes, png_bytes
 from dped_build.workspace.durable import write_atomic
 
-JPEG = (  # options, each before its value; the colours are not subsampled
-    *(cv2.IMWRITE_JPEG_QUALITY, 95),
-    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
-)
+JPEG_QUALITY = 95
 
 
 def crop_pair(
@@ -37,6 +34,6 @@ def crop_pair(
 
 def write_crop(path: Path, crop: NDArray[np.uint8]) -> None:
     """Write a crop as JPEG or PNG, by the suffix of `path`; whole or not at all."""
-    bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(path.suffix, bgr, JPEG if path.suffix == ".jpg" else ())
-    write_atomic(path, data.tobytes())
+    as_jpeg = path.suffix == ".jpg"
+    data = jpeg_bytes(crop, quality=JPEG_QUALITY) if as_jpeg else png_bytes(crop)
+    write_atomic(path, data)

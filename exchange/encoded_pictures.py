@@ -3,13 +3,13 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.exchange.patch_source import Patch
+from dped_build.photos.encoding import png_bytes
 
 PNG_LEVEL = 1  # 41 % of the raw pixels; level 9 takes seven times as long for 37 %
 AHEAD = 8  # patches a thread may be ahead
@@ -18,17 +18,9 @@ Encode = Callable[[NDArray[np.uint8]], bytes]
 Encoded = tuple[Patch, bytes, bytes]
 
 
-def png_bytes(picture: NDArray[np.uint8]) -> bytes:
-    """A PNG file of RGB, (H, W, 3) u8."""
-    return _encoded(picture, ".png", [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
-
-
-def jpeg_bytes(picture: NDArray[np.uint8], *, quality: int) -> bytes:
-    """A JPEG file of RGB, (H, W, 3) u8; colours at full resolution (4:4:4)."""
-    full = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, full]
-    return _encoded(picture, ".jpg", options)
+def small_png(picture: NDArray[np.uint8]) -> bytes:
+    """A PNG file of RGB, (H, W, 3) u8, at PNG_LEVEL."""
+    return png_bytes(picture, level=PNG_LEVEL)
 
 
 def picture_of(data: bytes) -> NDArray[np.uint8]:
@@ -57,9 +49,3 @@ def encoded(
 
 def _result(task: tuple[Patch, Future[bytes], Future[bytes]]) -> Encoded:
     return task[0], task[1].result(), task[2].result()
-
-
-def _encoded(picture: NDArray[np.uint8], suffix: str, options: list[int]) -> bytes:
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    data: Any = cv2.imencode(suffix, bgr, options)[1]
-    return bytes(data)

@@ -3,7 +3,7 @@
 Read `reading` first: it asks `formats` what a file is, `header_limits` what it may
 cost, then one decoder (`jpeg`, `sixteen_bit`, `heif`, `raw` or Pillow), `orientation`
 and `icc`. `truncation` says whether a file lacks its end, `capture_time` when it was
-taken, `written_metadata` what the photos that we write say about themselves.
+taken. `encoding` writes pictures, `written_metadata` is what they say of themselves.
 """
 
 from typing import TYPE_CHECKING

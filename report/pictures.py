@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dped_build.photos.encoding import jpeg_bytes, png_bytes
+
 Rgb = tuple[int, int, int]
 
 ACCEPTED_RGB: Rgb = (18, 190, 150)
@@ -90,10 +92,9 @@ def luma_difference(
 
 def jpeg(picture: NDArray[np.uint8], *, quality: int = 82) -> bytes:
     """An RGB picture as JPEG."""
-    flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    return bytes(cv2.imencode(".jpg", picture[:, :, ::-1], flags)[1])
+    return jpeg_bytes(picture, quality=quality, subsampled=True)
 
 
 def png(picture: NDArray[np.uint8]) -> bytes:
     """An RGB picture as PNG."""
-    return bytes(cv2.imencode(".png", picture[:, :, ::-1])[1])
+    return png_bytes(picture)

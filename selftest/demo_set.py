@@ -5,15 +5,11 @@ that the first report shows rejections with their reasons: one whose photos show
 different scenes, and one whose phone photo ends early.
 """
 
-import io
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
+from dped_build.photos.encoding import jpeg_bytes
 from dped_build.photos.reading import read_photo
 from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
 from dped_build.workspace.durable import drop_temporaries, write_atomic
@@ -92,11 +88,11 @@ def write_demo_set(folder: Path) -> None:
         if scene.dslr_picture:
             other = read_photo(pictures / scene.dslr_picture)
             _, dslr = photograph(other, scene.rig, scene.look, seed=number)
-        data = _jpeg(phone, 85)
+        data = jpeg_bytes(phone, quality=85, subsampled=True)
         if scene.broken:
             data = data[: int(len(data) * BROKEN_SHARE)]
         write_atomic(phone_path, data)
-        write_atomic(dslr_path, _jpeg(dslr, 95))
+        write_atomic(dslr_path, jpeg_bytes(dslr, quality=95, subsampled=True))
         write_atomic(truth_path, json_bytes(asdict(scene.rig)))
 
 
@@ -113,9 +109,3 @@ def picture_folder() -> Path:
             'run: pip install "dped-build[demo]"'
         )
     return Path(spec.submodule_search_locations[0]) / "data"
-
-
-def _jpeg(photo: NDArray[np.uint8], quality: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(photo).save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()

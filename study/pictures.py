@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
+from dped_build.photos.encoding import jpeg_bytes, png_bytes
 from dped_build.photos.reading import (
     is_plain_text,
     list_photos,
@@ -112,9 +111,5 @@ def find_scenes(sources: Sequence[Source]) -> Scenes:
 def picture_bytes(picture: NDArray[np.uint8], *, quality: int | None) -> bytes:
     """The content of a PNG file, or of a JPEG of this quality, without any metadata."""
     if quality is None:
-        return bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1])
-    return bytes(
-        simplejpeg.encode_jpeg(
-            np.ascontiguousarray(picture), quality, "RGB", colorsubsampling="444"
-        )
-    )
+        return png_bytes(picture)
+    return jpeg_bytes(picture, quality=quality)

@@ -2,13 +2,12 @@
 
 from typing import cast
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Picture = NDArray[np.uint8] | NDArray[np.uint16]
+from dped_build.photos.encoding import Picture
 
 
 def to_unit(pixels: Tensor) -> Tensor:
@@ -26,9 +25,3 @@ def to_levels(images: Tensor, *, bits: int) -> Picture:
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:
     """Float (B, 3, H, W), clipped to [0, 1] and rounded, to uint8 (B, H, W, 3)."""
     return cast("NDArray[np.uint8]", to_levels(images, bits=8))
-
-
-def png_bytes(photo: NDArray[np.uint8]) -> bytes:
-    """An RGB photo, (H, W, 3), as the content of a PNG file."""
-    _, data = cv2.imencode(".png", cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
-    return bytes(data)

@@ -21,8 +21,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from dped_build.photos.encoding import png_bytes
 from dped_build.train.model_file import FILE_NAME, planned_network
-from dped_build.train.pixels import png_bytes
 from dped_build.train.run_files import BEST, CONFIG, FREE, METRICS
 from dped_build.train.settings import TrainSettings
 from dped_build.workspace.durable import (

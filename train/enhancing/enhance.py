@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from dped_build.photos.encoding import Picture
 from dped_build.photos.formats import NAMES
 from dped_build.photos.reading import read_photo
 from dped_build.train.devices import choose_device, enough_memory
@@ -23,7 +24,7 @@ from dped_build.train.enhancing.picture_files import (
 from dped_build.train.enhancing.strips import forward_in_strips
 from dped_build.train.layers import Chain
 from dped_build.train.model_file import load_generator
-from dped_build.train.pixels import Picture, to_levels, to_unit
+from dped_build.train.pixels import to_levels, to_unit
 from dped_build.workspace.durable import STALE_SECONDS, drop_temporaries
 from dped_build.workspace.errors import Interrupted, PhotoError
 from dped_build.workspace.plan import Progress

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-import cv2
 import numpy as np
 from PIL import Image
 
+from dped_build.photos.encoding import Picture, jpeg_bytes, png_bytes
 from dped_build.photos.reading import open_photo
 from dped_build.photos.written_metadata import (
     EXIF_ERRORS,
@@ -21,7 +21,6 @@ from dped_build.photos.written_metadata import (
     srgb_profile,
 )
 from dped_build.train.enhancing.enhance_settings import EnhanceSettings
-from dped_build.train.pixels import Picture
 from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import DpedBuildError, PhotoError
 
@@ -125,13 +124,8 @@ def write_picture(
 
 def picture_bytes(picture: Picture, *, exif: bytes, settings: EnhanceSettings) -> bytes:
     """The content of a PNG or JPEG file with an sRGB profile and EXIF data."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, settings.quality]
-    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    _, data = cv2.imencodeWithMetadata(
-        settings.suffix,
-        cv2.cvtColor(picture, cv2.COLOR_RGB2BGR),
-        [cv2.IMAGE_METADATA_EXIF, cv2.IMAGE_METADATA_ICCP],
-        [np.frombuffer(block, np.uint8) for block in (exif, srgb_profile())],
-        options if settings.format == "jpg" else [],
-    )
-    return bytes(data)
+    icc = srgb_profile()
+    if settings.format == "jpg":
+        levels = picture.astype(np.uint8, copy=False)  # the format has 8 bits
+        return jpeg_bytes(levels, quality=settings.quality, exif=exif, icc=icc)
+    return png_bytes(picture, exif=exif, icc=icc)

@@ -19,10 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dped_build.photos.encoding import Picture
 from dped_build.train.enhancing.inference import Map, cut, forward
 from dped_build.train.enhancing.row_store import VALUE_BYTES, Room, Size, as_rows
 from dped_build.train.layers import Chain, Layer
-from dped_build.train.pixels import Picture, to_levels
+from dped_build.train.pixels import to_levels
 from dped_build.workspace.errors import DpedBuildError, UsageError
 
 MIN_TILE = 16  # pixels
