@@ -5,7 +5,7 @@ believed about where the patch was cut; what pixels say (NCC …) is measured ag
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.pairing.by_name import Pair
-from dped_build.exchange.import_settings import OF_PAIRED_FOLDERS, ImportSettings
-from dped_build.exchange.paired_folders import (
+from dped_build.exchange.import_blocks import (
     EXPORTED_FOLDERS,
-    Origin,
-    Part,
+    Block,
     PatchFolders,
+    Refusal,
 )
+from dped_build.exchange.import_settings import OF_PAIRED_FOLDERS, ImportSettings
 from dped_build.patches.records import COLUMNS
 from dped_build.patches.split import SPLITS
 from dped_build.photos.reading import is_plain_text, list_photos
@@ -32,6 +31,7 @@ from dped_build.workspace.json_files import (
     read_document,
     read_lines,
 )
+from dped_build.workspace.text import natural_key
 
 EXPORT_FORMAT = "dped-build/export"
 FILE_NAMES = ("phone_file_name", "dslr_file_name")  # `datasets` loads these as images
@@ -52,12 +52,15 @@ class _Line:
     """One line of the metadata."""
 
     files: tuple[PurePosixPath, PurePosixPath]  # relative to the source
-    origin: Origin
+    pair: str
+    group: str
+    split: str
+    geometry: bytes  # a row of ROW
 
     @property
-    def place(self) -> tuple[str, str]:
-        """The split, and the folder that holds both sides' folders."""
-        return self.origin.split, self.files[0].parent.parent.as_posix()
+    def places(self) -> tuple[str, str]:
+        """The phone's and the DSLR's folder."""
+        return self.files[0].parent.as_posix(), self.files[1].parent.as_posix()
 
 
 def find_exported(source: Path, settings: ImportSettings) -> PatchFolders | None:
@@ -87,15 +90,10 @@ def find_exported(source: Path, settings: ImportSettings) -> PatchFolders | None
         lines = [
             line for name in manifest["metadata"] for line in _read_lines(root, name)
         ]
-        phone, dslr = _folder_names(lines)
+        _require_consistent(lines)
+        blocks, leftovers = _blocks(root, lines), [*_strangers(root, lines)]
         return PatchFolders(
-            root,
-            EXPORTED_FOLDERS,
-            phone,
-            dslr,
-            _parts(root, lines, dslr),
-            cameras=(cameras[0], cameras[1]),
-            origins={root / line.files[0]: line.origin for line in lines},
+            root, EXPORTED_FOLDERS, (cameras[0], cameras[1]), blocks, leftovers
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         said = " ".join(str(error).split())[:200]
@@ -106,7 +104,7 @@ def find_exported(source: Path, settings: ImportSettings) -> PatchFolders | None
 
 
 def geometry_columns(rows: Sequence[bytes]) -> dict[str, NDArray[Any]]:
-    """The columns of GEOMETRY, (N, …), from what `Origin.geometry` holds."""
+    """The columns of GEOMETRY, (N, …), from what `Block.geometry` holds."""
     table = np.frombuffer(b"".join(rows), ROW)
     return {name: table[name].copy() for name in GEOMETRY}
 
@@ -146,7 +144,7 @@ def _parsed(place: PurePosixPath, line: Mapping[str, Any]) -> _Line:
         raise ValueError(f"{phone} and {dslr} do not lie in two neighbouring folders")
     values = tuple(_value(line[name], *COLUMNS[name]) for name in GEOMETRY)
     geometry = np.array([values], ROW).tobytes()
-    return _Line((phone, dslr), Origin(pair, group, split, geometry))
+    return _Line((phone, dslr), pair, group, split, geometry)
 
 
 def _inside(name: object) -> PurePosixPath:
@@ -175,55 +173,48 @@ def _value(value: object, kind: str, shape: tuple[int, ...]) -> Any:  # noqa: AN
     return value
 
 
-def _folder_names(lines: Sequence[_Line]) -> tuple[str, str]:
-    """What the phone's and the DSLR's folders are called everywhere."""
+def _require_consistent(lines: Sequence[_Line]) -> None:
+    """Refuse lines each of which may be ours, but not all of them together.
+
+    Raises:
+        ValueError: Two names of a camera's folders, a picture that comes twice, or a
+            photo in two splits.
+    """
     found = {tuple(path.parent.name for path in line.files) for line in lines}
     if len(found) != 1:
         raise ValueError(f"{len(found)} pairs of folders where one is meant")
-    phone, dslr = found.pop()
-    return phone, dslr
-
-
-def _parts(root: Path, lines: Sequence[_Line], dslr: str) -> list[Part]:
-    """The pairs of every split and folder, in the order of the metadata.
-
-    Raises:
-        ValueError: A picture comes twice, or a photo is in two splits.
-    """
-    places: dict[tuple[str, str], list[_Line]] = defaultdict(list)
-    for line in lines:
-        places[line.place].append(line)
     for side in (0, 1):
         if len({line.files[side] for line in lines}) < len(lines):
             raise ValueError("a picture comes twice")
-    homes = {(line.origin.pair, line.origin.group, *line.place) for line in lines}
-    if len({line.origin.pair for line in lines}) < len(homes):
+    homes = {(line.pair, line.group, line.split, line.places) for line in lines}
+    if len({line.pair for line in lines}) < len(homes):
         raise ValueError("a photo is in two splits, groups or folders")
-    known = {root / path for line in lines for path in line.files}
-    looked: set[str] = set()
-    parts = []
-    for (split, place), members in places.items():
-        pairs = [
-            Pair(line.files[0].stem, root / line.files[0], root / line.files[1])
-            for line in members
-        ]
-        strangers: list[Pair] = []
-        if place not in looked:  # DPED's folders hold train and val together
-            looked.add(place)
-            phone = members[0].files[0].parent.name
-            strangers = _strangers(root / place, phone, dslr, known)
-        parts.append(Part(place, split, pairs, strangers))
-    return parts
 
 
-def _strangers(folder: Path, phone: str, dslr: str, known: set[Path]) -> list[Pair]:
+def _blocks(root: Path, lines: Sequence[_Line]) -> list[Block]:
+    """Photos in natural order, their pairs in the order of the metadata."""
+    photos: dict[str, list[_Line]] = defaultdict(list)
+    for line in lines:
+        photos[line.pair].append(line)
+    return [
+        Block(
+            pair,
+            members[0].group,
+            members[0].split,
+            members[0].places,
+            [(root / line.files[0], root / line.files[1]) for line in members],
+            [line.geometry for line in members],
+        )
+        for pair, members in sorted(photos.items(), key=lambda p: natural_key(p[0]))
+    ]
+
+
+def _strangers(root: Path, lines: Sequence[_Line]) -> Iterator[Refusal]:
     """The pictures that no line of the metadata names."""
-    found = []
-    for name in (phone, dslr):
-        for path in list_photos(folder / name) if (folder / name).is_dir() else []:
-            if path not in known:
-                told = f"{path.name}: no line of the metadata names it"
-                own = path if name == phone else None
-                other = path if name != phone else None
-                found.append(Pair(path.stem, own, other, "not_listed", told))
-    return found
+    known = {path for line in lines for path in line.files}
+    for places in dict.fromkeys(line.places for line in lines):
+        for place in filter(lambda place: (root / place).is_dir(), places):
+            for path in list_photos(root / place):
+                if PurePosixPath(place, path.name) not in known:
+                    told = f"{place}/{path.name}: no line of the metadata names it"
+                    yield Refusal(f"{place}/{path.stem}", "not_listed", told)

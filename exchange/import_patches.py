@@ -7,7 +7,7 @@ accepted where it was made.
 """
 
 import shutil
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,17 +17,15 @@ from dped_build.exchange.exported_folders import find_exported
 from dped_build.exchange.import_blocks import (
     Block,
     BlockTask,
+    PatchFolders,
     Refusal,
-    leftovers,
-    list_blocks,
-    read_refusals,
+    block_task,
     recorded_settings,
     refusal,
 )
 from dped_build.exchange.import_settings import ImportSettings
 from dped_build.exchange.import_worker import make_block
 from dped_build.exchange.paired_folders import (
-    PatchFolders,
     common_size,
     find_patch_folders,
     with_name,
@@ -43,10 +41,7 @@ from dped_build.patches.split import SplitRow, extend_split
 from dped_build.workspace.durable import SCRATCH
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.plan import Plan, Progress, refuse_full_disk
-from dped_build.workspace.stage import (
-    Stage,
-    opened,
-)
+from dped_build.workspace.stage import Stage, opened
 
 SECONDS_PER_PAIR, SECONDS_PER_ROW = 0.001, 0.00025  # read, on one core; published
 LOST = "worker_lost"  # tried again by the next import of the same files
@@ -106,8 +101,9 @@ def import_patches(
     folders = find_exported(source, settings) or find_patch_folders(source, settings)
     out = out or Path(f"{with_name(source).name}-patches")
     stage = Stage(with_name(out).parent, with_name(out).name, FORMAT, option="--out")
-    blocks = list_blocks(folders, common_size(folders))
-    recorded = recorded_settings(folders, blocks, settings)
+    size = common_size(folders)
+    tasks = [block_task(block, size, stage.scratch) for block in folders.blocks]
+    recorded = recorded_settings(folders, tasks, settings)
     with held(stage):
         previous = _read_previous(stage, force=force)
         if previous is not None and not force:
@@ -116,75 +112,81 @@ def import_patches(
                 # A run may have been killed once it had published.
                 shutil.rmtree(stage.scratch, ignore_errors=True)
                 return _summary(out, previous, newly_done=0)
-        tasks = [BlockTask(b, stage.scratch / b.piece_name) for b in blocks]
-        todo = [task for task in tasks if not task.out.exists()]
+        todo = [task for task in tasks if not _is_read(task)]
         plan = _plan(tasks, todo, jobs)
         announce(plan)
         refuse_full_disk(stage.workspace, plan, "choose another --out")
-        lost = _work(todo, jobs, backend, progress)
-        failed = [*leftovers(folders), *_refusals(tasks, lost)]
-        content = _content(folders, tasks, lost, settings, recorded, failed)
+        refused = _work(todo, jobs, backend, progress)
+        content = _content(folders, tasks, refused, settings, recorded)
         manifest = publish_content(stage, content)
         shutil.rmtree(stage.scratch, ignore_errors=True)
     done = sum(len(task.block.files) for task in todo)
     return _summary(out, manifest, newly_done=done)
 
 
+def _is_read(task: BlockTask) -> bool:
+    """Whether an earlier run left the block's piece, with every pair.
+
+    Where one is missing, only that run knew why.
+    """
+    if not task.out.exists():
+        return False
+    return len(read_piece(task.out, pixels=False).windows) == len(task.block.files)
+
+
 def _plan(tasks: Sequence[BlockTask], todo: Sequence[BlockTask], jobs: int) -> Plan:
     count, left = (sum(len(t.block.files) for t in some) for some in (tasks, todo))
-    patch = 2 * 3 * tasks[0].block.size ** 2  # bytes
+    patch = 2 * 3 * tasks[0].size ** 2  # bytes
     seconds = left * SECONDS_PER_PAIR / jobs + count * SECONDS_PER_ROW
     return Plan(count, left, (count + left) * patch, seconds)
 
 
 def _work(
     todo: Sequence[BlockTask], jobs: int, backend: str, progress: Progress
-) -> set[str]:
+) -> dict[str, list[Refusal]]:
     """Read what is left; every finished block is a piece on the disk.
 
     Returns:
-        The blocks on which the worker process died.
+        The pairs of each block that gave no patch: LOST, all of them, where the worker
+        process died.
     """
     total = sum(len(task.block.files) for task in todo)
-    done, lost = 0, set[str]()
+    done, refused = 0, dict[str, list[Refusal]]()
     progress(0, total)
     with closing(run_all(make_block, todo, jobs=jobs, backend=backend)) as results:
-        for index, count in results:
+        for index, found in results:
             block = todo[index].block
-            if count is None:
-                lost.add(block.name)
+            refused[block.name] = _lost(block) if found is None else found
             done += len(block.files)
             progress(done, total)
-    return lost
+    return refused
 
 
-def _refusals(tasks: Sequence[BlockTask], lost: Container[str]) -> Iterator[Refusal]:
-    """The pairs of all blocks that gave no patch, in order."""
-    for task in tasks:
-        count = len(task.block.files)
-        message = f"the worker process died on one of {count} pairs, twice; "
-        message += "lower --jobs"
-        if task.block.name in lost:
-            for files in task.block.files:
-                yield refusal(task.block, files, LOST, message)
-        else:
-            yield from read_refusals(task.out)
+def _lost(block: Block) -> list[Refusal]:
+    message = f"the worker process died on one of {len(block.files)} pairs, twice; "
+    message += "lower --jobs"
+    return [refusal(block, files, LOST, message) for files in block.files]
 
 
 def _content(
     folders: PatchFolders,
     tasks: Sequence[BlockTask],
-    lost: Container[str],
+    refused: Mapping[str, Sequence[Refusal]],
     settings: ImportSettings,
     recorded: Mapping[str, Any],
-    failed: Sequence[Refusal],
 ) -> Content:
     """What the folder will hold: the pieces of all blocks but the lost ones.
 
     Raises:
         DpedBuildError: Not one pair is usable.
     """
-    pieces = {t.block.name: t.out for t in tasks if t.block.name not in lost}
+    failed = [*folders.leftovers]
+    pieces: dict[str, Path] = {}
+    for task in tasks:
+        lines = refused.get(task.block.name, ())
+        failed += lines
+        if not any(line.reason == LOST for line in lines):
+            pieces[task.block.name] = task.out
     found = {name: read_piece(path, pixels=False) for name, path in pieces.items()}
     if not any(len(piece.windows) for piece in found.values()):
         raise DpedBuildError(
@@ -193,12 +195,12 @@ def _content(
     return Content(
         cameras=_cameras(folders),
         settings=recorded,
-        size=tasks[0].block.size,
+        size=tasks[0].size,
         compress=settings.compress,
         shard_patches=settings.shard_patches,
         tables={name: (piece.windows, piece.reasons) for name, piece in found.items()},
-        keys={task.block.name: task.block.key for task in tasks},
-        split=_split([task.block for task in tasks], settings),
+        keys={task.block.name: task.key for task in tasks},
+        split=_split(folders.blocks, settings),
         failed=[asdict(line) for line in failed],
         piece=lambda name: read_piece(pieces[name], pixels=True),
     )
@@ -218,8 +220,7 @@ def _split(blocks: Sequence[Block], settings: ImportSettings) -> list[SplitRow]:
 
 
 def _cameras(folders: PatchFolders) -> dict[str, str]:
-    phone, dslr = folders.cameras or (folders.phone, folders.dslr)
-    return {"phone_camera": phone, "dslr_camera": dslr}
+    return dict(zip(("phone_camera", "dslr_camera"), folders.cameras, strict=True))
 
 
 def _read_previous(stage: Stage, *, force: bool) -> dict[str, Any] | None:
@@ -231,21 +232,17 @@ def _read_previous(stage: Stage, *, force: bool) -> dict[str, Any] | None:
     try:
         manifest = stage.manifest()
         if manifest is not None:
-            _require_sound(stage, manifest)
+            require_sound(manifest)
         return manifest
     except DpedBuildError:
         if not force:
             raise
-        return None
-
-
-def _require_sound(stage: Stage, manifest: Mapping[str, Any]) -> None:
-    try:
-        require_sound(manifest)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DpedBuildError(
-            f"{stage.folder}: damaged ({error}); add --force to make it again"
-        ) from error
+        if not force:
+            raise DpedBuildError(
+                f"{stage.folder}: damaged ({error}); add --force to make it again"
+            ) from error
+    return None
 
 
 def _refuse_others(

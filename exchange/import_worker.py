@@ -1,14 +1,13 @@
 """One block of patch pairs → its piece on the disk; runs in workers."""
 
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.exchange.exported_folders import geometry_columns
-from dped_build.exchange.import_blocks import Block, BlockTask, Refusal, refusal
+from dped_build.exchange.import_blocks import BlockTask, Files, Refusal, refusal
 from dped_build.patches.pieces import Piece, write_piece
 from dped_build.patches.quality import (
     clipped_share,
@@ -19,43 +18,37 @@ from dped_build.patches.quality import (
 )
 from dped_build.patches.records import ACCEPTED, Windows, empty_windows
 from dped_build.photos.reading import read_photo
-from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import PhotoError
-from dped_build.workspace.json_files import json_bytes
 
 Pixels = NDArray[np.uint8]
 
 
-def make_block(task: BlockTask) -> int:
+def make_block(task: BlockTask) -> list[Refusal]:
     """Read a block and write its piece, whatever single files are like.
 
     Returns:
-        How many pairs were looked at.
+        The pairs that gave no patch, in order.
     """
-    block = task.block
-    kept: list[tuple[Pixels, Pixels]] = []
-    geometry: list[bytes] = []
-    refused: list[Refusal] = []
+    block, kept, refused = task.block, [], []
+    patches: list[tuple[Pixels, Pixels]] = []
     for number, files in enumerate(block.files):
         try:
-            kept.append(_read_pair(files, block))
-            geometry += block.geometry[number : number + 1]
+            patches.append(_read_pair(files, task))
+            kept.append(number)
         except PhotoError as error:
             refused.append(refusal(block, files, error.reason, str(error)))
-    shape = (len(kept), block.size, block.size, 3)
+    shape = (len(kept), task.size, task.size, 3)
     phone, dslr = (
-        np.array([pair[side] for pair in kept], np.uint8).reshape(shape)
+        np.array([pair[side] for pair in patches], np.uint8).reshape(shape)
         for side in (0, 1)
     )
-    if refused:
-        lines = [asdict(line) for line in refused]
-        write_atomic(task.out.with_suffix(".json"), json_bytes(lines))
     windows = measure(phone, dslr)
-    if geometry:
-        windows = replace(windows, **geometry_columns(geometry))
+    if block.geometry:
+        stated = geometry_columns([block.geometry[number] for number in kept])
+        windows = replace(windows, **stated)
     reasons = np.full(len(kept), ACCEPTED)
     write_piece(task.out, Piece(windows, reasons, phone, dslr))
-    return len(block.files)
+    return refused
 
 
 def measure(phone: Pixels, dslr: Pixels) -> Windows:
@@ -81,9 +74,9 @@ def measure(phone: Pixels, dslr: Pixels) -> Windows:
     )
 
 
-def _read_pair(files: tuple[Path, Path], block: Block) -> tuple[Pixels, Pixels]:
-    size, photos = block.size, []
-    for path, place in zip(files, block.places, strict=True):
+def _read_pair(files: Files, task: BlockTask) -> tuple[Pixels, Pixels]:
+    size, places, photos = task.size, task.block.places, []
+    for path, place in zip(files, places, strict=True):
         try:
             photos.append(read_photo(path, color="keep"))
         except PhotoError as error:
@@ -93,7 +86,7 @@ def _read_pair(files: tuple[Path, Path], block: Block) -> tuple[Pixels, Pixels]:
         told = [f"{p.shape[1]}x{p.shape[0]} px" for p in photos]
         raise PhotoError(
             "other_size",
-            f"{block.places[0]}/{files[0].name}: {told[0]}, its partner {told[1]}; "
+            f"{places[0]}/{files[0].name}: {told[0]}, its partner {told[1]}; "
             f"most are {size}x{size} px",
         )
     return phone, dslr

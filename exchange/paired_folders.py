@@ -3,25 +3,32 @@
 `dped-folders`: SOURCE holds `training_data/{phone,dslr}/` or
 `test_data/patches/{phone,dslr}/`, or both, and is split as it stands.
 `paired-folders`: SOURCE holds two folders of images with equal names.
-`exported-folders`: `import_exported` recognises them.
+`exported-folders`: `exported_folders` recognises them.
 """
 
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dped_build.align.pairing.by_name import Pair, pair_by_name
+from dped_build.exchange.import_blocks import (
+    BLOCK,
+    DPED_FOLDERS,
+    PAIRED_FOLDERS,
+    Block,
+    Files,
+    PatchFolders,
+    Refusal,
+    lonely,
+)
 from dped_build.exchange.import_settings import OF_PAIRED_FOLDERS, ImportSettings
 from dped_build.photos.formats import SUFFIXES
 from dped_build.photos.reading import list_photos, photo_size
 from dped_build.workspace.errors import DpedBuildError, PhotoError, UsageError
 from dped_build.workspace.text import natural_key
 
-DPED_FOLDERS, PAIRED_FOLDERS = "dped-folders", "paired-folders"
-EXPORTED_FOLDERS = "exported-folders"
 DPED_PARTS = {"training_data": "train", "test_data/patches": "test"}
 LOOKED_AT = 64  # pairs, for the common size
 SMALLEST, LARGEST = 16, 1024  # px; sides of a patch
@@ -29,51 +36,6 @@ SMALLEST, LARGEST = 16, 1024  # px; sides of a patch
 DSLR_NAME = re.compile(
     r"(?<![a-z])(canon|nikon|dslr|targets?(?![a-z])|gt|ground.?truth|high|hr|hq)", re.I
 )
-
-
-@dataclass(frozen=True)
-class Part:
-    """Two folders of patches of equal names.
-
-    Attributes:
-        place: Of the folder that holds the two, relative to the source; "" for itself.
-        split: Where all of it belongs; None where that is to be drawn.
-        pairs: Pairs of files, in natural order of their names.
-        leftovers: Files without a partner, with their reason.
-    """
-
-    place: str
-    split: str | None
-    pairs: list[Pair]
-    leftovers: list[Pair]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where an exported patch came from, as its metadata says."""
-
-    pair: str
-    group: str
-    split: str
-    geometry: bytes  # a row of `import_exported.ROW`; an array takes four times as much
-
-
-@dataclass(frozen=True)
-class PatchFolders:
-    """A source of patch pairs: what it is, and every file in it."""
-
-    source: Path
-    kind: str  # DPED_FOLDERS, PAIRED_FOLDERS or EXPORTED_FOLDERS
-    phone: str  # name of the folder with the phone's patches
-    dslr: str
-    parts: list[Part]
-    cameras: tuple[str, str] | None = None  # where the folders are not called so
-    origins: Mapping[Path, Origin] = field(default_factory=dict)  # by the phone's patch
-
-    def places(self, part: Part) -> tuple[str, str]:
-        """The phone's and the DSLR's folder of a part, relative to the source."""
-        phone, dslr = Path(part.place, self.phone), Path(part.place, self.dslr)
-        return phone.as_posix(), dslr.as_posix()
 
 
 def find_patch_folders(source: Path, settings: ImportSettings) -> PatchFolders:
@@ -92,17 +54,32 @@ def find_patch_folders(source: Path, settings: ImportSettings) -> PatchFolders:
     if not splits:
         _refuse_neighbours_of_dped(source, settings)
         splits = {"": settings.split}
-    phone, dslr = settings.phone, settings.dslr
-    for place in splits:  # the second part must have the cameras of the first
-        phone, dslr = _choose_cameras(source / place, phone, dslr)
-    parts = [
-        _list_part(source, *part, f"{phone}", f"{dslr}") for part in splits.items()
-    ]
-    if not any(part.pairs for part in parts):
+    first, *others = splits
+    phone, dslr = _choose_cameras(source / first, settings.phone, settings.dslr)
+    for place in others:  # must have the cameras of the first
+        _choose_cameras(source / place, phone, dslr)
+    blocks: list[Block] = []
+    leftovers: list[Refusal] = []
+    for place, split in splits.items():
+        places = Path(place, phone).as_posix(), Path(place, dslr).as_posix()
+        pairs = pair_by_name(*(list_photos(source / where) for where in places))
+        blocks += _pseudo_photos(split, places, pairs)
+        leftovers += [lonely(places, pair) for pair in pairs if pair.reason]
+    if not blocks:
         raise DpedBuildError(
             f"{source}: no image in {phone}/ has a partner of the same name in {dslr}/"
         )
-    return PatchFolders(source, kind, f"{phone}", f"{dslr}", parts)
+    return PatchFolders(source, kind, (phone, dslr), blocks, leftovers)
+
+
+def _pseudo_photos(
+    split: str | None, places: tuple[str, str], pairs: Sequence[Pair]
+) -> Iterator[Block]:
+    whole = (pair for pair in pairs if pair.reason is None)
+    files = [(pair.phone, pair.dslr) for pair in whole if pair.phone and pair.dslr]
+    for number, start in enumerate(range(0, len(files), BLOCK)):
+        name = f"{split or 'group'}-{number:05d}"
+        yield Block(name, name, split, places, files[start : start + BLOCK])
 
 
 def common_size(folders: PatchFolders) -> int:
@@ -111,7 +88,7 @@ def common_size(folders: PatchFolders) -> int:
     Raises:
         DpedBuildError: No pair can be read, or patches are not square.
     """
-    pairs = [pair for part in folders.parts for pair in part.pairs]
+    pairs = [files for block in folders.blocks for files in block.files]
     some = pairs[:: max(len(pairs) // LOOKED_AT, 1)]
     found = [_size_of(pair) for pair in some]
     if not any(found):
@@ -131,15 +108,13 @@ def common_size(folders: PatchFolders) -> int:
     return width
 
 
-def _size_of(pair: Pair) -> tuple[int, int] | None:
+def _size_of(files: Files) -> tuple[int, int] | None:
     """Width and height of a pair of patches; None where they differ or are broken."""
-    if pair.phone is None or pair.dslr is None:
-        return None
     try:
-        sizes = photo_size(pair.phone), photo_size(pair.dslr)
+        phone, dslr = map(photo_size, files)
     except PhotoError:
         return None
-    return sizes[0] if sizes[0] == sizes[1] else None
+    return phone if phone == dslr else None
 
 
 def _dped_splits(source: Path) -> dict[str, str | None]:
@@ -208,14 +183,6 @@ def _choose_cameras(
         f"{folder} holds images in {_told(names)}: say which is which with "
         "--phone NAME --dslr NAME"
     )
-
-
-def _list_part(
-    source: Path, place: str, split: str | None, phone: str, dslr: str
-) -> Part:
-    pairs = pair_by_name(*(list_photos(source / place / n) for n in (phone, dslr)))
-    whole = [pair for pair in pairs if pair.reason is None]
-    return Part(place, split, whole, [pair for pair in pairs if pair.reason])
 
 
 def _image_folders(folder: Path) -> list[str]:

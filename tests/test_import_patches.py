@@ -239,14 +239,16 @@ def test_a_damaged_piece_is_named_and_done_again_once_it_is_deleted(
     assert content(out) == content(imported / "patches")
 
 
-@pytest.mark.parametrize(
-    "text", ["{", "[1]", '[{"pair": "a"}]', "[" * 100_000, '[{"__class__": 1}]']
-)
-def test_a_damaged_list_of_refusals_is_named(dped, tmp_path, text):
-    (piece,) = interrupted(dped, tmp_path / "out").glob("*.npz")
-    piece.with_suffix(".json").write_text(text)
-    with pytest.raises(DpedBuildError, match=r"json: damaged; delete the folder"):
-        import_patches(dped, tmp_path / "out", jobs=1)
+def test_pairs_refused_before_an_interruption_are_still_listed(tmp_path):
+    source = write_pairs(tmp_path / "set", 120)
+    (source / "canon/7.jpg").write_text("not a picture")
+    whole = import_patches(source, tmp_path / "whole", jobs=1)
+    interrupted(source, tmp_path / "again")
+    again = import_patches(source, tmp_path / "again", jobs=1)
+    assert again.newly_done == 120  # only the run that ended knew what was wrong
+    assert [line["pair"] for line in again.failed] == ["iphone/7"]
+    assert again.failed == whole.failed
+    assert content(tmp_path / "again") == content(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("lost", ["settings", "failed", "splits"])
@@ -345,7 +347,7 @@ def test_a_long_list_of_failures_is_cut_on_the_terminal(tmp_path):
     source = write_pairs(tmp_path / "set", 30)
     for number in range(20):
         (source / "canon" / f"{number}.jpg").write_bytes(b"")
-    text = str(import_patches(source, tmp_path / "out", jobs=1))
+    text = summary_text(import_patches(source, tmp_path / "out", jobs=1))
     assert "20 unreadable" in text
     assert "canon/9.jpg: the file is empty" in text
     assert "canon/10.jpg" not in text
