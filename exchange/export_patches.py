@@ -11,14 +11,13 @@ from dped_build.exchange.dataset_card import dataset_card
 from dped_build.exchange.export_files import Output, Written, sync_all
 from dped_build.exchange.export_settings import ExportSettings
 from dped_build.exchange.exported_folders import EXPORT_FORMAT
-from dped_build.exchange.import_patches import held
+from dped_build.exchange.out_folder import held, out_stage
 from dped_build.exchange.patch_source import PatchSource, open_source
 from dped_build.parallel.executor import default_jobs
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import json_bytes
 from dped_build.workspace.plan import Plan, Progress, refuse_full_disk
 from dped_build.workspace.stage import (
-    Stage,
     created_with,
     fresh_folder,
     publish_folder,
@@ -101,8 +100,7 @@ def export_patches(
     opened = open_source(source, settings.chosen_splits())
     stated = _stated(opened, form, settings)
     out = out or default_folder(source, form)
-    whole = out.resolve() if ".." in out.parts else out.absolute()
-    stage = Stage(whole.parent, whole.name, EXPORT_FORMAT, option="--out")
+    stage = out_stage(out, EXPORT_FORMAT)
     with held(stage):
         previous = None if force else stage.manifest()
         if previous is not None:

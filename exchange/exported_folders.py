@@ -20,6 +20,7 @@ from dped_build.exchange.import_blocks import (
     Refusal,
 )
 from dped_build.exchange.import_settings import OF_PAIRED_FOLDERS, ImportSettings
+from dped_build.exchange.out_folder import with_name
 from dped_build.patches.records import COLUMNS
 from dped_build.patches.split import SPLITS
 from dped_build.photos.reading import is_plain_text, list_photos
@@ -111,9 +112,8 @@ def geometry_columns(rows: Sequence[bytes]) -> dict[str, NDArray[Any]]:
 
 def _exported(source: Path) -> tuple[Path, dict[str, Any] | None]:
     """The exported folder that `source` is or lies in, and its manifest."""
-    whole = source.resolve() if ".." in source.parts else source.absolute()
     dped = any((source / name).is_dir() for name in ("training_data", "test_data"))
-    for folder in (source, *([whole.parent] if dped else [])):
+    for folder in (source, *([with_name(source).parent] if dped else [])):
         try:
             manifest = read_document(folder / "manifest.json")
         except (OSError, ValueError):  # somebody's own file, or none

@@ -7,8 +7,8 @@ accepted where it was made.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,23 +25,18 @@ from dped_build.exchange.import_blocks import (
 )
 from dped_build.exchange.import_settings import ImportSettings
 from dped_build.exchange.import_worker import make_block
-from dped_build.exchange.paired_folders import (
-    common_size,
-    find_patch_folders,
-    with_name,
-)
+from dped_build.exchange.out_folder import held, out_stage, with_name
+from dped_build.exchange.paired_folders import common_size, find_patch_folders
 from dped_build.parallel.executor import default_jobs, run_all
-from dped_build.patches.build import NAME
 from dped_build.patches.manifest import IMPORTED, LISTING, is_imported
 from dped_build.patches.pieces import read_piece
 from dped_build.patches.previous import require_sound
 from dped_build.patches.publication import Content, publish_content
 from dped_build.patches.shards import FORMAT
 from dped_build.patches.split import SplitRow, extend_split
-from dped_build.workspace.durable import SCRATCH
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.plan import Plan, Progress, refuse_full_disk
-from dped_build.workspace.stage import Stage, opened
+from dped_build.workspace.stage import Stage
 
 SECONDS_PER_PAIR, SECONDS_PER_ROW = 0.001, 0.00025  # read, on one core; published
 LOST = "worker_lost"  # tried again by the next import of the same files
@@ -100,7 +95,7 @@ def import_patches(
     settings, jobs = settings or ImportSettings(), jobs or default_jobs()
     folders = find_exported(source, settings) or find_patch_folders(source, settings)
     out = out or Path(f"{with_name(source).name}-patches")
-    stage = Stage(with_name(out).parent, with_name(out).name, FORMAT, option="--out")
+    stage = out_stage(out, FORMAT)
     size = common_size(folders)
     tasks = [block_task(block, size, stage.scratch) for block in folders.blocks]
     recorded = recorded_settings(folders, tasks, settings)
@@ -282,22 +277,3 @@ def _summary(
         manifest["failed"],
         newly_done,
     )
-
-
-@contextmanager
-def held(stage: Stage) -> Iterator[None]:
-    """Hold the folder for one command, and leave nothing else behind."""
-    with opened(stage):
-        try:
-            yield
-        finally:
-            _tidy(stage)
-
-
-def _tidy(stage: Stage) -> None:
-    """Leave no `.dped-build/` where the folder does not stand in a workspace."""
-    scratch = stage.workspace / SCRATCH
-    with suppress(OSError):  # a system that keeps open files, or the folder is gone
-        if stage.name != NAME and set(scratch.iterdir()) == {scratch / "lock"}:
-            (scratch / "lock").unlink()
-            scratch.rmdir()

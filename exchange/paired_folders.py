@@ -24,6 +24,7 @@ from dped_build.exchange.import_blocks import (
     lonely,
 )
 from dped_build.exchange.import_settings import OF_PAIRED_FOLDERS, ImportSettings
+from dped_build.exchange.out_folder import with_name
 from dped_build.photos.formats import SUFFIXES
 from dped_build.photos.reading import list_photos, photo_size
 from dped_build.workspace.errors import DpedBuildError, PhotoError, UsageError
@@ -144,11 +145,6 @@ def _refuse_neighbours_of_dped(source: Path, settings: ImportSettings) -> None:
                 f"{source} is a part of DPED's layout: give {whole}, whose patches are "
                 f"split as given; or {whole / place} with --split {split}"
             )
-
-
-def with_name(source: Path) -> Path:
-    """The path in full, so that it has a name; links keep theirs where they can."""
-    return source.resolve() if ".." in source.parts else source.absolute()
 
 
 def _choose_cameras(
