@@ -27,7 +27,7 @@ class Output:
         source: Of the patches.
         settings: The user's choices.
         jobs: Threads that encode pictures.
-        advance: Told after every patch.
+        advance: Called after every patch.
         sums: File name → SHA-256 of what was written through `write`.
     """
 

@@ -38,7 +38,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """What an export came to."""
+    """The result of an export."""
 
     folder: Path
     format: str
@@ -183,10 +183,10 @@ def _refuse_other(
     different = [name for name in MADE_OF if found.get(name) != wanted[name]]
     if different:
         what = {"source": "other patches", "export": "another format"}
-        told = what.get(different[0], f"another --{different[0]}")
+        other = what.get(different[0], f"another --{different[0]}")
         raise DpedBuildError(
-            f"{out}: holds an export with {told}; add --force to replace it, or choose "
-            "another --out"
+            f"{out}: holds an export with {other}; add --force to replace it, or "
+            "choose another --out"
         )
 
 

@@ -34,11 +34,13 @@ class ExportSettings:
     precision: str = "fp32"  # of models
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse values that no format takes."""
         names = self.splits.split(",")
         if len(set(names)) < len(names) or not set(names) <= set(SPLITS):
-            told = ",".join(SPLITS)
-            raise UsageError(f"--splits {self.splits}: some of {told}, with commas")
+            known = ", ".join(SPLITS)
+            raise UsageError(
+                f"--splits {self.splits}: choose from {known}, separated by commas"
+            )
         if self.pictures not in PICTURES:
             raise UsageError(f"--pictures {self.pictures}: {' or '.join(PICTURES)}")
         if not 1 <= self.quality <= 100:
@@ -53,7 +55,7 @@ class ExportSettings:
         return [name for name in SPLITS if name in self.splits.split(",")]
 
     def require_fit(self, form: str) -> None:
-        """Refuse options that `form` has not.
+        """Refuse options that do not apply to `form`.
 
         Raises:
             UsageError: Names the first.
@@ -64,16 +66,16 @@ class ExportSettings:
 
 
 def fits(name: str, form: str) -> bool:
-    """Whether an option is one of this format."""
+    """Whether an option applies to this format."""
     return form in OWN_OPTIONS[name]
 
 
 def require_option(name: str, form: str) -> None:
-    """Refuse an option that only other formats have.
+    """Refuse an option that applies to other formats only.
 
     Raises:
         UsageError: Names it, and the formats.
     """
     if not fits(name, form):
-        told = ", ".join(OWN_OPTIONS[name])
-        raise UsageError(f"--{name} is for --format {told}, not for {form}")
+        forms = ", ".join(OWN_OPTIONS[name])
+        raise UsageError(f"--{name} is for --format {forms}, not for {form}")

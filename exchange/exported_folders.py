@@ -78,7 +78,9 @@ def find_exported(source: Path, settings: ImportSettings) -> PatchFolders | None
         return None
     option = settings.changed(("phone", "dslr", *OF_PAIRED_FOLDERS))
     if option:
-        raise UsageError(f"{option}: {root} was exported and says all of that itself")
+        raise UsageError(
+            f"{option}: {root} is an export, whose metadata already says so"
+        )
     if not manifest.get("metadata"):
         raise DpedBuildError(
             f"{root}: exported as {manifest.get('export')!s:.20}; only png and "
@@ -177,15 +179,15 @@ def _require_consistent(lines: Sequence[_Line]) -> None:
     """Refuse lines each of which may be ours, but not all of them together.
 
     Raises:
-        ValueError: Two names of a camera's folders, a picture that comes twice, or a
+        ValueError: Two names of a camera's folders, a picture listed twice, or a
             photo in two splits.
     """
     found = {tuple(path.parent.name for path in line.files) for line in lines}
     if len(found) != 1:
-        raise ValueError(f"{len(found)} pairs of folders where one is meant")
+        raise ValueError(f"{len(found)} pairs of folders instead of one")
     for side in (0, 1):
         if len({line.files[side] for line in lines}) < len(lines):
-            raise ValueError("a picture comes twice")
+            raise ValueError("a picture is listed twice")
     homes = {(line.pair, line.group, line.split, line.places) for line in lines}
     if len({line.pair for line in lines}) < len(homes):
         raise ValueError("a photo is in two splits, groups or folders")
@@ -210,11 +212,11 @@ def _blocks(root: Path, lines: Sequence[_Line]) -> list[Block]:
 
 
 def _strangers(root: Path, lines: Sequence[_Line]) -> Iterator[Refusal]:
-    """The pictures that no line of the metadata names."""
+    """The pictures that the metadata does not list."""
     known = {path for line in lines for path in line.files}
     for places in dict.fromkeys(line.places for line in lines):
         for place in filter(lambda place: (root / place).is_dir(), places):
             for path in list_photos(root / place):
                 if PurePosixPath(place, path.name) not in known:
-                    told = f"{place}/{path.name}: no line of the metadata names it"
-                    yield Refusal(f"{place}/{path.stem}", "not_listed", told)
+                    message = f"{place}/{path.name}: not listed in the metadata"
+                    yield Refusal(f"{place}/{path.stem}", "not_listed", message)

@@ -103,7 +103,7 @@ def refusal(block: Block, files: Files, reason: str, message: str) -> Refusal:
     return Refusal(f"{block.places[0]}/{files[0].stem}", reason, message)
 
 
-def lonely(places: tuple[str, str], pair: Pair) -> Refusal:
+def without_partner(places: tuple[str, str], pair: Pair) -> Refusal:
     """A file without a partner in the two `places`."""
     place = places[0] if pair.phone else places[1]
     return Refusal(f"{place}/{pair.name}", f"{pair.reason}", f"{place}/{pair.message}")

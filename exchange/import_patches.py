@@ -44,10 +44,10 @@ LOST = "worker_lost"  # tried again by the next import of the same files
 
 @dataclass(frozen=True)
 class ImportSummary:
-    """What an import came to."""
+    """The result of an import."""
 
     folder: Path
-    source: str  # what kind of folders it was
+    source: str  # the kind of folders
     cameras: tuple[str, str]
     size: int
     splits: Mapping[str, Mapping[str, int]]
@@ -185,7 +185,7 @@ def _content(
     found = {name: read_piece(path, pixels=False) for name, path in pieces.items()}
     if not any(len(piece.windows) for piece in found.values()):
         raise DpedBuildError(
-            f"{folders.source}: no pair can be used; the first: {failed[0].message}"
+            f"{folders.source}: no usable pair; the first problem: {failed[0].message}"
         )
     return Content(
         cameras=_cameras(folders),
@@ -253,14 +253,14 @@ def _refuse_others(
     if not different:
         return
     name = different[0]
-    told = f"{name.replace('_', ' ')}: {found[name]}, now {wanted[name]}"
+    difference = f"{name.replace('_', ' ')}: {found[name]}, now {wanted[name]}"
     if not is_imported(manifest):
-        told = "cut by dped-build patches"
+        difference = "cut by dped-build patches"
     elif name == LISTING:
-        told = "files of other names or sizes"
+        difference = "files of other names or sizes"
     raise DpedBuildError(
-        f"{out}: holds other patches ({told}); add --force to replace them, or choose "
-        "another --out"
+        f"{out}: holds other patches ({difference}); add --force to replace them, or "
+        "choose another --out"
     )
 
 

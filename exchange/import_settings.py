@@ -13,8 +13,8 @@ OF_PAIRED_FOLDERS = ("split", "test_photos", "val_photos", "split_seed")
 class ImportSettings:
     """Which folder is which camera's, and how pseudo-photos are split."""
 
-    phone: str | None = None  # name of the phone's folder; None: told by the DSLR's
-    dslr: str | None = None  # None: told by its name
+    phone: str | None = None  # name of the phone's folder; None: the other one
+    dslr: str | None = None  # None: recognised by its name
     split: str | None = None  # puts everything into one split
     test_photos: int | None = None  # pseudo-photos; None: min(100, 10 %)
     val_photos: int | None = None  # pseudo-photos; None: min(100, 5 %)
@@ -23,11 +23,13 @@ class ImportSettings:
     shard_patches: int = PatchSettings.shard_patches
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse options that contradict each other."""
         for name, choices in (("split", (None, *SPLITS)), ("compress", COMPRESSIONS)):
             if getattr(self, name) not in choices:
-                told = ", ".join(filter(None, choices))
-                raise UsageError(f"--{name} {getattr(self, name)}: choose of {told}")
+                known = ", ".join(filter(None, choices))
+                raise UsageError(
+                    f"--{name} {getattr(self, name)}: choose one of {known}"
+                )
         for name in ("test_photos", "val_photos"):
             value = getattr(self, name)
             if value is not None and value < 0:

@@ -1,6 +1,6 @@
 """What others made → our formats: checkpoints → `generator.pt`, patches → shards.
 
-The one place that tells from a source what it is.
+The one place that recognises what a source is.
 """
 
 from pathlib import Path
@@ -28,7 +28,8 @@ def is_checkpoint(source: Path) -> bool:
         prefixes = sorted(path.with_suffix("") for path in source.glob(f"*{INDEX}"))
         if prefixes:
             raise DpedBuildError(
-                f"{source} is a folder of checkpoints: give one, such as {prefixes[0]}"
+                f"{source} is a folder of checkpoints: name one of them, such as "
+                f"{prefixes[0]}"
             )
         return False
     if source.is_file() and (source.suffix == INDEX or DATA in source.name):
@@ -61,7 +62,7 @@ def import_checkpoint(
 
     out = out or Path(f"{prefix.name}.pt")
     if out.is_dir() or (out.exists() and not force and not _is_generator(out)):
-        raise DpedBuildError(f"{out} is no model of ours: name another --out")
+        raise DpedBuildError(f"{out}: not a model of dped-build; choose another --out")
     architecture, state = read_generator(prefix)
     generator = build_generator(architecture)
     generator.load_state_dict(state)

@@ -83,10 +83,10 @@ def _read_pair(files: Files, task: BlockTask) -> tuple[Pixels, Pixels]:
             raise PhotoError(error.reason, f"{place}/{error}") from error
     phone, dslr = photos
     if not phone.shape[:2] == dslr.shape[:2] == (size, size):
-        told = [f"{p.shape[1]}x{p.shape[0]} px" for p in photos]
+        sizes = [f"{p.shape[1]}x{p.shape[0]} px" for p in photos]
         raise PhotoError(
             "other_size",
-            f"{places[0]}/{files[0].name}: {told[0]}, its partner {told[1]}; "
+            f"{places[0]}/{files[0].name}: {sizes[0]}, its partner {sizes[1]}; "
             f"most are {size}x{size} px",
         )
     return phone, dslr

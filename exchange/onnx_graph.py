@@ -152,8 +152,8 @@ def _activate(graph: _Graph, name: str, activation: nn.Module, features: str) ->
 
 def _model(graph: _Graph, network: str) -> ModelProto:
     ends = [
-        helper.make_tensor_value_info(name, FLOAT, SHAPE, told)
-        for name, told in (
+        helper.make_tensor_value_info(name, FLOAT, SHAPE, text)
+        for name, text in (
             (INPUT, "RGB in [0, 1]"),
             (OUTPUT, "RGB, to be clipped to [0, 1]"),
         )

@@ -62,7 +62,9 @@ def export_onnx(model: Path, out: Path, *, precision: str = "fp32") -> OnnxSumma
     with writing(out):
         free = not out.exists() or (out.is_file() and is_ours(out))
     if not free:
-        raise DpedBuildError(f"{out} is no ONNX file of ours: name another --out")
+        raise DpedBuildError(
+            f"{out}: not an ONNX file of dped-build; choose another --out"
+        )
     network = cast("Chain", load_generator(model))
     proto = network_to_onnx(network, half=precision == "fp16")
     onnx.checker.check_model(proto, full_check=True)

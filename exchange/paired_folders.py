@@ -21,7 +21,7 @@ from dped_build.exchange.import_blocks import (
     Files,
     PatchFolders,
     Refusal,
-    lonely,
+    without_partner,
 )
 from dped_build.exchange.import_settings import OF_PAIRED_FOLDERS, ImportSettings
 from dped_build.exchange.out_folder import with_name
@@ -51,7 +51,7 @@ def find_patch_folders(source: Path, settings: ImportSettings) -> PatchFolders:
     kind = DPED_FOLDERS if splits else PAIRED_FOLDERS
     option = settings.changed(OF_PAIRED_FOLDERS)
     if splits and option:
-        raise UsageError(f"{option}: {source} has DPED's layout and is split as given")
+        raise UsageError(f"{option}: {source} has DPED's layout, whose split is kept")
     if not splits:
         _refuse_neighbours_of_dped(source, settings)
         splits = {"": settings.split}
@@ -65,7 +65,7 @@ def find_patch_folders(source: Path, settings: ImportSettings) -> PatchFolders:
         places = Path(place, phone).as_posix(), Path(place, dslr).as_posix()
         pairs = pair_by_name(*(list_photos(source / where) for where in places))
         blocks += _pseudo_photos(split, places, pairs)
-        leftovers += [lonely(places, pair) for pair in pairs if pair.reason]
+        leftovers += [without_partner(places, pair) for pair in pairs if pair.reason]
     if not blocks:
         raise DpedBuildError(
             f"{source}: no image in {phone}/ has a partner of the same name in {dslr}/"
@@ -103,8 +103,9 @@ def common_size(folders: PatchFolders) -> int:
     (width, height), _ = sizes.most_common(1)[0]
     if width != height or not SMALLEST <= width <= LARGEST:
         raise DpedBuildError(
-            f"{folders.source}: images of {width}x{height} px; patches are square, of "
-            f"{SMALLEST} to {LARGEST} px. Whole photos go to dped-build align"
+            f"{folders.source}: its images are {width}x{height} px; patches are "
+            f"square, {SMALLEST} to {LARGEST} px a side. For whole photos, use "
+            "dped-build align"
         )
     return width
 
@@ -133,7 +134,8 @@ def _refuse_neighbours_of_dped(source: Path, settings: ImportSettings) -> None:
     if cameras:
         names = ", ".join(child.name for child in cameras)
         raise DpedBuildError(
-            f"{source} holds DPED's folders of {names}: give one, such as {cameras[0]}"
+            f"{source} holds DPED's folders of {names}: name one of them, such as "
+            f"{cameras[0]}"
         )
     own = with_name(source).as_posix()
     for place, split in DPED_PARTS.items():
@@ -142,8 +144,8 @@ def _refuse_neighbours_of_dped(source: Path, settings: ImportSettings) -> None:
             if whole == Path(own) or settings.split or not _dped_splits(whole):
                 continue
             raise DpedBuildError(
-                f"{source} is a part of DPED's layout: give {whole}, whose patches are "
-                f"split as given; or {whole / place} with --split {split}"
+                f"{source} is a part of DPED's layout: name {whole}, whose split is "
+                f"kept, or {whole / place} with --split {split}"
             )
 
 
@@ -155,7 +157,7 @@ def _choose_cameras(
     for option, name in (("--phone", phone), ("--dslr", dslr)):
         if name is not None and name not in names:
             raise UsageError(
-                f"{folder} holds images in {_told(names)}, not in {name}/ ({option})"
+                f"{folder} holds images in {_listed(names)}, not in {name}/ ({option})"
             )
     if phone is None and dslr is None and len(names) == 2:
         sharper = [name for name in names if DSLR_NAME.search(name)]
@@ -168,15 +170,15 @@ def _choose_cameras(
     if len(names) < 2:
         if next(folder.glob("*-[0-9]*.h5"), None):
             raise DpedBuildError(
-                f"{folder} holds shards already: dped-build train {folder} reads them"
+                f"{folder} already holds shards: dped-build train {folder} reads them"
             )
         raise DpedBuildError(
-            f"{folder}: no two folders of JPEG, PNG or TIFF patches in it; give the "
-            "folder that holds training_data/ or test_data/patches/, or one that "
+            f"{folder}: does not hold two folders of JPEG, PNG or TIFF patches; name "
+            "the folder that holds training_data/ or test_data/patches/, or one that "
             "holds a folder of each camera"
         )
     raise DpedBuildError(
-        f"{folder} holds images in {_told(names)}: say which is which with "
+        f"{folder} holds images in {_listed(names)}: say which is which with "
         "--phone NAME --dslr NAME"
     )
 
@@ -199,5 +201,5 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: natural_key(path.name))
 
 
-def _told(names: list[str]) -> str:
+def _listed(names: list[str]) -> str:
     return ", ".join(f"{name}/" for name in names) or "no folder"

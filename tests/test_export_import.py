@@ -204,13 +204,13 @@ def test_a_manifest_that_names_no_metadata_of_its_own_is_refused(png, tmp_path, 
 def test_a_picture_that_two_lines_claim_is_refused(png, tmp_path):
     path = png / "test/metadata.jsonl"
     path.write_text(path.read_text() + path.read_text().splitlines()[0] + "\n")
-    with pytest.raises(DpedBuildError, match="a picture comes twice"):
+    with pytest.raises(DpedBuildError, match="a picture is listed twice"):
         import_patches(png, tmp_path / "out", jobs=1)
 
 
 def test_options_for_what_the_metadata_say_are_refused(exported, tmp_path):
     for option in ({"split": "test"}, {"phone": "phone"}, {"val_photos": 1}):
-        with pytest.raises(UsageError, match="says all of that itself"):
+        with pytest.raises(UsageError, match="whose metadata already says so"):
             import_patches(
                 exported / "png", tmp_path / "out", settings=ImportSettings(**option)
             )

@@ -84,7 +84,10 @@ def test_a_checkpoint_is_named_without_its_suffix(tmp_path):
     for name in ("model.index", "model.data-00000-of-00001"):
         assert "give the path without .index" in run(tmp_path / name, code=1).output
     text = run(tmp_path, code=1).output
-    assert f"is a folder of checkpoints: give one, such as {tmp_path / 'model'}" in text
+    assert (
+        f"is a folder of checkpoints: name one of them, such as {tmp_path / 'model'}"
+        in text
+    )
     text = run(tmp_path / "model", "--split", "test", code=2).output
     assert "--split is for patches" in text
 

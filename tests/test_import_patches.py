@@ -408,11 +408,11 @@ def test_folders_that_do_not_say_which_they_are_need_the_options(tmp_path):
 @pytest.mark.parametrize(
     ("place", "told"),
     [
-        ("..", r"holds DPED's folders of iphone: give one, such as .*iphone"),
-        ("training_data", r"give \S*/iphone, whose.*training_data with --split train"),
-        ("test_data", r"give \S*/iphone, .*/test_data/patches with --split test"),
-        ("test_data/patches", r"give \S*/iphone, .*patches with --split test"),
-        ("training_data/iphone", "no two folders of JPEG, PNG or TIFF patches"),
+        ("..", r"holds DPED's folders of iphone: name one of them, such as .*iphone"),
+        ("training_data", r"name \S*/iphone, whose.*training_data with --split train"),
+        ("test_data", r"name \S*/iphone, .*/test_data/patches with --split test"),
+        ("test_data/patches", r"name \S*/iphone, .*patches with --split test"),
+        ("training_data/iphone", "not hold two folders of JPEG, PNG or TIFF patches"),
     ],
 )
 def test_a_neighbour_of_the_layout_points_to_what_is_meant(dped, tmp_path, place, told):
@@ -426,7 +426,7 @@ def test_a_part_of_the_layout_is_taken_where_its_split_is_named(dped, tmp_path):
     source = dped / "training_data"
     summary = import_patches(source, tmp_path / "out", settings=settings, jobs=1)
     assert summary.splits["train"] == {"photos": 3, "patches": 120}
-    with pytest.raises(UsageError, match=r"--split: .* is split as given"):
+    with pytest.raises(UsageError, match=r"--split: .*layout, whose split is kept"):
         import_patches(dped, tmp_path / "out", settings=settings, jobs=1)
 
 
@@ -443,7 +443,7 @@ def test_sources_without_patches_are_refused_before_anything_is_written(tmp_path
     before = sorted(tmp_path.rglob("*"))
     for source, told in (
         (broken, "none of 3 pairs can be read"),
-        (wide, "images of 64x48 px; patches are square.*dped-build align"),
+        (wide, "images are 64x48 px; patches are square.*dped-build align"),
         (lonely, "no image in iphone/ has a partner"),
     ):
         with pytest.raises(DpedBuildError, match=told):
@@ -452,7 +452,7 @@ def test_sources_without_patches_are_refused_before_anything_is_written(tmp_path
 
 
 def test_shards_are_not_imported_again(imported, tmp_path):
-    with pytest.raises(DpedBuildError, match="holds shards already"):
+    with pytest.raises(DpedBuildError, match="already holds shards"):
         import_patches(imported / "patches", tmp_path / "out", jobs=1)
 
 
@@ -468,11 +468,11 @@ def test_the_folder_is_named_after_the_source_and_lies_here(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"split": "all"}, "--split all: choose of train, val, test"),
+        ({"split": "all"}, "--split all: choose one of train, val, test"),
         ({"split": "test", "test_photos": 1}, "leaves nothing for --test-photos"),
         ({"val_photos": -1}, "--val-photos must not be negative"),
         ({"phone": "a", "dslr": "a"}, "name the same folder"),
-        ({"compress": "zip"}, "--compress zip: choose of none, gzip"),
+        ({"compress": "zip"}, "--compress zip: choose one of none, gzip"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(options, told):

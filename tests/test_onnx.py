@@ -228,7 +228,9 @@ def test_an_earlier_export_is_replaced_and_nothing_else(tmp_path, model):
     proto.producer_name = "another tool"
     onnx.save(proto, stranger)
     for path in (folder, stranger, model):
-        with pytest.raises(DpedBuildError, match="no ONNX file of ours: name another"):
+        with pytest.raises(
+            DpedBuildError, match="not an ONNX file of dped-build; choose another"
+        ):
             export_onnx(model, path)
     assert onnx.load(stranger).producer_name == "another tool"
 

@@ -145,7 +145,9 @@ def test_an_import_replaces_a_model_but_no_other_file(shared_data, tmp_path):
     out = tmp_path / "fast.pt"
     assert import_checkpoint(prefix, out) == import_checkpoint(prefix, out) == out
     out.write_text("notes")
-    with pytest.raises(DpedBuildError, match="no model of ours: name another --out"):
+    with pytest.raises(
+        DpedBuildError, match="not a model of dped-build; choose another --out"
+    ):
         import_checkpoint(prefix, out)
     import_checkpoint(prefix, out, force=True)
     load_generator(out)
