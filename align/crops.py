@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from dped_build.align.geometry import translation
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample
-from dped_build.photos.encoding import jpeg_bytes, png_bytes
+from dped_build.photos.encoding import encode
 from dped_build.workspace.durable import write_atomic
 
 JPEG_QUALITY = 95
@@ -34,6 +34,5 @@ def crop_pair(
 
 def write_crop(path: Path, crop: NDArray[np.uint8]) -> None:
     """Write a crop as JPEG or PNG, by the suffix of `path`; whole or not at all."""
-    as_jpeg = path.suffix == ".jpg"
-    data = jpeg_bytes(crop, quality=JPEG_QUALITY) if as_jpeg else png_bytes(crop)
-    write_atomic(path, data)
+    quality = JPEG_QUALITY if path.suffix == ".jpg" else None
+    write_atomic(path, encode(crop, quality=quality))

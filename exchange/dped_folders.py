@@ -8,11 +8,11 @@ from functools import partial
 
 import numpy as np
 
-from dped_build.exchange.encoded_pictures import picture_of, small_png
+from dped_build.exchange.encoded_pictures import picture_of, png_bytes
 from dped_build.exchange.export_files import Output, Written
 from dped_build.exchange.paired_folders import DPED_PARTS
 from dped_build.exchange.patch_json import METADATA, metadata
-from dped_build.photos.encoding import jpeg_bytes
+from dped_build.photos.encoding import encode
 
 READING = """\
 `{phone}/training_data/{phone}/<number>.{suffix}` and
@@ -30,14 +30,14 @@ def write(output: Output) -> Written:
     """Write all splits; train and val are numbered on."""
     settings, (phone, dslr) = output.settings, output.source.cameras
     lossless = settings.pictures == "png"
-    encode = small_png if lossless else partial(jpeg_bytes, quality=settings.quality)
+    encoder = png_bytes if lossless else partial(encode, quality=settings.quality)
     places = {"val": f"{phone}/training_data"}
     places |= {split: f"{phone}/{place}" for place, split in DPED_PARTS.items()}
     numbers, squares, values = dict.fromkeys(places.values(), 0), 0, 0
     with output.lines(METADATA) as append:
         for split in output.splits:
             place = places[split]
-            for patch, *files in output.encoded(split, encode):
+            for patch, *files in output.encoded(split, encoder):
                 name = f"{numbers[place]}.{settings.pictures}"
                 names = f"{place}/{phone}/{name}", f"{place}/{dslr}/{name}"
                 for path, data in zip(names, files, strict=True):

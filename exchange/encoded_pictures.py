@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.exchange.patch_source import Patch
-from dped_build.photos.encoding import png_bytes
+from dped_build.photos.encoding import encode
 
 PNG_LEVEL = 1  # 41 % of the raw pixels; level 9 takes seven times as long for 37 %
 AHEAD = 8  # patches a thread may be ahead
@@ -18,9 +18,9 @@ Encode = Callable[[NDArray[np.uint8]], bytes]
 Encoded = tuple[Patch, bytes, bytes]
 
 
-def small_png(picture: NDArray[np.uint8]) -> bytes:
-    """A PNG file of RGB, (H, W, 3) u8, at PNG_LEVEL."""
-    return png_bytes(picture, level=PNG_LEVEL)
+def png_bytes(picture: NDArray[np.uint8]) -> bytes:
+    """A PNG file of RGB, (H, W, 3) u8."""
+    return encode(picture, level=PNG_LEVEL)
 
 
 def picture_of(data: bytes) -> NDArray[np.uint8]:
@@ -30,15 +30,15 @@ def picture_of(data: bytes) -> NDArray[np.uint8]:
 
 
 def encoded(
-    patches: Iterable[Patch], encode: Encode, *, jobs: int
+    patches: Iterable[Patch], encoder: Encode, *, jobs: int
 ) -> Iterator[Encoded]:
     """Every patch with the files of its phone's and its DSLR's picture, in order."""
     waiting: deque[tuple[Patch, Future[bytes], Future[bytes]]] = deque()
     with ThreadPoolExecutor(jobs) as pool:
         try:
             for patch in patches:
-                phone = pool.submit(encode, patch.phone)
-                waiting.append((patch, phone, pool.submit(encode, patch.dslr)))
+                phone = pool.submit(encoder, patch.phone)
+                waiting.append((patch, phone, pool.submit(encoder, patch.dslr)))
                 if len(waiting) > AHEAD * jobs:
                     yield _result(waiting.popleft())
             while waiting:

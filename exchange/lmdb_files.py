@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from dped_build.exchange.encoded_pictures import PNG_LEVEL, small_png
+from dped_build.exchange.encoded_pictures import PNG_LEVEL, png_bytes
 from dped_build.exchange.export_files import Output, Written
 from dped_build.exchange.patch_json import METADATA, metadata
 from dped_build.workspace.durable import writing
@@ -55,7 +55,7 @@ def _write_split(output: Output, split: str) -> None:
         _database(folders[0], capacity) as phones,
         _database(folders[1], capacity) as dslrs,
     ):
-        rows = enumerate(output.encoded(split, small_png))
+        rows = enumerate(output.encoded(split, png_bytes))
         for _, part in groupby(rows, lambda row: row[0] // ROWS_A_COMMIT):
             with phones.begin(write=True) as lq, dslrs.begin(write=True) as gt:
                 for _, (patch, phone, dslr) in part:

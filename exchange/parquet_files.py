@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
-from dped_build.exchange.encoded_pictures import Encoded, small_png
+from dped_build.exchange.encoded_pictures import Encoded, png_bytes
 from dped_build.exchange.export_files import ROWS_A_FILE, Output, Written
 from dped_build.exchange.patch_source import Patch
 from dped_build.patches.records import COLUMNS
@@ -42,7 +42,7 @@ def write(output: Output) -> Written:
     schema = _schema(pa)
     for split in output.splits:
         files = -(-len(output.source.datasets[split]) // ROWS_A_FILE)
-        rows = enumerate(output.encoded(split, small_png))
+        rows = enumerate(output.encoded(split, png_bytes))
         groups = groupby(rows, lambda row: row[0] // ROWS_A_GROUP)
         for number, part in groupby(
             groups, lambda g: g[0] * ROWS_A_GROUP // ROWS_A_FILE

@@ -1,6 +1,6 @@
 """Patches → `<split>/phone/<key>.png` and `<split>/dslr/<key>.png`: nothing is lost."""
 
-from dped_build.exchange.encoded_pictures import small_png
+from dped_build.exchange.encoded_pictures import png_bytes
 from dped_build.exchange.export_files import Output, Written
 from dped_build.exchange.patch_json import METADATA, metadata
 
@@ -20,7 +20,7 @@ def write(output: Output) -> Written:
     """Write all splits."""
     for split in output.splits:
         with output.lines(f"{split}/{METADATA}") as append:
-            for patch, phone, dslr in output.encoded(split, small_png):
+            for patch, phone, dslr in output.encoded(split, png_bytes):
                 names = f"phone/{patch.key}.png", f"dslr/{patch.key}.png"
                 for name, data in zip(names, (phone, dslr), strict=True):
                     output.write(f"{split}/{name}", data)

@@ -4,7 +4,7 @@ import io
 import tarfile
 from itertools import groupby
 
-from dped_build.exchange.encoded_pictures import Encoded, small_png
+from dped_build.exchange.encoded_pictures import Encoded, png_bytes
 from dped_build.exchange.export_files import ROWS_A_FILE, Output, Written
 from dped_build.exchange.patch_json import metadata
 from dped_build.workspace.json_files import json_bytes
@@ -26,7 +26,7 @@ for phone, dslr, columns in rows.to_tuple("phone.png", "dslr.png", "json"):
 def write(output: Output) -> Written:
     """Write all splits."""
     for split in output.splits:
-        rows = enumerate(output.encoded(split, small_png))
+        rows = enumerate(output.encoded(split, png_bytes))
         for number, part in groupby(rows, lambda row: row[0] // ROWS_A_FILE):
             with (
                 output.stream(f"{split}-{number:05d}.tar") as file,

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.photos.encoding import jpeg_bytes, png_bytes
+from dped_build.photos.encoding import encode
 
 Rgb = tuple[int, int, int]
 
@@ -92,9 +92,9 @@ def luma_difference(
 
 def jpeg(picture: NDArray[np.uint8], *, quality: int = 82) -> bytes:
     """An RGB picture as JPEG."""
-    return jpeg_bytes(picture, quality=quality, subsampled=True)
+    return encode(picture, quality=quality, subsampled=True)
 
 
 def png(picture: NDArray[np.uint8]) -> bytes:
     """An RGB picture as PNG."""
-    return png_bytes(picture)
+    return encode(picture)

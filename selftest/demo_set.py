@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from dped_build.photos.encoding import jpeg_bytes
+from dped_build.photos.encoding import encode
 from dped_build.photos.reading import read_photo
 from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
 from dped_build.workspace.durable import drop_temporaries, write_atomic
@@ -88,11 +88,11 @@ def write_demo_set(folder: Path) -> None:
         if scene.dslr_picture:
             other = read_photo(pictures / scene.dslr_picture)
             _, dslr = photograph(other, scene.rig, scene.look, seed=number)
-        data = jpeg_bytes(phone, quality=85, subsampled=True)
+        data = encode(phone, quality=85, subsampled=True)
         if scene.broken:
             data = data[: int(len(data) * BROKEN_SHARE)]
         write_atomic(phone_path, data)
-        write_atomic(dslr_path, jpeg_bytes(dslr, quality=95, subsampled=True))
+        write_atomic(dslr_path, encode(dslr, quality=95, subsampled=True))
         write_atomic(truth_path, json_bytes(asdict(scene.rig)))
 
 

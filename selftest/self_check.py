@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dped_build.align import align_folders
 from dped_build.patches import PatchSettings, build_shards
-from dped_build.photos.encoding import png_bytes
+from dped_build.photos.encoding import encode
 from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
 from dped_build.selftest.truth import compare_with_truth
 from dped_build.workspace.durable import write_atomic
@@ -46,7 +46,7 @@ def place_patches(folder: Path, *, jobs: int) -> Placed:
     """
     phone, dslr = photograph(_painted(), RIG, PhoneLook(), seed=0)
     for camera, photo in (("phone", phone), ("dslr", dslr)):
-        write_atomic(folder / camera / f"{PAIR}.png", png_bytes(photo))
+        write_atomic(folder / camera / f"{PAIR}.png", encode(photo))
     write_atomic(folder / "truth" / f"{PAIR}.json", json_bytes(RIG.__dict__))
     begun = time.perf_counter()
     align_folders(folder / "phone", folder / "dslr", workspace=folder, jobs=jobs)

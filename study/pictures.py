@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.photos.encoding import jpeg_bytes, png_bytes
+from dped_build.photos.encoding import encode
 from dped_build.photos.reading import (
     is_plain_text,
     list_photos,
@@ -110,6 +110,4 @@ def find_scenes(sources: Sequence[Source]) -> Scenes:
 
 def picture_bytes(picture: NDArray[np.uint8], *, quality: int | None) -> bytes:
     """The content of a PNG file, or of a JPEG of this quality, without any metadata."""
-    if quality is None:
-        return png_bytes(picture)
-    return jpeg_bytes(picture, quality=quality)
+    return encode(picture, quality=quality)

@@ -21,7 +21,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from dped_build.photos.encoding import png_bytes
+from dped_build.photos.encoding import encode
 from dped_build.train.model_file import FILE_NAME, planned_network
 from dped_build.train.run_files import BEST, CONFIG, FREE, METRICS
 from dped_build.train.settings import TrainSettings
@@ -243,6 +243,6 @@ def write_sample(
     Returns:
         The file's content.
     """
-    png = png_bytes(np.vstack([np.hstack(row) for row in rows]))
+    png = encode(np.vstack([np.hstack(row) for row in rows]))
     write_atomic(run_dir / SAMPLES / f"{iteration:06d}.png", png)
     return png

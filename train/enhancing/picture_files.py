@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 from PIL import Image
 
-from dped_build.photos.encoding import Picture, jpeg_bytes, png_bytes
+from dped_build.photos.encoding import Picture, encode
 from dped_build.photos.reading import open_photo
 from dped_build.photos.written_metadata import (
     EXIF_ERRORS,
@@ -124,8 +123,5 @@ def write_picture(
 
 def picture_bytes(picture: Picture, *, exif: bytes, settings: EnhanceSettings) -> bytes:
     """The content of a PNG or JPEG file with an sRGB profile and EXIF data."""
-    icc = srgb_profile()
-    if settings.format == "jpg":
-        levels = picture.astype(np.uint8, copy=False)  # the format has 8 bits
-        return jpeg_bytes(levels, quality=settings.quality, exif=exif, icc=icc)
-    return png_bytes(picture, exif=exif, icc=icc)
+    quality = settings.quality if settings.format == "jpg" else None
+    return encode(picture, quality=quality, exif=exif, icc=srgb_profile())
