@@ -155,7 +155,7 @@ def _judge(
     seen = replace(seen, phone_to_dslr=_nested(fit.phone_to_dslr))
     trouble = implausible(fit.phone_to_dslr, seen.phone_size or (0, 0))
     if trouble:
-        return replace(seen, reason="implausible_homography", message=trouble)
+        return replace(seen, reason="implausible_homography", message=trouble.message)
     rmse = reprojection_rmse(
         fit.phone_to_dslr, phone_points[fit.inliers], dslr_points[fit.inliers]
     )

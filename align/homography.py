@@ -33,7 +33,14 @@ FOCAL_DOUBT = 0.7  # relative error of that: fields of view from 31° to 66°
 MIN_PLACES = 4  # a keypoint with several orientations is one place
 REFITS = 2  # the second time with the matches that the first fit explains
 PRIOR_STEPS = 4
-SWAPPED = "are the phone and the DSLR folder swapped?"
+
+
+@dataclass(frozen=True)
+class Implausible:
+    """Why two cameras on one rig cannot be related by a homography."""
+
+    message: str
+    swapped: bool = False  # as if the DSLR were the phone
 
 
 @dataclass(frozen=True)
@@ -194,28 +201,34 @@ def reprojection_rmse(
     return float(np.sqrt(((back - phone_points) ** 2).sum(axis=-1).mean()))
 
 
-def implausible(phone_to_dslr: FloatArray, phone_size: tuple[int, int]) -> str | None:
+def implausible(
+    phone_to_dslr: FloatArray, phone_size: tuple[int, int]
+) -> Implausible | None:
     """Why two cameras on one rig cannot be related like this; None where they can."""
     quad = apply_homography(phone_to_dslr, corners(phone_size))
     if not np.isfinite(quad).all():
-        return "a corner of the phone photo maps behind the camera"
+        return Implausible("a corner of the phone photo maps behind the camera")
     sides = np.roll(quad, -1, axis=0) - quad
     following = np.roll(sides, -1, axis=0)
     turns = sides[:, 0] * following[:, 1] - sides[:, 1] * following[:, 0]
     if not (turns > 0).all():
-        return "the phone photo maps mirrored or folded"
+        return Implausible("the phone photo maps mirrored or folded")
     lengths = np.linalg.norm(sides, axis=1)
     for one, other in ((0, 2), (1, 3)):
         ratio = max(lengths[one], lengths[other]) / min(lengths[one], lengths[other])
         if ratio > MAX_SIDE_RATIO:
-            return f"opposite sides differ by a factor of {ratio:.2f}"
+            return Implausible(f"opposite sides differ by a factor of {ratio:.2f}")
     width, height = phone_size
     aspect = lengths[[0, 2]].mean() / (width - 1) * (height - 1)
     aspect /= lengths[[1, 3]].mean()
     if not ASPECT_RANGE[0] <= aspect <= ASPECT_RANGE[1]:
-        return f"width and height are scaled differently (by {aspect:.2f})"
+        return Implausible(f"width and height are scaled differently (by {aspect:.2f})")
     centre = ((width - 1) / 2, (height - 1) / 2)
     scale = np.sqrt(np.linalg.det(local_jacobian(phone_to_dslr, centre)))
     if scale < MIN_SCALE:
-        return f"the DSLR has only {scale:.2f} px per phone px; {SWAPPED}"
+        return Implausible(
+            f"the DSLR has only {scale:.2f} px per phone px; are the phone and the "
+            "DSLR folder swapped?",
+            swapped=True,
+        )
     return None

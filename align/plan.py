@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from dped_build.align.homography import SWAPPED
+import numpy as np
+
+from dped_build.align.homography import implausible
 from dped_build.align.pairing.by_name import FoundPairs, Pair
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings, PairingSettings
@@ -92,7 +94,7 @@ def refuse_hopeless(records: Sequence[Alignment], advice: Callable[[], str]) -> 
     readable = [record for record in records if record.status != "failed"]
     aligned = sum(record.aligned for record in readable)
     if is_hopeless(readable):
-        swapped = any(r.message and SWAPPED in r.message for r in readable)
+        swapped = any(map(seems_swapped, readable))
         hint = (
             "the folders seem to be swapped: name the phone's first"
             if swapped
@@ -102,6 +104,16 @@ def refuse_hopeless(records: Sequence[Alignment], advice: Callable[[], str]) -> 
             f"only {aligned} of {len(readable)} probed pairs align; {hint} "
             "(--no-probe goes on regardless)"
         )
+
+
+def seems_swapped(record: Alignment) -> bool:
+    """Whether a pair was refused because its DSLR photo looks like the phone's."""
+    known = record.phone_to_dslr is not None and record.phone_size is not None
+    if record.reason != "implausible_homography" or not known:
+        return False
+    with np.errstate(all="ignore"):  # a stranger's record may state any numbers
+        found = implausible(record.matrix(), record.phone_size or (0, 0))
+    return found is not None and found.swapped
 
 
 def is_hopeless(records: Sequence[Alignment]) -> bool:

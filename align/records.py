@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.workspace.errors import NO_MEMORY
 from dped_build.workspace.json_files import is_number, is_plain_name, is_plain_path
 
 REASONS = (
@@ -83,9 +82,7 @@ class Alignment:
     def worth_another_try(self) -> bool:
         """Whether the failure may have been the machine's and not the photo's."""
         unread = self.phone_sha256 is None or self.dslr_sha256 is None
-        no_memory = NO_MEMORY in (self.message or "")
-        lost = self.reason == "worker_lost" or no_memory
-        return lost or (self.status == "failed" and unread)
+        return self.status == "failed" and (unread or self.reason == "worker_lost")
 
     def matrix(self) -> NDArray[np.float64]:
         """`phone_to_dslr` as an array (3, 3).

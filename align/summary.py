@@ -5,9 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.homography import SWAPPED
 from dped_build.align.pairing.by_name import FoundPairs
-from dped_build.align.plan import is_hopeless
+from dped_build.align.plan import is_hopeless, seems_swapped
 from dped_build.align.records import Alignment, counts_of
 
 
@@ -49,7 +48,7 @@ def summarize(
         exchanged: Names of two pairs each that fit crosswise.
     """
     counts = counts_of(records)
-    swapped = [r for r in records if r.message and SWAPPED in r.message]
+    swapped = [record for record in records if seems_swapped(record)]
     paired = len(found.matched)
     hopeless = not swapped and (not paired or is_hopeless(records))
     return AlignSummary(

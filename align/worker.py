@@ -13,7 +13,7 @@ from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 from dped_build.photos.header_limits import MAX_FILE_BYTES
 from dped_build.photos.reading import read_photo
-from dped_build.workspace.errors import NO_MEMORY, PhotoError
+from dped_build.workspace.errors import NO_MEMORY, PhotoError, PhotoMemoryError
 from dped_build.workspace.stage import sha256
 
 TOO_MUCH = f"{NO_MEMORY}; raise --max-memory, or lower --jobs"
@@ -45,6 +45,8 @@ def align_files(task: PairFiles) -> Alignment:
             )
             for path in paths
         )
+    except PhotoMemoryError as error:  # without sums it counts as unread
+        return replace(unaligned(pair), reason=error.reason, message=str(error))
     except PhotoError as error:
         return replace(record, reason=error.reason, message=str(error))
     try:

@@ -47,6 +47,7 @@ from dped_build.workspace.errors import (
     NO_MEMORY,
     DpedBuildError,
     PhotoError,
+    PhotoMemoryError,
     UsageError,
 )
 from dped_build.workspace.text import natural_key
@@ -189,7 +190,7 @@ def open_photo(
                 yield image
     except (MemoryError, cv2.error) as error:
         what = f"{NO_MEMORY} to read it; lower --jobs or raise --max-memory"
-        raise _refused(path, "too_large", what) from error
+        raise _refused(path, "too_large", what, PhotoMemoryError) from error
     except DECODE_ERRORS as error:
         with _quiet():
             cut = (file is not None and file.cut) or lacks_end(path)
@@ -340,5 +341,7 @@ def _decode_error(path: Path, error: Exception) -> PhotoError:
     return _refused(path, "unreadable", f"{what}; copy it again or remove it")
 
 
-def _refused(path: Path, reason: str, what: str) -> PhotoError:
-    return PhotoError(reason, f"{printable(path.name)}: {what}")
+def _refused(
+    path: Path, reason: str, what: str, kind: type[PhotoError] = PhotoError
+) -> PhotoError:
+    return kind(reason, f"{printable(path.name)}: {what}")

@@ -11,7 +11,7 @@ from two_folders import align, check_sums, contents, records, stop_after, times
 from dped_build.align import AlignSettings, align_folders, folders
 from dped_build.align.aligned_folder import read_aligned
 from dped_build.workspace.durable import SCRATCH
-from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.errors import DpedBuildError, PhotoMemoryError
 from dped_build.workspace.stage import (
     SUMS,
 )
@@ -167,6 +167,19 @@ def test_lost_worker_is_recorded_and_the_pair_tried_again(raw, work, monkeypatch
     assert (lost["status"], lost["reason"]) == ("failed", "worker_lost")
     assert "lower --jobs" in lost["message"]
     assert align(raw, work).newly_done == 1
+    align(raw, work.with_name("at once"))
+    assert contents(work) == contents(work.with_name("at once"))
+
+
+def test_a_photo_that_memory_did_not_suffice_for_is_tried_again(raw, work, monkeypatch):
+    def fail(*_, **__):
+        raise PhotoMemoryError("too_large", "not enough memory to read it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dped_build.align.worker.read_photo", fail)
+        assert align(raw, work, backend="threading").reasons == {"too_large": 3}
+    assert "not enough memory" in records(work)["0002"]["message"]
+    assert align(raw, work).newly_done == 3
     align(raw, work.with_name("at once"))
     assert contents(work) == contents(work.with_name("at once"))
 

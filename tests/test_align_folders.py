@@ -179,6 +179,9 @@ def test_swapped_folders_are_noticed(raw, work):
     summary = align_folders(raw / "canon", raw / "iphone", workspace=work, jobs=1)
     assert summary.swapped
     assert summary.reasons == {"implausible_homography": 3}
+    again = align_folders(raw / "canon", raw / "iphone", workspace=work, jobs=1)
+    assert again.swapped
+    assert again.newly_done == 0
 
 
 def test_folders_that_cannot_be_meant_are_refused(raw, work):

@@ -37,7 +37,7 @@ from dped_build.train.enhancing.enhance import enhance_files
 from dped_build.train.enhancing.enhance_settings import EnhanceSettings
 from dped_build.train.model_file import save_generator
 from dped_build.train.networks import build_generator
-from dped_build.workspace.errors import PhotoError
+from dped_build.workspace.errors import PhotoError, PhotoMemoryError
 
 sys.path.append(str(Path(__file__).parents[1] / "bench"))
 
@@ -143,7 +143,7 @@ def test_too_little_memory_costs_the_photo_alone(tmp_path, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr("dped_build.photos.reading.in_srgb", fail)
-    with pytest.raises(PhotoError, match="not enough memory") as caught:
+    with pytest.raises(PhotoMemoryError, match="not enough memory") as caught:
         read_photo(path)
     assert caught.value.reason == "too_large"
 

@@ -3,6 +3,7 @@
 DpedBuildError          exit 1: one line that says what, which file, and what to do
 ├── UsageError          exit 2: the command line itself is wrong
 └── PhotoError          one photo cannot be used; costs that photo only
+    └── PhotoMemoryError    for want of memory: fewer at a time may do
 
 and Interrupted, exit 130, which says how to go on.
 """
@@ -28,7 +29,11 @@ class PhotoError(DpedBuildError):
 
     def __reduce__(self) -> tuple[type["PhotoError"], tuple[str, str]]:
         """Both arguments, so that the error travels back from a worker process."""
-        return PhotoError, (self.reason, str(self))
+        return type(self), (self.reason, str(self))
+
+
+class PhotoMemoryError(PhotoError):
+    """The machine's memory did not suffice to read a photo; another time it may."""
 
 
 class Interrupted(KeyboardInterrupt):
