@@ -1,15 +1,18 @@
 """What the folder `aligned/` says: manifest, records, and where the photos lie."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from dped_build.align.records import MAX_PIXELS, Alignment
-from dped_build.photos.settings import COLORS
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import (
-    is_number,
+    Count,
+    converted,
     is_plain_name,
     json_bytes,
     parse_object,
@@ -24,7 +27,45 @@ CAMERA_KEYS = ("phone_camera", "dslr_camera")  # of every manifest
 NEEDED = ("phone", "dslr", "phone_size", "dslr_size", "phone_to_dslr")  # where aligned
 MESSAGE = 200  # letters of a reason that may hold what the file says
 
-FileState = tuple[int, int]  # size in bytes, modification time in ns
+FileState = tuple[Count, int]  # size in bytes, modification time in ns
+Folder = Annotated[str, Meta(pattern="^[^\0]*$")]
+
+
+@dataclass(frozen=True)
+class Local:
+    """`local.json`: where the photos lie on this machine; needed by nobody else.
+
+    Attributes:
+        phone_root: Folder of the phone photos.
+        dslr_root: Folder of the DSLR photos.
+        files: Camera → name → what a file looked like when it was aligned.
+    """
+
+    phone_root: Folder
+    dslr_root: Folder
+    files: dict[Literal["phone", "dslr"], dict[str, FileState]]
+
+
+@dataclass(frozen=True)
+class UsedSettings:
+    """Recorded settings by which photos are read again."""
+
+    max_megapixels: Annotated[float, Meta(gt=0, le=MAX_PIXELS / 1e6)]
+    color: Literal["srgb", "keep"]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What of `manifest.json` other stages rely on."""
+
+    phone_camera: str
+    dslr_camera: str
+    settings: UsedSettings
+
+    def __post_init__(self) -> None:
+        """Refuse names that lead elsewhere."""
+        if not all(map(is_plain_name, (self.phone_camera, self.dslr_camera))):
+            raise ValueError("a camera's name is no folder name")
 
 
 @dataclass(frozen=True)
@@ -110,7 +151,7 @@ def parse_records(lines: bytes | Iterable[bytes]) -> list[Alignment]:
         lines: Its content, or its lines as `read_lines` yields them.
 
     Raises:
-        ValueError, KeyError, TypeError or AttributeError: It is damaged.
+        ValueError: It is damaged.
     """
     if isinstance(lines, bytes):  # which end at line feeds alone
         lines = lines.splitlines()
@@ -128,7 +169,7 @@ def read_records(path: Path) -> list[Alignment]:
     """
     try:
         return parse_records(read_lines(path))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
 
 
@@ -147,20 +188,20 @@ def read_aligned(workspace: Path) -> Aligned | None:
     try:
         _require_sound(manifest, records)
         path = stage.folder / "local.json"
-        local = read_document(path)
+        local = converted(read_document(path), Local)
         states = {
-            (camera, name): (int(size), int(changed))
-            for camera, files in local["files"].items()
-            for name, (size, changed) in files.items()
+            (str(camera), name): state
+            for camera, files in local.files.items()
+            for name, state in files.items()
         }
         return Aligned(
             manifest,
             {record.pair: record for record in records},
-            _root(local["phone_root"]),
-            _root(local["dslr_root"]),
+            Path(local.phone_root),
+            Path(local.dslr_root),
             states,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
 
 
@@ -173,12 +214,10 @@ def unfinished(
     """
     found = {}
     for line in lines:
-        try:
-            key, record = line["key"], Alignment.from_json(line["record"])
-        except (KeyError, TypeError, ValueError):
-            continue
-        if _is_whole(record):
-            found[record.pair] = key, record
+        with suppress(ValueError):
+            record = Alignment.from_json(line.get("record", {}))
+            if _is_whole(record):
+                found[record.pair] = line.get("key"), record
     return found
 
 
@@ -188,23 +227,11 @@ def _is_whole(record: Alignment) -> bool:
 
 
 def _require_sound(manifest: Mapping[str, Any], records: Sequence[Alignment]) -> None:
-    """Refuse names and settings that cannot be used, and pairs that cannot be cut."""
+    """Refuse a manifest that is not ours, and pairs that cannot be cut."""
+    converted(manifest, Manifest)
     for record in records:
         if not _is_whole(record):
             raise ValueError(f"pair {record.pair} of alignment.jsonl is not whole")
-    if not all(is_plain_name(manifest[key]) for key in CAMERA_KEYS):
-        raise ValueError("a camera's name is no folder name")
-    limit, color = (manifest["settings"][key] for key in ("max_megapixels", "color"))
-    if not is_number(limit) or not 0 < limit * 1e6 <= MAX_PIXELS:
-        raise ValueError(f"max_megapixels = {limit!r:.80}")
-    if color not in COLORS:
-        raise ValueError(f"color = {color!r:.80}")
-
-
-def _root(path: str) -> Path:
-    if "\0" in path:
-        raise ValueError("a folder of photos has no possible name")
-    return Path(path)
 
 
 def _damaged(path: Path, error: Exception) -> DpedBuildError:

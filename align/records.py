@@ -1,20 +1,28 @@
 """What is known about one pair after alignment: a line of `alignment.jsonl`.
 
-Lines and documents may come from strangers: `read_document`, `read_lines` and
-`Alignment.from_json` take nothing that we would not have written.
+Lines may come from strangers: `Alignment.from_json` takes nothing that we would not
+have written.
 """
 
 import math
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
-from dped_build.workspace.json_files import is_number, is_plain_name, is_plain_path
+from dped_build.workspace.json_files import (
+    Amount,
+    Count,
+    Sha256,
+    Share,
+    converted,
+    is_plain_name,
+    is_plain_path,
+)
 
 REASONS = (
     "unreadable",
@@ -28,8 +36,13 @@ REASONS = (
     "small_overlap",
     "worker_lost",
 )
-STATUSES = ("aligned", "rejected", "failed")
 MAX_SIDE, MAX_PIXELS = 2**20, 2**32  # of a photo
+
+Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
+Entry = Annotated[float, Meta(gt=-1e9, lt=1e9)]
+Row = Annotated[tuple[Entry, ...], Meta(min_length=3, max_length=3)]
+Matrix = Annotated[tuple[Row, ...], Meta(min_length=3, max_length=3)]
+Reason = Annotated[str, Meta(extra_json_schema={"enum": REASONS})]  # later ones count
 
 
 @dataclass(frozen=True)
@@ -57,22 +70,22 @@ class Alignment:
     """
 
     pair: str
-    status: str
-    reason: str | None = None
+    status: Literal["aligned", "rejected", "failed"]
+    reason: Reason | None = None
     message: str | None = None
     phone: str | None = None
     dslr: str | None = None
-    phone_size: tuple[int, int] | None = None
-    dslr_size: tuple[int, int] | None = None
-    phone_to_dslr: tuple[tuple[float, ...], ...] | None = None
-    phone_box: tuple[int, int, int, int] | None = None
-    keypoints: tuple[int, int] | None = None
-    matches: int | None = None
-    inliers: int | None = None
-    inlier_rmse_px: float | None = None
-    overlap: float | None = None
-    phone_sha256: str | None = None
-    dslr_sha256: str | None = None
+    phone_size: tuple[Side, Side] | None = None
+    dslr_size: tuple[Side, Side] | None = None
+    phone_to_dslr: Matrix | None = None
+    phone_box: tuple[Count, Count, Side, Side] | None = None
+    keypoints: tuple[Count, Count] | None = None
+    matches: Count | None = None
+    inliers: Count | None = None
+    inlier_rmse_px: Amount | None = None
+    overlap: Share | None = None
+    phone_sha256: Sha256 | None = None
+    dslr_sha256: Sha256 | None = None
 
     @property
     def aligned(self) -> bool:
@@ -103,63 +116,16 @@ class Alignment:
         """The record of one line; keys that a later version added are passed over.
 
         Raises:
-            KeyError: `pair` or `status` is missing.
-            TypeError or ValueError: A value is not as we write it.
+            ValueError: It is not as we write it.
         """
-        values: dict[str, Any] = {"pair": record["pair"], "status": record["status"]}
-        for field in fields(cls)[2:]:
-            value = record.get(field.name)
-            values[field.name] = tuple(value) if isinstance(value, list) else value
-        if values["phone_to_dslr"] is not None:
-            values["phone_to_dslr"] = tuple(map(tuple, values["phone_to_dslr"]))
-        for name, value in values.items():
-            if not _is_sound(name, value):
-                raise ValueError(f"{name} = {value!r:.80}")
-        return cls(**values)
-
-
-def _is_entry(value: object) -> bool:
-    """Whether a homography may hold this."""
-    return is_number(value, limit=1e9)
-
-
-def _is_sound(name: str, value: object) -> bool:
-    """Whether a record may have this value; None for all that it may lack."""
-    if name == "pair":
-        return is_plain_name(value)
-    if name in ("phone", "dslr"):
-        return value is None or is_plain_path(value)
-    if name == "status":
-        return value in STATUSES
-    if value is None:
-        return True
-    if name in ("reason", "message"):
-        return isinstance(value, str)
-    if name in ("phone_sha256", "dslr_sha256"):
-        return isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value))
-    if name in ("inlier_rmse_px", "overlap"):
-        return is_number(value) and value >= 0  # type: ignore[operator]
-    if name == "phone_to_dslr":
-        return _is_tuple(value, 3, lambda row: _is_tuple(row, 3, _is_entry))
-    if name in ("phone_size", "dslr_size"):
-        return _is_size(value)
-    if name in ("phone_box", "keypoints"):
-        return _is_tuple(value, 4 if name == "phone_box" else 2, _is_count)
-    return _is_count(value)
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < 2**31
-
-
-def _is_size(value: object) -> bool:
-    if not isinstance(value, tuple) or not _is_tuple(value, 2, _is_count):
-        return False
-    return 0 < min(value) <= max(value) <= MAX_SIDE and math.prod(value) <= MAX_PIXELS
-
-
-def _is_tuple(value: object, length: int, fits: Callable[[object], bool]) -> bool:
-    return isinstance(value, tuple) and len(value) == length and all(map(fits, value))
+        found = converted(record, cls)
+        paths = [path for path in (found.phone, found.dslr) if path is not None]
+        if not is_plain_name(found.pair) or not all(map(is_plain_path, paths)):
+            raise ValueError(f"{found.pair!r:.80}, {paths!r:.160}: no name of ours")
+        for size in (found.phone_size, found.dslr_size):
+            if size is not None and math.prod(size) > MAX_PIXELS:
+                raise ValueError(f"{size[0]} x {size[1]} px are too many")
+        return found
 
 
 def counts_of(records: Sequence[Alignment]) -> dict[str, int]:

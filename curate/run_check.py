@@ -6,29 +6,29 @@ checkpoint, a torn last line of `metrics.jsonl`, no checkpoint yet.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dped_build.align.aligned_folder import MESSAGE
 from dped_build.train.run_files import (
     BEST,
     CHECKPOINT,
     CONFIG,
-    FORMAT,
     FREE,
     GENERATOR,
     METRICS,
     MODELS,
+    MetricsLine,
+    RunConfig,
 )
 from dped_build.train.torch_archive import is_sound_archive, stated_values
 from dped_build.workspace.json_files import (
-    is_number,
-    parse_object,
+    Count,
+    converted,
+    decoded,
     read_document,
     read_lines,
 )
 from dped_build.workspace.stage import SUMS
-
-UNREADABLE = (OSError, KeyError, ValueError, TypeError, AttributeError)
 
 
 class Curve(NamedTuple):
@@ -66,21 +66,22 @@ def check_run(folder: Path) -> tuple[list[str], list[str]]:
         return damage, []
     try:
         return _check_whole(folder, names)
-    except UNREADABLE as error:
+    except (OSError, ValueError) as error:
         said = " ".join(str(error).split())[:MESSAGE]
         return [f"{folder}: cannot be read ({said})"], []
 
 
 def _check_whole(folder: Path, names: set[str]) -> tuple[list[str], list[str]]:
-    config = _read_config(folder / CONFIG)
-    total, log_every = (config["settings"][k] for k in ("iterations", "log_every"))
+    config = converted(read_document(folder / CONFIG), RunConfig)
+    total, log_every = (config.settings[k] for k in ("iterations", "log_every"))
     if CHECKPOINT not in names:
         _read_curve(folder / METRICS)
         return [], [f"{folder}: unfinished, no checkpoint yet; go on with --resume"]
     stated = stated_values(folder / CHECKPOINT, ("iteration", "config"))
-    done = _count(stated.get("iteration"))
+    done = converted(stated.get("iteration"), Count)
+    trained = decoded(str(stated.get("config")).encode(), RunConfig)
     damage = []
-    if done > total or _differ(config, parse_object(str(stated["config"]).encode())):
+    if done > total or _differ(config, trained):
         damage.append(f"{folder / CHECKPOINT}: of another run than {CONFIG} describes")
     curve = _read_curve(folder / METRICS)
     finished = done == total
@@ -100,30 +101,13 @@ def _check_whole(folder: Path, names: set[str]) -> tuple[list[str], list[str]]:
     return damage, notes
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    config = read_document(path)
-    if (config["format"], config["version"]) != (FORMAT, 1):
-        raise ValueError(f"{CONFIG} is of another format")
-    for name in ("iterations", "log_every"):
-        if _count(config["settings"][name]) == 0:
-            raise ValueError(f"{name} is 0")
-    return config
-
-
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r:.40} is no number of iterations")
-    return value
-
-
-def _differ(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def _differ(one: RunConfig, other: RunConfig) -> bool:
     """Whether two descriptions are of runs that cannot continue each other."""
-    # The architecture says what a size of 0, "as published", stands for.
-    old, new = (each["settings"] | each["architecture"] for each in (one, other))
+    old, new = one.choices, other.choices
     shared = (old.keys() & new.keys()) - set(FREE)
     parts = ("patches", "vgg_sha256", "loss_weights")
     return any(old[k] != new[k] for k in shared) or any(
-        one[part] != other[part] for part in parts
+        getattr(one, part) != getattr(other, part) for part in parts
     )
 
 
@@ -132,9 +116,9 @@ def _read_curve(path: Path) -> Curve:
     for line in read_lines(path) if path.exists() else ():
         torn = line[-1:] != b"\n"
         if not torn:
-            values = parse_object(line)
-            iterations.append(_count(values["iteration"]))
-            judged = judged or is_number(values.get("psnr"))
+            values = decoded(line, MetricsLine)
+            iterations.append(values.iteration)
+            judged = judged or values.psnr is not None
     return Curve(iterations, judged, torn)
 
 
@@ -156,6 +140,6 @@ def _check_generator(path: Path, done: int, *, finished: bool) -> Iterator[str]:
     if not path.is_file():
         yield f"{path}: missing"
         return
-    at = _count(stated_values(path, ("iteration",)).get("iteration"))
+    at = converted(stated_values(path, ("iteration",)).get("iteration"), Count)
     if at < done or (finished and at > done):
         yield f"{path}: of iteration {at}, the checkpoint of {done}"

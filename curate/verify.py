@@ -16,7 +16,7 @@ from dped_build.align.aligned_folder import (
 )
 from dped_build.align.aligned_folder import FORMAT as ALIGNMENT
 from dped_build.align.records import Alignment, counts_of
-from dped_build.curate.run_check import UNREADABLE, check_run, is_run, run_files
+from dped_build.curate.run_check import check_run, is_run, run_files
 from dped_build.curate.shard_check import check_shards
 from dped_build.patches.build import patch_stage
 from dped_build.patches.manifest import is_imported
@@ -142,7 +142,7 @@ def _check_contents(stages: Iterable[Stage]) -> tuple[int, list[str]]:
         return check_shards(shards)
     except DpedBuildError as error:  # sums that fit content that does not
         return 0, [str(error)]
-    except UNREADABLE as error:
+    except (OSError, KeyError, ValueError, TypeError) as error:  # as h5py says it
         said = " ".join(str(error).split())[:MESSAGE]
         at = shards or alignment
         return 0, [f"{at.folder if at else ''}: cannot be read ({said})"]

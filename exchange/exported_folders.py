@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from dped_build.exchange.import_blocks import (
@@ -21,14 +22,14 @@ from dped_build.exchange.import_blocks import (
 )
 from dped_build.exchange.import_settings import OF_PAIRED_FOLDERS, ImportSettings
 from dped_build.exchange.out_folder import with_name
+from dped_build.patches.manifest import Split
 from dped_build.patches.records import COLUMNS
-from dped_build.patches.split import SPLITS
 from dped_build.photos.reading import is_plain_text, list_photos
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.json_files import (
-    is_number,
+    converted,
+    decoded,
     is_plain_name,
-    parse_object,
     read_document,
     read_lines,
 )
@@ -46,6 +47,45 @@ GEOMETRY = (  # the columns that pixels do not tell
     "depth_px",
 )
 ROW = np.dtype([(name, *COLUMNS[name]) for name in GEOMETRY])
+
+Pixel = Annotated[int, Meta(gt=-(2**31), lt=2**31)]
+Known = Annotated[float, Meta(gt=-(2**31), lt=2**31)] | None  # None: not known
+Row = Annotated[list[Known], Meta(min_length=3, max_length=3), "A row."]
+Matrix = Annotated[list[Row], Meta(min_length=3, max_length=3)]
+
+
+class Cut(TypedDict):
+    """Where one pair of patches was cut."""
+
+    split: Annotated[Split, "Its split."]
+    pair: Annotated[str, "Pair it is from."]
+    group: Annotated[str, "Scene it is from."]
+    window_xy: Annotated[tuple[Pixel, Pixel], "Top-left pixel, upright phone px."]
+    patch_to_phone: Annotated[Matrix | None, "Patch px to upright phone px."]
+    patch_to_dslr: Annotated[
+        Matrix | None, "Patch px to upright DSLR px, all refinement included."
+    ]
+    shift_px: Annotated[
+        tuple[Known, Known] | None, "Shift that the refinement found, (x, y), phone px."
+    ]
+    rotation_deg: Annotated[Known, "Rotation that the refinement found, degrees."]
+    sigma_px: Annotated[Known, "Stated uncertainty, one sigma, phone px."]
+    depth_px: Annotated[Known, "How far the parts lie apart, phone px."]
+
+
+class PlacedLine(Cut):
+    """The same, and where the pictures of both sides lie below the line's file."""
+
+    phone_file_name: str
+    dslr_file_name: str
+
+
+class ExportedFolder(TypedDict):
+    """What of the manifest tells where the pairs are."""
+
+    phone_camera: str
+    dslr_camera: str
+    metadata: list[str]
 
 
 @dataclass(frozen=True)
@@ -87,18 +127,17 @@ def find_exported(source: Path, settings: ImportSettings) -> PatchFolders | None
             "dped-folders can be imported again"
         )
     try:
-        cameras = tuple(manifest[f"{side}_camera"] for side in ("phone", "dslr"))
+        stated = converted(manifest, ExportedFolder)
+        cameras = stated["phone_camera"], stated["dslr_camera"]
         if not all(map(is_plain_name, cameras)):
             raise ValueError("the cameras have no plain names")
         lines = [
-            line for name in manifest["metadata"] for line in _read_lines(root, name)
+            line for name in stated["metadata"] for line in _read_lines(root, name)
         ]
         _require_consistent(lines)
         blocks, leftovers = _blocks(root, lines), [*_strangers(root, lines)]
-        return PatchFolders(
-            root, EXPORTED_FOLDERS, (cameras[0], cameras[1]), blocks, leftovers
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return PatchFolders(root, EXPORTED_FOLDERS, cameras, blocks, leftovers)
+    except (OSError, ValueError) as error:
         said = " ".join(str(error).split())[:200]
         raise DpedBuildError(
             f"{root}: its metadata is damaged ({said}); export it again, or delete its "
@@ -125,54 +164,44 @@ def _exported(source: Path) -> tuple[Path, dict[str, Any] | None]:
     return source, None
 
 
-def _read_lines(root: Path, name: object) -> list[_Line]:
+def _read_lines(root: Path, name: str) -> list[_Line]:
     """The lines of one metadata file.
 
     Raises:
-        OSError, ValueError, KeyError or TypeError: Says what is wrong.
+        OSError or ValueError: Says what is wrong.
     """
     place = _inside(name).parent
-    return [_parsed(place, parse_object(line)) for line in read_lines(root / str(name))]
+    return [
+        _parsed(place, decoded(line, PlacedLine)) for line in read_lines(root / name)
+    ]
 
 
-def _parsed(place: PurePosixPath, line: Mapping[str, Any]) -> _Line:
-    pair, group, split = (line[key] for key in ("pair", "group", "split"))
+def _parsed(place: PurePosixPath, line: PlacedLine) -> _Line:
+    pair, group, split = line["pair"], line["group"], line["split"]
     if not is_plain_name(pair) or not is_plain_text(pair):
         raise ValueError(f"{pair!r:.80} is no name of a pair")
-    if not isinstance(group, str) or not is_plain_text(group) or split not in SPLITS:
-        raise ValueError(f"{pair:.80} has no group or split")
-    phone, dslr = (place / _inside(line[name]) for name in FILE_NAMES)
+    if not is_plain_text(group):
+        raise ValueError(f"{pair:.80} has no possible group")
+    phone, dslr = (
+        place / _inside(name)
+        for name in (line["phone_file_name"], line["dslr_file_name"])
+    )
     if len(phone.parts) < 2 or phone.parent.parent != dslr.parent.parent:
         raise ValueError(f"{phone} and {dslr} do not lie in two neighbouring folders")
-    values = tuple(_value(line[name], *COLUMNS[name]) for name in GEOMETRY)
-    geometry = np.array([values], ROW).tobytes()
+    values: Mapping[str, object] = line
+    geometry = np.array([tuple(values[name] for name in GEOMETRY)], ROW).tobytes()
     return _Line((phone, dslr), pair, group, split, geometry)
 
 
-def _inside(name: object) -> PurePosixPath:
+def _inside(name: str) -> PurePosixPath:
     """A relative path that stays where it starts.
 
     Raises:
-        ValueError: It does not, or is no text.
+        ValueError: It does not.
     """
-    if not isinstance(name, str) or not all(map(is_plain_name, name.split("/"))):
+    if not all(map(is_plain_name, name.split("/"))):
         raise ValueError(f"{name!r:.80} is no path below the folder")
     return PurePosixPath(name)
-
-
-def _value(value: object, kind: str, shape: tuple[int, ...]) -> Any:  # noqa: ANN401
-    """A column's entry from JSON, of the shape it must have; null is NaN."""
-    if value is None and kind[0] == "f":
-        return np.full(shape, np.nan)
-    if shape:
-        if not isinstance(value, list) or len(value) != shape[0]:
-            raise ValueError(f"{value!r:.40} does not have {shape[0]} entries")
-        return [_value(entry, kind, shape[1:]) for entry in value]
-    if not is_number(value, limit=2.0**31):
-        raise ValueError(f"{value!r:.40} is no number of a patch")
-    if kind[0] == "i" and not isinstance(value, int):
-        raise ValueError(f"{value!r:.40} is no pixel")
-    return value
 
 
 def _require_consistent(lines: Sequence[_Line]) -> None:

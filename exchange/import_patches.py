@@ -232,7 +232,7 @@ def _read_previous(stage: Stage, *, force: bool) -> dict[str, Any] | None:
     except DpedBuildError:
         if not force:
             raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         if not force:
             raise DpedBuildError(
                 f"{stage.folder}: damaged ({error}); add --force to make it again"

@@ -1,4 +1,4 @@
-"""What an engine gives to the executor: workers that are there, or why there are none."""
+"""What an engine gives to the executor: its workers, or the reason for none."""
 
 from concurrent.futures import Executor
 from dataclasses import dataclass

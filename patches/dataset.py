@@ -8,7 +8,6 @@ for training without `dped-build patches` having run again.
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from dped_build.patches.exclusions import (
     is_excluded,
     read_exclusions,
 )
-from dped_build.patches.manifest import is_imported
+from dped_build.patches.manifest import Shards, is_imported
 from dped_build.patches.shards import (
     FORMAT,
     VERSION,
@@ -37,9 +36,8 @@ from dped_build.patches.shards import (
 )
 from dped_build.patches.split import SPLITS
 from dped_build.workspace.errors import DpedBuildError, UsageError
-from dped_build.workspace.json_files import read_document
+from dped_build.workspace.json_files import converted, read_document
 
-SHARD_NAME = re.compile(rf"({'|'.join(SPLITS)})-[0-9]{{5,9}}\.h5")
 DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError)  # told by h5py
 
 Stamp = tuple[int, int, int]  # inode, size and modification time of a file
@@ -179,7 +177,7 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
     try:
         manifest = read_document(path)
         require_shards(manifest)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise _damaged(path) from error
     return manifest
 
@@ -188,18 +186,9 @@ def require_shards(manifest: Mapping[str, Any]) -> None:
     """Refuse a manifest whose `shards` are not as we write them.
 
     Raises:
-        KeyError, TypeError or ValueError: Says what is wrong.
+        ValueError: Says what is wrong.
     """
-    files = []
-    for line in manifest["shards"]:
-        named = SHARD_NAME.fullmatch(line["file"])
-        if named is None or named[1] != line["split"]:
-            raise ValueError(f"{line['file']!r:.80} is no shard of its split")
-        if type(line["patches"]) is not int or line["patches"] < 0:
-            raise ValueError(f"{line['file']} states no number of patches")
-        files.append(line["file"])
-    if len(set(files)) < len(files):
-        raise ValueError("a shard comes twice")
+    converted(manifest, Shards)
 
 
 def _read_header(path: Path, excluded: Exclusions, stated: int | None) -> _Shard:

@@ -1,10 +1,92 @@
 """What the manifest of a patches folder states."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from dped_build.workspace.json_files import Count
 
 IMPORTED = "imported_from"  # of the recorded settings; `patches` has no such key
 LISTING = "listing_sha256"
+
+Split = Literal["train", "val", "test"]
+ShardName = Annotated[
+    str, Meta(pattern=r"^(train|val|test)-[0-9]{5,9}\.h5$", max_length=18)
+]
+
+
+@dataclass(frozen=True)
+class ShardLine:
+    """One shard.
+
+    Attributes:
+        file: Its name.
+        split: Its split.
+        patches: Rows.
+        photos: Photos they are from.
+    """
+
+    file: ShardName
+    split: Split
+    patches: Count
+    photos: Count = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a shard that is called as of another split."""
+        if not self.file.startswith(f"{self.split}-"):
+            raise ValueError(f"{self.file} is no shard of its split")
+
+
+@dataclass(frozen=True)
+class SplitCount:
+    """One split.
+
+    Attributes:
+        photos: Photos with a patch.
+        patches: Patches.
+    """
+
+    photos: Count
+    patches: Count
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An input that gave nothing.
+
+    Attributes:
+        pair: Name of the pair.
+        reason: Why.
+        message: The same in words.
+    """
+
+    pair: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Shards:
+    """What is needed to read patches."""
+
+    shards: list[ShardLine]
+
+    def __post_init__(self) -> None:
+        """Refuse a shard that comes twice."""
+        if len({line.file for line in self.shards}) < len(self.shards):
+            raise ValueError("a shard comes twice")
+
+
+@dataclass(frozen=True)
+class Whole(Shards):
+    """What a run with nothing to do tells of a manifest."""
+
+    settings: dict[str, Any]
+    splits: dict[str, SplitCount]
+    windows: dict[str, Count]
+    failed: list[Failed]
 
 
 def is_imported(manifest: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.aligned_folder import MESSAGE
-from dped_build.patches.dataset import require_shards
+from dped_build.patches.manifest import Whole
 from dped_build.patches.pieces import Piece
 from dped_build.patches.records import ACCEPTED, Windows
 from dped_build.patches.shards import (
@@ -22,7 +22,7 @@ from dped_build.patches.shards import (
 )
 from dped_build.patches.split import DamagedSplitError, SplitRow, parse_split
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.json_files import read_lines
+from dped_build.workspace.json_files import converted, read_lines
 from dped_build.workspace.stage import Stage
 
 SPLIT_FILE = "split.csv"
@@ -122,7 +122,7 @@ def read_previous(stage: Stage) -> Previous | None:
         measured = read_tables(stage.folder / WINDOWS_FILE)
         if set(measured) != set(keys):
             raise ValueError("windows of pairs without a key")
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, KeyError, ValueError, TypeError) as error:
         said = " ".join(str(error).split())[:MESSAGE]
         raise DpedBuildError(
             f"{stage.folder}: damaged ({said}); run dped-build patches --force to "
@@ -143,20 +143,9 @@ def require_sound(manifest: Mapping[str, Any]) -> None:
     """Refuse a manifest that lacks what a run with nothing to do would tell of it.
 
     Raises:
-        ValueError, KeyError, TypeError or AttributeError: It is damaged.
+        ValueError: It is damaged.
     """
-    require_shards(manifest)
-    for name in ("settings", "windows", "splits"):
-        if not isinstance(manifest[name], dict):
-            raise TypeError(f"{name} is no object")
-    counts = [*manifest["windows"].values()]
-    for split in manifest["splits"].values():
-        counts += [split["photos"], split["patches"]]
-    if not all(type(count) is int and count >= 0 for count in counts):
-        raise ValueError("a count is no whole number")
-    for line in manifest["failed"]:
-        if not all(isinstance(line[key], str) for key in ("pair", "reason", "message")):
-            raise TypeError("failed holds more than text")
+    converted(manifest, Whole)
 
 
 def _places(windows: Windows, reasons: NDArray[np.str_]) -> list[Place]:

@@ -4,24 +4,71 @@ They come from strangers: what the page would not have written costs the file, w
 named with its reason; the others count.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
+
+from msgspec import Meta
 
 from dped_build.photos.reading import printable
-from dped_build.study.key import StudyKey
+from dped_build.study.key import Identity, StudyKey
 from dped_build.workspace.errors import UsageError
-from dped_build.workspace.json_files import is_number, read_document
+from dped_build.workspace.json_files import Count, Number, converted, read_document
 from dped_build.workspace.text import natural_key
 
 FORMAT, VERSION = "dped-build/study-answers", 1
-MAX_SECONDS = 1e7
 CHOICES: dict[str, float] = {"left": 1.0, "right": 0.0, "none": 0.5}
 RATINGS = (1, 2, 3, 4, 5)
-_SESSION = re.compile("[0-9a-f]{32}")
-_PARTICIPANT = re.compile(r"(?:[^\W_][\w .-]{0,39})?")  # nothing a table would run
+Participation = Annotated[  # nothing that a table would run
+    str, Meta(pattern=r"^(?:[^\W_][\w .-]{0,39})?$")
+]
+
+
+class GivenAnswer(TypedDict):
+    """One answer.
+
+    Attributes:
+        shown: Names of the pictures, left and right.
+        repeat: Asked again.
+        answer: left, right or none; or a rating.
+        seconds: Until the answer.
+    """
+
+    shown: Annotated[list[str], Meta(min_length=1, max_length=2)]
+    repeat: bool
+    answer: Literal["left", "right", "none", 1, 2, 3, 4, 5]
+    seconds: Annotated[float, Meta(ge=0, le=1e7)]
+
+
+class AnswersDocument(TypedDict):
+    """What one participant answered.
+
+    Attributes:
+        format: What this is.
+        version: Rises when a meaning changes.
+        created_with: Program that made the page.
+        study: Identity of the study.
+        mode: pairs: which of two; rating: 1 (bad) to 5.
+        session: Drawn by the page.
+        seed: Of the order of the questions.
+        participant: As they called themselves, or empty.
+        complete: All questions are answered.
+        window: Width and height of the window, px, and pixels a px.
+        answers: In the order given.
+    """
+
+    format: Literal["dped-build/study-answers"]
+    version: Literal[1]
+    created_with: str
+    study: Identity
+    mode: Literal["pairs", "rating"]
+    session: Identity
+    seed: Count
+    participant: Participation
+    complete: bool
+    window: Annotated[list[Number], Meta(min_length=3, max_length=3)]
+    answers: list[GivenAnswer]
 
 
 @dataclass(frozen=True)
@@ -124,9 +171,7 @@ def read_answers(files: Sequence[Path], key: StudyKey) -> Answers:
             found.append(_participant(name, read_document(path), key))
         except OSError as error:
             left_out[name] = f"cannot be read ({error.strerror or error})"
-        except KeyError as error:
-            left_out[name] = f"refused: {printable(str(error))[:80]} is missing"
-        except (AttributeError, TypeError, ValueError) as error:
+        except ValueError as error:
             left_out[name] = _told(error)
     participants: list[Participant] = []
     for one in sorted(found, key=lambda one: -len(one.answers)):
@@ -162,54 +207,49 @@ def _participant(file: str, document: Mapping[str, Any], key: StudyKey) -> Parti
     """One file's answers.
 
     Raises:
-        KeyError, TypeError or ValueError: It is not as the page writes it.
+        ValueError: It is not as the page writes it.
     """
     if document.get("format") != FORMAT:
         raise ValueError("not an answer file")
     if document.get("version") != VERSION:
         raise ValueError("of another version; update dped-build to read it")
-    if document["study"] != key.study:
+    stated = converted(document, AnswersDocument)
+    if stated["study"] != key.study:
         raise ValueError("of another study")
-    session, name, given = (document[n] for n in ("session", "participant", "answers"))
-    if not isinstance(session, str) or not _SESSION.fullmatch(session):
-        raise ValueError("session is damaged")
-    if not isinstance(name, str) or not _PARTICIPANT.fullmatch(name):
-        raise ValueError("participant is no plain name")
-    if not isinstance(given, list) or len(given) > 2 * key.questions:
-        raise ValueError("answers is no list of answers")
-    answers = tuple(_answer(one, key) for one in given)
+    if len(stated["answers"]) > 2 * key.questions:
+        raise ValueError("more answers than questions")
+    answers = tuple(_answer(one, key) for one in stated["answers"])
     if all(answer.repeat for answer in answers):
         raise ValueError("no question is answered")
     asked = [(answer.question, answer.repeat) for answer in answers]
     if len(set(asked)) != len(asked):
         raise ValueError("a question is answered twice")
-    return Participant(file, name.strip(), session, answers)
+    return Participant(file, stated["participant"].strip(), stated["session"], answers)
 
 
-def _answer(given: Mapping[str, Any], key: StudyKey) -> Answer:
-    shown, value, seconds = (given[name] for name in ("shown", "answer", "seconds"))
-    if not isinstance(shown, list) or len(shown) != (1 if key.mode == "rating" else 2):
+def _answer(given: GivenAnswer, key: StudyKey) -> Answer:
+    shown = given["shown"]
+    if len(shown) != (1 if key.mode == "rating" else 2):
         raise ValueError("an answer shows something else")
-    places = [key.pictures.get(name) for name in shown if isinstance(name, str)]
+    places = [key.pictures.get(name) for name in shown]
     known = [place for place in places if place is not None]
     if len(known) != len(shown):
         raise ValueError("a picture is not of this study")
     classes, scenes = zip(*known, strict=True)
     if len(set(scenes)) > 1 or len(set(classes)) < len(classes):
         raise ValueError("two pictures are no question of this study")
-    if not is_number(seconds) or not 0 <= seconds <= MAX_SECONDS:
-        raise ValueError("a time is no number of seconds")
-    if type(given["repeat"]) is not bool:
-        raise ValueError("repeat is neither true nor false")
     return Answer(
-        scenes[0], classes, _value(value, key), float(seconds), given["repeat"]
+        scenes[0],
+        classes,
+        _value(given["answer"], key),
+        given["seconds"],
+        given["repeat"],
     )
 
 
-def _value(value: object, key: StudyKey) -> float:
-    if key.mode == "rating":
-        if type(value) is int and value in RATINGS:
-            return float(value)
-    elif isinstance(value, str) and value in CHOICES and (value != "none" or key.ties):
+def _value(value: str | int, key: StudyKey) -> float:
+    if key.mode == "rating" and isinstance(value, int):
+        return float(value)
+    if key.mode == "pairs" and isinstance(value, str) and (value != "none" or key.ties):
         return CHOICES[value]
-    raise ValueError(f"{str(value)[:20]!r} is no answer")
+    raise ValueError(f"{value!r} is no answer")

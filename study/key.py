@@ -3,25 +3,57 @@
 The researcher keeps it; no page reads it.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
+
+from msgspec import Meta
 
 from dped_build.photos.reading import is_plain_text
 from dped_build.study.plan import comparisons
-from dped_build.study.settings import MODES
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.json_files import read_document
+from dped_build.workspace.json_files import converted, read_document
 from dped_build.workspace.stage import created_with
 
 FORMAT, VERSION = "dped-build/study-key", 1
 NAME = "key.json"
-PICTURE = re.compile("[0-9a-f]{16}")
-STUDY = re.compile("[0-9a-f]{32}")
-MAX_CLASSES, MAX_SCENES = 50, 100_000
-MAX_NAME = 1000  # characters
+MAX_CLASSES = 50
+
+Identity = Annotated[str, Meta(pattern="^[0-9a-f]{32}$", max_length=32)]
+PictureName = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
+Name = Annotated[str, Meta(max_length=1000)]
+Picture = TypedDict("Picture", {"class": str, "scene": str})
+
+
+class KeyDocument(TypedDict):
+    """`key.json`.
+
+    Attributes:
+        format: What this is.
+        version: Rises when a meaning changes.
+        created_with: Name and version of the program that wrote the file.
+        study: Identity of the study.
+        title: Of the page.
+        mode: pairs: which of two; rating: 1 (bad) to 5.
+        ties: "No preference" is an answer.
+        classes: What is compared.
+        scenes: Pictures by name.
+        pictures: By name in the page.
+        settings: As the study was made with.
+    """
+
+    format: Literal["dped-build/study-key"]
+    version: Literal[1]
+    created_with: str
+    study: Identity
+    title: str
+    mode: Literal["pairs", "rating"]
+    ties: bool
+    classes: Annotated[list[Name], Meta(min_length=1, max_length=MAX_CLASSES)]
+    scenes: Annotated[list[Name], Meta(min_length=1, max_length=100_000)]
+    pictures: dict[PictureName, Picture]
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -78,42 +110,34 @@ class StudyKey:
         """The key of a document.
 
         Raises:
-            KeyError, TypeError or ValueError: It is not as we write it.
+            ValueError: It is not as we write it.
         """
-        if document.get("format") != FORMAT or document.get("version") != VERSION:
-            raise ValueError(f"not a {FORMAT} of version {VERSION}")
-        classes, scenes = (
-            _names(document["classes"], MAX_CLASSES),
-            _names(document["scenes"], MAX_SCENES),
-        )
+        stated = converted(document, KeyDocument)
+        classes, scenes = _places(stated["classes"]), _places(stated["scenes"])
         pictures = {}
-        for name, picture in document["pictures"].items():
-            if not PICTURE.fullmatch(name):
-                raise ValueError(f"a picture called {name!r:.40}")
-            pictures[name] = (classes[picture["class"]], scenes[picture["scene"]])
+        for name, picture in stated["pictures"].items():
+            if picture["class"] not in classes or picture["scene"] not in scenes:
+                raise ValueError(f"picture {name} is of no class or scene")
+            pictures[name] = classes[picture["class"]], scenes[picture["scene"]]
         if len(set(pictures.values())) != len(pictures):
             raise ValueError("two pictures of one class and scene")
-        study, mode, ties = (document[name] for name in ("study", "mode", "ties"))
-        title, settings = str(document["title"]), document["settings"]
-        if not STUDY.fullmatch(study) or mode not in MODES or type(ties) is not bool:
-            raise ValueError("study, mode or ties is not as we write it")
-        if not isinstance(settings, dict):
-            raise ValueError("settings is no object")
         return cls(
-            study, title, mode, ties, tuple(classes), tuple(scenes), pictures, settings
+            stated["study"],
+            stated["title"],
+            stated["mode"],
+            stated["ties"],
+            tuple(classes),
+            tuple(scenes),
+            pictures,
+            stated["settings"],
         )
 
 
-def _names(value: object, limit: int) -> dict[str, int]:
-    """Names of a list → their places."""
-    if not isinstance(value, list) or not 0 < len(value) <= limit:
-        raise ValueError("no list of names")
-    if not all(isinstance(v, str) and is_plain_text(v[:MAX_NAME]) for v in value):
-        raise ValueError("a name is no plain text")
-    places = {name: number for number, name in enumerate(value)}
-    if len(places) != len(value) or max(map(len, places)) > MAX_NAME:
-        raise ValueError("a name comes twice or is too long")
-    return places
+def _places(names: Sequence[str]) -> dict[str, int]:
+    """Names → their places."""
+    if not all(map(is_plain_text, names)) or len(set(names)) < len(names):
+        raise ValueError("a name is no plain text or comes twice")
+    return {name: number for number, name in enumerate(names)}
 
 
 def read_key(path: Path) -> StudyKey:
@@ -128,7 +152,7 @@ def read_key(path: Path) -> StudyKey:
         raise DpedBuildError(
             f"{path}: no such file; name the study's {NAME} with --key"
         ) from error
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise DpedBuildError(
             f"{path}: not a study's key ({' '.join(str(error).split())[:120]}); name "
             f"the {NAME} that stands beside the study's page with --key"

@@ -174,7 +174,7 @@ def test_what_the_sums_confirm_is_still_checked(work):
     write_sums(work / "patches")
     damage = verify_workspace(work).damage
     assert len(damage) == 1
-    assert "states no number of patches" in damage[0]
+    assert "shards[0].patches: expected int, got str" in damage[0]
 
 
 def test_metrics_and_weights_of_this_workspace_are_read(finished, tmp_path):

@@ -1,4 +1,4 @@
-"""The floor plan: each room imports only rooms below it, and no two modules each other."""
+"""The floor plan: each room imports only rooms below it, no module itself."""
 
 import ast
 from graphlib import TopologicalSorter

@@ -194,7 +194,7 @@ def test_finished_stage_gives_its_manifest(stage):
     "content, message",
     [
         (b"{", "cannot be read .*--force"),
-        (b"[]", "cannot be read .*no JSON object"),
+        (b"[]", "cannot be read .expected object, got array"),
         (b'{"format": "other"}', "not a dped-build/alignment manifest"),
         (
             b'{"format": "dped-build/alignment", "version": 2}',

@@ -12,7 +12,7 @@ from dped_build.train.model_file import read_torch, require_alike, torch_bytes
 from dped_build.train.step import TrainingState
 from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.json_files import is_number, parse_object
+from dped_build.workspace.json_files import Number, converted, parse_object
 from dped_build.workspace.stage import (
     created_with,
 )
@@ -94,8 +94,7 @@ def _load_optimizer(optimizer: torch.optim.Adam, stored: dict[str, Any]) -> None
         for name in ("params", "betas", "weight_decay", "amsgrad", "maximize"):
             if theirs[name] != ours[name]:
                 raise ValueError(f"another {name}")
-        if not (is_number(theirs["lr"]) and is_number(theirs["eps"])):
-            raise ValueError("no learning rate")
+        converted([theirs["lr"], theirs["eps"]], list[Number])
     parameters = dict(enumerate(p for g in optimizer.param_groups for p in g["params"]))
     if not set(stored["state"]) <= set(parameters):
         raise ValueError("moments of no parameter")

@@ -14,7 +14,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,14 @@ from numpy.typing import NDArray
 
 from dped_build.photos.encoding import encode
 from dped_build.train.model_file import FILE_NAME, planned_network
-from dped_build.train.run_files import BEST, CONFIG, FREE, METRICS
+from dped_build.train.run_files import (
+    BEST,
+    CONFIG,
+    FREE,
+    METRICS,
+    MetricsLine,
+    RunConfig,
+)
 from dped_build.train.settings import TrainSettings
 from dped_build.workspace.durable import (
     SCRATCH,
@@ -34,6 +40,7 @@ from dped_build.workspace.durable import (
 )
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import (
+    converted,
     json_bytes,
     parse_object,
     read_document,
@@ -116,9 +123,10 @@ def open_run(
         _begin(run_dir, config)
         return True
     try:
-        differences = _differences(read_document(path), config)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        before = converted(read_document(path), RunConfig)
+    except (OSError, ValueError) as error:
         raise DpedBuildError(f"{path} is damaged: name another --out") from error
+    differences = _differences(before, converted(config, RunConfig))
     if done is None and not (run_dir / FILE_NAME).exists():
         _forget_evaluations(run_dir)
         _begin(run_dir, config)
@@ -161,23 +169,22 @@ def _entries(run_dir: Path) -> list[Path]:
 def recorded_settings(run_dir: Path) -> dict[str, Any]:
     """The settings of the run in a folder by name; none where no run can be read."""
     try:
-        stated = read_document(run_dir / CONFIG)["settings"]
+        stated = converted(read_document(run_dir / CONFIG), RunConfig).settings
         known = {field.name for field in dataclasses.fields(TrainSettings)} - {"vgg"}
         found = {name: value for name, value in stated.items() if name in known}
         for field in dataclasses.fields(TrainSettings):
             kinds = (float, int) if field.type is float else (field.type,)
-            if type(found.get(field.name)) not in (*kinds, NoneType):
-                raise TypeError(field.name)
+            if field.name in found and type(found[field.name]) not in kinds:
+                return {}
         planned_network(TrainSettings(**found).architecture())
         return found if found.get("batch_size", 0) <= MAX_BATCH else {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, DpedBuildError):
+    except (OSError, ValueError, DpedBuildError):
         return {}  # `open_run` tells what is wrong
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _differences(before: RunConfig, now: RunConfig) -> list[str]:
     """What keeps a run from going on, as `--option there, here` in words."""
-    # The architecture says what a size of 0, "as published", stands for.
-    old, new = (one["settings"] | one["architecture"] for one in (before, now))
+    old, new = before.choices, now.choices
     told = [
         f"--{name.replace('_', '-')} {_short(old.get(name))} there, {value} here"
         for name, value in new.items()
@@ -188,9 +195,9 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
             f"--iterations {_short(old['iterations'])} there, {new['iterations']} "
             "here: they can only be raised"
         )
-    if before["patches"]["identity"] != now["patches"]["identity"]:
+    if before.patches.identity != now.patches.identity:
         told.append("the patches have changed")
-    if before["vgg_sha256"] != now["vgg_sha256"]:
+    if before.vgg_sha256 != now.vgg_sha256:
         told.append("--vgg names other weights")
     return told
 
@@ -228,10 +235,9 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
         return []
     try:  # what follows the last newline is torn
         lines = [parse_object(line) for line in read_lines(path) if line[-1:] == b"\n"]
-        if not all(type(line["iteration"]) is int for line in lines):
-            raise ValueError("no iteration")
+        converted(lines, list[MetricsLine])
         return lines
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise DpedBuildError(f"{path} is damaged: name another --out") from error
 
 

@@ -1,12 +1,23 @@
-"""JSON from strangers: documents and lines, read within bounds.
+"""JSON from strangers: documents and lines, read within bounds, as what is declared.
 
 Nothing here takes what we would not have written.
 """
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+Kind = TypeVar("Kind")
+Count = Annotated[int, Meta(ge=0, lt=2**53)]
+Number = Annotated[float, Meta(gt=-1e300, lt=1e300)]
+Amount = Annotated[float, Meta(ge=0, lt=1e300)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
 
 MAX_DOCUMENT = 2**25  # bytes of a JSON document: of some 100,000 pairs
 MAX_LINE = 2**20  # bytes of a line
@@ -28,30 +39,42 @@ def is_plain_path(name: object) -> bool:
     return "\\" not in name and all(map(is_plain_name, name.split("/")))
 
 
-def is_number(value: object, *, limit: float = 1e300) -> bool:
-    """Whether this is a number below `limit`, not NaN; `true` is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return -limit < value < limit
-
-
-def parse_object(data: bytes) -> dict[str, Any]:
-    """One JSON object.
+def decoded(data: bytes, kind: type[Kind]) -> Kind:
+    """One JSON value of the declared kind.
 
     Raises:
         ValueError: It is none, is nested without end, or holds what JSON does not know.
     """
     try:
-        value = json.loads(data, parse_constant=_refuse)
+        return msgspec.json.decode(data.removeprefix(BOM_UTF8), type=kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(_in_words(error)) from error
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ValueError("no JSON object")
-    return value
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
+def converted(value: object, kind: type[Kind]) -> Kind:
+    """A value that came from JSON, as what is declared.
+
+    Raises:
+        ValueError: It does not fit.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(_in_words(error)) from error
+
+
+def _in_words(error: msgspec.ValidationError) -> str:
+    """`shards[0].patches: expected int, got str`."""
+    what, _, place = str(error).replace("`", "").partition(" - at ")
+    place = place.removeprefix("$").removeprefix(".")
+    return (f"{place}: " if place else "") + what[:1].lower() + what[1:]
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """One JSON object; raises as `decoded`."""
+    return decoded(data, dict[str, Any])
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -59,7 +82,7 @@ def read_document(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: It is missing or no regular file.
-        ValueError: As `parse_object`, or it is longer than any of ours.
+        ValueError: As `decoded`, or it is longer than any of ours.
     """
     with _opened(path) as file:
         data = file.read(MAX_DOCUMENT + 1)

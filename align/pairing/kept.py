@@ -6,19 +6,43 @@ It lies in the workspace's scratch folder, as `pairing.json`.
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 from dped_build.align.aligned_folder import file_state
 from dped_build.align.pairing.by_name import FoundPairs, Pair
 from dped_build.align.settings import AlignSettings, PairingSettings
 from dped_build.workspace.durable import SCRATCH, write_atomic
-from dped_build.workspace.json_files import is_plain_name, json_bytes, read_document
+from dped_build.workspace.json_files import (
+    converted,
+    is_plain_name,
+    json_bytes,
+    read_document,
+)
 from dped_build.workspace.stage import created_with
 
 Photos = Mapping[str, list[Path]]  # of each camera, relative to its folder
 Roots = Mapping[str, Path]  # of each camera, the folder
 PAIRING_FILE = "pairing.json"
+Row = tuple[str, str | None, str | None, str | None, str | None]  # of Pair
+
+
+@dataclass(frozen=True)
+class KeptPairs:
+    """FoundPairs as JSON."""
+
+    pairs: list[Row]
+    how: str
+    stated: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """`pairing.json`: a pairing, and the hash of what it depends on."""
+
+    key: str
+    found: KeptPairs
 
 
 def pairing_key(
@@ -51,10 +75,9 @@ def read_kept(workspace: Path, key: str, photos: Photos) -> FoundPairs | None:
     """An earlier run's pairing of the very same photos; None where there is none."""
     try:
         document = read_document(workspace / SCRATCH / PAIRING_FILE)
-        found = document["found"]
-        pairs = [_read_pair(*row) for row in found["pairs"]]
-        how, stated = str(found["how"]), dict(found["stated"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        kept = converted(document, Kept)
+        pairs = [_read_pair(*row) for row in kept.found.pairs]
+    except (OSError, ValueError):
         return None
     listed = {(camera, photo) for camera, side in photos.items() for photo in side}
     named = [
@@ -63,9 +86,9 @@ def read_kept(workspace: Path, key: str, photos: Photos) -> FoundPairs | None:
     sound = len(set(named)) == len(named) and listed.issuperset(named)
     unique = len({pair.name for pair in pairs}) == len(pairs)
     whole = sum(1 for pair in pairs for _ in pair.photos()) == len(listed)
-    if document.get("key") != key or not (sound and unique and whole):
+    if kept.key != key or not (sound and unique and whole):
         return None
-    return FoundPairs(pairs, how, stated)
+    return FoundPairs(pairs, kept.found.how, kept.found.stated)
 
 
 def _read_pair(
