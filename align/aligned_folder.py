@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 from msgspec import Meta
 
@@ -27,23 +27,24 @@ CAMERA_KEYS = ("phone_camera", "dslr_camera")  # of every manifest
 NEEDED = ("phone", "dslr", "phone_size", "dslr_size", "phone_to_dslr")  # where aligned
 MESSAGE = 200  # letters of a reason that may hold what the file says
 
-FileState = tuple[Count, int]  # size in bytes, modification time in ns
+FileState = tuple[Annotated[Count, "Bytes."], Annotated[int, "Changed, ns since 1970."]]
 Folder = Annotated[str, Meta(pattern="^[^\0]*$")]
+
+
+class PhotoFiles(TypedDict):
+    """What the photos looked like."""
+
+    phone: Annotated[dict[str, FileState], "Files as they were when aligned, by name."]
+    dslr: Annotated[dict[str, FileState], "Files as they were when aligned, by name."]
 
 
 @dataclass(frozen=True)
 class Local:
-    """`local.json`: where the photos lie on this machine; needed by nobody else.
+    """Where the photos lie on this machine; leave it out when sharing."""
 
-    Attributes:
-        phone_root: Folder of the phone photos.
-        dslr_root: Folder of the DSLR photos.
-        files: Camera → name → what a file looked like when it was aligned.
-    """
-
-    phone_root: Folder
-    dslr_root: Folder
-    files: dict[Literal["phone", "dslr"], dict[str, FileState]]
+    phone_root: Annotated[Folder, "Folder of the phone photos."]
+    dslr_root: Annotated[Folder, "Folder of the DSLR photos."]
+    files: PhotoFiles
 
 
 @dataclass(frozen=True)
@@ -189,9 +190,10 @@ def read_aligned(workspace: Path) -> Aligned | None:
         _require_sound(manifest, records)
         path = stage.folder / "local.json"
         local = converted(read_document(path), Local)
+        both = (("phone", local.files["phone"]), ("dslr", local.files["dslr"]))
         states = {
-            (str(camera), name): state
-            for camera, files in local.files.items()
+            (camera, name): state
+            for camera, files in both
             for name, state in files.items()
         }
         return Aligned(

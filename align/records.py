@@ -15,7 +15,6 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from dped_build.workspace.json_files import (
-    Amount,
     Count,
     Sha256,
     Share,
@@ -39,8 +38,15 @@ REASONS = (
 MAX_SIDE, MAX_PIXELS = 2**20, 2**32  # of a photo
 
 Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
+Width = Annotated[Side, "Width, px."]
+Height = Annotated[Side, "Height, px."]
+Size = tuple[Width, Height]
+Box = tuple[Annotated[Count, "Left, px."], Annotated[Count, "Top, px."], Width, Height]
+Keypoints = tuple[
+    Annotated[Count, "On the phone photo."], Annotated[Count, "On the DSLR photo."]
+]
 Entry = Annotated[float, Meta(gt=-1e9, lt=1e9)]
-Row = Annotated[tuple[Entry, ...], Meta(min_length=3, max_length=3)]
+Row = Annotated[tuple[Entry, ...], Meta(min_length=3, max_length=3), "A row."]
 Matrix = Annotated[tuple[Row, ...], Meta(min_length=3, max_length=3)]
 Reason = Annotated[str, Meta(extra_json_schema={"enum": REASONS})]  # later ones count
 
@@ -52,13 +58,14 @@ class Alignment:
     Attributes:
         pair: Name of the pair (the file stem).
         status: `aligned`; `rejected` (the photos do not match); `failed` (a file).
-        reason: One of REASONS; None where aligned.
+        reason: Code of why it is not aligned; None where it is.
         message: The reason in words; None where aligned.
         phone: Path within the phone folder, with `/`.
         dslr: Path within the DSLR folder, with `/`.
         phone_size: Upright (width, height), px.
         dslr_size: Upright (width, height), px.
-        phone_to_dslr: Homography (3x3 nested tuples), upright phone px → DSLR px.
+        phone_to_dslr: Homography, 3x3 nested tuples: upright phone px (x, y, 1) →
+            upright DSLR px; pixel centres at integers.
         phone_box: The intersection, (left, top, width, height) in phone px.
         keypoints: How many were found (phone, DSLR).
         matches: Mutual nearest neighbours that pass the ratio test.
@@ -69,20 +76,20 @@ class Alignment:
         dslr_sha256: Hash of the file.
     """
 
-    pair: str
+    pair: Annotated[str, Meta(min_length=1)]
     status: Literal["aligned", "rejected", "failed"]
     reason: Reason | None = None
     message: str | None = None
     phone: str | None = None
     dslr: str | None = None
-    phone_size: tuple[Side, Side] | None = None
-    dslr_size: tuple[Side, Side] | None = None
+    phone_size: Size | None = None
+    dslr_size: Size | None = None
     phone_to_dslr: Matrix | None = None
-    phone_box: tuple[Count, Count, Side, Side] | None = None
-    keypoints: tuple[Count, Count] | None = None
+    phone_box: Box | None = None
+    keypoints: Keypoints | None = None
     matches: Count | None = None
     inliers: Count | None = None
-    inlier_rmse_px: Amount | None = None
+    inlier_rmse_px: Annotated[float, Meta(ge=0, lt=1e9)] | None = None
     overlap: Share | None = None
     phone_sha256: Sha256 | None = None
     dslr_sha256: Sha256 | None = None

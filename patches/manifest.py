@@ -19,19 +19,12 @@ ShardName = Annotated[
 
 @dataclass(frozen=True)
 class ShardLine:
-    """One shard.
+    """One shard."""
 
-    Attributes:
-        file: Its name.
-        split: Its split.
-        patches: Rows.
-        photos: Photos they are from.
-    """
-
-    file: ShardName
-    split: Split
-    patches: Count
-    photos: Count = 0
+    file: Annotated[ShardName, "Its name."]
+    split: Annotated[Split, "Its split."]
+    patches: Annotated[Count, "Rows."]
+    photos: Annotated[Count, "Photos they are from."] = 0
 
     def __post_init__(self) -> None:
         """Refuse a shard that is called as of another split."""
@@ -41,30 +34,19 @@ class ShardLine:
 
 @dataclass(frozen=True)
 class SplitCount:
-    """One split.
+    """One split."""
 
-    Attributes:
-        photos: Photos with a patch.
-        patches: Patches.
-    """
-
-    photos: Count
-    patches: Count
+    photos: Annotated[Count, "Photos with a patch."]
+    patches: Annotated[Count, "Patches."]
 
 
 @dataclass(frozen=True)
 class Failed:
-    """An input that gave nothing.
+    """An input that gave nothing."""
 
-    Attributes:
-        pair: Name of the pair.
-        reason: Why.
-        message: The same in words.
-    """
-
-    pair: str
-    reason: str
-    message: str
+    pair: Annotated[str, "Name of the pair."]
+    reason: Annotated[str, "Why."]
+    message: Annotated[str, "The same in words."]
 
 
 @dataclass(frozen=True)

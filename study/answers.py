@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from msgspec import Meta
 
 from dped_build.photos.reading import printable
-from dped_build.study.key import Identity, StudyKey
+from dped_build.study.key import Identity, Mode, StudyKey
 from dped_build.workspace.errors import UsageError
 from dped_build.workspace.json_files import Count, Number, converted, read_document
 from dped_build.workspace.text import natural_key
@@ -26,49 +26,39 @@ Participation = Annotated[  # nothing that a table would run
 
 
 class GivenAnswer(TypedDict):
-    """One answer.
+    """One answer."""
 
-    Attributes:
-        shown: Names of the pictures, left and right.
-        repeat: Asked again.
-        answer: left, right or none; or a rating.
-        seconds: Until the answer.
-    """
-
-    shown: Annotated[list[str], Meta(min_length=1, max_length=2)]
-    repeat: bool
-    answer: Literal["left", "right", "none", 1, 2, 3, 4, 5]
-    seconds: Annotated[float, Meta(ge=0, le=1e7)]
+    shown: Annotated[
+        list[str],
+        Meta(min_length=1, max_length=2),
+        "Names of the pictures, left and right.",
+    ]
+    repeat: Annotated[bool, "Asked again."]
+    answer: Annotated[
+        Literal["left", "right", "none", 1, 2, 3, 4, 5],
+        "left, right or none; or a rating.",
+    ]
+    seconds: Annotated[float, Meta(ge=0, le=1e7), "Until the answer."]
 
 
 class AnswersDocument(TypedDict):
-    """What one participant answered.
+    """What one participant answered."""
 
-    Attributes:
-        format: What this is.
-        version: Rises when a meaning changes.
-        created_with: Program that made the page.
-        study: Identity of the study.
-        mode: pairs: which of two; rating: 1 (bad) to 5.
-        session: Drawn by the page.
-        seed: Of the order of the questions.
-        participant: As they called themselves, or empty.
-        complete: All questions are answered.
-        window: Width and height of the window, px, and pixels a px.
-        answers: In the order given.
-    """
-
-    format: Literal["dped-build/study-answers"]
-    version: Literal[1]
-    created_with: str
-    study: Identity
-    mode: Literal["pairs", "rating"]
-    session: Identity
-    seed: Count
-    participant: Participation
-    complete: bool
-    window: Annotated[list[Number], Meta(min_length=3, max_length=3)]
-    answers: list[GivenAnswer]
+    format: Annotated[Literal["dped-build/study-answers"], "What this is."]
+    version: Annotated[Literal[1], "Rises when a meaning changes."]
+    created_with: Annotated[str, "Program that made the page."]
+    study: Annotated[Identity, "Identity of the study."]
+    mode: Mode
+    session: Annotated[Identity, "Drawn by the page."]
+    seed: Annotated[Count, "Of the order of the questions."]
+    participant: Annotated[Participation, "As they called themselves, or empty."]
+    complete: Annotated[bool, "All questions are answered."]
+    window: Annotated[
+        list[Number],
+        Meta(min_length=3, max_length=3),
+        "Width and height of the window, px, and pixels a px.",
+    ]
+    answers: Annotated[list[GivenAnswer], "In the order given."]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from msgspec import Meta
 from dped_build.photos.reading import is_plain_text
 from dped_build.study.plan import comparisons
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.json_files import converted, read_document
+from dped_build.workspace.json_files import Program, converted, read_document
 from dped_build.workspace.stage import created_with
 
 FORMAT, VERSION = "dped-build/study-key", 1
@@ -23,37 +23,35 @@ MAX_CLASSES = 50
 Identity = Annotated[str, Meta(pattern="^[0-9a-f]{32}$", max_length=32)]
 PictureName = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
 Name = Annotated[str, Meta(max_length=1000)]
-Picture = TypedDict("Picture", {"class": str, "scene": str})
+Mode = Annotated[
+    Literal["pairs", "rating"], "pairs: which of two; rating: 1 (bad) to 5."
+]
+Picture = TypedDict(
+    "Picture",
+    {"class": Annotated[str, "Whose."], "scene": Annotated[str, "Of what."]},
+)
 
 
 class KeyDocument(TypedDict):
-    """`key.json`.
+    """`key.json`."""
 
-    Attributes:
-        format: What this is.
-        version: Rises when a meaning changes.
-        created_with: Name and version of the program that wrote the file.
-        study: Identity of the study.
-        title: Of the page.
-        mode: pairs: which of two; rating: 1 (bad) to 5.
-        ties: "No preference" is an answer.
-        classes: What is compared.
-        scenes: Pictures by name.
-        pictures: By name in the page.
-        settings: As the study was made with.
-    """
-
-    format: Literal["dped-build/study-key"]
-    version: Literal[1]
-    created_with: str
-    study: Identity
-    title: str
-    mode: Literal["pairs", "rating"]
-    ties: bool
-    classes: Annotated[list[Name], Meta(min_length=1, max_length=MAX_CLASSES)]
-    scenes: Annotated[list[Name], Meta(min_length=1, max_length=100_000)]
-    pictures: dict[PictureName, Picture]
-    settings: dict[str, Any]
+    format: Annotated[Literal["dped-build/study-key"], "What this is."]
+    version: Annotated[Literal[1], "Rises when a meaning changes."]
+    created_with: Program
+    study: Annotated[Identity, "Identity of the study."]
+    title: Annotated[str, "Of the page."]
+    mode: Mode
+    ties: Annotated[bool, '"No preference" is an answer.']
+    classes: Annotated[
+        list[Name], Meta(min_length=1, max_length=MAX_CLASSES), "What is compared."
+    ]
+    scenes: Annotated[
+        list[Name], Meta(min_length=1, max_length=100_000), "Pictures by name."
+    ]
+    pictures: Annotated[
+        dict[PictureName, Annotated[Picture, "One picture."]], "By name in the page."
+    ]
+    settings: Annotated[dict[str, Any], "As the study was made with."]
 
 
 @dataclass(frozen=True)

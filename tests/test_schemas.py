@@ -208,6 +208,14 @@ def paired_folders(folder):
             )
 
 
+def test_schemas_are_those_of_the_declarations(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER.parent)
+    import make_schemas
+
+    stored = {path.name: path.read_text("utf-8") for path in FOLDER.iterdir()}
+    assert stored == make_schemas.schemas(), "run: python docs/make_schemas.py"
+
+
 @pytest.mark.parametrize("name", sorted(SCHEMAS))
 def test_every_schema_is_one_and_describes_every_value(name):
     schema = SCHEMAS[name]

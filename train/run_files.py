@@ -1,7 +1,7 @@
 """A training run's files: names, what they state, what must not change on resuming."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from dped_build.workspace.json_files import Amount, Count, Sha256
 
@@ -14,17 +14,13 @@ FREE = ("iterations", "device", "checkpoint_every")  # may differ when resuming
 
 @dataclass(frozen=True)
 class RunPatches:
-    """What was learned from.
+    """What was learned from."""
 
-    Attributes:
-        identity: Hashes of the training and, where there is one, validation patches.
-        train: Patches to learn from.
-        val: Patches to validate on; None: held out of train.
-    """
-
-    identity: str
-    train: Count
-    val: Count | None
+    identity: Annotated[
+        str, "Hashes of the training and, where there is one, validation patches."
+    ]
+    train: Annotated[Count, "Patches to learn from."]
+    val: Annotated[Count | None, "Patches to validate on; null: held out of train."]
 
 
 @dataclass(frozen=True)
@@ -54,12 +50,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class MetricsLine:
-    """What of a line of `metrics.jsonl` every run has, and where there is validation.
+    """What is read of a line of `metrics.jsonl`."""
 
-    Attributes:
-        iteration: Training steps done.
-        psnr: On the validation patches, dB; None where it is not finite.
-    """
-
-    iteration: Count
-    psnr: float | None = None
+    iteration: Annotated[Count, "Training steps done."]
+    psnr: Annotated[float | None, "Null: not finite."] = None

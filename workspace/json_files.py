@@ -13,10 +13,15 @@ import msgspec
 from msgspec import Meta
 
 Kind = TypeVar("Kind")
-Count = Annotated[int, Meta(ge=0, lt=2**53)]
+Count = Annotated[int, Meta(ge=0, lt=2**53)]  # that every reader of JSON holds exactly
 Number = Annotated[float, Meta(gt=-1e300, lt=1e300)]
-Amount = Annotated[float, Meta(ge=0, lt=1e300)]
+Amount = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Program = Annotated[
+    str,
+    Meta(pattern="^dped-build "),
+    "Name and version of the program that wrote the file.",
+]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
 
 MAX_DOCUMENT = 2**25  # bytes of a JSON document: of some 100,000 pairs

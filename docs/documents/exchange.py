@@ -1,0 +1,123 @@
+"""What exports and imports write and print."""
+
+from typing import Annotated, Literal, NotRequired, TypedDict
+
+from documents.common import (
+    Count,
+    FailedFiles,
+    ImportSettings,
+    PatchSettings,
+    Sha256,
+    Share,
+    Split,
+    SplitCounts,
+    Written,
+)
+from dped_build.exchange.exported_folders import Cut
+
+
+class Source(TypedDict):
+    """What was exported."""
+
+    dataset_id: Annotated[Sha256, "As in its manifest."]
+    rows: Annotated[
+        dict[Split, Annotated[Sha256, "SHA-256."]], "Hash of the rows of each split."
+    ]
+    settings: Annotated[PatchSettings | ImportSettings, "As in its manifest."]
+
+
+class ExportManifest(Written):
+    """What an export of patches holds."""
+
+    format: Annotated[Literal["dped-build/export"], "What this is."]
+    export: Annotated[
+        Literal["dped-folders", "png", "webdataset", "lmdb", "parquet"], "Of the files."
+    ]
+    phone_camera: Annotated[str, "Name."]
+    dslr_camera: Annotated[str, "Name."]
+    size: Annotated[int, "Side of a patch, px."]
+    splits: SplitCounts
+    excluded: Annotated[Count, "Patches left out by exclude.csv."]
+    pictures: Annotated[Literal["png", "jpg"], "Format of the pictures."]
+    quality: Annotated[Count | None, "Of JPEG; null: PNG."]
+    license: Annotated[str | None, "Of the patches, as stated."]
+    credits: Annotated[str | None, "Who took the photos, as stated."]
+    source: Source
+    psnr_db: Annotated[
+        float | None, "Of JPEG pictures against the patches, dB; null: nothing is lost."
+    ]
+    metadata: NotRequired[Annotated[list[str], "Files with a line a patch."]]
+
+
+class ExportRecord(Cut):
+    """All that is known of one patch."""
+
+    phone_file_name: NotRequired[Annotated[str, "Picture, relative to this file."]]
+    dslr_file_name: NotRequired[Annotated[str, "Likewise."]]
+    key: Annotated[str, "Name of the patch."]
+    ncc: Annotated[
+        float | None, "NCC of the two patches; null here and below: unknown."
+    ]
+    sharpness_ratio: Annotated[float | None, "Fine detail, DSLR over phone."]
+    color_fit_psnr: Annotated[float | None, "PSNR after the best 3x4 colour fit, dB."]
+    clipped_phone: Annotated[Share | None, "Share of clipped pixels."]
+    clipped_dslr: Annotated[Share | None, "Share of clipped pixels."]
+
+
+class ExportSummary(TypedDict):
+    """What an export came to."""
+
+    folder: Annotated[str, "Where it was written."]
+    format: Annotated[
+        Literal["dped-folders", "png", "webdataset", "lmdb", "parquet"], "Of the files."
+    ]
+    cameras: Annotated[
+        tuple[Annotated[str, "Phone."], Annotated[str, "DSLR."]], "Names."
+    ]
+    size: Annotated[int, "Side of a patch, px."]
+    splits: SplitCounts
+    excluded: Annotated[Count, "Patches left out by exclude.csv."]
+    psnr_db: Annotated[float | None, "Of JPEG pictures, dB; null: nothing is lost."]
+    bytes: Annotated[Count, "Written."]
+    newly_done: Annotated[Count, "Patches written by this run."]
+
+
+class ExportWindowsSummary(TypedDict):
+    """What was written."""
+
+    path: Annotated[str, "The CSV file."]
+    windows: Annotated[Count, "Lines."]
+    accepted: Annotated[Count, "Of them kept."]
+
+
+class ExportModelSummary(TypedDict):
+    """What was written."""
+
+    path: Annotated[str, "The file."]
+    bytes: Annotated[Count, "Its size."]
+    precision: Annotated[Literal["fp32", "fp16"], "Of the weights."]
+    opset: Annotated[Count, "Of ONNX."]
+    largest_difference: Annotated[float | None, "From PyTorch's output, of 1."]
+
+
+class ImportSummary(TypedDict):
+    """What an import came to."""
+
+    folder: Annotated[str, "Where it was written."]
+    source: Annotated[
+        Literal["dped-folders", "paired-folders", "exported-folders"],
+        "What the source was.",
+    ]
+    cameras: Annotated[
+        tuple[Annotated[str, "Phone."], Annotated[str, "DSLR."]], "Names."
+    ]
+    size: Annotated[int, "Side of a patch, px."]
+    splits: SplitCounts
+    failed: FailedFiles
+    newly_done: Annotated[Count, "Pairs read by this run."]
+
+
+class ImportModelSummary(TypedDict):
+    """The file that was written."""
+
+    model: Annotated[str, "Path of the generator.pt."]
