@@ -261,7 +261,7 @@ def test_a_manifest_without_a_part_is_named_and_force_makes_it_again(
     del stated[lost]
     path.write_text(json.dumps(stated))
     with pytest.raises(
-        DpedBuildError, match=rf"out: damaged \('{lost}'\); add --force"
+        DpedBuildError, match=rf"out: damaged \({lost} is missing\); add --force"
     ):
         import_patches(dped, tmp_path / "out", jobs=1)
     import_patches(dped, tmp_path / "out", jobs=1, force=True)

@@ -61,7 +61,7 @@ def test_the_message_names_the_place_and_what_was_expected():
     for read in (decoded, lambda data, kind: converted(parse_object(data), kind)):
         with pytest.raises(ValueError, match=r"^counts\[1\]: expected int, got str$"):
             read(b'{"name": "a", "counts": [1, "2"]}', Entry)
-    with pytest.raises(ValueError, match="missing required field counts"):
+    with pytest.raises(ValueError, match=r"^counts is missing$"):
         decoded(b'{"name": "a"}', Entry)
     with pytest.raises(ValueError, match="nested too deeply"):
         parse_object(b'{"a":' * 100_000)

@@ -74,7 +74,9 @@ def _in_words(error: msgspec.ValidationError) -> str:
     """`shards[0].patches: expected int, got str`."""
     what, _, place = str(error).replace("`", "").partition(" - at ")
     place = place.removeprefix("$").removeprefix(".")
-    return (f"{place}: " if place else "") + what[:1].lower() + what[1:]
+    lacking = what.removeprefix("Object missing required field ")
+    what = f"{lacking} is missing" if lacking != what else what[0].lower() + what[1:]
+    return f"{place}: {what}" if place else what
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
