@@ -33,7 +33,7 @@ from torch import nn
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train.acceleration import accelerate, choose_acceleration, reproducible
 from dped_build.train.batches import Batches
-from dped_build.train.devices import choose_device, enough_memory
+from dped_build.train.devices import choose_device, enough_memory, full_float32
 from dped_build.train.settings import TrainSettings
 from dped_build.train.step import new_state, train_step
 from dped_build.train.vgg import load_vgg
@@ -339,6 +339,7 @@ def main() -> None:
         with (
             tempfile.TemporaryDirectory() as folder,
             enough_memory("too little memory: lower --batch-size"),
+            full_float32(),
             torch._dynamo.config.patch(recompile_limit=GRAPHS),
         ):
             found = report(options, Path(folder))

@@ -21,9 +21,9 @@ from dped_build.commands.console import (
     echo_reasons,
     echo_warning,
     new,
+    no_blas_threads,
     settings_options,
     stage_options,
-    start_no_blas_threads,
     where,
 )
 from dped_build.photos.settings import COLORS
@@ -101,6 +101,7 @@ def pairing_options(command: Command) -> Command:
 @pairing_options
 @click.option("--no-probe", is_flag=True, help="Go on although almost no pair aligns.")
 @stage_options
+@no_blas_threads
 def align(
     phone_dir: Path,
     dslr_dir: Path,
@@ -136,7 +137,6 @@ def align(
       dped-build align raw/iphone raw/canon
       dped-build align raw/iphone raw/canon --pair-by time --dry-run
     """
-    start_no_blas_threads()
     from dped_build.align import align_folders
 
     pairing = PairingSettings(

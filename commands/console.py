@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dped_build.commands.config_file import file_defaults
-from dped_build.commands.failures import DEBUG, LOG, colors, endings
+from dped_build.commands.failures import DEBUG, LOG, colors, endings, excepthook_kept
 from dped_build.parallel.engines import BACKENDS
+from dped_build.parallel.signals import handlers_kept
+from dped_build.workspace.environment import environment
 from dped_build.workspace.text import counted, quote, size_text
 
 if TYPE_CHECKING:
@@ -46,6 +48,15 @@ class CommandGroup(click.Group):
                 ctx, self.commands, name, rest, workspace=workspace
             )
         return name, command, rest
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Run it within a program that goes on: who hears signals is as before."""
+        with handlers_kept(), excepthook_kept():
+            return super().main(*args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Run it as the program, which ends with it: nothing disturbs its end."""
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; a failure that the user can mend has no traceback."""
@@ -184,6 +195,5 @@ def where(workspace: Path) -> str:
     return f" -w {quote(workspace)}"
 
 
-def start_no_blas_threads() -> None:
-    """Before NumPy is loaded: threads spin once they exist, and none is used here."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Before NumPy is loaded: threads spin once they exist, and none is used here.
+no_blas_threads = environment(OPENBLAS_NUM_THREADS="1")

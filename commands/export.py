@@ -12,8 +12,8 @@ from dped_build.commands.console import (
     FOLDER,
     json_option,
     new,
+    no_blas_threads,
     settings_options,
-    start_no_blas_threads,
     workspace_option,
 )
 from dped_build.exchange.export_settings import (
@@ -71,6 +71,7 @@ WINDOWS = Path("windows")  # the SOURCE that means those of --workspace
 @click.option("--force", is_flag=True, help="Replace another export there.")
 @json_option
 @workspace_option
+@no_blas_threads
 def export(
     source: Path,
     *,
@@ -115,7 +116,6 @@ def export(
     if form in MODEL_FORMATS:
         _export_model(source, out, settings, as_json=as_json)
         return
-    start_no_blas_threads()
     if form in TABLE_FORMATS:
         _export_windows(source, out, workspace, force=force, as_json=as_json)
         return

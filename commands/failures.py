@@ -24,7 +24,7 @@ from dped_build.workspace.errors import (
     Interrupted,
     UsageError,
 )
-from dped_build.workspace.logs import log, log_error, start_log, stop_log
+from dped_build.workspace.logs import log, log_error, log_into
 
 RESUMABLE = ("align", "patches", "import", "report", "demo")
 SAME_AGAIN = "Interrupted; finished work is kept. Run the same command again to go on."
@@ -82,6 +82,16 @@ def endings(ctx: click.Context) -> Iterator[None]:
         log("interrupted", message=said)
         click.secho(said, err=True, fg="yellow")
         ctx.exit(INTERRUPTED)
+
+
+@contextmanager
+def excepthook_kept() -> Iterator[None]:
+    """Put back at the end what Python does with errors that nobody expects."""
+    before = sys.excepthook
+    try:
+        yield
+    finally:
+        sys.excepthook = before
 
 
 class _InRed(click.ClickException):
@@ -145,8 +155,7 @@ def _start_log(ctx: click.Context, option: click.Parameter, path: Path | None) -
     if path is None or ctx.resilient_parsing or LOG.name in ctx.meta:
         return  # the demo's commands write into the demo's log
     ctx.meta[str(LOG.name)] = path
-    handler = start_log(path)
-    ctx.find_root().call_on_close(partial(stop_log, handler))
+    ctx.find_root().with_resource(log_into(path))
     log("start", command=ctx.info_name, arguments=sys.argv[1:])
 
 

@@ -13,8 +13,8 @@ from dped_build.commands.console import (
     announce,
     json_option,
     new,
+    no_blas_threads,
     settings_options,
-    start_no_blas_threads,
 )
 from dped_build.exchange.import_settings import ImportSettings
 from dped_build.patches.settings import COMPRESSIONS
@@ -61,6 +61,7 @@ LISTED = 10  # files that gave nothing
 )
 @click.option("--force", is_flag=True, help="Replace what another source has made.")
 @json_option
+@no_blas_threads
 def import_(
     source: Path,
     *,
@@ -97,7 +98,6 @@ def import_(
         model = import_checkpoint(source, out, force=force)
         click.echo(json.dumps({"model": str(model)}) if as_json else f"→ {model}")
         return
-    start_no_blas_threads()
     from dped_build.exchange.import_patches import import_patches
 
     with Progress("patches", quiet=as_json) as progress:

@@ -8,7 +8,7 @@ import click
 from dped_build.commands.console import (
     FOLDER,
     json_option,
-    start_no_blas_threads,
+    no_blas_threads,
     where,
     workspace_option,
 )
@@ -25,6 +25,7 @@ from dped_build.workspace.errors import DpedBuildError
 @click.option("--force", is_flag=True, help="Replace what others were merged into.")
 @json_option
 @workspace_option
+@no_blas_threads
 def merge(
     workspaces: tuple[Path, ...],
     *,
@@ -43,7 +44,6 @@ def merge(
     Example:
       dped-build merge data/day1 data/day2 -w data/both-days
     """
-    start_no_blas_threads()
     from dped_build.curate.merge import merge_workspaces
 
     found = merge_workspaces(workspaces, workspace, new_split=new_split, force=force)

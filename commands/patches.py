@@ -11,9 +11,9 @@ from dped_build.commands.console import (
     announce,
     echo_reasons,
     new,
+    no_blas_threads,
     settings_options,
     stage_options,
-    start_no_blas_threads,
     where,
 )
 from dped_build.patches.settings import COMPRESSIONS, RULES, PatchSettings
@@ -58,6 +58,7 @@ from dped_build.workspace.text import counted
     },
 )
 @stage_options
+@no_blas_threads
 def patches(
     *,
     workspace: Path,
@@ -82,7 +83,6 @@ def patches(
     Example:
       dped-build patches --min-corr 0.9
     """
-    start_no_blas_threads()
     from dped_build.patches import build_shards
 
     with Progress("pairs", quiet=as_json) as progress:

@@ -7,7 +7,6 @@ Both generators there (aiff22/DPED and dojure/FPIE) name their convolutions `W1`
 
 import glob
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -22,6 +21,7 @@ from dped_build.train.architecture import Architecture
 from dped_build.train.discriminator import Discriminator
 from dped_build.train.layers import Chain, InstanceNorm, Layer
 from dped_build.train.model_file import planned_network
+from dped_build.workspace.environment import environment
 from dped_build.workspace.errors import DpedBuildError
 
 Variables = Mapping[str, NDArray[np.floating]]
@@ -30,6 +30,8 @@ PLAIN_FAST_LAYERS = 8
 FLOAT_BYTES = 4
 
 
+# Else TensorFlow talks of its build.
+@environment(TF_CPP_MIN_LOG_LEVEL="3", TF_ENABLE_ONEDNN_OPTS="0")
 def read_generator(prefix: Path) -> tuple[Architecture, dict[str, Tensor]]:
     """Read a generator's checkpoint.
 
@@ -48,8 +50,6 @@ def read_generator(prefix: Path) -> tuple[Architecture, dict[str, Tensor]]:
             f"{prefix} is no TensorFlow checkpoint: there is no {prefix.name}.index; "
             "give the path without .index or .data-00000-of-00001"
         )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else it talks of its build
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     try:
         import tensorflow
     except ImportError as error:

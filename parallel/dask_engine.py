@@ -27,6 +27,19 @@ SETTINGS = {
 
 
 @contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Dask's log: a worker that dies costs its pair, which its record says."""
+    levels = {name: logging.getLogger(name).level for name in LOGGERS}
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
 def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
     """Hand tasks to the cluster of this address, or to `jobs` processes started here.
 
@@ -41,9 +54,7 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
         raise needs_extra("dask") from error
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(SETTINGS))
-        for name in LOGGERS:
-            # A worker that dies costs its pair, which its record says.
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        stack.enter_context(_quiet())
         where: object = scheduler
         if scheduler is None:
             start_resource_trackers()

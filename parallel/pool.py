@@ -1,4 +1,4 @@
-"""What an engine gives to the executor: its workers, or the reason for none."""
+"""What an engine gives to the executor: its workers, or why there are none."""
 
 from concurrent.futures import Executor
 from dataclasses import dataclass

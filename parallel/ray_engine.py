@@ -1,7 +1,6 @@
 """Workers of a Ray cluster: one that runs, by its address, or one started here."""
 
 import logging
-import os
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -11,10 +10,13 @@ from urllib.parse import urlsplit
 
 from dped_build.parallel.pool import Pool, cannot_start, needs_extra
 from dped_build.parallel.signals import handlers_kept
+from dped_build.workspace.environment import environment
 from dped_build.workspace.errors import DpedBuildError
 
 RETRIES = 1  # of a task whose worker died
 SECONDS = 10  # to reach a cluster
+# Tries of half a minute; by itself Ray would go on for a quarter of an hour.
+WAIT = {"RAY_gcs_server_port_wait_time_s": "2"}
 
 
 @contextmanager
@@ -31,9 +33,6 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
     except ImportError as error:
         raise needs_extra("ray") from error
     own = {"address": "local", "num_cpus": jobs, "include_dashboard": False}
-    if scheduler is not None:
-        # Tries of half a minute; by itself Ray would go on for a quarter of an hour.
-        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "2")
     try:
         _require_listener(scheduler)
     except (OSError, ValueError) as error:
@@ -42,7 +41,8 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
             "ray start --head, or leave the option out"
         ) from error
     try:
-        with handlers_kept():  # Ray has its own for SIGTERM
+        # Ray has its own handler for SIGTERM.
+        with handlers_kept(), environment(**(WAIT if scheduler else {})):
             ray.init(
                 **(own if scheduler is None else {"address": scheduler}),
                 logging_level=logging.CRITICAL,

@@ -7,10 +7,8 @@ JPEG, PNG and TIFF go through Pillow, HEIF and RAW through their own libraries; 
 file is its content says, of RAW files the name.
 """
 
-import logging
 import re
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +37,7 @@ from dped_build.photos.heif import HeifImage, is_heif
 from dped_build.photos.icc import convert_to_srgb, in_srgb
 from dped_build.photos.jpeg import decode_plain_jpeg, refuse_many_scans
 from dped_build.photos.orientation import SIDEWAYS, known_orientation, upright
+from dped_build.photos.pillow_settings import no_warnings, own_limits
 from dped_build.photos.raw import RawImage
 from dped_build.photos.settings import MAX_MEGAPIXELS
 from dped_build.photos.sixteen_bit import eight_bits_of
@@ -82,10 +81,6 @@ _EARLY = (  # in the words of the decoders
 )
 ENDS_EARLY = "the file ends early; copy it again"
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
-# Every photo's header is held against our own limit, which the user can raise.
-Image.MAX_IMAGE_PIXELS = None
-logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what matters comes as an error
 
 
 def list_photos(folder: Path, *, recursive: bool = False) -> list[Path]:
@@ -160,14 +155,6 @@ def _escaped(code: int) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Pillow's warnings: what matters in them comes as an error as well."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")
-        yield
-
-
-@contextmanager
 def open_photo(
     path: Path, *, max_megapixels: float = MAX_MEGAPIXELS
 ) -> Iterator[Image.Image]:
@@ -181,8 +168,8 @@ def open_photo(
     file = image = None
     try:
         _check_file(path)
-        with HeaderFile(path) as file:
-            with _quiet():
+        with own_limits(), HeaderFile(path) as file:
+            with no_warnings():
                 image = _opened(path, file)
             with image:
                 file.release()
@@ -192,7 +179,7 @@ def open_photo(
         what = f"{NO_MEMORY} to read it; lower --jobs or raise --max-memory"
         raise _refused(path, "too_large", what, PhotoMemoryError) from error
     except DECODE_ERRORS as error:
-        with _quiet():
+        with no_warnings():
             cut = (file is not None and file.cut) or lacks_end(path)
         if cut:
             raise _refused(path, "truncated", ENDS_EARLY) from error
@@ -259,7 +246,7 @@ def photo_size(
 def capture_time(path: Path) -> datetime | None:
     """When the photo was taken by its EXIF data (camera clock); None if unknown."""
     try:
-        with open_photo(path, max_megapixels=float("inf")) as image, _quiet():
+        with open_photo(path, max_megapixels=float("inf")) as image, no_warnings():
             return taken_at(image.getexif())
     except (PhotoError, *DECODE_ERRORS):
         return None
@@ -278,7 +265,7 @@ def read_photo(
     Raises:
         PhotoError: `unreadable`, `truncated` or `too_large`.
     """
-    with open_photo(path, max_megapixels=max_megapixels) as image, _quiet():
+    with open_photo(path, max_megapixels=max_megapixels) as image, no_warnings():
         return _decoded(path, image, color)
 
 
@@ -321,7 +308,7 @@ def _orientation(image: Image.Image) -> int:
     if image.format in _TURNED:
         return 1
     try:
-        with _quiet():
+        with no_warnings():
             return known_orientation(image.getexif().get(_ORIENTATION))
     except DECODE_ERRORS:
         return 1

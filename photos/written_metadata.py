@@ -5,7 +5,6 @@ the exposure and the position (CIPA DC-008). Pillow reads and writes single dire
 types, byte order and text stay as the camera wrote them.
 """
 
-import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +14,7 @@ from PIL import ImageCms, TiffTags
 from PIL.ExifTags import IFD, Base
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Directory
 
+from dped_build.photos.pillow_settings import no_warnings
 from dped_build.photos.reading import DECODE_ERRORS
 from dped_build.workspace.stage import created_with
 
@@ -114,8 +114,7 @@ def picture_exif(
         empty = Directory(little_endian)
         source = SourceExif(little_endian, empty, empty, empty)
     limit = MAX_EXIF_BYTES if keep_all else MAX_KEPT_BYTES
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of values with more parts than they should
+    with no_warnings():  # of values with more parts than they should
         while True:
             data = _written(source, size, keep_all=keep_all, limit=limit)
             if len(data) <= MAX_EXIF_BYTES:

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,20 +17,6 @@ from two_folders import make_photos
 from dped_build.align import align_folders
 from dped_build.patches import PatchSettings, build_shards
 from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
-
-
-@pytest.fixture(autouse=True)
-def _signals_as_before() -> Iterator[None]:
-    """A command run in this process changes who hears Ctrl-C: only for its test.
-
-    Also what a module's fixtures ran: who is forked must hear SIGTERM.
-    """
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-    for number, handler in usual.items():
-        signal.signal(number, handler)
-    yield
-    for number, handler in usual.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

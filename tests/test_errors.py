@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from dped_build.cli import cli
 from dped_build.commands.console import CommandGroup
 from dped_build.workspace.errors import DpedBuildError, Interrupted, UsageError
-from dped_build.workspace.logs import LOGGER, log, start_log, stop_log
+from dped_build.workspace.logs import LOGGER, log, log_into
 
 FAULTS = {
     "mend": (DpedBuildError("photo.jpg: broken; copy it again"), 1, "copy it again"),
@@ -65,7 +65,7 @@ def test_the_log_says_how_it_ended(tmp_path, name):
     assert end["event"] == "error"
     assert "Traceback" in end["traceback"]
     assert {"time"} <= set(start) & set(end)
-    assert LOGGER.handlers[1:] == []  # the command's own log is closed
+    assert LOGGER.handlers == []  # the command's own log is closed
 
 
 def test_a_fault_of_ours_is_one_line_too():
@@ -108,10 +108,9 @@ def test_a_log_that_cannot_be_written_is_refused(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_ends_the_log_and_not_the_run(capsys):
-    handler = start_log(Path("/dev/full"))
-    log("pair", pair="1")
-    log("pair", pair="2")
-    stop_log(handler)
+    with log_into(Path("/dev/full")):
+        log("pair", pair="1")
+        log("pair", pair="2")
     assert capsys.readouterr().err.count("the log ends here") == 1
 
 

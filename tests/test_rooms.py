@@ -1,4 +1,4 @@
-"""The floor plan: each room imports only rooms below it, no module itself."""
+"""The floor plan: each room imports only those below it, no two modules each other."""
 
 import ast
 from graphlib import TopologicalSorter

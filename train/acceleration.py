@@ -5,7 +5,6 @@ reads the same with and without them, and what they return is float32: losses al
 are. Weights, optimisers and checkpoints are float32, too.
 """
 
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from dped_build.train import ranks
 from dped_build.train.settings import TrainSettings
+from dped_build.workspace.environment import environment
 from dped_build.workspace.errors import DpedBuildError
 
 
@@ -123,12 +123,13 @@ def reproducible(wanted: bool) -> Iterator[None]:
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark = cudnn.benchmark
     cudnn.benchmark = not wanted
+    # cuBLAS reads it when it is first used.
+    variables = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"} if wanted else {}
     if wanted:
-        # cuBLAS reads it when it is first used
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     try:
-        yield
+        with environment(**variables):
+            yield
     finally:
         torch.use_deterministic_algorithms(before, warn_only=warn_only)
         cudnn.benchmark = benchmark

@@ -18,9 +18,6 @@ FULL = "DefaultCPUAllocator", "out of memory", "_ALLOC_FAILED"
 def choose_device(name: str) -> torch.device:
     """The device by its name; `auto` is the GPU where there is one.
 
-    On a GPU, convolutions of float32 keep all its digits from then on: torch would have
-    them use TF32, which has ten bits.
-
     Raises:
         UsageError: No such name.
         DpedBuildError: A GPU was asked for and there is none, or not as many.
@@ -39,8 +36,21 @@ def choose_device(name: str) -> torch.device:
             raise DpedBuildError(
                 f"--device {name}: there are {count} here, from cuda:0"
             )
-        torch.backends.cudnn.allow_tf32 = False
     return device
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Convolutions of float32 keep all its digits on a GPU, too.
+
+    Torch would have them use TF32, which has ten bits.
+    """
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def to_device(values: NDArray[Any], device: torch.device) -> Tensor:

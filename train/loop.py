@@ -28,7 +28,7 @@ from dped_build.train.checkpoint import (
     restore_checkpoint,
     saved_iteration,
 )
-from dped_build.train.devices import choose_device, enough_memory
+from dped_build.train.devices import choose_device, enough_memory, full_float32
 from dped_build.train.discriminator import PATCH
 from dped_build.train.events import EventFile
 from dped_build.train.interrupts import deferred_signals
@@ -109,6 +109,7 @@ def train(
         with (
             ranks.by_leader(run_folder.held(folder)),
             enough_memory(full),
+            full_float32(),
             reproducible(settings.deterministic),
         ):
             return _train(

@@ -7,14 +7,14 @@ import json
 import logging
 import sys
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dped_build.workspace.errors import UsageError
 
 LOGGER = logging.getLogger("dped_build")
-LOGGER.addHandler(logging.NullHandler())
 
 
 class _JsonLines(logging.Formatter):
@@ -39,8 +39,9 @@ class _LogFile(logging.FileHandler):
         print(f"{self.baseFilename}: the log ends here; go on", file=sys.stderr)
 
 
-def start_log(path: Path) -> logging.Handler:
-    """Append all events to a file from now on; the handler ends it.
+@contextmanager
+def log_into(path: Path) -> Iterator[None]:
+    """Append all events of the block to a file.
 
     Raises:
         UsageError: The file cannot be written.
@@ -52,16 +53,16 @@ def start_log(path: Path) -> logging.Handler:
             f"--log {path}: cannot be written ({error.strerror})"
         ) from error
     handler.setFormatter(_JsonLines())
+    level = LOGGER.level
     LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.INFO)
-    return handler
-
-
-def stop_log(handler: logging.Handler) -> None:
-    """Close a log."""
-    LOGGER.removeHandler(handler)
-    with suppress(OSError):  # what a full disk did not take was told already
-        handler.close()
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)
+        LOGGER.setLevel(level)
+        with suppress(OSError):  # what a full disk did not take was told already
+            handler.close()
 
 
 def log(event: str, **fields: object) -> None:
@@ -76,6 +77,8 @@ def log_pair(stage: str, pair: str, outcome: str, message: str | None = None) ->
 
 def log_error(error: BaseException) -> None:
     """Note why a command ends, with the traceback."""
+    if not LOGGER.hasHandlers():
+        return  # Python's last resort would print it
     fields = {"error": type(error).__name__, "message": str(error)}
     LOGGER.error(
         "error",

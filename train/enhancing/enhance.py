@@ -12,7 +12,7 @@ from torch import nn
 from dped_build.photos.encoding import Picture
 from dped_build.photos.formats import NAMES
 from dped_build.photos.reading import read_photo
-from dped_build.train.devices import choose_device, enough_memory
+from dped_build.train.devices import choose_device, enough_memory, full_float32
 from dped_build.train.enhancing.enhance_settings import EnhanceSettings
 from dped_build.train.enhancing.photo_list import ENHANCED, list_targets
 from dped_build.train.enhancing.picture_files import (
@@ -78,10 +78,11 @@ def enhance(
         raise ValueError(f"bits={bits}: 8 or 16")
     where = choose_device(str(device))
     model = model.to(where).eval()
-    with enough_memory(
+    full = (
         f"{where} has too little memory for a photo of {photo.shape[1]} x "
         f"{photo.shape[0]} px: give a --tile, or a smaller one"
-    ):
+    )
+    with enough_memory(full), full_float32():
         # On a CPU strips are also faster than the whole photo.
         if isinstance(model, Chain) and (tile is not None or where.type == "cpu"):
             return forward_in_strips(model, photo, tile=tile, device=where, bits=bits)

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from dped_build.train.architecture import Architecture
-from dped_build.train.devices import choose_device, enough_memory
+from dped_build.train.devices import choose_device, enough_memory, full_float32
 from dped_build.train.enhancing.enhance import enhance
 from dped_build.train.evaluating.bench_settings import BenchSettings
 from dped_build.train.layers import Chain, Layer, initialize
@@ -177,7 +177,8 @@ def _time_on_cpu(network: Chain, photo: NDArray[np.uint8]) -> float:
 
 def _time_on_gpu(network: Chain, photo: NDArray[np.uint8]) -> float:
     """Seconds of the network alone, the photo being on the GPU."""
-    with enough_memory("the GPU has too little memory for --size"):
+    full = "the GPU has too little memory for --size"
+    with enough_memory(full), full_float32():
         network.to("cuda")
         pixels = torch.from_numpy(photo)[None].cuda()
         with torch.inference_mode():

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train.batches import Batches
-from dped_build.train.devices import choose_device, enough_memory
+from dped_build.train.devices import choose_device, enough_memory, full_float32
 from dped_build.train.evaluating.other_tools import (
     Outputs,
     Tell,
@@ -72,7 +72,8 @@ def evaluate(
     ]
     measured: dict[str, Tensor] = {}
     done = 0
-    with enough_memory(f"{where} has too little memory to evaluate with this model"):
+    full = f"{where} has too little memory to evaluate with this model"
+    with enough_memory(full), full_float32():
         model = model.to(where).eval()
         for photo, rows in _rows_of_photos(patches.photos).items():
             kept, outputs = _common_rows(others, rows, tell=tell)
