@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +61,7 @@ def align_folders(
     settings: AlignSettings | None = None,
     pairing: PairingSettings | None = None,
     jobs: int | None = None,
-    backend: str = "loky",
-    max_memory_gb: float | None = None,
-    scheduler: str | None = None,
+    workers: Workers | None = None,
     force: bool = False,
     rehash: bool = False,
     probe: bool = True,
@@ -84,9 +82,8 @@ def align_folders(
         settings: AlignSettings() where not given.
         pairing: Which photo belongs to which; by name where not given.
         jobs: Worker processes; all cores where not given.
-        backend: Of the workers: loky, threading, dask or ray.
-        max_memory_gb: Of each worker process; a pair that needs more is `worker_lost`.
-        scheduler: Address of a running cluster of dask or ray.
+        workers: Instead of `jobs`, all about them (`parallel.executor.Workers`); a pair
+            that needs more memory than they may have is `worker_lost`.
         force: Start over, whatever stands there.
         rehash: Compare contents of photos, not only size and modification time.
         probe: Stop early where almost no pair of a large set aligns.
@@ -103,8 +100,8 @@ def align_folders(
         DpedBuildError: No photos, photos that cannot be paired that way, other settings
             than the finished stage's, full disk.
     """
-    settings, jobs = settings or AlignSettings(), jobs or default_jobs()
-    pairing = pairing or PairingSettings()
+    settings, pairing = settings or AlignSettings(), pairing or PairingSettings()
+    workers = workers or Workers(jobs or default_jobs())
     roots = {"phone": phone_dir, "dslr": dslr_dir}
     photos = list_both(roots, workspace=workspace, recursive=pairing.recursive)
     stage = aligned_stage(workspace)
@@ -117,7 +114,6 @@ def align_folders(
             refuse_other_settings(
                 stage, known | dict(before.manifest["settings"]), cameras | stated
             )
-        workers = Workers(jobs, backend, max_memory_gb, scheduler)
         found = find_pairs(
             roots,
             photos,
@@ -131,7 +127,7 @@ def align_folders(
         found = part_of(found, pairing)
         run = _Run(stage, found, roots, cameras, settings, pairing, workers, before)
         run.keep_finished(force=force, rehash=rehash)
-        plan = estimate(found, run.todo, roots, settings, jobs)
+        plan = estimate(found, run.todo, roots, settings, workers.jobs)
         announce(plan)
         refuse_full_disk(workspace, plan, "choose another --workspace or --crops none")
         if dry_run:
@@ -246,7 +242,7 @@ class _Run:
         ]
         done = sum(pair.name in self.records for pair in self.todo)
         progress(done, total)
-        results = run_all(align_files, tasks, **asdict(self.workers))
+        results = run_all(align_files, tasks, self.workers)
         with closing(results):
             for index, result in results:
                 pair = pairs[index]

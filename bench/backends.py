@@ -23,7 +23,7 @@ from tables import machine, table
 
 from dped_build.align import align_folders
 from dped_build.parallel.engines import BACKENDS
-from dped_build.parallel.executor import run_all
+from dped_build.parallel.executor import Workers, run_all
 from dped_build.patches import build_shards
 
 TRIVIAL = 2000  # tasks
@@ -40,7 +40,7 @@ def nothing(number: int) -> int:
 def seconds_a_task(backend: str, jobs: int) -> tuple[float, float]:
     """Until the first result of trivial tasks, and for each further one."""
     begun = time.perf_counter()
-    results = run_all(nothing, range(TRIVIAL), jobs=jobs, backend=backend)
+    results = run_all(nothing, range(TRIVIAL), Workers(jobs, backend))
     next(results)
     first = time.perf_counter()
     for _ in results:
@@ -56,11 +56,10 @@ def seconds_of_stages(photos: Path, backend: str, jobs: int) -> tuple[float, flo
             photos / "phone",
             photos / "dslr",
             workspace=work,
-            jobs=jobs,
-            backend=backend,
+            workers=Workers(jobs, backend),
         )
         aligned = time.perf_counter()
-        build_shards(work, jobs=jobs, backend=backend)
+        build_shards(work, workers=Workers(jobs, backend))
         return aligned - begun, time.perf_counter() - aligned
 
 

@@ -2,10 +2,10 @@
 
 import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,10 +22,12 @@ from dped_build.commands.console import (
     echo_warning,
     new,
     no_blas_threads,
+    one_record,
     settings_options,
     stage_options,
     where,
 )
+from dped_build.parallel.executor import Workers
 from dped_build.photos.settings import COLORS
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.terminal import Progress
@@ -37,52 +39,49 @@ if TYPE_CHECKING:
 
 BY_NAME = "by name"
 SHOWN = 20  # pairs and leftovers of a dry run; of more, the first and the last
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def pairing_options(command: Command) -> Command:
-    """How photos find their partners."""
-    for option in (
-        click.option(
-            "--part",
-            metavar="K/N",
-            help="Only the Kth of N shares of the pairs, for merge to put together.",
-        ),
-        click.option(
-            "--recursive",
-            is_flag=True,
-            help="Take photos of sub-folders, too; day1/0001 pairs with day1/0001.",
-        ),
-        click.option(
-            "--time-tolerance",
-            "time_tolerance_s",
-            type=click.FloatRange(min=0),
-            default=PairingSettings.time_tolerance_s,
-            show_default=True,
-            help="How far apart both photos of a scene are taken, seconds.",
-        ),
-        click.option(
-            "--clock-offset",
-            "clock_offset_s",
-            type=float,
-            help="DSLR clock minus phone clock, seconds.  [default: estimated]",
-        ),
-        click.option(
-            "--pairs",
-            "pairs_csv",
-            type=click.Path(path_type=Path, exists=True, dir_okay=False),
-            help="Pair as this CSV says: columns phone,dslr, a pair a line.",
-        ),
-        click.option(
-            "--pair-by",
-            type=click.Choice(PAIRINGS),
-            default=PairingSettings.pair_by,
-            show_default=True,
-            help="Same file name, place in the folder, EXIF time, or what photos show.",
-        ),
-    ):
-        command = option(command)
-    return command
+pairing_options = one_record(  # how photos find their partners
+    "pairing",
+    PairingSettings,
+    click.option(
+        "--pair-by",
+        type=click.Choice(PAIRINGS),
+        default=PairingSettings.pair_by,
+        show_default=True,
+        help="Same file name, place in the folder, EXIF time, or what photos show.",
+    ),
+    click.option(
+        "--pairs",
+        "pairs_csv",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="Pair as this CSV says: columns phone,dslr, a pair a line.",
+    ),
+    click.option(
+        "--clock-offset",
+        "clock_offset_s",
+        type=float,
+        help="DSLR clock minus phone clock, seconds.  [default: estimated]",
+    ),
+    click.option(
+        "--time-tolerance",
+        "time_tolerance_s",
+        type=click.FloatRange(min=0),
+        default=PairingSettings.time_tolerance_s,
+        show_default=True,
+        help="How far apart both photos of a scene are taken, seconds.",
+    ),
+    click.option(
+        "--recursive",
+        is_flag=True,
+        help="Take photos of sub-folders, too; day1/0001 pairs with day1/0001.",
+    ),
+    click.option(
+        "--part",
+        metavar="K/N",
+        help="Only the Kth of N shares of the pairs, for merge to put together.",
+    ),
+)
 
 
 @click.command()
@@ -98,26 +97,18 @@ def pairing_options(command: Command) -> Command:
         "min_overlap": (click.FloatRange(0, 1), "Share of the phone photo."),
     },
 )
+@no_blas_threads
 @pairing_options
 @click.option("--no-probe", is_flag=True, help="Go on although almost no pair aligns.")
 @stage_options
-@no_blas_threads
 def align(
     phone_dir: Path,
     dslr_dir: Path,
     *,
     workspace: Path,
+    pairing: PairingSettings,
     no_probe: bool,
-    pair_by: str,
-    pairs_csv: Path | None,
-    clock_offset_s: float | None,
-    time_tolerance_s: float,
-    recursive: bool,
-    part: str | None,
-    jobs: int | None,
-    backend: str,
-    max_memory_gb: float | None,
-    scheduler: str | None,
+    workers: Workers,
     force: bool,
     rehash: bool,
     dry_run: bool,
@@ -139,9 +130,6 @@ def align(
     """
     from dped_build.align import align_folders
 
-    pairing = PairingSettings(
-        pair_by, pairs_csv, clock_offset_s, time_tolerance_s, recursive, part
-    )
     with (
         Progress("photos looked at", quiet=as_json) as pairing_progress,
         Progress("pairs", quiet=as_json) as progress,
@@ -152,10 +140,7 @@ def align(
             workspace=workspace,
             settings=AlignSettings(**options),
             pairing=pairing,
-            jobs=jobs,
-            backend=backend,
-            max_memory_gb=max_memory_gb,
-            scheduler=scheduler,
+            workers=workers,
             force=force,
             rehash=rehash,
             probe=not no_probe,
@@ -190,7 +175,9 @@ def align(
         following = f"  (next: dped-build patches{where(workspace)})"
         click.echo(f"→ {summary.folder}{following if summary.aligned else ''}")
     if not summary.aligned:
-        raise DpedBuildError(_nothing_aligned(summary.pairs, summary.advice, pair_by))
+        raise DpedBuildError(
+            _nothing_aligned(summary.pairs, summary.advice, pairing.pair_by)
+        )
 
 
 def _nothing_aligned(pairs: int, advice: str, pair_by: str) -> str:

@@ -3,6 +3,7 @@
 No heavy imports: `--help` must answer at once.
 """
 
+import functools
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ import click
 from dped_build.commands.config_file import file_defaults
 from dped_build.commands.failures import DEBUG, LOG, colors, endings, excepthook_kept
 from dped_build.parallel.engines import BACKENDS
+from dped_build.parallel.executor import Workers
 from dped_build.parallel.signals import handlers_kept
 from dped_build.workspace.environment import environment
 from dped_build.workspace.text import counted, quote, size_text
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from dped_build.workspace.plan import Plan
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Any], Any]
 FOLDER = click.Path(path_type=Path)
 DEFAULT_WORKSPACE = Path("data")
 WORKSPACE_VARIABLE = "DPED_BUILD_WORKSPACE"
@@ -83,9 +86,37 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
-def stage_options(command: Command) -> Command:
-    """The options of the stages that work through many photos."""
-    options = (
+def with_options(*options: Decorator) -> Decorator:
+    """Several options, shown in this order."""
+    return lambda command: functools.reduce(lambda c, o: o(c), options[::-1], command)
+
+
+def one_record(name: str, record: type, *options: Decorator) -> Decorator:
+    """Options that reach the command as one record; those not given are its defaults.
+
+    Args:
+        name: Of the command's parameter.
+        record: A dataclass; its fields are named as the options' values.
+        options: In the order in which they are shown.
+    """
+    names = [field.name for field in fields(record)]
+
+    def add(command: Callable[..., object]) -> Callable[..., object]:
+        @functools.wraps(command)
+        def call(*arguments: object, **given: object) -> object:
+            values = {each: given.pop(each) for each in names}
+            values = {each: v for each, v in values.items() if v is not None}
+            return command(*arguments, **{name: record(**values)}, **given)
+
+        return call
+
+    return lambda command: with_options(*options)(add(command))
+
+
+stage_options = with_options(  # of the stages that work through many photos
+    one_record(
+        "workers",
+        Workers,
         click.option(
             "--jobs",
             type=click.IntRange(min=1),
@@ -94,7 +125,7 @@ def stage_options(command: Command) -> Command:
         click.option(
             "--backend",
             type=click.Choice(BACKENDS),
-            default="loky",
+            default=Workers.backend,
             show_default=True,
             help="How the workers run: processes, threads, or those of a cluster.",
         ),
@@ -109,21 +140,17 @@ def stage_options(command: Command) -> Command:
             type=click.FloatRange(min=0.3),
             help="Memory of each worker process, GB (Linux).  [default: any]",
         ),
-        click.option(
-            "--force", is_flag=True, help="Replace what other settings have made."
-        ),
-        click.option(
-            "--rehash", is_flag=True, help="Compare photos by content, not by date."
-        ),
-        click.option(
-            "--dry-run", is_flag=True, help="Say what would be done and stop."
-        ),
-        json_option,
-        workspace_option,
-    )
-    for option in reversed(options):  # the first is shown first
-        command = option(command)
-    return command
+    ),
+    click.option(
+        "--force", is_flag=True, help="Replace what other settings have made."
+    ),
+    click.option(
+        "--rehash", is_flag=True, help="Compare photos by content, not by date."
+    ),
+    click.option("--dry-run", is_flag=True, help="Say what would be done and stop."),
+    json_option,
+    workspace_option,
+)
 
 
 def settings_options(

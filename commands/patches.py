@@ -16,6 +16,7 @@ from dped_build.commands.console import (
     stage_options,
     where,
 )
+from dped_build.parallel.executor import Workers
 from dped_build.patches.settings import COMPRESSIONS, RULES, PatchSettings
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.terminal import Progress
@@ -57,15 +58,12 @@ from dped_build.workspace.text import counted
         "compress": (click.Choice(COMPRESSIONS), "Compression of the pixels."),
     },
 )
-@stage_options
 @no_blas_threads
+@stage_options
 def patches(
     *,
     workspace: Path,
-    jobs: int | None,
-    backend: str,
-    max_memory_gb: float | None,
-    scheduler: str | None,
+    workers: Workers,
     force: bool,
     rehash: bool,
     dry_run: bool,
@@ -89,10 +87,7 @@ def patches(
         summary = build_shards(
             workspace,
             settings=PatchSettings(**options),
-            jobs=jobs,
-            backend=backend,
-            max_memory_gb=max_memory_gb,
-            scheduler=scheduler,
+            workers=workers,
             force=force,
             rehash=rehash,
             dry_run=dry_run,

@@ -27,7 +27,7 @@ from dped_build.exchange.import_settings import ImportSettings
 from dped_build.exchange.import_worker import make_block
 from dped_build.exchange.out_folder import held, out_stage, with_name
 from dped_build.exchange.paired_folders import common_size, find_patch_folders
-from dped_build.parallel.executor import default_jobs, run_all
+from dped_build.parallel.executor import Workers, default_jobs, run_all
 from dped_build.patches.manifest import IMPORTED, LISTING, is_imported
 from dped_build.patches.pieces import read_piece
 from dped_build.patches.previous import require_sound
@@ -148,7 +148,7 @@ def _work(
     total = sum(len(task.block.files) for task in todo)
     done, refused = 0, dict[str, list[Refusal]]()
     progress(0, total)
-    with closing(run_all(make_block, todo, jobs=jobs, backend=backend)) as results:
+    with closing(run_all(make_block, todo, Workers(jobs, backend))) as results:
         for index, found in results:
             block = todo[index].block
             refused[block.name] = _lost(block) if found is None else found

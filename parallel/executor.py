@@ -18,7 +18,7 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from signal import SIG_IGN
@@ -54,16 +54,6 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class Workers:
-    """Who does the work: what `run_all` is told."""
-
-    jobs: int
-    backend: str = "loky"
-    max_memory_gb: float | None = None  # of each process
-    scheduler: str | None = None  # address of a cluster
-
-
 def default_jobs() -> int:
     """The cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -71,14 +61,29 @@ def default_jobs() -> int:
     return os.cpu_count() or 1
 
 
+@dataclass(frozen=True)
+class Workers:
+    """Who does the work of a run.
+
+    Attributes:
+        jobs: Tasks at a time; all cores where not given.
+        backend: loky, threading, dask or ray.
+        max_memory_gb: What each worker process may hold in memory of its own (Linux);
+            beyond it, allocations fail with a MemoryError.
+        scheduler: Address of a running cluster, which then has as many workers as it
+            has, whatever `jobs` says.
+    """
+
+    jobs: int = field(default_factory=default_jobs)
+    backend: str = "loky"
+    max_memory_gb: float | None = None
+    scheduler: str | None = None
+
+
 def run_all(
     function: Callable[[Task], Result],
     tasks: Sequence[Task],
-    *,
-    jobs: int,
-    backend: str = "loky",
-    max_memory_gb: float | None = None,
-    scheduler: str | None = None,
+    workers: Workers,
 ) -> Generator[tuple[int, Result | None]]:
     """Yield (index of the task, result) as results come, in any order.
 
@@ -89,18 +94,15 @@ def run_all(
     Args:
         function: Of a task.
         tasks: What to do.
-        jobs: How many at a time.
-        backend: loky, threading, dask or ray.
-        max_memory_gb: What each worker process may hold in memory of its own (Linux);
-            beyond it, allocations fail with a MemoryError.
-        scheduler: Address of a running cluster, which then has as many workers as it
-            has, whatever `jobs` says.
+        workers: Who does it.
 
     Raises:
         UsageError: Memory cannot be limited here, a scheduler is named for a backend
             without one, or the backend's extra is missing.
         DpedBuildError: The cluster cannot be reached.
     """
+    jobs, backend = workers.jobs, workers.backend
+    max_memory_gb, scheduler = workers.max_memory_gb, workers.scheduler
     if max_memory_gb is not None:
         _require_limits(backend)
     if backend in CLUSTERS:

@@ -62,9 +62,7 @@ def build_shards(
     *,
     settings: PatchSettings | None = None,
     jobs: int | None = None,
-    backend: str = "loky",
-    max_memory_gb: float | None = None,
-    scheduler: str | None = None,
+    workers: Workers | None = None,
     force: bool = False,
     rehash: bool = False,
     dry_run: bool = False,
@@ -80,9 +78,8 @@ def build_shards(
         workspace: Holds `aligned/`; `patches/` goes there.
         settings: PatchSettings() where not given.
         jobs: Worker processes; all cores where not given.
-        backend: Of the workers: loky, threading, dask or ray.
-        max_memory_gb: Of each worker process; a pair that needs more is `worker_lost`.
-        scheduler: Address of a running cluster of dask or ray.
+        workers: Instead of `jobs`, all about them (`parallel.executor.Workers`); a pair
+            that needs more memory than they may have is `worker_lost`.
         force: Replace a stage that was finished with other settings.
         rehash: Compare contents of photos, not only size and modification time.
         dry_run: Announce the plan and stop.
@@ -96,7 +93,7 @@ def build_shards(
         DpedBuildError: No alignment, a photo changed since, other settings than the
             finished stage's, a full disk.
     """
-    jobs = jobs or default_jobs()
+    workers = workers or Workers(jobs or default_jobs())
     stage = patch_stage(workspace)
     require_aligned(workspace)
     with opened(stage):
@@ -108,12 +105,11 @@ def build_shards(
             recorded = previous.manifest["settings"]
             refuse_other_settings(stage, recorded, inputs.recorded_settings)
         in_shards, todo = _divide(inputs, previous, stage.scratch)
-        plan = _plan(inputs, todo, jobs)
+        plan = _plan(inputs, todo, workers.jobs)
         announce(plan)
         refuse_full_disk(workspace, plan, "choose another --workspace")
         if dry_run:
             return None
-        workers = Workers(jobs, backend, max_memory_gb, scheduler)
         failures = _work(todo, stage.scratch, workers, progress)
         finished = Finished(
             inputs, stage.scratch, previous, known_split, in_shards, failures
@@ -212,7 +208,7 @@ def _work(
         scratch.mkdir(parents=True, exist_ok=True)
     failures: dict[str, PieceFailure] = {}
     progress(0, len(todo))
-    with closing(run_all(make_piece, todo, **asdict(workers))) as results:
+    with closing(run_all(make_piece, todo, workers)) as results:
         for done, (index, result) in enumerate(results, start=1):
             pair = todo[index].alignment.pair
             if result is None:

@@ -14,6 +14,7 @@ from two_folders import GOOD, align, check_sums, contents, records
 from dped_build.align import Alignment, AlignSettings, align_folders
 from dped_build.align.aligned_folder import camera_names
 from dped_build.align.records import REASONS
+from dped_build.parallel.executor import Workers
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.stage import SUMS
 
@@ -135,7 +136,7 @@ def test_crops_carry_no_metadata(raw, work):
 def test_bytes_depend_neither_on_jobs_nor_on_the_backend(raw, tmp_path):
     align(raw, tmp_path / "one")
     align(raw, tmp_path / "two", jobs=2)
-    align(raw, tmp_path / "three", jobs=2, backend="threading")
+    align(raw, tmp_path / "three", workers=Workers(2, "threading"))
     expected = contents(tmp_path / "one")
     assert contents(tmp_path / "two") == expected
     assert contents(tmp_path / "three") == expected

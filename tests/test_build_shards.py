@@ -15,6 +15,7 @@ from conftest import take_pair
 from dped_build.align import align_folders
 from dped_build.align.aligned_folder import read_aligned
 from dped_build.align.geometry import visible_rows
+from dped_build.parallel.executor import Workers
 from dped_build.patches import PatchSettings, build_shards, pieces
 from dped_build.patches.grid import grid_windows
 from dped_build.patches.quality import lumas, normalised_cross_correlation
@@ -197,7 +198,7 @@ def test_nothing_tells_where_the_photos_lay(photo_set, patched_set):
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_two_workers_write_the_same_bytes_as_one(patched_set, workspace, backend):
-    build_shards(workspace, settings=SETTINGS, jobs=2, backend=backend)
+    build_shards(workspace, settings=SETTINGS, workers=Workers(2, backend))
     assert contents(workspace) == contents(patched_set)
 
 

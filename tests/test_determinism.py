@@ -11,6 +11,7 @@ from faults import finish, make_pairs, make_patch_pairs, tree
 from dped_build.align import align_folders
 from dped_build.curate.diff import compare_workspaces
 from dped_build.exchange.import_patches import import_patches
+from dped_build.parallel.executor import Workers
 from dped_build.patches import PatchSettings, build_shards
 from dped_build.selftest.demo_set import DSLR, PHONE, write_demo_set
 
@@ -38,12 +39,12 @@ x86 = pytest.mark.skipif(
 )
 
 
-def run(raw, patches, work, **options):
+def run(raw, patches, work, jobs=1, backend="loky"):
     """All that workers do, in one workspace."""
-    options = {"jobs": 1, **options}
-    align_folders(raw / "iphone", raw / "canon", workspace=work, **options)
-    build_shards(work, settings=SETTINGS, **options)
-    import_patches(patches, work / "imported", **options)
+    workers = Workers(jobs, backend)
+    align_folders(raw / "iphone", raw / "canon", workspace=work, workers=workers)
+    build_shards(work, settings=SETTINGS, workers=workers)
+    import_patches(patches, work / "imported", jobs=jobs, backend=backend)
 
 
 def results(work):

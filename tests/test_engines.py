@@ -9,6 +9,7 @@ from faults import make_pairs, tree
 
 from dped_build.align import align_folders
 from dped_build.parallel.engines import CLUSTERS
+from dped_build.parallel.executor import Workers
 from dped_build.patches import PatchSettings, build_shards
 
 SETTINGS = PatchSettings(size=48)
@@ -42,7 +43,7 @@ def root(tmp_path_factory, textured):
 @pytest.mark.parametrize("backend", CLUSTERS)
 def test_a_cluster_gives_the_bytes_of_one_process(root, tmp_path, backend):
     pytest.importorskip(MODULES[backend])
-    run(root / "raw", tmp_path, jobs=2, backend=backend)
+    run(root / "raw", tmp_path, workers=Workers(2, backend))
     assert results(tmp_path) == results(root / "whole")
 
 
@@ -65,9 +66,7 @@ def test_a_worker_killed_in_mid_run_costs_nothing(root, tmp_path):
             root / "raw",
             tmp_path,
             progress=kill_one,
-            jobs=1,
-            backend="dask",
-            scheduler=cluster.scheduler_address,
+            workers=Workers(1, "dask", scheduler=cluster.scheduler_address),
         )
     assert killed
     assert results(tmp_path) == results(root / "whole")

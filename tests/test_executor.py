@@ -12,7 +12,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from dped_build.parallel.engines import CLUSTERS
-from dped_build.parallel.executor import default_jobs, run_all
+from dped_build.parallel.executor import Workers, default_jobs, run_all
 from dped_build.workspace.errors import DpedBuildError, UsageError
 
 
@@ -47,27 +47,27 @@ def stumble(number):
     "backend, jobs", [("loky", 1), ("loky", 2), ("threading", 1), ("threading", 3)]
 )
 def test_all_results_come_with_their_index(backend, jobs):
-    results = dict(run_all(square, range(5, 25), jobs=jobs, backend=backend))
+    results = dict(run_all(square, range(5, 25), Workers(jobs, backend)))
     assert results == {i: (i + 5) ** 2 for i in range(20)}
 
 
 def test_no_task_gives_no_result():
-    assert list(run_all(square, [], jobs=2)) == []
+    assert list(run_all(square, [], Workers(2))) == []
 
 
 def test_killed_worker_costs_its_own_task_only():
-    results = list(run_all(die_on_three, range(8), jobs=2))
+    results = list(run_all(die_on_three, range(8), Workers(2)))
     assert len(results) == 8
     assert dict(results) == {i: None if i == 3 else i**2 for i in range(8)}
 
 
 def test_a_lone_task_that_kills_its_worker_costs_itself_only():
-    assert list(run_all(die_on_three, [3], jobs=2)) == [(0, None)]
+    assert list(run_all(die_on_three, [3], Workers(2))) == [(0, None)]
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_who_has_seen_enough_does_not_wait_for_the_rest(backend):
-    results = run_all(sleep, [0.0] + [2.0] * 20, jobs=2, backend=backend)
+    results = run_all(sleep, [0.0] + [2.0] * 20, Workers(2, backend))
     started = time.monotonic()
     assert next(results)[0] == 0
     results.close()
@@ -75,7 +75,7 @@ def test_who_has_seen_enough_does_not_wait_for_the_rest(backend):
 
 
 def test_workers_end_with_the_work():
-    pids = {pid for _, pid in run_all(own_pid, range(6), jobs=2)}
+    pids = {pid for _, pid in run_all(own_pid, range(6), Workers(2))}
     assert os.getpid() not in pids
     for pid in pids:
         with pytest.raises(ProcessLookupError):
@@ -84,7 +84,7 @@ def test_workers_end_with_the_work():
 
 @pytest.mark.parametrize("backend, jobs", [("loky", 2), ("threading", 2)])
 def test_each_worker_computes_with_one_thread(backend, jobs):
-    for _, found in run_all(threads, range(4), jobs=jobs, backend=backend):
+    for _, found in run_all(threads, range(4), Workers(jobs, backend)):
         assert set(found) == {1}
 
 
@@ -92,7 +92,7 @@ def test_each_worker_computes_with_one_thread(backend, jobs):
 def test_threads_of_the_caller_come_back(backend, jobs):
     before = threads(None)
     cv2.setNumThreads(2)
-    list(run_all(square, range(8), jobs=jobs, backend=backend))
+    list(run_all(square, range(8), Workers(jobs, backend)))
     assert cv2.getNumThreads() == 2
     cv2.setNumThreads(before[0])
     assert threads(None) == before
@@ -100,7 +100,7 @@ def test_threads_of_the_caller_come_back(backend, jobs):
 
 def test_mistake_in_the_function_is_not_swallowed():
     with pytest.raises(ZeroDivisionError):
-        list(run_all(stumble, range(3), jobs=1))
+        list(run_all(stumble, range(3), Workers(1)))
 
 
 def test_default_is_every_core_this_process_may_use():
@@ -127,7 +127,7 @@ def tests_for_workers(monkeypatch):
 @pytest.mark.usefixtures("tests_for_workers")
 def test_an_engines_workers_answer_every_task_but_the_one_that_kills_them(backend):
     pytest.importorskip({"dask": "distributed", "ray": "ray"}[backend])
-    found = dict(run_all(die_on_three, range(20), jobs=2, backend=backend))
+    found = dict(run_all(die_on_three, range(20), Workers(2, backend)))
     assert found == {n: None if n == 3 else n**2 for n in range(20)}
 
 
@@ -136,7 +136,7 @@ def test_an_engines_workers_answer_every_task_but_the_one_that_kills_them(backen
 @pytest.mark.usefixtures("tests_for_workers")
 def test_an_engines_workers_compute_with_one_thread(backend):
     pytest.importorskip({"dask": "distributed", "ray": "ray"}[backend])
-    for _, found in run_all(threads, range(3), jobs=2, backend=backend):
+    for _, found in run_all(threads, range(3), Workers(2, backend)):
         assert set(found) == {1}
 
 
@@ -147,7 +147,7 @@ def test_a_running_dask_cluster_is_used_by_its_address():
     options = {"threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.LocalCluster(n_workers=2, **options) as cluster:
         address = cluster.scheduler_address
-        found = run_all(own_pid, range(9), jobs=1, backend="dask", scheduler=address)
+        found = run_all(own_pid, range(9), Workers(1, "dask", scheduler=address))
         pids = {pid for _, pid in found}
     assert os.getpid() not in pids
     assert len(pids) == 2
@@ -163,7 +163,7 @@ def test_a_cluster_that_does_not_answer_is_named(backend, monkeypatch):
         "ray": ("127.0.0.1:9", "ray://127.0.0.1:9", "127.0.0.1:none"),
     }[backend]:
         with pytest.raises(DpedBuildError, match=f"{address}: no.* answers"):
-            list(run_all(square, [1], jobs=1, backend=backend, scheduler=address))
+            list(run_all(square, [1], Workers(1, backend, scheduler=address)))
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_an_engine_leaves_signals_to_the_command_line(backend):
     pytest.importorskip({"dask": "distributed", "ray": "ray"}[backend])
     numbers = signal.SIGINT, signal.SIGTERM
     before = [signal.getsignal(number) for number in numbers]
-    for _ in run_all(square, [1, 2], jobs=2, backend=backend):
+    for _ in run_all(square, [1, 2], Workers(2, backend)):
         assert [signal.getsignal(number) for number in numbers] == before
     assert [signal.getsignal(number) for number in numbers] == before
 
@@ -188,14 +188,14 @@ def test_a_signal_while_ray_starts_is_an_interruption(monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(ray, "init", init)
     with pytest.raises(KeyboardInterrupt):
-        list(run_all(square, [1], jobs=2, backend="ray"))
+        list(run_all(square, [1], Workers(2, "ray")))
     assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_a_scheduler_is_of_clusters_only(backend):
     with pytest.raises(UsageError, match="--scheduler is of dask or ray"):
-        list(run_all(square, [1], jobs=2, backend=backend, scheduler="tcp://x:1"))
+        list(run_all(square, [1], Workers(2, backend, scheduler="tcp://x:1")))
 
 
 @pytest.mark.parametrize("backend", CLUSTERS)
@@ -203,4 +203,4 @@ def test_a_missing_engine_is_named_with_its_extra(backend, monkeypatch):
     for module in ("dask", "distributed", "ray"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UsageError, match=rf"pip install 'dped-build\[{backend}\]'"):
-        list(run_all(square, [1], jobs=2, backend=backend))
+        list(run_all(square, [1], Workers(2, backend)))

@@ -12,6 +12,7 @@ from strangers import CUT, RUN, TINY, finished, told, work
 from two_folders import align
 
 from dped_build.curate.verify import verify_workspace
+from dped_build.parallel.executor import Workers
 from dped_build.patches import PatchDataset, build_shards
 from dped_build.report import write_report
 from dped_build.train import load_generator, train
@@ -45,9 +46,9 @@ def readers(raw, work):
         train(work / "patches", work / RUN, TINY, resume=True, progress=False)
 
     return {
-        "align": lambda: align(raw, work, backend="threading"),
+        "align": lambda: align(raw, work, workers=Workers(1, "threading")),
         "patches": lambda: build_shards(
-            work, settings=CUT, jobs=1, backend="threading"
+            work, settings=CUT, workers=Workers(1, "threading")
         ),
         "dataset": lambda: PatchDataset(work / "patches")[0],
         "verify": lambda: verify_workspace(work),

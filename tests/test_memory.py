@@ -8,7 +8,7 @@ from PIL import Image
 from two_folders import align, records
 
 from dped_build.align.plan import worker_gb
-from dped_build.parallel.executor import run_all
+from dped_build.parallel.executor import Workers, run_all
 from dped_build.patches import PatchSettings, build_shards
 from dped_build.workspace.errors import UsageError
 from dped_build.workspace.plan import Plan
@@ -30,9 +30,9 @@ def hold(megabytes):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_worker_gets_what_is_allowed_and_no_more(jobs):
     tasks = [10, 2000, 20]
-    found = dict(run_all(hold, tasks, jobs=jobs, max_memory_gb=1.0))
+    found = dict(run_all(hold, tasks, Workers(jobs, max_memory_gb=1.0)))
     assert found == {0: 1, 1: 0, 2: 1}
-    assert dict(run_all(hold, [2000], jobs=jobs)) == {0: 1}
+    assert dict(run_all(hold, [2000], Workers(jobs))) == {0: 1}
 
 
 @LINUX
@@ -41,7 +41,7 @@ def test_a_pair_that_needs_more_is_recorded_and_tried_again(raw, work):
     for camera in ("iphone", "canon"):
         pixels = rng.integers(0, 255, (5000, 7000), np.uint8)
         Image.fromarray(pixels).save(raw / camera / "big.png", compress_level=0)
-    align(raw, work, max_memory_gb=0.4)
+    align(raw, work, workers=Workers(1, max_memory_gb=0.4))
     found = records(work)
     assert found["big"]["status"] == "failed"
     assert "not enough memory" in found["big"]["message"]
@@ -55,14 +55,16 @@ def test_a_pair_that_needs_more_is_recorded_and_tried_again(raw, work):
 def test_patches_heed_the_limit(raw, work):
     align(raw, work)
     settings = PatchSettings(size=32)
-    summary = build_shards(work, settings=settings, jobs=2, max_memory_gb=1.0)
+    summary = build_shards(
+        work, settings=settings, workers=Workers(2, max_memory_gb=1.0)
+    )
     assert summary.photos == 3
     assert not summary.failed
 
 
 def test_threads_cannot_be_limited(raw, work):
     with pytest.raises(UsageError, match="--max-memory"):
-        align(raw, work, max_memory_gb=1.0, backend="threading")
+        align(raw, work, workers=Workers(1, "threading", max_memory_gb=1.0))
 
 
 def test_the_plan_states_what_a_worker_needs(raw, work):

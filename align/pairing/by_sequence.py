@@ -22,7 +22,7 @@ from dped_build.align.pairing.visual_words import (
     word_counts,
 )
 from dped_build.align.settings import AlignSettings
-from dped_build.parallel.executor import run_all
+from dped_build.parallel.executor import Workers, run_all
 from dped_build.workspace.errors import DpedBuildError
 
 COMPARED = 10  # DSLR photos that each phone photo is compared with
@@ -105,7 +105,7 @@ def _likely(
     for side in readable:
         found = np.zeros((len(side), len(words)), np.float32)
         results = run_all(
-            lambda one: word_counts(one, words), side, jobs=jobs, backend="threading"
+            lambda one: word_counts(one, words), side, Workers(jobs, "threading")
         )
         for index, row in results:
             found[index] = row
@@ -129,7 +129,7 @@ def _likenesses(
         one, other = phone[place[0]], dslr[place[1]]
         return likeness(one, other, settings) if one and other else 0
 
-    results = run_all(compare, places, jobs=jobs, backend="threading")
+    results = run_all(compare, places, Workers(jobs, "threading"))
     return {places[index]: inliers or 0 for index, inliers in results}
 
 

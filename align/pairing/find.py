@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -213,7 +213,7 @@ def _by_sequence(
 ) -> FoundPairs:
     tasks = [*looks["phone"], *looks["dslr"]]
     seen: list[Seen] = [(None, None)] * len(tasks)
-    results = run_all(look_at, tasks, **asdict(workers))
+    results = run_all(look_at, tasks, workers)
     lost = 0
     for done, (index, result) in enumerate(results, start=1):
         lost += result is None
