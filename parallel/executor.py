@@ -1,8 +1,8 @@
 """Run one function over many tasks on several cores, whatever happens to the workers.
 
 Each worker computes with one thread: two BLAS threads in a busy worker make small
-solves take seconds. Workers are processes of loky, threads, or those of a cluster; all
-are executors as `concurrent.futures` knows them.
+solves take seconds. Workers are processes of joblib's loky, threads, or those of a
+cluster; all are executors as `concurrent.futures` knows them.
 """
 
 import os
@@ -55,10 +55,10 @@ Result = TypeVar("Result")
 
 
 def default_jobs() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """The cores that this process may use, and that its container grants."""
+    from joblib import cpu_count
+
+    return int(cpu_count())
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def _run_alone(
 @contextmanager
 def _processes(count: int, max_memory_gb: float | None) -> Iterator[Executor]:
     """Worker processes that end with the block; at once where it ends by an error."""
-    from loky import ProcessPoolExecutor
+    from joblib.externals.loky import ProcessPoolExecutor
 
     start_resource_trackers()
     pool = ProcessPoolExecutor(

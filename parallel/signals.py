@@ -34,7 +34,7 @@ def start_resource_trackers() -> None:
         return
     from multiprocessing import resource_tracker
 
-    from loky.backend import resource_tracker as loky_tracker
+    from joblib.externals.loky.backend import resource_tracker as loky_tracker
 
     for tracker in (resource_tracker, loky_tracker):
         tracker.ensure_running()

@@ -24,10 +24,8 @@ from dped_build.selftest.machine import (
     WRONG,
     Finding,
     compiler,
-    cores,
     disk,
     gpu,
-    granted_cores,
     memory,
     memory_bytes,
 )
@@ -40,13 +38,15 @@ REPORT_IT = "add --log doctor.jsonl, and report what that file says"
 
 def examine(workspace: Path) -> Iterator[Finding]:
     """All checks, one after the other; the last ones take some seconds."""
-    broken, lines, jobs = import_errors(), requirements(), default_jobs()
+    broken, lines = import_errors(), requirements()
     yield packages(broken)
     if "packaging" not in broken:
         yield from missing(lines)
         yield extras(lines)
-    yield cores(jobs, granted_cores())
-    yield memory(memory_bytes(), jobs)
+    if "joblib" not in broken:
+        jobs = default_jobs()
+        yield Finding("Cores", OK, str(jobs))
+        yield memory(memory_bytes(), jobs)
     yield disk(workspace)
     if "torch" not in broken:
         yield gpu()

@@ -23,6 +23,7 @@ TRIED = {  # import name: distribution; compiled code, and what reads requiremen
     "PIL": "pillow",
     "simplejpeg": "simplejpeg",
     "scipy": "scipy",
+    "joblib": "joblib",
     "packaging": "packaging",
     "torch": "torch",
 }

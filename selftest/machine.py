@@ -35,21 +35,6 @@ class Finding:
     advice: str = ""
 
 
-def cores(allowed: int, granted: int) -> Finding:
-    """The cores that --jobs takes by default, and what a container grants."""
-    if granted < allowed:
-        told = f"{allowed}, but this container grants the time of {granted}"
-        return Finding("Cores", NOTE, told, f"give --jobs {granted}")
-    return Finding("Cores", OK, str(allowed))
-
-
-def granted_cores() -> int:
-    """How many cores are worth using: affinity, and a container's share of time."""
-    from loky import cpu_count
-
-    return int(cpu_count())
-
-
 def memory(total: float | None, jobs: int) -> Finding:
     """The memory, bytes, held against what so many workers take."""
     if total is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from joblib.externals.loky.backend import context
 from threadpoolctl import threadpool_info
 
 from dped_build.parallel.engines import CLUSTERS
@@ -105,6 +106,24 @@ def test_mistake_in_the_function_is_not_swallowed():
 
 def test_default_is_every_core_this_process_may_use():
     assert 1 <= default_jobs() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux")
+def test_default_heeds_what_this_process_is_confined_to():
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert default_jobs() == Workers().jobs == 1
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="containers are Linux's")
+def test_default_is_no_more_than_a_container_grants(monkeypatch):
+    monkeypatch.setattr(context.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(context.os, "sched_getaffinity", lambda pid: set(range(64)))
+    monkeypatch.setattr(context, "_cpu_count_cgroup", lambda count: 3)
+    assert default_jobs() == 3
 
 
 @pytest.mark.parametrize("module", ["align.worker", "patches.pieces"])
