@@ -3,7 +3,9 @@
 import json
 import shutil
 import textwrap
+from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,10 +43,8 @@ def doctor(*, workspace: Path, as_json: bool) -> None:
 
     if not as_json:
         click.echo(f"{created_with()}, {system()}")
-    found = _options(workspace)
-    for finding in found if not as_json else []:
-        _tell(finding)
-    for finding in examine(workspace):
+    found = []
+    for finding in chain(_options(workspace), examine(workspace)):
         found.append(finding)
         if not as_json:
             _tell(finding)
@@ -59,21 +59,19 @@ def doctor(*, workspace: Path, as_json: bool) -> None:
         click.echo("All that is needed works.")
 
 
-def _options(workspace: Path) -> list["Finding"]:
+def _options(workspace: Path) -> Iterator["Finding"]:
     """What the workspace's file of options says, where there is one."""
     from dped_build.selftest.machine import OK, WRONG, Finding, tilde
 
-    group = click.get_current_context().find_root().command
+    group, path = click.get_current_context().find_root().command, workspace / FILE
     if not isinstance(group, CommandGroup):
-        return []
+        return
     try:
-        tables = read_config(workspace / FILE, group.commands)
+        if tables := read_config(path, group.commands):
+            told = f"{path}: {', '.join(f'[{name}]' for name in tables)}"
+            yield Finding("Options", OK, tilde(told))
     except UsageError as error:
-        return [Finding("Options", WRONG, tilde(str(error)), "mend the file")]
-    if not tables:
-        return []
-    told = f"{workspace / FILE}: {', '.join(f'[{name}]' for name in tables)}"
-    return [Finding("Options", OK, tilde(told))]
+        yield Finding("Options", WRONG, tilde(str(error)), "mend the file")
 
 
 def _tell(finding: "Finding") -> None:

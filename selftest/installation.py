@@ -5,6 +5,7 @@ Packages may be there and fail all the same, so each is imported to see.
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -61,12 +62,9 @@ def import_errors(modules: Iterable[str] = TRIED) -> dict[str, str]:
 def packages(broken: Mapping[str, str]) -> Finding:
     """The packages that hold compiled code, with their versions or what is wrong."""
     if not broken:
-        told = ", ".join(
-            f"{'opencv' if module == 'cv2' else name} "
-            f"{import_module(module).__version__}"
-            for module, name in TRIED.items()
-        )
-        return Finding("Packages", OK, told)
+        shown = {**TRIED, "cv2": "opencv"}.items()
+        there = [f"{name} {import_module(each).__version__}" for each, name in shown]
+        return Finding("Packages", OK, ", ".join(there))
     told = "; ".join(f"{module}: {reason}" for module, reason in broken.items())
     advice = [NO_LIBGL] if ".so" in broken.get("cv2", "") else []
     again = [TRIED[module] for module in broken if module != "cv2" or not advice]
@@ -83,8 +81,7 @@ def missing(lines: Iterable[str]) -> list[Finding]:
     for need in map(Requirement, lines):
         if need.marker and not need.marker.evaluate():
             continue
-        name, bound = need.name, need.specifier
-        there = _installed(OPENCV if name == OPENCV[0] else (name,))
+        name, bound, there = need.name, need.specifier, _installed(need.name)
         if there is None or not _fits(there, bound):
             told = f"{there or 'not installed'}; needed: {bound or 'any'}"
             found.append(Finding(name, WRONG, told, f"pip install '{name}{bound}'"))
@@ -95,25 +92,19 @@ def extras(lines: Iterable[str]) -> Finding:
     """Which extras of these requirements are installed."""
     from packaging.requirements import Requirement
 
-    wanted: dict[str, list[str]] = {}
+    wanted: dict[str, bool] = {}
     for need in map(Requirement, lines):
         for extra in EXTRA.findall(str(need.marker)):
-            if extra != "test":
-                wanted.setdefault(extra, []).append(need.name)
-    lacking = [
-        extra
-        for extra, names in wanted.items()
-        if any(_installed((name,)) is None for name in names)
-    ]
-    there = ", ".join(extra for extra in wanted if extra not in lacking) or "none"
+            there = wanted.get(extra, True) and _installed(need.name) is not None
+            wanted[extra] = there
+    wanted.pop("test", None)
+    told = ", ".join(extra for extra, there in wanted.items() if there) or "none"
+    lacking = [extra for extra, there in wanted.items() if not there]
     if not lacking:
-        return Finding("Extras", OK, there)
-    return Finding(
-        "Extras",
-        NOTE,
-        f"{there}; not installed: {', '.join(lacking)}",
-        f"those that you need: pip install '{PACKAGE}[{','.join(lacking)}]'",
-    )
+        return Finding("Extras", OK, told)
+    advice = f"those that you need: pip install '{PACKAGE}[{','.join(lacking)}]'"
+    told += f"; not installed: {', '.join(lacking)}"
+    return Finding("Extras", NOTE, told, advice)
 
 
 def vgg_weights() -> Finding:
@@ -147,11 +138,9 @@ def _fits(version: str, bound: "SpecifierSet") -> bool:
         return False
 
 
-def _installed(names: Iterable[str]) -> str | None:
-    """The version of the first of these distributions that is there."""
-    for name in names:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
+def _installed(name: str) -> str | None:
+    """The version of a distribution that is there; either OpenCV will do."""
+    for each in OPENCV if name in OPENCV else (name,):
+        with suppress(PackageNotFoundError):
+            return version(each)
     return None

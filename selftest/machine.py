@@ -39,11 +39,11 @@ def memory(total: float | None, jobs: int) -> Finding:
     """The memory, bytes, held against what so many workers take."""
     if total is None:
         return Finding("Memory", OK, "unknown on this system")
-    fits = int(total // WORKER_BYTES)
-    if fits < jobs:
-        advice = f"give --jobs {max(fits, 1)}: a worker takes some 0.4 GB"
-        return Finding("Memory", NOTE, size_text(total), advice)
-    return Finding("Memory", OK, size_text(total))
+    fits = max(int(total // WORKER_BYTES), 1)
+    if fits >= jobs:
+        return Finding("Memory", OK, size_text(total))
+    advice = f"give --jobs {fits}: a worker takes some 0.4 GB"
+    return Finding("Memory", NOTE, size_text(total), advice)
 
 
 def memory_bytes(cgroup: Path = CGROUP) -> float | None:
@@ -89,11 +89,9 @@ def gpu() -> Finding:
         more = torch.cuda.device_count() - 1
         return Finding("GPU", OK, told + (f"; {more} more" if more else ""))
     if shutil.which("nvidia-smi"):
-        advice = (
-            f"torch wants CUDA {built}: update the driver"
-            if built
-            else "this torch is built for the CPU: see https://pytorch.org/get-started"
-        )
+        advice = "this torch is built for the CPU: see https://pytorch.org/get-started"
+        if built:
+            advice = f"torch wants CUDA {built}: update the driver"
         return Finding("GPU", NOTE, "there is one, but torch cannot use it", advice)
     return Finding("GPU", OK, "none; everything runs on the CPU, training slowly")
 

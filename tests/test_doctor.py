@@ -16,6 +16,7 @@ from dped_build.cli import cli
 from dped_build.commands.config_file import FILE
 from dped_build.selftest import doctor, installation, machine, self_check
 from dped_build.selftest.machine import NOTE, OK, WRONG, Finding
+from dped_build.selftest.truth import TruthSummary
 from dped_build.workspace.errors import DpedBuildError
 
 REQUIREMENTS = [
@@ -245,10 +246,11 @@ def test_a_self_check_that_fails_is_a_finding(monkeypatch, error):
 
 
 def test_patches_far_from_the_truth_are_wrong(monkeypatch):
-    far = self_check.Placed(4, 0.2, 3.0, 1.0)
+    far = TruthSummary(4, 0.2, 2.5, 3.0, 0.5)
     monkeypatch.setattr(self_check, "place_patches", lambda folder, *, jobs: far)
     (found,) = doctor.self_check(training=True)
     assert found.status == WRONG
+    assert "3.00 px (worst)" in found.found
 
 
 def test_no_finding_tells_the_home_folder(monkeypatch, tmp_path):
