@@ -11,15 +11,9 @@ from dped_build.align.aligned_folder import aligned_stage, read_records
 from dped_build.align.geometry import FloatArray, apply_homography, corners
 from dped_build.align.records import Alignment
 from dped_build.patches.build import patch_stage
-from dped_build.patches.records import ACCEPTED
+from dped_build.patches.folder import finished_manifest, read_rows
 from dped_build.patches.settings import TOLERANCE_PX
-from dped_build.patches.shards import (
-    WINDOWS_FILE,
-    hdf5_file,
-    read_column,
-    read_owners,
-    stored,
-)
+from dped_build.patches.shards import WINDOWS_FILE
 from dped_build.workspace.errors import DpedBuildError, UsageError
 
 SHOWN = 8  # names in each list
@@ -193,25 +187,17 @@ def _accepted_windows(workspace: Path) -> _Placed:
     """Where the accepted windows lie in their DSLR photos."""
     path = patch_stage(workspace).folder / WINDOWS_FILE
     size = _patch_size(workspace)
-    try:
-        with hdf5_file(path) as file:
-            owners, photos = read_owners(file)
-            kept = np.flatnonzero(stored(file, "status")[:] == ACCEPTED.encode())
-            pairs = [photos[owner] for owner in owners[kept]]
-            places = read_column(file, "window_xy")[kept].tolist()
-            matrices = read_column(file, "patch_to_dslr")[kept]
-    except (OSError, KeyError, ValueError, IndexError) as error:
-        raise DpedBuildError(
-            f"{path}: damaged ({str(error).splitlines()[0]}); run dped-build verify"
-        ) from error
+    rows = read_rows(path, ["window_xy", "patch_to_dslr"], reasons=True)
+    windows, pairs = rows.windows.rows(rows.accepted), rows.pairs[rows.accepted]
+    places = windows.window_xy.tolist()
     names = [f"{pair} {x} {y}" for pair, (x, y) in zip(pairs, places, strict=True)]
     square = np.column_stack([corners((size, size)), np.ones(4)])
-    mapped = square @ matrices.transpose(0, 2, 1)
+    mapped = square @ windows.patch_to_dslr.transpose(0, 2, 1)
     return _Placed(names, mapped[:, :, :2] / mapped[:, :, 2:])
 
 
 def _patch_size(workspace: Path) -> int:
-    manifest = patch_stage(workspace).manifest() or {}
+    manifest = finished_manifest(patch_stage(workspace)) or {}
     try:
         return int(manifest["settings"]["size"])
     except (KeyError, TypeError, ValueError) as error:

@@ -7,10 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from dped_build.patches.dataset import require_shards
-from dped_build.patches.publication import MANIFEST, dataset_id
+from dped_build.patches.folder import (
+    MANIFEST,
+    SHARDS,
+    finished_manifest,
+    read_pixels,
+    read_rows,
+)
+from dped_build.patches.publication import dataset_id
 from dped_build.patches.quality import lumas, normalised_cross_correlation
-from dped_build.patches.shards import hdf5_file, read_column, read_pixels
+from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.stage import Stage, read_sums
 
 SAMPLE = 200  # patches per shard whose NCC is computed again
@@ -21,15 +27,14 @@ def check_shards(stage: Stage) -> tuple[int, list[str]]:
     """How many patches were looked at, and what is wrong with shards and counts.
 
     Raises:
-        DpedBuildError: The manifest cannot be read.
-        OSError, KeyError, ValueError, TypeError or AttributeError: A file's content is
-            not as we write it.
+        DpedBuildError: There is no manifest, or a file's content is not as we write it.
     """
-    manifest = stage.manifest() or {}
-    require_shards(manifest)
+    manifest = finished_manifest(stage)
+    if manifest is None:
+        raise DpedBuildError(f"{stage.folder}: not a finished stage")
     checked, held = 0, Counter[str]()
     listed = {shard["file"] for shard in manifest["shards"]}
-    there = {path.name for path in stage.folder.glob("*-[0-9]*.h5")}
+    there = {path.name for path in stage.folder.glob(SHARDS)}
     wrong = [
         f"{stage.folder / name}: only one of folder and {MANIFEST} knows it"
         for name in sorted(listed ^ there)
@@ -50,8 +55,7 @@ def check_shards(stage: Stage) -> tuple[int, list[str]]:
 
 
 def _check_shard(path: Path, count: int) -> tuple[int, list[str]]:
-    with hdf5_file(path) as file:
-        stated = read_column(file, "ncc")
+    stated = read_rows(path, ["ncc"]).windows.ncc
     if len(stated) != count:
         return 0, [f"{path}: {len(stated)} patches, {count} stated"]
     rows = np.unique(np.linspace(0, count - 1, SAMPLE).round().astype(int))

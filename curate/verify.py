@@ -19,8 +19,9 @@ from dped_build.align.records import Alignment, counts_of
 from dped_build.curate.run_check import check_run, is_run, run_files
 from dped_build.curate.shard_check import check_shards
 from dped_build.patches.build import patch_stage
+from dped_build.patches.folder import read_keys
 from dped_build.patches.manifest import is_imported
-from dped_build.patches.shards import FORMAT, WINDOWS_FILE, read_keys
+from dped_build.patches.shards import FORMAT, WINDOWS_FILE
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.plan import Progress
 from dped_build.workspace.stage import SUMS, Stage, read_sums, sha256

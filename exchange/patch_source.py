@@ -12,23 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.patches.dataset import DAMAGE, NoPatchesError, PatchDataset
-from dped_build.patches.exclusions import EXCLUDE_FILE, is_excluded, read_exclusions
-from dped_build.patches.previous import SPLIT_FILE
-from dped_build.patches.records import (
-    COLUMNS,
-    Windows,
-    concatenate,
-    empty_windows,
+from dped_build.patches.dataset import NoPatchesError, PatchDataset
+from dped_build.patches.folder import (
+    SHARDS,
+    read_manifest,
+    read_rows,
+    read_split_rows,
 )
-from dped_build.patches.shards import hdf5_file, read_column, read_owners
-from dped_build.patches.split import parse_split
+from dped_build.patches.records import COLUMNS, Windows, concatenate
+from dped_build.patches.shards import WINDOWS_FILE
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.json_files import is_plain_name, read_document
+from dped_build.workspace.json_files import is_plain_name
 
 NOT_IN_KEYS = re.compile(rb"[^A-Za-z0-9_-]")
 LONGEST_NAME = 180  # characters of a pair's name in a key; file names take 255
-UNREADABLE = (*DAMAGE, RecursionError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,7 @@ class PatchSource:
         cameras: Phone and DSLR.
         datasets: Split → its rows; only splits that have any.
         tables: Split → the columns of its rows.
+        groups: Pair → scene; empty without `split.csv`.
         excluded: How many rows of these splits are left out by hand.
     """
 
@@ -110,7 +108,7 @@ def open_source(source: Path, splits: Sequence[str]) -> PatchSource:
         DpedBuildError: There are no shards, or something is damaged.
     """
     folder = shard_folder(source)
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder) or {}
     names = [str(manifest.get(f"{side}_camera", side)) for side in ("phone", "dslr")]
     if names[0] == names[1] or not all(map(is_plain_name, names)):
         raise DpedBuildError(f"{folder}: its cameras have no plain names, or one name")
@@ -122,18 +120,15 @@ def open_source(source: Path, splits: Sequence[str]) -> PatchSource:
         raise NoPatchesError(f"{folder}: no patches of {', '.join(splits)} to export")
     if len({found.patch_size for found in datasets.values()}) > 1:
         raise DpedBuildError(f"{folder}: its splits have patches of different sizes")
-    tables, excluded = {}, 0
-    for split, found in datasets.items():
-        tables[split], left_out = _table(folder, split, manifest, found)
-        excluded += left_out
+    shards = [shard for found in datasets.values() for shard in found.shards]
     return PatchSource(
         folder,
         manifest,
         (names[0], names[1]),
         datasets,
-        tables,
-        _groups(folder),
-        excluded,
+        {split: _table(folder, found) for split, found in datasets.items()},
+        {row.pair: row.group for row in read_split_rows(folder) or []},
+        sum(shard.count - len(shard.rows) for shard in shards),
     )
 
 
@@ -144,7 +139,7 @@ def shard_folder(source: Path) -> Path:
         DpedBuildError: There is none.
     """
     for folder in (source, source / "patches"):
-        if next(folder.glob("*-[0-9]*.h5"), None) or (folder / "windows.h5").is_file():
+        if next(folder.glob(SHARDS), None) or (folder / WINDOWS_FILE).is_file():
             return folder
     what = "no shards in it" if source.is_dir() else "no such folder"
     raise DpedBuildError(
@@ -171,73 +166,21 @@ def keys(pairs: Sequence[str], window_xy: NDArray[np.int32]) -> Iterator[str]:
         yield f"{name.decode()}_{x}_{y}" + (f"+{count}" if count > 1 else "")
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
-    if not path.exists():
-        return {}
-    try:
-        manifest = read_document(path)
-        if not isinstance(manifest.get("settings", {}), dict):
-            raise ValueError("settings is no object")
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    return manifest
-
-
-def _groups(folder: Path) -> dict[str, str]:
-    """Pair → scene, where `split.csv` came along."""
-    path = folder / SPLIT_FILE
-    if not path.is_file():
-        return {}
-    try:
-        return {row.pair: row.group for row in parse_split(path.read_text("utf-8"))}
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-
-
-def _table(
-    folder: Path, split: str, manifest: Mapping[str, Any], found: PatchDataset
-) -> tuple[Windows, int]:
-    """The columns of a dataset's rows, and how many rows are left out by hand."""
-    if "shards" in manifest:
-        shards = [line for line in manifest["shards"] if line["split"] == split]
-        paths = sorted(folder / line["file"] for line in shards)
-    else:
-        paths = sorted(folder.glob(f"{split}-*.h5"))
-    read = [read_columns(path) for path in paths]
-    table = concatenate([windows for windows, _ in read])
-    pairs = np.array([pair for _, pairs in read for pair in pairs], dtype=object)
-    excluded = read_exclusions(folder.absolute().parent / EXCLUDE_FILE)
-    kept = ~is_excluded(pairs, table.window_xy, excluded)
-    table, pairs = table.rows(kept), pairs[kept]
+def _table(folder: Path, found: PatchDataset) -> Windows:
+    """The columns of a dataset's rows; NaN where hand-made shards lack one."""
+    tables, pairs = [], []
+    for shard in found.shards:
+        rows = read_rows(shard.path, lenient=True)
+        if len(rows) != shard.count:
+            raise _changed(folder)
+        tables.append(rows.windows.rows(shard.rows))
+        pairs += rows.pairs[shard.rows].tolist()
+    table = concatenate(tables)
     same = np.array_equal(table.window_xy, found.window_xy)
-    if not same or pairs.tolist() != found.photos.tolist():
-        raise DpedBuildError(f"{folder} changed while it was read; start again")
-    return table, int((~kept).sum())
+    if not same or pairs != found.photos.tolist():
+        raise _changed(folder)
+    return table
 
 
-def read_columns(path: Path) -> tuple[Windows, list[str]]:
-    """Every row of a shard or `windows.h5`, and its pair; absent columns are NaN.
-
-    Raises:
-        DpedBuildError: The file is damaged.
-    """
-    try:
-        with hdf5_file(path) as file:
-            owners, names = read_owners(file)
-            columns = {
-                name: read_column(file, name)
-                if name in file
-                else getattr(empty_windows(len(owners)), name)
-                for name in COLUMNS
-            }
-        if {len(values) for values in columns.values()} != {len(owners)}:
-            raise OSError("its columns differ in length")
-    except UNREADABLE as error:
-        raise _damaged(path, error) from error
-    return Windows(**columns), [names[owner] for owner in owners]
-
-
-def _damaged(path: Path, error: Exception) -> DpedBuildError:
-    said = " ".join(str(error).split())[:200]
-    return DpedBuildError(f"{path} is damaged ({said}): run dped-build verify")
+def _changed(folder: Path) -> DpedBuildError:
+    return DpedBuildError(f"{folder} changed while it was read; start again")

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from dped_build.exchange.patch_source import UNREADABLE, read_columns, shard_folder
-from dped_build.patches.records import ACCEPTED, COLUMNS, Windows
-from dped_build.patches.shards import WINDOWS_FILE, hdf5_file, read_texts
+from dped_build.exchange.patch_source import shard_folder
+from dped_build.patches.folder import Rows, read_rows
+from dped_build.patches.records import ACCEPTED, COLUMNS
+from dped_build.patches.shards import WINDOWS_FILE
 from dped_build.workspace.durable import durable
 from dped_build.workspace.errors import DpedBuildError
 
@@ -46,14 +47,13 @@ def export_windows(source: Path, out: Path, *, force: bool = False) -> TableSumm
         raise DpedBuildError(
             f"{path}: missing; these shards came without their windows"
         )
-    table, pairs = read_columns(path)
-    reasons = _reasons(path, len(table))
+    rows = read_rows(path, reasons=True, lenient=True)
     if not force:
         _refuse_other_file(out)
     with durable(out) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for text in _texts(table, pairs, reasons):
+        for text in _texts(rows):
             file.write(text)
-    return TableSummary(out, len(table), reasons.count(ACCEPTED))
+    return TableSummary(out, len(rows), int(rows.accepted.sum()))
 
 
 def _refuse_other_file(out: Path) -> None:
@@ -74,35 +74,25 @@ def _refuse_other_file(out: Path) -> None:
         )
 
 
-def _reasons(path: Path, count: int) -> list[str]:
-    try:
-        with hdf5_file(path) as file:
-            reasons = read_texts(file, "reason")
-        if len(reasons) != count:
-            raise OSError("its columns differ in length")
-    except UNREADABLE as error:
-        raise DpedBuildError(f"{path} is damaged: run dped-build verify") from error
-    return reasons
-
-
-def _texts(table: Windows, pairs: list[str], reasons: list[str]) -> Iterator[str]:
+def _texts(rows: Rows) -> Iterator[str]:
     """The header, then the lines, some at a time."""
     yield _header()
-    for start in range(0, len(table), ROWS_AT_ONCE):
-        rows = range(start, min(start + ROWS_AT_ONCE, len(table)))
-        columns = [
-            _cells(getattr(table, name)[rows.start : rows.stop]) for name in NAMES
-        ]
-        places = table.window_xy[rows.start : rows.stop].tolist()
+    pairs = rows.pairs
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        columns = [_cells(getattr(rows.windows, name)[some]) for name in NAMES]
+        places = rows.windows.window_xy[some].tolist()
         yield _csv(
             [
-                pairs[row],
-                *places[row - start],
-                ACCEPTED if reasons[row] == ACCEPTED else "rejected",
-                reasons[row],
-                *(cell for column in columns for cell in column[row - start]),
+                pair,
+                *place,
+                ACCEPTED if reason == ACCEPTED else "rejected",
+                reason,
+                *(cell for cells in measured for cell in cells),
             ]
-            for row in rows
+            for pair, place, reason, *measured in zip(
+                pairs[some], places, rows.reasons[some], *columns, strict=True
+            )
         )
 
 

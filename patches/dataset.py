@@ -8,8 +8,7 @@ for training without `dped-build patches` having run again.
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -25,20 +24,18 @@ from dped_build.patches.exclusions import (
     is_excluded,
     read_exclusions,
 )
-from dped_build.patches.manifest import Shards, is_imported
-from dped_build.patches.shards import (
-    FORMAT,
-    VERSION,
-    hdf5_file,
-    read_column,
-    read_owners,
-    stored,
+from dped_build.patches.folder import (
+    SHARDS,
+    SIDES,
+    list_shards,
+    read_manifest,
+    rows_of,
 )
+from dped_build.patches.hdf5_files import DAMAGE, damaged, missing, opened, stored
+from dped_build.patches.manifest import is_imported
+from dped_build.patches.shards import FORMAT, VERSION
 from dped_build.patches.split import SPLITS
 from dped_build.workspace.errors import DpedBuildError, UsageError
-from dped_build.workspace.json_files import converted, read_document
-
-DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError)  # told by h5py
 
 Stamp = tuple[int, int, int]  # inode, size and modification time of a file
 
@@ -48,13 +45,26 @@ class NoPatchesError(DpedBuildError):
 
 
 @dataclass(frozen=True)
-class _Shard:
+class Shard:
+    """The header of a shard.
+
+    Attributes:
+        path: Where it lies.
+        stamp: What it was when the header was read.
+        size: Side of a patch, pixels.
+        count: How many rows it holds.
+        rows: The rows that are not excluded, ascending, (N,).
+        photos: Pair name of each of them, (N,).
+        window_xy: Top-left pixel of each of them, (N, 2).
+    """
+
     path: Path
-    stamp: Stamp  # when the header was read
-    size: int  # side of a patch, pixels
-    rows: NDArray[np.int64]  # the rows that are not excluded, ascending
-    photos: NDArray[np.object_]  # pair name of each of them
-    window_xy: NDArray[np.int32]  # top-left pixel of each of them
+    stamp: Stamp
+    size: int
+    count: int
+    rows: NDArray[np.int64]
+    photos: NDArray[np.object_]
+    window_xy: NDArray[np.int32]
 
 
 class PatchDataset:
@@ -68,6 +78,7 @@ class PatchDataset:
         photos: Pair name of every row, (N,) object array of str. Where several folders
             are read, `<number of the folder>/<pair>`: their names may be equal.
         window_xy: Top-left pixel of every row's window in its phone photo, (N, 2) int.
+        shards: The files that hold the rows, in their order.
         identity: SHA-256 that changes whenever the folders' content or the rows left
             out do.
     """
@@ -91,16 +102,16 @@ class PatchDataset:
             for root, label in zip(roots, labels, strict=True)
         ]
         _refuse_twice([root for root, _, _ in parts])
-        self._shards = [shard for _, _, shards in parts for shard in shards]
-        counts = [len(shard.rows) for shard in self._shards]
+        self.shards = [shard for _, _, shards in parts for shard in shards]
+        counts = [len(shard.rows) for shard in self.shards]
         if sum(counts) == 0:
-            raise NoPatchesError(_nothing_in(roots, split, bool(self._shards)))
+            raise NoPatchesError(_nothing_in(roots, split, bool(self.shards)))
         self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        self.patch_size = _common_size(self._shards)
+        self.patch_size = _common_size(self.shards)
         self.photos: NDArray[np.object_] = np.concatenate(
             [label + shard.photos for _, label, shards in parts for shard in shards]
         )
-        self.window_xy = np.concatenate([shard.window_xy for shard in self._shards])
+        self.window_xy = np.concatenate([shard.window_xy for shard in self.shards])
         self.identity = _identity(parts)
         self._files: dict[int, h5py.File] = {}
         self._owner = os.getpid()
@@ -115,12 +126,12 @@ class PatchDataset:
             raise IndexError(f"patch {index} of {len(self)}")
         index = index % len(self)
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
-        row = int(self._shards[number].rows[index - self._starts[number]])
+        row = int(self.shards[number].rows[index - self._starts[number]])
         file = self._file(number)
         try:
             return file["phone"][row], file["dslr"][row]
         except DAMAGE as error:  # a checksum that fails, say
-            raise _damaged(self._shards[number].path) from error
+            raise damaged(self.shards[number].path, error) from error
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the open files, which belong to this process."""
@@ -130,7 +141,7 @@ class PatchDataset:
         if self._owner != os.getpid():  # forked: the parent's handles are not ours
             self._files, self._owner = {}, os.getpid()
         if number not in self._files:
-            shard = self._shards[number]
+            shard = self.shards[number]
             file = _open(shard.path)
             if _stamp(shard.path) != shard.stamp:  # its rows may be others now
                 file.close()
@@ -141,20 +152,8 @@ class PatchDataset:
         return self._files[number]
 
 
-def _open_shards(folder: Path, split: str) -> list[_Shard]:
+def _open_shards(folder: Path, split: str) -> list[Shard]:
     """Headers and kept rows of a folder's shards of one split, by name."""
-    excluded = read_exclusions(folder.absolute().parent / EXCLUDE_FILE)
-    return [
-        _read_header(path, excluded, stated)
-        for path, stated in _shard_paths(folder, split)
-    ]
-
-
-def _shard_paths(folder: Path, split: str) -> list[tuple[Path, int | None]]:
-    """Paths of the split's shards and, where a manifest says, how many rows they hold.
-
-    Without a manifest the names decide, so that copied or hand-made shards work too.
-    """
     if split not in SPLITS:
         raise ValueError(f"split {split!r}: the splits are {', '.join(SPLITS)}")
     if not folder.is_dir():
@@ -162,77 +161,41 @@ def _shard_paths(folder: Path, split: str) -> list[tuple[Path, int | None]]:
             f"no patches in {folder}, there is no such folder: run dped-build patches "
             "first, or name another"
         )
-    manifest = _read_manifest(folder)
-    if manifest is None:
-        return [(path, None) for path in sorted(folder.glob(f"{split}-*.h5"))]
-    entries = [entry for entry in manifest["shards"] if entry["split"] == split]
-    entries.sort(key=lambda entry: str(entry["file"]))
-    return [(folder / entry["file"], entry["patches"]) for entry in entries]
+    excluded = read_exclusions(folder.absolute().parent / EXCLUDE_FILE)
+    return [
+        _read_header(path, excluded, stated)
+        for path, stated in list_shards(folder, read_manifest(folder), split)
+    ]
 
 
-def _read_manifest(folder: Path) -> dict[str, Any] | None:
-    path = folder / "manifest.json"
-    if not path.exists():
-        return None
-    try:
-        manifest = read_document(path)
-        require_shards(manifest)
-    except (OSError, ValueError) as error:
-        raise _damaged(path) from error
-    return manifest
-
-
-def require_shards(manifest: Mapping[str, Any]) -> None:
-    """Refuse a manifest whose `shards` are not as we write them.
-
-    Raises:
-        ValueError: Says what is wrong.
-    """
-    converted(manifest, Shards)
-
-
-def _read_header(path: Path, excluded: Exclusions, stated: int | None) -> _Shard:
+def _read_header(path: Path, excluded: Exclusions, stated: int | None) -> Shard:
     stamp = _stamp(path)  # before opening: a shard replaced in between is noticed
-    with _opened(path) as file:
-        missing = {"phone", "dslr", "photo", "photos", "window_xy"} - set(file)
-        if missing:
-            raise DpedBuildError(f"{path} lacks {sorted(missing)}: not a patch shard")
-        owners, names = read_owners(file)
-        photos = np.array([names[owner] for owner in owners], dtype=object)
-        shapes = {stored(file, side).shape for side in ("phone", "dslr")}
+    with opened(path) as file:
+        _require_format(path, file)
+        lacking = {*SIDES, "photo", "photos", "window_xy"} - set(file)
+        if lacking:
+            raise DpedBuildError(f"{path} lacks {sorted(lacking)}: not a patch shard")
+        rows = rows_of(file, ["window_xy"])
+        shapes = {stored(file, side).shape for side in SIDES}
         count, size = next(iter(shapes))[:2]
-        window_xy = read_column(file, "window_xy")
-        same = len(shapes) == 1 and {len(photos), len(window_xy)} == {count}
-        if not same or stated not in (None, count):
-            raise _damaged(path)
-        kept = np.ones(count, dtype=bool)
-        if excluded:
-            kept = ~is_excluded(photos, window_xy, excluded)
-    rows = np.flatnonzero(kept)
-    return _Shard(path, stamp, size, rows, photos[kept], window_xy[kept])
+        if len(shapes) > 1 or len(rows) != count or stated not in (None, count):
+            raise ValueError("its rows are not one for one, or not as many as stated")
+    pairs, window_xy = rows.pairs, rows.windows.window_xy
+    kept = np.ones(count, dtype=bool)
+    if excluded:
+        kept = ~is_excluded(pairs, window_xy, excluded)
+    left = np.flatnonzero(kept)
+    return Shard(path, stamp, size, count, left, pairs[kept], window_xy[kept])
 
 
 def _open(path: Path) -> h5py.File:
-    """Open a shard whose header was read before."""
+    """Open a shard whose header was read before, to keep it open."""
     try:
         return h5py.File(path, "r")
     except FileNotFoundError as error:
-        raise _missing(path) from error
+        raise missing(path) from error
     except OSError as error:
-        raise _damaged(path) from error
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    """Open a shard, telling a missing from a damaged from a foreign file."""
-    try:
-        with hdf5_file(path) as file:
-            _require_format(path, file)
-            yield file
-    except FileNotFoundError as error:
-        raise _missing(path) from error
-    except DAMAGE as error:
-        raise _damaged(path) from error
+        raise damaged(path, error) from error
 
 
 def _require_format(path: Path, file: h5py.File) -> None:
@@ -260,7 +223,7 @@ def _stamp(path: Path) -> Stamp:
     try:
         found = path.stat()
     except FileNotFoundError as error:
-        raise _missing(path) from error
+        raise missing(path) from error
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
@@ -276,7 +239,7 @@ def _labels(roots: list[Path]) -> list[str]:
     return [f"{number}/" for number in range(1, len(roots) + 1)]
 
 
-def _common_size(shards: list[_Shard]) -> int:
+def _common_size(shards: list[Shard]) -> int:
     sizes = {shard.size: shard.path for shard in shards}
     if len(sizes) > 1:
         told = ", ".join(f"{size} px in {path}" for size, path in sizes.items())
@@ -284,10 +247,10 @@ def _common_size(shards: list[_Shard]) -> int:
     return shards[0].size
 
 
-def _identity(parts: list[tuple[Path, str, list[_Shard]]]) -> str:
+def _identity(parts: list[tuple[Path, str, list[Shard]]]) -> str:
     digest = hashlib.sha256()
     for folder, _, shards in parts:
-        manifest = _read_manifest(folder) or {}
+        manifest = read_manifest(folder) or {}
         digest.update(str(manifest.get("dataset_id")).encode())
         for shard in shards:
             digest.update(f"{shard.path.name} {shard.stamp[1]}".encode())
@@ -302,8 +265,8 @@ def _nothing_in(roots: Sequence[str | Path], split: str, any_shard: bool) -> str
             f"every {split} patch in {told} was rejected or excluded: see "
             f"{EXCLUDE_FILE}"
         )
-    if any(next(Path(root).glob("*-[0-9]*.h5"), None) for root in roots):
-        if all(is_imported(_read_manifest(Path(root)) or {}) for root in roots):
+    if any(next(Path(root).glob(SHARDS), None) for root in roots):
+        if all(is_imported(read_manifest(Path(root)) or {}) for root in roots):
             return f"no {split} patches in {told}: imported from a source without any"
         return (
             f"no {split} patches in {told}: the photos of that split gave none; draw "
@@ -312,11 +275,3 @@ def _nothing_in(roots: Sequence[str | Path], split: str, any_shard: bool) -> str
     if any(found for root in roots for found in Path(root).glob("t*_data")):
         return f"no shards in {told}: run dped-build import {told} first"
     return f"no {split} patches in {told}: run dped-build patches first"
-
-
-def _missing(path: Path) -> DpedBuildError:
-    return DpedBuildError(f"{path} is missing: run dped-build verify")
-
-
-def _damaged(path: Path) -> DpedBuildError:
-    return DpedBuildError(f"{path} is damaged: run dped-build verify")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from dped_build.workspace.json_files import Count
+from dped_build.workspace.json_files import Count, converted
 
 IMPORTED = "imported_from"  # of the recorded settings; `patches` has no such key
 LISTING = "listing_sha256"
@@ -75,3 +75,21 @@ def is_imported(manifest: Mapping[str, Any]) -> bool:
     """Whether a patches folder's manifest is of ready-made patches."""
     settings = manifest.get("settings")
     return isinstance(settings, Mapping) and IMPORTED in settings
+
+
+def require_shards(manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest whose `shards` are not as we write them.
+
+    Raises:
+        ValueError: Says what is wrong.
+    """
+    converted(manifest, Shards)
+
+
+def require_sound(manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest that lacks what a run with nothing to do would report of it.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    converted(manifest, Whole)

@@ -1,7 +1,7 @@
 """What a finished patch stage holds that a new run need not do again."""
 
-import csv
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,23 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.aligned_folder import MESSAGE
-from dped_build.patches.manifest import Whole
+from dped_build.patches.folder import (
+    finished_manifest,
+    read_keys,
+    read_pixels,
+    read_rows,
+    read_split_rows,
+)
+from dped_build.patches.hdf5_files import damaged
 from dped_build.patches.pieces import Piece
 from dped_build.patches.records import ACCEPTED, Windows
-from dped_build.patches.shards import (
-    WINDOWS_FILE,
-    read_keys,
-    read_patch_rows,
-    read_pixels,
-    read_tables,
-)
-from dped_build.patches.split import DamagedSplitError, SplitRow, parse_split
+from dped_build.patches.shards import WINDOWS_FILE
+from dped_build.patches.split import SplitRow
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.json_files import converted, read_lines
 from dped_build.workspace.stage import Stage
 
-SPLIT_FILE = "split.csv"
 Place = tuple[int, int]  # window_xy
 
 
@@ -63,15 +61,7 @@ class Previous:
             DpedBuildError: A shard is damaged.
         """
         rows = [self.stored[pair][place] for place in _places(windows, reasons)]
-        try:
-            phone, dslr = read_pixels(rows)
-        except (OSError, KeyError, ValueError) as error:
-            folder = rows[0][0].parent
-            raise DpedBuildError(
-                f"{folder}: a shard is damaged ({error}); delete the one that "
-                "dped-build verify names and run dped-build patches --force"
-            ) from error
-        return Piece(windows, reasons, phone, dslr)
+        return Piece(windows, reasons, *read_pixels(rows))
 
 
 @dataclass(frozen=True)
@@ -88,13 +78,9 @@ def read_split(stage: Stage) -> KnownSplit | None:
     Raises:
         DamagedSplitError: `split.csv` itself cannot be trusted.
     """
-    path = stage.folder / SPLIT_FILE
-    if not path.is_file():
+    rows = read_split_rows(stage.folder)
+    if rows is None:
         return None
-    try:
-        rows = parse_split(b"".join(read_lines(path)).decode())
-    except (ValueError, csv.Error) as error:
-        raise DamagedSplitError(f"{path}: not UTF-8 text; restore it") from error
     try:
         settings = (stage.manifest() or {}).get("settings")
     except DpedBuildError:
@@ -108,44 +94,22 @@ def read_previous(stage: Stage) -> Previous | None:
     Raises:
         DpedBuildError: A file of it other than a shard is damaged.
     """
-    manifest = stage.manifest()
+    manifest = finished_manifest(stage)
     if manifest is None:
         return None
     stored: dict[str, dict[Place, tuple[Path, int]]] = {}
-    try:
-        require_sound(manifest)
-        for shard in manifest["shards"]:
-            path = stage.folder / shard["file"]
-            for row, (pair, place) in enumerate(_rows_of(path)):
+    for shard in manifest["shards"]:
+        path = stage.folder / shard["file"]
+        with suppress(DpedBuildError):  # a lost one is sampled again
+            found = read_rows(path, ["window_xy"])
+            places = map(tuple, found.windows.window_xy.tolist())
+            for row, (pair, place) in enumerate(zip(found.pairs, places, strict=True)):
                 stored.setdefault(pair, {})[place] = (path, row)
-        keys = read_keys(stage.folder / WINDOWS_FILE)
-        measured = read_tables(stage.folder / WINDOWS_FILE)
-        if set(measured) != set(keys):
-            raise ValueError("windows of pairs without a key")
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        said = " ".join(str(error).split())[:MESSAGE]
-        raise DpedBuildError(
-            f"{stage.folder}: damaged ({said}); run dped-build patches --force to "
-            "make it again"
-        ) from error
+    windows = stage.folder / WINDOWS_FILE
+    keys, measured = read_keys(windows), read_rows(windows).by_pair()
+    if set(measured) != set(keys):
+        raise damaged(windows, ValueError("pairs without a key"))
     return Previous(manifest, keys, measured, stored)
-
-
-def _rows_of(shard: Path) -> list[tuple[str, Place]]:
-    """What each row of a shard is; none of a lost one, which is sampled again."""
-    try:
-        return read_patch_rows(shard)
-    except (OSError, KeyError, ValueError):
-        return []
-
-
-def require_sound(manifest: Mapping[str, Any]) -> None:
-    """Refuse a manifest that lacks what a run with nothing to do would tell of it.
-
-    Raises:
-        ValueError: It is damaged.
-    """
-    converted(manifest, Whole)
 
 
 def _places(windows: Windows, reasons: NDArray[np.str_]) -> list[Place]:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dped_build.patches.folder import MANIFEST, SPLIT_FILE
 from dped_build.patches.inputs import Inputs
 from dped_build.patches.pieces import Piece, PieceFailure, read_piece
-from dped_build.patches.previous import SPLIT_FILE, KnownSplit, Previous
+from dped_build.patches.previous import KnownSplit, Previous
 from dped_build.patches.records import ACCEPTED, REASONS, Windows
 from dped_build.patches.shards import (
     FORMAT,
@@ -36,7 +37,6 @@ from dped_build.workspace.stage import (
     write_sums,
 )
 
-MANIFEST = "manifest.json"
 SPLIT_SETTINGS = ("test_photos", "val_photos", "split_seed")
 
 Table = tuple[Windows, NDArray[np.str_]]  # windows of a pair and their reasons

@@ -5,7 +5,6 @@ be understood is an error that names it.
 """
 
 import contextlib
-import csv
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,13 +12,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dped_build.align.records import Alignment
-from dped_build.patches.dataset import NoPatchesError, PatchDataset, require_shards
+from dped_build.patches.dataset import NoPatchesError, PatchDataset
 from dped_build.patches.exclusions import (
     EXCLUDE_FILE,
     ExcludedLine,
     read_excluded_lines,
 )
+from dped_build.patches.folder import read_manifest, read_split_rows
 from dped_build.patches.settings import PatchSettings
+from dped_build.patches.shards import WINDOWS_FILE
 from dped_build.patches.split import SPLITS
 from dped_build.report.tables import (
     StoredPatches,
@@ -49,9 +50,9 @@ class PatchSet:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings of the patch stage, those of the windows among them."""
-        windows = {} if self.windows is None else self.windows.settings
-        return {**self.manifest.get("settings", {}), **windows}
+        """The settings of the patch stage."""
+        settings: dict[str, Any] = self.manifest.get("settings", {})
+        return settings
 
     @property
     def window_size(self) -> int:
@@ -223,10 +224,9 @@ def _text(value: str) -> str:
 
 
 def _read_patches(folder: Path) -> PatchSet:
-    manifest = _read_json(folder / "manifest.json")
-    windows, split = folder / "windows.h5", folder / "split.csv"
+    manifest = _clean(read_manifest(folder))
+    windows = folder / WINDOWS_FILE
     try:
-        require_shards(manifest)
         _require_objects(manifest)
         return PatchSet(
             manifest=manifest,
@@ -234,7 +234,7 @@ def _read_patches(folder: Path) -> PatchSet:
             stored=read_stored(
                 folder, [str(shard["file"]) for shard in manifest["shards"]]
             ),
-            split=_read_split(split) if split.is_file() else {},
+            split={row.pair: row.split for row in read_split_rows(folder) or []},
             training_identity=training_identity(folder),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -242,13 +242,11 @@ def _read_patches(folder: Path) -> PatchSet:
 
 
 def _require_objects(manifest: Mapping[str, Any]) -> None:
-    """Refuse a manifest whose settings or splits are not as we write them.
+    """Refuse a manifest whose size or splits are not as we write them.
 
     Raises:
         TypeError, KeyError or ValueError: Says what is wrong.
     """
-    if not isinstance(manifest.get("settings", {}), dict):
-        raise TypeError("settings is no object")
     int(manifest.get("settings", {}).get("size", PatchSettings.size))
     for name, split in manifest.get("splits", {}).items():
         if name not in SPLITS or not isinstance(split["photos"], int):
@@ -264,14 +262,6 @@ def training_identity(folder: Path) -> str | None:
         with contextlib.suppress(NoPatchesError):
             identities.append(PatchDataset(folder, split).identity)
     return " ".join(identities) or None
-
-
-def _read_split(path: Path) -> dict[str, str]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return {line["pair"]: line["split"] for line in csv.DictReader(file)}
-    except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise damaged(path, error) from error
 
 
 def _read_runs(folder: Path) -> list[Run]:

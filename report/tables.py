@@ -1,19 +1,17 @@
 """Read the HDF5 tables of `patches/`: candidate windows and stored patches."""
 
-import json
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.patches import records
-from dped_build.patches.shards import hdf5_file, read_column, read_owners, stored
+from dped_build.patches.folder import read_rows
+from dped_build.patches.hdf5_files import opened, stored
 from dped_build.workspace.errors import DpedBuildError
 
-TEXTS_AT_ONCE = 64  # held while their lengths are not known
 MEASURES = (  # one number a window, NaN where it was not measured
     "ncc",
     "rotation_deg",
@@ -36,7 +34,6 @@ class Windows:
     reason: NDArray[np.intp]  # index into `reasons`
     accepted: NDArray[np.bool_]
     table: records.Windows  # what was measured
-    settings: dict[str, Any]
 
     def __len__(self) -> int:
         """How many windows."""
@@ -86,24 +83,12 @@ class StoredPatches:
     ncc: NDArray[np.float32]
 
 
-def _codes(texts: NDArray[Any]) -> tuple[list[str], NDArray[np.intp]]:
+def _codes(texts: Iterable[str]) -> tuple[list[str], NDArray[np.intp]]:
     """Distinct texts, sorted, and the index of each row's text among them."""
-    names, codes = np.unique(texts, return_inverse=True)
-    return [name.decode("utf-8", "replace") for name in names.tolist()], codes
-
-
-def _texts(file: h5py.File, name: str) -> NDArray[Any]:
-    """A column of texts as bytes, (N,); raises as `stored`."""
-    column, left = stored(file, name), file.id.get_filesize()
-    if h5py.check_string_dtype(column.dtype) is None or column.ndim != 1:
-        raise OSError(f"{name} is {column.dtype} {column.shape}")
-    parts = [np.zeros(0, "S1")]
-    for start in range(0, len(column), TEXTS_AT_ONCE):
-        parts.append(column[start : start + TEXTS_AT_ONCE].astype("S"))
-        left -= sum(map(len, parts[-1].tolist()))
-        if left < 0:  # one long text may be that of every row
-            raise OSError(f"{name} holds more than the file")
-    return np.concatenate(parts)
+    found = list(texts)
+    names = sorted(set(found))
+    numbers = {name: number for number, name in enumerate(names)}
+    return names, np.array([numbers[text] for text in found], dtype=np.intp)
 
 
 def read_windows(path: Path) -> Windows:
@@ -112,26 +97,10 @@ def read_windows(path: Path) -> Windows:
     Raises:
         DpedBuildError: The file is damaged.
     """
-    try:
-        with hdf5_file(path) as file:
-            pairs, pair = _codes(_texts(file, "pair"))
-            reasons, reason = _codes(_texts(file, "reason"))
-            found = {
-                name: read_column(file, name)
-                for name in records.COLUMNS
-                if name in file
-            }
-            unmeasured = records.empty_windows(len(pair))
-            table = replace(unmeasured, **found)
-            accepted = _texts(file, "status") == records.ACCEPTED.encode()
-            columns = (getattr(table, name) for name in records.COLUMNS)
-            if {len(reason), len(accepted), *map(len, columns)} != {len(pair)}:
-                raise OSError("its columns differ in length")
-            settings = json.loads(str(file.attrs.get("settings", "{}")))
-    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise damaged(path, error) from error
-    known = settings if isinstance(settings, dict) else {}
-    return Windows(pairs, pair, reasons, reason, accepted, table, known)
+    rows = read_rows(path, reasons=True, lenient=True)
+    return Windows(
+        *_codes(rows.pairs), *_codes(rows.reasons), rows.accepted, rows.windows
+    )
 
 
 def read_stored(folder: Path, files: list[str]) -> StoredPatches:
@@ -143,19 +112,13 @@ def read_stored(folder: Path, files: list[str]) -> StoredPatches:
     names: list[str] = []
     file, row, photo, xy, ncc = [], [], [], [], []
     for index, name in enumerate(files):
-        try:
-            with hdf5_file(folder / name) as shard:
-                owners, photos = read_owners(shard)
-                ncc.append(read_column(shard, "ncc"))
-                xy.append(read_column(shard, "window_xy"))
-            if not len(ncc[-1]) == len(xy[-1]) == len(owners):
-                raise OSError("its columns differ in length")
-        except (OSError, KeyError, ValueError) as error:
-            raise damaged(folder / name, error) from error
-        photo.append(owners + len(names))
-        names.extend(photos)
-        row.append(np.arange(len(owners)))
-        file.append(np.full(len(owners), index))
+        rows = read_rows(folder / name, ["ncc", "window_xy"])
+        ncc.append(rows.windows.ncc)
+        xy.append(rows.windows.window_xy)
+        photo.append(rows.photo + len(names))
+        names.extend(rows.photos)
+        row.append(np.arange(len(rows)))
+        file.append(np.full(len(rows), index))
     return StoredPatches(
         files=files,
         file=np.concatenate([np.zeros(0, np.intp), *file]),
@@ -175,12 +138,8 @@ def read_patch(
     Raises:
         DpedBuildError: The shard is missing or damaged.
     """
-    path = workspace / "patches" / file
-    try:
-        with hdf5_file(path) as shard:
-            return stored(shard, "phone")[row], stored(shard, "dslr")[row]
-    except (OSError, KeyError) as error:
-        raise damaged(path, error) from error
+    with opened(workspace / "patches" / file) as shard:
+        return stored(shard, "phone")[row], stored(shard, "dslr")[row]
 
 
 def damaged(path: Path, error: Exception) -> DpedBuildError:

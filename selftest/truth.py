@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from dped_build.align.geometry import FloatArray
+from dped_build.patches.folder import list_shards, read_manifest, read_rows
 from dped_build.patches.records import Windows
-from dped_build.patches.shards import read_tables
 from dped_build.selftest.simulated_cameras import Rig
 from dped_build.workspace.errors import DpedBuildError
 
@@ -75,8 +75,8 @@ def compare_with_truth(patches: Path, truth: Path, *, size: int) -> TruthSummary
     """
     errors = [
         patch_errors(windows, read_rig(truth / f"{pair}.json"), size)
-        for path in sorted(patches.glob("*-[0-9]*.h5"))
-        for pair, windows in read_tables(path).items()
+        for path, _ in list_shards(patches, read_manifest(patches))
+        for pair, windows in read_rows(path).by_pair().items()
     ]
     if not errors:
         raise DpedBuildError(f"{patches}: no patches to compare")

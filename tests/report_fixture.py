@@ -153,6 +153,8 @@ def write_patches(folder, names, photos, cameras) -> None:
     ncc = ncc.astype(np.float32)
     shift = shift_at(xy[:, 0] + (SIZE - 1) / 2, xy[:, 1])
     with h5py.File(folder / "windows.h5", "w") as file:
+        file["photos"] = np.array([name.encode() for name in names], dtype=TEXT)
+        file["photo"] = pair.astype(np.int32)
         file["pair"] = np.array([name.encode() for name in names])[pair].astype(TEXT)
         file["window_xy"] = xy
         file["reason"] = reason.astype("S").astype(TEXT)
@@ -308,6 +310,8 @@ def write_many_patches(folder: Path, names: Sequence[str]) -> None:
         columns[name] = rng.uniform(0.05, 0.2, len(pair)).astype(np.float32)
     with h5py.File(folder / "windows.h5", "w") as file:
         file.attrs["settings"] = json.dumps(SETTINGS)
+        file["photos"] = np.array(names).astype("S").astype(TEXT)
+        file["photo"] = pair.astype(np.int32)
         for name, values in columns.items():
             file[name] = values
     manifest = json.loads((folder / "manifest.json").read_text())

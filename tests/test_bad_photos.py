@@ -30,7 +30,7 @@ from dped_build.align import align_folders
 from dped_build.align.pairing.by_name import pair_by_name
 from dped_build.exchange.import_patches import import_patches
 from dped_build.patches import PatchSettings, build_shards
-from dped_build.patches.shards import read_pixels, read_tables
+from dped_build.patches.folder import read_pixels, read_rows
 from dped_build.photos.reading import list_photos, read_photo
 from dped_build.train.architecture import Architecture
 from dped_build.train.enhancing.enhance import enhance_files
@@ -232,12 +232,12 @@ def shown(workspace, pair):
     found = [crop.read_bytes() for crop in crops]
     found.append(json.dumps(records_of(workspace)[pair]).encode())
     for path in sorted(workspace.glob("patches/*.h5")):
-        table = read_tables(path).get(pair)
+        table = read_rows(path).by_pair().get(pair)
         if table is not None:
             found += [getattr(table, n).tobytes() for n in vars(table)]
         if table is not None and path.name != "windows.h5":
-            before = [len(t) for name, t in read_tables(path).items()]
-            start = sum(before[: list(read_tables(path)).index(pair)])
+            before = [len(t) for name, t in read_rows(path).by_pair().items()]
+            start = sum(before[: list(read_rows(path).by_pair()).index(pair)])
             rows = [(path, start + n) for n in range(len(table))]
             found += [pixels.tobytes() for pixels in read_pixels(rows)]
     return found
@@ -335,7 +335,7 @@ def test_the_stages_take_photos_of_any_name(three_pairs, tmp_path):
     assert aligned == {*GOOD, *NAMES}
     assert len(records) == len(aligned) + 2 * len(NOT_PLAIN)
     assert {r["reason"] for r in records.values()} == {None, "unreadable"}
-    tables = read_tables(workspace / "patches/windows.h5")
+    tables = read_rows(workspace / "patches/windows.h5").by_pair()
     assert set(tables) == aligned
 
 

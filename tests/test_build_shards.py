@@ -442,7 +442,7 @@ def test_damaged_pixels_are_not_copied_into_a_new_shard(finished):
     data = bytearray(shard.read_bytes())
     data[offset + 7] ^= 1
     shard.write_bytes(data)
-    with pytest.raises(DpedBuildError, match=r"a shard is damaged .*delete the one"):
+    with pytest.raises(DpedBuildError, match=r"\.h5 is damaged .*delete it"):
         cut(finished, force=True, min_corr=0.91)
     (finished / "patches").rename(finished / "old")
     cut(finished)

@@ -35,8 +35,8 @@ def test_windows_gained_lost_and_moved_are_listed(two):
         accepted = np.flatnonzero(file["status"][:] == b"accepted")
         rejected = np.flatnonzero(file["status"][:] != b"accepted")
         lost, moved, barely = accepted[:3]
-        file["status"][lost] = b"rejected"
-        file["status"][rejected[0]] = b"accepted"
+        file["reason"][lost] = b"low_ncc"
+        file["reason"][rejected[0]] = b"accepted"
         file["patch_to_dslr"][rejected[0]] = np.eye(3)
         for row, shift in ((moved, 0.25), (barely, 0.0004)):
             matrix = file["patch_to_dslr"][row]

@@ -19,8 +19,8 @@ from dped_build.exchange.patch_source import keys, open_source
 from dped_build.exchange.windows_table import export_windows
 from dped_build.patches import PatchDataset
 from dped_build.patches.dataset import NoPatchesError
+from dped_build.patches.folder import read_rows
 from dped_build.patches.records import COLUMNS
-from dped_build.patches.shards import read_tables
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.stage import read_sums, sha256
 
@@ -69,7 +69,7 @@ def test_png_folders_hold_the_pixels_and_columns_of_every_row(patched_set, tmp_p
                 found = pixels_of(out / split / line[f"{name}_file_name"])
                 assert np.array_equal(found, pixels)
     shards = sorted((patched_set / "patches").glob("test-*.h5"))
-    stored = [table for path in shards for table in read_tables(path).values()]
+    stored = [table for path in shards for table in read_rows(path).by_pair().values()]
     lines = lines_of(out / "test/metadata.jsonl")
     for name, (kind, _) in COLUMNS.items():
         column = np.concatenate([getattr(table, name) for table in stored])
@@ -348,7 +348,7 @@ def test_every_window_is_a_line_of_the_csv_with_its_reason(patched_set, tmp_path
     out = tmp_path / "windows.csv"
     summary = export_windows(patched_set, out)
     lines = list(csv.DictReader(io.StringIO(out.read_text())))
-    stored = read_tables(patched_set / "patches/windows.h5")
+    stored = read_rows(patched_set / "patches/windows.h5").by_pair()
     assert summary.windows == len(lines) == sum(map(len, stored.values()))
     reasons = json.loads((patched_set / "patches/manifest.json").read_text())["windows"]
     for reason, count in reasons.items():

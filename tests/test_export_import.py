@@ -15,8 +15,8 @@ from dped_build.exchange.exported_folders import GEOMETRY
 from dped_build.exchange.import_patches import import_patches
 from dped_build.exchange.import_settings import ImportSettings
 from dped_build.patches import PatchDataset
+from dped_build.patches.folder import read_rows
 from dped_build.patches.records import COLUMNS
-from dped_build.patches.shards import read_tables
 from dped_build.patches.split import parse_split
 from dped_build.workspace.errors import DpedBuildError, UsageError
 
@@ -26,7 +26,7 @@ LOSSLESS = ExportSettings(pictures="png")
 
 def tables_of(folder, split):
     """Pair → columns of a split, whatever its shards."""
-    found = [read_tables(path) for path in sorted(folder.glob(f"{split}-*.h5"))]
+    found = [read_rows(path).by_pair() for path in sorted(folder.glob(f"{split}-*.h5"))]
     return {pair: table for tables in found for pair, table in tables.items()}
 
 

@@ -16,8 +16,8 @@ from dped_build.exchange import import_patches as importing
 from dped_build.exchange.import_patches import import_patches
 from dped_build.exchange.import_settings import ImportSettings
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
+from dped_build.patches.folder import read_rows
 from dped_build.patches.quality import lumas, normalised_cross_correlation
-from dped_build.patches.shards import read_tables
 from dped_build.patches.split import parse_split
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.stage import write_sums
@@ -103,7 +103,7 @@ def test_pseudo_photos_are_fifty_neighbours_and_stay_in_the_split_given(imported
 
 @pytest.mark.parametrize("name", ["train-00000.h5", "windows.h5"])
 def test_columns_say_what_the_pixels_say_and_nothing_else(imported, name):
-    table = read_tables(imported / "patches" / name)["train-00000"]
+    table = read_rows(imported / "patches" / name).by_pair()["train-00000"]
     with h5py.File(imported / "patches/train-00000.h5") as file:
         phone, dslr = (lumas(file[side][:50]) for side in ("phone", "dslr"))
     expected = normalised_cross_correlation(phone, dslr)

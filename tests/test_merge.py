@@ -21,7 +21,7 @@ from dped_build.curate import merge
 from dped_build.curate.merge import merge_workspaces
 from dped_build.curate.verify import verify_workspace
 from dped_build.patches import PatchDataset, PatchSettings, build_shards, pieces
-from dped_build.patches.shards import read_tables
+from dped_build.patches.folder import read_rows
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.stage import read_sums, sha256, write_sums
 
@@ -99,9 +99,11 @@ def test_equal_names_of_two_days_are_kept_apart(days, tmp_path):
 
 def test_the_merged_patches_are_those_of_the_days(days, tmp_path):
     merge_workspaces(sources(days), tmp_path / "all")
-    merged = read_tables(tmp_path / "all/patches/windows.h5")
+    merged = read_rows(tmp_path / "all/patches/windows.h5").by_pair()
     for day in ("day1", "day2"):
-        for pair, windows in read_tables(days / day / "patches/windows.h5").items():
+        for pair, windows in (
+            read_rows(days / day / "patches/windows.h5").by_pair().items()
+        ):
             there = merged[f"{day}-{pair}"]
             np.testing.assert_array_equal(there.patch_to_dslr, windows.patch_to_dslr)
             np.testing.assert_array_equal(there.ncc, windows.ncc)

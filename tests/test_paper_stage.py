@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from dped_build.cli import cli
 from dped_build.curate.verify import verify_workspace
 from dped_build.patches import pieces
+from dped_build.patches.folder import read_rows
 from dped_build.patches.refinement.paper_rule import MAX_SHIFT
-from dped_build.patches.shards import read_tables
 from dped_build.workspace.stage import write_sums
 
 PAPER = ("--rule", "paper", "--size", "64", "--max-rotation", "2", "--jobs", "1")
@@ -36,7 +36,7 @@ def contents(workspace):
 def kept(workspace):
     """The tables of all kept windows, pair by pair."""
     shards = (workspace / "patches").glob("*-[0-9]*.h5")
-    return [table for path in shards for table in read_tables(path).values()]
+    return [table for path in shards for table in read_rows(path).by_pair().values()]
 
 
 def turn_homographies(folder, angle_deg):

@@ -313,7 +313,7 @@ def test_a_flipped_bit_is_mended_by_deleting_its_shard(work):
     before = tree(work.folder / "patches")
     damage_shard(work)
     stricter = PatchSettings(size=48, min_corr=0.5, compress="gzip")
-    with pytest.raises(DpedBuildError, match=r"a shard is damaged .*delete the one"):
+    with pytest.raises(DpedBuildError, match=r"\.h5 is damaged .*delete it"):
         work.run_patches(settings=stricter, force=True)
     work.file("patches/train-00000.h5").unlink()
     work.run_patches(force=True)

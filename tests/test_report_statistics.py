@@ -39,7 +39,6 @@ def make_windows(xy, *, pair=None, accepted=None, ncc=None, shift=None, pairs=("
         reason=np.where(accepted, 0, 1),
         accepted=accepted,
         table=replace(empty_windows(count), **columns),
-        settings={},
     )
 
 

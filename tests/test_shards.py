@@ -8,14 +8,11 @@ import pytest
 
 from dped_build.align.geometry import translation
 from dped_build.patches import shards
+from dped_build.patches.folder import read_keys, read_pixels, read_rows
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, empty_windows
 from dped_build.patches.shards import (
     PhotoPatches,
     plan_shards,
-    read_keys,
-    read_patch_rows,
-    read_pixels,
-    read_tables,
     settings_text,
     write_shard,
     write_windows,
@@ -82,7 +79,7 @@ def assert_same(found, expected):
 @pytest.mark.parametrize("compress", ["none", "gzip"])
 def test_every_column_comes_back(tmp_path, compress):
     path = written(tmp_path / "train-00000.h5", compress=compress)
-    tables = read_tables(path)
+    tables = read_rows(path).by_pair()
     assert list(tables) == [photo.pair for photo in PHOTOS]
     for photo in PHOTOS:
         assert_same(tables[photo.pair], photo.windows)
@@ -102,7 +99,10 @@ def test_rows_are_read_in_the_order_asked_for(tmp_path):
     rows = [1, 2, 3, 2, 0, 1, 1]  # runs, a step back, one twice
     phone, _ = read_pixels([(one, row) for row in rows])
     np.testing.assert_array_equal(phone, stored[rows])
-    assert read_patch_rows(one)[3] == ("été 10", tuple(PHOTOS[1].windows.window_xy[0]))
+    found = read_rows(one, ["window_xy"])
+    assert found.pairs[3] == "été 10"
+    wanted = PHOTOS[1].windows.window_xy[0]
+    np.testing.assert_array_equal(found.windows.window_xy[3], wanted)
 
 
 def test_no_rows_are_no_pixels():
@@ -203,19 +203,17 @@ def test_a_flipped_byte_is_an_error_when_read(tmp_path, column):
     data = bytearray(path.read_bytes())
     data[offset + 5] ^= 0x10
     path.write_bytes(data)
-    with pytest.raises(OSError):
-        read_tables(path)
+    with pytest.raises(DpedBuildError, match=r"train-00000\.h5 is damaged"):
+        read_rows(path)
         read_pixels([(path, 0)])
 
 
 def test_a_shard_cut_short_is_an_error_when_read(tmp_path):
     path = written(tmp_path / "train-00000.h5")
     path.write_bytes(path.read_bytes()[:-500])
-    for read in (read_tables, read_patch_rows, read_keys):
-        with pytest.raises(OSError):
+    for read in (read_rows, read_keys, lambda path: read_pixels([(path, 0)])):
+        with pytest.raises(DpedBuildError, match=r"train-00000\.h5 is damaged"):
             read(path)
-    with pytest.raises(OSError):
-        read_pixels([(path, 0)])
 
 
 def write_all_windows(path, tables):
@@ -232,7 +230,7 @@ def test_windows_come_back_with_pair_status_and_reason(tmp_path):
     tables = {photo.pair: photo.windows for photo in PHOTOS}
     tables["nothing"] = empty_windows()
     reasons = write_all_windows(tmp_path / "windows.h5", tables)
-    found = read_tables(tmp_path / "windows.h5")
+    found = read_rows(tmp_path / "windows.h5").by_pair()
     assert list(found) == list(tables)
     for pair, table in tables.items():
         assert_same(found[pair], table)
@@ -253,7 +251,7 @@ def test_windows_come_back_with_pair_status_and_reason(tmp_path):
 def test_a_file_without_windows_can_be_read(tmp_path, pairs):
     path = tmp_path / "windows.h5"
     write_all_windows(path, {pair: empty_windows() for pair in pairs})
-    found = read_tables(path)
+    found = read_rows(path).by_pair()
     assert list(found) == pairs
     assert all(len(table) == 0 for table in found.values())
     assert list(read_keys(path)) == pairs
@@ -261,8 +259,8 @@ def test_a_file_without_windows_can_be_read(tmp_path, pairs):
 
 def test_a_shard_without_patches_can_be_read(tmp_path):
     path = written(tmp_path / "train-00000.h5", [])
-    assert read_tables(path) == {}
-    assert read_patch_rows(path) == []
+    assert read_rows(path).by_pair() == {}
+    assert read_rows(path).pairs.tolist() == []
 
 
 def test_photos_stay_together_where_they_fit():
