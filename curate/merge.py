@@ -25,11 +25,10 @@ from dped_build.curate.merged_alignments import (
 from dped_build.curate.merged_parts import are_parts
 from dped_build.curate.merged_patches import (
     Given,
-    Kept,
     all_lines,
     common_settings,
     failed_lines,
-    kept_tables,
+    kept_pieces,
     own_of,
     read_given,
 )
@@ -40,9 +39,9 @@ from dped_build.patches.exclusions import (
     exclusions_bytes,
 )
 from dped_build.patches.inputs import Inputs
+from dped_build.patches.pieces import Piece
 from dped_build.patches.previous import KnownSplit, read_previous
-from dped_build.patches.publication import Content, draw_split, publish_content
-from dped_build.patches.records import ACCEPTED
+from dped_build.patches.publication import content_of, draw_split, publish_content
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.split import SplitRow, unite_splits
 from dped_build.workspace.durable import write_atomic
@@ -138,19 +137,19 @@ def merge_workspaces(
     own = own_of(target, merged)
     lines = own.lines if same else all_lines([own, *given])
     inputs = Inputs(merged.aligned, settings or PatchSettings(), entries_of(lines))
-    tables = kept_tables(sources, merged, given, inputs)
+    pieces = kept_pieces(sources, merged, given, inputs)
     moved, newly_done = 0, not same
     with opened(patch_stage(target)):
         _refuse_changed(sources, before)
         if lines and not same:
             write_atomic(target / EXCLUDE_FILE, exclusions_bytes(lines))
-        patches_differ = partial(_patches_differ, inputs=inputs, tables=tables)
+        patches_differ = partial(_patches_differ, inputs=inputs, pieces=pieces)
         if settings is not None and not _holds(
             patch_stage(target), patches_differ, force=force
         ):
             rows = _split(inputs, [own, *given], new_split=new_split, parts=parts)
-            failed = failed_lines(merged, given, tables)
-            _publish(target, inputs, tables, rows, failed)
+            failed = failed_lines(merged, given, pieces)
+            _publish(target, inputs, pieces, rows, failed)
             moved = 0 if new_split or parts else _moved(rows, given)
             newly_done = True
     if not same:
@@ -162,7 +161,7 @@ def merge_workspaces(
         len(inputs.paired),
         len(inputs.records),
         merged.prefixes,
-        None if settings is None else len(tables),
+        None if settings is None else len(pieces),
         moved,
         newly_done,
     )
@@ -218,7 +217,7 @@ def _holds(
 
 
 def _patches_differ(
-    stage: Stage, inputs: Inputs, tables: Mapping[str, Kept]
+    stage: Stage, inputs: Inputs, pieces: Mapping[str, Piece]
 ) -> str | None:
     """How finished patches differ from the sources', in words; None: not."""
     previous = read_previous(stage)
@@ -230,7 +229,7 @@ def _patches_differ(
     for pair in keys:
         if pair not in inputs.keys:
             return f"pair {pair} is of none of these workspaces"
-    for pair in tables:
+    for pair in pieces:
         if keys.get(pair) != inputs.keys[pair]:
             return f"pair {pair} is missing, or was measured otherwise"
     return None
@@ -256,25 +255,13 @@ def _moved(rows: Sequence[SplitRow], given: Sequence[Given]) -> int:
 def _publish(
     target: Path,
     inputs: Inputs,
-    tables: Mapping[str, Kept],
+    pieces: Mapping[str, Piece],
     rows: Sequence[SplitRow],
     failed: Sequence[Mapping[str, str]],
 ) -> None:
     """Write the target's `patches/`."""
     settings = inputs.settings
-    patches = sum(int((k.table[1] == ACCEPTED).sum()) for k in tables.values())
-    plan = Plan(len(inputs.records), len(tables), patches * 6 * settings.size**2, 0.0)
+    patches = sum(len(piece.kept) for piece in pieces.values())
+    plan = Plan(len(inputs.records), len(pieces), patches * 6 * settings.size**2, 0.0)
     refuse_full_disk(target, plan, "choose another --workspace")
-    content = Content(
-        inputs.cameras,
-        inputs.recorded_settings,
-        settings.size,
-        settings.compress,
-        settings.shard_patches,
-        {pair: kept.table for pair, kept in tables.items()},
-        inputs.keys,
-        rows,
-        failed,
-        lambda pair: tables[pair].piece(),
-    )
-    publish_content(patch_stage(target), content)
+    publish_content(patch_stage(target), content_of(inputs, pieces, rows, failed))

@@ -19,9 +19,8 @@ from dped_build.patches.exclusions import (
 )
 from dped_build.patches.inputs import Inputs
 from dped_build.patches.manifest import is_imported
-from dped_build.patches.pieces import Piece, reasons_of
+from dped_build.patches.pieces import Piece
 from dped_build.patches.previous import Previous, read_previous, read_split
-from dped_build.patches.publication import Table
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.split import SplitRow
 from dped_build.workspace.errors import DpedBuildError
@@ -127,44 +126,30 @@ def all_lines(given: Sequence[Given]) -> list[ExcludedLine]:
     return list({line.entry: line for line in reversed(lines)}.values())[::-1]
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A pair whose windows and patches a source holds."""
-
-    table: Table
-    previous: Previous
-    name: str  # in the source
-
-    def piece(self) -> Piece:
-        """Its windows and kept pixels."""
-        return self.previous.piece(self.name, *self.table)
-
-
-def kept_tables(
+def kept_pieces(
     sources: Sequence[Source],
     merged: Merged,
     given: Sequence[Given],
     inputs: Inputs,
-) -> dict[str, Kept]:
+) -> dict[str, Piece]:
     """The pairs that are cut already, in order; the others are left to `patches`."""
-    found: dict[str, Kept] = {}
+    found: dict[str, Piece] = {}
     for source, prefix, own in zip(sources, merged.prefixes, given, strict=True):
         if own.previous is None:
             continue
         keys = Inputs(source.aligned, inputs.settings, set()).keys
         for pair, key in keys.items():
-            windows, name = own.previous.windows(pair, key), prefix + pair
-            if windows is None:
-                continue
-            excluded = inputs.excluded(name)
-            reasons = reasons_of(name, windows, inputs.settings, excluded)
-            if own.previous.holds(pair, windows, reasons):
-                found[name] = Kept((windows, reasons), own.previous, pair)
+            windows = own.previous.windows(pair, key)
+            if windows is not None:
+                reasons = inputs.reasons(prefix + pair, windows)
+                piece = own.previous.piece(pair, windows, reasons)
+                if piece is not None:
+                    found[prefix + pair] = piece
     return {r.pair: found[r.pair] for r in inputs.records if r.pair in found}
 
 
 def failed_lines(
-    merged: Merged, given: Sequence[Given], tables: Mapping[str, Kept]
+    merged: Merged, given: Sequence[Given], pieces: Mapping[str, Piece]
 ) -> list[dict[str, str]]:
     """The pairs that the sources could not cut, in order."""
     lines = {
@@ -175,5 +160,5 @@ def failed_lines(
     return [
         {**lines[pair], "pair": pair}
         for pair, record in merged.aligned.records.items()
-        if pair in lines and record.aligned and pair not in tables
+        if pair in lines and record.aligned and pair not in pieces
     ]

@@ -28,8 +28,13 @@ from dped_build.exchange.import_worker import make_block
 from dped_build.exchange.out_folder import held, out_stage, with_name
 from dped_build.exchange.paired_folders import common_size, find_patch_folders
 from dped_build.parallel.executor import Workers, default_jobs, run_all
-from dped_build.patches.manifest import IMPORTED, LISTING, is_imported, require_sound
-from dped_build.patches.pieces import read_piece
+from dped_build.patches.manifest import (
+    IMPORTED,
+    LISTING,
+    is_imported,
+    require_sound,
+)
+from dped_build.patches.pieces import Piece, read_piece
 from dped_build.patches.publication import Content, publish_content
 from dped_build.patches.shards import FORMAT
 from dped_build.patches.split import SplitRow, extend_split
@@ -125,7 +130,7 @@ def _is_read(task: BlockTask) -> bool:
     """
     if not task.out.exists():
         return False
-    return len(read_piece(task.out, pixels=False).windows) == len(task.block.files)
+    return len(read_piece(task.out).windows) == len(task.block.files)
 
 
 def _plan(tasks: Sequence[BlockTask], todo: Sequence[BlockTask], jobs: int) -> Plan:
@@ -175,14 +180,13 @@ def _content(
         DpedBuildError: Not one pair is usable.
     """
     failed = [*folders.leftovers]
-    pieces: dict[str, Path] = {}
+    pieces: dict[str, Piece] = {}
     for task in tasks:
         lines = refused.get(task.block.name, ())
         failed += lines
         if not any(line.reason == LOST for line in lines):
-            pieces[task.block.name] = task.out
-    found = {name: read_piece(path, pixels=False) for name, path in pieces.items()}
-    if not any(len(piece.windows) for piece in found.values()):
+            pieces[task.block.name] = read_piece(task.out)
+    if not any(len(piece.windows) for piece in pieces.values()):
         raise DpedBuildError(
             f"{folders.source}: no usable pair; the first problem: {failed[0].message}"
         )
@@ -192,11 +196,10 @@ def _content(
         size=tasks[0].size,
         compress=settings.compress,
         shard_patches=settings.shard_patches,
-        tables={name: (piece.windows, piece.reasons) for name, piece in found.items()},
+        pieces=pieces,
         keys={task.block.name: task.key for task in tasks},
         split=_split(folders.blocks, settings),
         failed=[asdict(line) for line in failed],
-        piece=lambda name: read_piece(pieces[name], pixels=True),
     )
 
 

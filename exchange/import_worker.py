@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dped_build.exchange.exported_folders import geometry_columns
 from dped_build.exchange.import_blocks import BlockTask, Files, Refusal, refusal
-from dped_build.patches.pieces import Piece, write_piece
+from dped_build.patches.pieces import write_piece
 from dped_build.patches.quality import (
     clipped_share,
     color_fit_psnr,
@@ -47,7 +47,7 @@ def make_block(task: BlockTask) -> list[Refusal]:
         stated = geometry_columns([block.geometry[number] for number in kept])
         windows = replace(windows, **stated)
     reasons = np.full(len(kept), ACCEPTED)
-    write_piece(task.out, Piece(windows, reasons, phone, dslr))
+    write_piece(task.out, windows, reasons, phone, dslr)
     return refused
 
 

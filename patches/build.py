@@ -13,9 +13,25 @@ from dped_build.align.records import Alignment
 from dped_build.parallel.executor import Workers, default_jobs, run_all
 from dped_build.patches.grid import grid_windows
 from dped_build.patches.inputs import Inputs, read_inputs, require_aligned
-from dped_build.patches.pieces import PieceFailure, PieceTask, make_piece, reasons_of
-from dped_build.patches.previous import Previous, read_previous, read_split
-from dped_build.patches.publication import Finished, Table, publish
+from dped_build.patches.pieces import (
+    Piece,
+    PieceFailure,
+    PieceTask,
+    make_piece,
+    read_piece,
+)
+from dped_build.patches.previous import (
+    KnownSplit,
+    Previous,
+    read_previous,
+    read_split,
+)
+from dped_build.patches.publication import (
+    Content,
+    content_of,
+    draw_split,
+    publish_content,
+)
 from dped_build.patches.records import ACCEPTED, Windows
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.shards import FORMAT
@@ -104,17 +120,18 @@ def build_shards(
         if previous and not force:
             recorded = previous.manifest["settings"]
             refuse_other_settings(stage, recorded, inputs.recorded_settings)
-        in_shards, todo = _divide(inputs, previous, stage.scratch)
+        pieces, todo = _divide(inputs, previous, stage.scratch)
         plan = _plan(inputs, todo, workers.jobs)
         announce(plan)
         refuse_full_disk(workspace, plan, "choose another --workspace")
         if dry_run:
             return None
         failures = _work(todo, stage.scratch, workers, progress)
-        finished = Finished(
-            inputs, stage.scratch, previous, known_split, in_shards, failures
-        )
-        manifest = publish(stage, finished)
+        content = _content(inputs, pieces, failures, known_split, stage.scratch)
+        if previous and _nothing_new(content, pieces, previous, known_split):
+            manifest = previous.manifest
+        else:
+            manifest = publish_content(stage, content)
         shutil.rmtree(stage.scratch, ignore_errors=True)
     return PatchSummary(
         stage.folder,
@@ -138,12 +155,12 @@ def _read_previous(stage: Stage, *, force: bool) -> Previous | None:
 
 def _divide(
     inputs: Inputs, previous: Previous | None, scratch: Path
-) -> tuple[dict[str, Table], list[PieceTask]]:
+) -> tuple[dict[str, Piece], list[PieceTask]]:
     """Pairs whose patches the previous shards hold, and pairs to do.
 
     Pairs that are neither have their piece on the disk.
     """
-    in_shards: dict[str, Table] = {}
+    in_shards: dict[str, Piece] = {}
     todo = []
     for record in inputs.records:
         pair, measured = record.pair, None
@@ -152,10 +169,10 @@ def _divide(
         if previous:
             measured = previous.windows(pair, inputs.keys[pair])
         if previous and measured is not None:
-            own = inputs.excluded(pair)
-            reasons = reasons_of(pair, measured, inputs.settings, own)
-            if previous.holds(pair, measured, reasons):
-                in_shards[pair] = measured, reasons
+            reasons = inputs.reasons(pair, measured)
+            piece = previous.piece(pair, measured, reasons)
+            if piece is not None:
+                in_shards[pair] = piece
                 continue
         todo.append(_task(inputs, record, measured, scratch))
     return in_shards, todo
@@ -221,3 +238,39 @@ def _work(
             log_pair("patches", pair, outcome, failure.message if failure else None)
             progress(done, len(todo))
     return failures
+
+
+def _content(
+    inputs: Inputs,
+    in_shards: Mapping[str, Piece],
+    failures: Mapping[str, PieceFailure],
+    known_split: KnownSplit | None,
+    scratch: Path,
+) -> Content:
+    """Every pair that is cut, wherever its patches' pixels lie."""
+    pairs = [record.pair for record in inputs.records]
+    pieces = {
+        pair: in_shards.get(pair) or read_piece(scratch / inputs.piece_name(pair))
+        for pair in pairs
+        if pair not in failures
+    }
+    failed = [
+        {"pair": pair, **asdict(failures[pair])} for pair in pairs if pair in failures
+    ]
+    return content_of(inputs, pieces, draw_split(inputs, known_split), failed)
+
+
+def _nothing_new(
+    content: Content,
+    in_shards: Mapping[str, Piece],
+    previous: Previous,
+    known_split: KnownSplit | None,
+) -> bool:
+    """Whether the folder already is what it should be; then it is left untouched."""
+    return (
+        set(content.pieces) == set(in_shards) == set(previous.measured)
+        and known_split is not None
+        and content.split == known_split.rows
+        and content.settings == previous.manifest["settings"]
+        and content.failed == previous.manifest["failed"]
+    )

@@ -8,6 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dped_build.align.aligned_folder import (
     CAMERA_KEYS,
     Aligned,
@@ -21,7 +24,13 @@ from dped_build.patches.exclusions import (
     Exclusions,
     read_exclusions,
 )
-from dped_build.patches.pieces import MEASUREMENT, measuring_key, piece_name
+from dped_build.patches.pieces import (
+    MEASUREMENT,
+    measuring_key,
+    piece_name,
+    reasons_of,
+)
+from dped_build.patches.records import Windows
 from dped_build.patches.settings import PatchSettings
 from dped_build.photos.reading import capture_time
 from dped_build.workspace.errors import DpedBuildError
@@ -98,6 +107,10 @@ class Inputs:
     def excluded(self, pair: str) -> Exclusions:
         """What is taken out by hand of one pair."""
         return {entry for entry in self.exclusions if entry[0] == pair}
+
+    def reasons(self, pair: str, windows: Windows) -> NDArray[np.str_]:
+        """Which windows of a pair are kept, or why not, (N,)."""
+        return reasons_of(pair, windows, self.settings, self.excluded(pair))
 
     def piece_name(self, pair: str) -> str:
         """File name of a pair's piece."""

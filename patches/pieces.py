@@ -7,7 +7,8 @@ is named after everything it was made from: a piece that exists is finished and 
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,23 @@ class PieceFailure:
 
 @dataclass(frozen=True)
 class Piece:
-    """Windows of one pair with their reasons, and the kept ones' pixels."""
+    """Windows of one pair with their reasons, and how to read the kept ones' pixels.
+
+    Attributes:
+        windows: Every candidate.
+        reasons: `accepted` or why not, (N,).
+        pixels: Reads the phone's and the DSLR's, (K, S, S, 3) each; a DpedBuildError
+            where they are damaged.
+    """
 
     windows: Windows
     reasons: NDArray[np.str_]
-    phone: NDArray[np.uint8]
-    dslr: NDArray[np.uint8]
+    pixels: Callable[[], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+
+    @property
+    def kept(self) -> NDArray[np.intp]:
+        """The windows that were kept, (K,)."""
+        return np.flatnonzero(self.reasons == ACCEPTED)
 
 
 def measuring_key(
@@ -145,35 +157,54 @@ def make_piece(task: PieceTask) -> PieceFailure | Path:
     else:
         target = pixels[kept]
     source = cut(phone, windows.patch_to_phone[kept], size)
-    write_piece(task.out, Piece(windows, reasons, source, target))
+    write_piece(task.out, windows, reasons, source, target)
     return task.out
 
 
-def write_piece(path: Path, piece: Piece) -> None:
-    """Write a piece whole or not at all."""
-    columns = {name: getattr(piece.windows, name) for name in COLUMNS}
+def write_piece(
+    path: Path,
+    windows: Windows,
+    reasons: NDArray[np.str_],
+    phone: NDArray[np.uint8],
+    dslr: NDArray[np.uint8],
+) -> None:
+    """Write a piece whole or not at all; pixels (K, S, S, 3) of the kept windows."""
+    columns = {name: getattr(windows, name) for name in COLUMNS}
     with durable(path) as temporary, temporary.open("wb") as file:
-        np.savez(
-            file, reasons=piece.reasons, phone=piece.phone, dslr=piece.dslr, **columns
-        )
+        np.savez(file, reasons=reasons, phone=phone, dslr=dslr, **columns)
 
 
-def read_piece(path: Path, *, pixels: bool) -> Piece:
-    """Read a piece back; without `pixels`, the patches are left on the disk.
+def read_piece(path: Path) -> Piece:
+    """Read a piece back; its pixels are left on the disk.
 
     Raises:
         DpedBuildError: It is damaged.
     """
-    none = np.zeros((0, 0, 0, 3), np.uint8)
+
+    def pixels() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        with _opened(path) as data:
+            phone, dslr = data["phone"], data["dslr"]
+            for side in (phone, dslr):
+                if side.dtype != np.uint8 or side.ndim != 4 or len(side) != kept:
+                    raise ValueError(f"pixels are {side.dtype} {side.shape}")
+            return phone, dslr
+
+    with _opened(path) as data:
+        windows = Windows(**{name: data[name] for name in COLUMNS})
+        piece = Piece(windows, data["reasons"], pixels)
+        _require_sound(piece)
+    kept = len(piece.kept)
+    return piece
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The arrays of a piece, read one at a time."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             if any(entry.compress_type for entry in data.zip.infolist()):
                 raise ValueError("compressed")
-            windows = Windows(**{name: data[name] for name in COLUMNS})
-            phone, dslr = (data[n] if pixels else none for n in ("phone", "dslr"))
-            piece = Piece(windows, data["reasons"], phone, dslr)
-            _require_sound(piece, pixels=pixels)
-            return piece
+            yield data
     except FileNotFoundError as error:
         raise DpedBuildError(
             f"{path}: gone while the command ran; run the same command again"
@@ -182,15 +213,12 @@ def read_piece(path: Path, *, pixels: bool) -> Piece:
         raise DpedBuildError(f"{path}: damaged; delete it and run again") from error
 
 
-def _require_sound(piece: Piece, *, pixels: bool) -> None:
+def _require_sound(piece: Piece) -> None:
     """Refuse arrays that `write_piece` would not have written."""
-    count, kept = len(piece.windows), int((piece.reasons == ACCEPTED).sum())
+    count = len(piece.windows)
     for name, (kind, shape) in COLUMNS.items():
         column = getattr(piece.windows, name)
         if (column.dtype, column.shape) != (np.dtype(kind), (count, *shape)):
             raise ValueError(f"{name} is {column.dtype} {column.shape}")
     if piece.reasons.shape != (count,) or not set(piece.reasons.tolist()) <= {*REASONS}:
         raise ValueError("reasons of other windows, or unknown ones")
-    for side in (piece.phone, piece.dslr) if pixels else ():
-        if side.dtype != np.uint8 or side.ndim != 4 or len(side) != kept:
-            raise ValueError(f"pixels are {side.dtype} {side.shape}")

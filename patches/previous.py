@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,20 +49,17 @@ class Previous:
         """A pair's measurements, if they were made from the same inputs."""
         return self.measured[pair] if self.keys.get(pair) == key else None
 
-    def holds(self, pair: str, windows: Windows, reasons: NDArray[np.str_]) -> bool:
-        """Whether the shards hold every kept patch of a pair."""
-        wanted = _places(windows, reasons)
-        return set(wanted) <= set(self.stored.get(pair, {}))
-
-    def piece(self, pair: str, windows: Windows, reasons: NDArray[np.str_]) -> Piece:
-        """A pair's kept patches, copied out of the shards.
-
-        Raises:
-            KeyError: They do not hold all of them.
-            DpedBuildError: A shard is damaged.
-        """
-        rows = [self.stored[pair][place] for place in _places(windows, reasons)]
-        return Piece(windows, reasons, *read_pixels(rows))
+    def piece(
+        self, pair: str, windows: Windows, reasons: NDArray[np.str_]
+    ) -> Piece | None:
+        """A pair's piece, if the shards hold every patch that is kept."""
+        stored = self.stored.get(pair, {})
+        places = windows.window_xy[reasons == ACCEPTED].tolist()
+        rows = [stored.get((x, y)) for x, y in places]
+        found = [row for row in rows if row is not None]
+        if len(found) < len(rows):
+            return None
+        return Piece(windows, reasons, partial(read_pixels, found))
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,3 @@ def read_previous(stage: Stage) -> Previous | None:
     if set(measured) != set(keys):
         raise damaged(windows, ValueError("pairs without a key"))
     return Previous(manifest, keys, measured, stored)
-
-
-def _places(windows: Windows, reasons: NDArray[np.str_]) -> list[Place]:
-    return [(int(x), int(y)) for x, y in windows.window_xy[reasons == ACCEPTED]]

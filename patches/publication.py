@@ -2,19 +2,16 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dped_build.patches.folder import MANIFEST, SPLIT_FILE
 from dped_build.patches.inputs import Inputs
-from dped_build.patches.pieces import Piece, PieceFailure, read_piece
-from dped_build.patches.previous import KnownSplit, Previous
-from dped_build.patches.records import ACCEPTED, REASONS, Windows
+from dped_build.patches.pieces import Piece
+from dped_build.patches.previous import KnownSplit
+from dped_build.patches.records import REASONS
 from dped_build.patches.shards import (
     FORMAT,
     VERSION,
@@ -39,49 +36,6 @@ from dped_build.workspace.stage import (
 
 SPLIT_SETTINGS = ("test_photos", "val_photos", "split_seed")
 
-Table = tuple[Windows, NDArray[np.str_]]  # windows of a pair and their reasons
-
-
-@dataclass(frozen=True)
-class Finished:
-    """Every pair that is cut, and where its patches' pixels lie."""
-
-    inputs: Inputs
-    scratch: Path  # of the pieces
-    previous: Previous | None
-    known_split: KnownSplit | None
-    in_shards: Mapping[str, Table]  # pairs whose pixels the previous shards hold
-    failures: Mapping[str, PieceFailure]
-
-    def tables(self) -> dict[str, Table]:
-        """The windows of every pair, in order."""
-        pairs = [record.pair for record in self.inputs.records]
-        return {pair: self._table(pair) for pair in pairs if pair not in self.failures}
-
-    def piece(self, pair: str) -> Piece:
-        """A pair's windows and kept pixels."""
-        if self.previous and pair in self.in_shards:
-            return self.previous.piece(pair, *self.in_shards[pair])
-        return read_piece(self.scratch / self.inputs.piece_name(pair), pixels=True)
-
-    def failed(self) -> list[dict[str, str]]:
-        """The pairs that could not be cut, as the manifest lists them."""
-        return [
-            {"pair": pair, "reason": failure.reason, "message": failure.message}
-            for pair, failure in self._failures_in_order()
-        ]
-
-    def _failures_in_order(self) -> list[tuple[str, PieceFailure]]:
-        pairs = (record.pair for record in self.inputs.records)
-        return [(pair, self.failures[pair]) for pair in pairs if pair in self.failures]
-
-    def _table(self, pair: str) -> Table:
-        if pair in self.in_shards:
-            return self.in_shards[pair]
-        path = self.scratch / self.inputs.piece_name(pair)
-        piece = read_piece(path, pixels=False)
-        return piece.windows, piece.reasons
-
 
 @dataclass(frozen=True)
 class Content:
@@ -93,11 +47,10 @@ class Content:
         size: Side of a patch, px.
         compress: Of the pixels.
         shard_patches: Patches per shard, at most.
-        tables: The windows of every pair, in order.
+        pieces: Every pair that is cut, in order.
         keys: What each pair's measurements were made from.
         split: The lines of `split.csv`.
         failed: The pairs that gave nothing, as the manifest lists them.
-        piece: A pair's windows and kept pixels.
     """
 
     cameras: Mapping[str, str]
@@ -105,35 +58,30 @@ class Content:
     size: int
     compress: str
     shard_patches: int
-    tables: Mapping[str, Table]
+    pieces: Mapping[str, Piece]
     keys: Mapping[str, str]
     split: Sequence[SplitRow]
     failed: Sequence[Mapping[str, str]]
-    piece: Callable[[str], Piece]
 
 
-def publish(stage: Stage, finished: Finished) -> Mapping[str, Any]:
-    """Put the stage's folder into place; returns its manifest.
-
-    A folder that already is what it should be is left untouched.
-    """
-    inputs, previous = finished.inputs, finished.previous
-    tables, split = finished.tables(), draw_split(inputs, finished.known_split)
-    if previous and _nothing_new(finished, previous, tables, split):
-        return previous.manifest
-    content = Content(
+def content_of(
+    inputs: Inputs,
+    pieces: Mapping[str, Piece],
+    split: Sequence[SplitRow],
+    failed: Sequence[Mapping[str, str]],
+) -> Content:
+    """The content of a folder that is cut from aligned pairs."""
+    return Content(
         inputs.cameras,
         inputs.recorded_settings,
         inputs.settings.size,
         inputs.settings.compress,
         inputs.settings.shard_patches,
-        tables,
+        pieces,
         inputs.keys,
         split,
-        finished.failed(),
-        finished.piece,
+        failed,
     )
-    return publish_content(stage, content)
 
 
 def publish_content(stage: Stage, content: Content) -> Mapping[str, Any]:
@@ -147,8 +95,8 @@ def publish_content(stage: Stage, content: Content) -> Mapping[str, Any]:
     shards = _write_shards(build, content, attributes)
     write_windows(
         build / WINDOWS_FILE,
-        {pair: windows for pair, (windows, _) in content.tables.items()},
-        {pair: reasons for pair, (_, reasons) in content.tables.items()},
+        {pair: piece.windows for pair, piece in content.pieces.items()},
+        {pair: piece.reasons for pair, piece in content.pieces.items()},
         content.keys,
         attributes,
     )
@@ -178,29 +126,12 @@ def draw_split(inputs: Inputs, known: KnownSplit | None) -> list[SplitRow]:
     )
 
 
-def _nothing_new(
-    finished: Finished,
-    previous: Previous,
-    tables: Mapping[str, Table],
-    split: Sequence[SplitRow],
-) -> bool:
-    return (
-        set(tables) == set(finished.in_shards) == set(previous.measured)
-        and finished.known_split is not None
-        and list(split) == finished.known_split.rows
-        and previous.manifest["settings"] == finished.inputs.recorded_settings
-        and previous.manifest["failed"] == finished.failed()
-    )
-
-
 def _write_shards(
     build: Path, content: Content, attributes: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """Write all shards in order; returns their lines of the manifest."""
     split_of = {row.pair: row.split for row in content.split}
-    kept = {
-        pair: int((why == ACCEPTED).sum()) for pair, (_, why) in content.tables.items()
-    }
+    kept = {pair: len(piece.kept) for pair, piece in content.pieces.items()}
     lines = []
     for name in SPLITS:
         own = {p: n for p, n in kept.items() if n and split_of[p] == name}
@@ -225,17 +156,16 @@ def _shard_photos(
     content: Content, plan: Mapping[str, slice]
 ) -> Iterator[PhotoPatches]:
     for pair, rows in plan.items():
-        piece = content.piece(pair)
-        kept = np.flatnonzero(piece.reasons == ACCEPTED)[rows]
-        yield PhotoPatches(
-            pair, piece.windows.rows(kept), piece.phone[rows], piece.dslr[rows]
-        )
+        piece = content.pieces[pair]
+        phone, dslr = piece.pixels()
+        windows = piece.windows.rows(piece.kept[rows])
+        yield PhotoPatches(pair, windows, phone[rows], dslr[rows])
 
 
 def _manifest(
     sums: Mapping[str, str], content: Content, shards: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    reasons = Counter(r for _, why in content.tables.values() for r in why.tolist())
+    reasons = Counter(r for p in content.pieces.values() for r in p.reasons.tolist())
     return {
         "format": FORMAT,
         "version": VERSION,

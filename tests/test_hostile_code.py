@@ -61,7 +61,7 @@ def test_no_pickle_runs(work, tmp_path):
         lambda: train(work / "patches", work / RUN, TINY, resume=True, progress=False),
         *(lambda p=p: load_vgg(p) for p in (whole, old, tmp_path / "bare.pth")),
         lambda: load_vgg(tmp_path / "evil.mat"),
-        lambda: read_piece(tmp_path / "piece.npz", pixels=True),
+        lambda: read_piece(tmp_path / "piece.npz"),
     ):
         with pytest.raises(DpedBuildError) as error:
             read()
