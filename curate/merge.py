@@ -15,40 +15,42 @@ from pathlib import Path
 from typing import Any
 
 from dped_build.align.aligned_folder import aligned_stage
+from dped_build.curate.merge_sources import (
+    common_settings,
+    read_sources,
+    refuse_changed,
+)
 from dped_build.curate.merged_alignments import (
-    Source,
+    crops_of,
     difference_from,
     merge_alignments,
     publish_alignment,
-    read_sources,
 )
 from dped_build.curate.merged_parts import are_parts
-from dped_build.curate.merged_patches import (
-    Given,
-    all_lines,
-    common_settings,
-    failed_lines,
-    kept_pieces,
-    own_of,
-    read_given,
-)
+from dped_build.curate.merged_patches import failed_lines, kept_pieces, known_in
 from dped_build.patches.build import patch_stage
 from dped_build.patches.exclusions import (
     EXCLUDE_FILE,
+    ExcludedLine,
     entries_of,
     exclusions_bytes,
 )
 from dped_build.patches.inputs import Inputs
 from dped_build.patches.pieces import Piece
 from dped_build.patches.previous import KnownSplit, read_previous
-from dped_build.patches.publication import content_of, draw_split, publish_content
+from dped_build.patches.publication import (
+    Content,
+    content_of,
+    draw_split,
+    publish_content,
+)
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.split import SplitRow, unite_splits
 from dped_build.workspace.durable import write_atomic
-from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import as_json
 from dped_build.workspace.plan import Plan, refuse_full_disk
-from dped_build.workspace.stage import SUMS, Stage, opened
+from dped_build.workspace.stage import Stage, opened
 from dped_build.workspace.text import counted
 
 
@@ -120,71 +122,51 @@ def merge_workspaces(
         DpedBuildError: They cannot be one dataset, one is damaged or changes meanwhile,
             or `target` holds something else.
     """
-    before = [_state(folder) for folder in workspaces]
-    sources = read_sources(workspaces)
+    sources = read_sources(workspaces, target)
     parts = are_parts({str(source.workspace): source.aligned for source in sources})
-    if target.exists() and any(target.samefile(folder) for folder in workspaces):
-        raise UsageError(f"{target}: is one of the sources; name another --workspace")
-    merged = merge_alignments(sources)
-    given = [
-        read_given(source, prefix)
-        for source, prefix in zip(sources, merged.prefixes, strict=True)
-    ]
-    settings = common_settings(sources, given)
+    merged, crops = merge_alignments(sources), crops_of(sources)
+    settings = common_settings(sources)
     with opened(aligned_stage(target)):
-        alignment_differs = partial(difference_from, merged=merged)
+        alignment_differs = partial(difference_from, aligned=merged, crops=crops)
         same = _holds(aligned_stage(target), alignment_differs, force=force)
-    own = own_of(target, merged)
-    lines = own.lines if same else all_lines([own, *given])
-    inputs = Inputs(merged.aligned, settings or PatchSettings(), entries_of(lines))
-    pieces = kept_pieces(sources, merged, given, inputs)
+    split, lines = known_in(target, merged)
+    if not same:
+        lines = _each_once([*lines, *(line for s in sources for line in s.excluded)])
+    inputs = Inputs(merged, settings or PatchSettings(), entries_of(lines))
+    pieces = kept_pieces(sources, inputs)
     moved, newly_done = 0, not same
     with opened(patch_stage(target)):
-        _refuse_changed(sources, before)
+        refuse_changed(sources)
         if lines and not same:
             write_atomic(target / EXCLUDE_FILE, exclusions_bytes(lines))
         patches_differ = partial(_patches_differ, inputs=inputs, pieces=pieces)
         if settings is not None and not _holds(
             patch_stage(target), patches_differ, force=force
         ):
-            rows = _split(inputs, [own, *given], new_split=new_split, parts=parts)
-            failed = failed_lines(merged, given, pieces)
-            _publish(target, inputs, pieces, rows, failed)
-            moved = 0 if new_split or parts else _moved(rows, given)
+            drawn = [split, *(source.split for source in sources)]
+            rows = _split(inputs, drawn, new_split=new_split, parts=parts)
+            failed = failed_lines(sources, inputs, pieces)
+            _publish(target, content_of(inputs, pieces, rows, failed))
+            moved = 0 if new_split or parts else _moved(rows, drawn[1:])
             newly_done = True
     if not same:
         with opened(aligned_stage(target)):
-            _refuse_changed(sources, before)
-            publish_alignment(aligned_stage(target), merged)
+            refuse_changed(sources)
+            publish_alignment(aligned_stage(target), merged, crops)
     return MergeSummary(
         target,
         len(inputs.paired),
         len(inputs.records),
-        merged.prefixes,
+        [source.prefix for source in sources],
         None if settings is None else len(pieces),
         moved,
         newly_done,
     )
 
 
-def _state(workspace: Path) -> list[bytes | None]:
-    """What the sums of a workspace's folders say; None where a folder is not there."""
-    stages = aligned_stage(workspace), patch_stage(workspace)
-    return [
-        (stage.folder / SUMS).read_bytes() if stage.complete else None
-        for stage in stages
-    ]
-
-
-def _refuse_changed(
-    sources: Sequence[Source], before: Sequence[list[bytes | None]]
-) -> None:
-    for source, state in zip(sources, before, strict=True):
-        if _state(source.workspace) != state:
-            raise DpedBuildError(
-                f"{source.workspace}: changed while it was read; run the same command "
-                "again"
-            )
+def _each_once(lines: Sequence[ExcludedLine]) -> list[ExcludedLine]:
+    """Lines of `exclude.csv`, each window or photo once."""
+    return list({line.entry: line for line in reversed(lines)}.values())[::-1]
 
 
 def _holds(
@@ -236,32 +218,31 @@ def _patches_differ(
 
 
 def _split(
-    inputs: Inputs, given: Sequence[Given], *, new_split: bool, parts: bool
+    inputs: Inputs,
+    drawn: Sequence[Sequence[SplitRow]],
+    *,
+    new_split: bool,
+    parts: bool,
 ) -> list[SplitRow]:
-    """The target's own split, `given[0]`, added to; only `new_split` draws it again."""
-    known = [] if new_split else list(given[0].rows)
+    """The target's own split, `drawn[0]`, added to; only `new_split` draws it again."""
+    known = [] if new_split else list(drawn[0])
     if new_split or parts:
         return draw_split(inputs, KnownSplit(known, None) if known else None)
-    return unite_splits([own.rows for own in given], inputs.times())
+    return unite_splits(drawn, inputs.times())
 
 
-def _moved(rows: Sequence[SplitRow], given: Sequence[Given]) -> int:
+def _moved(rows: Sequence[SplitRow], drawn: Sequence[Sequence[SplitRow]]) -> int:
     """How many pairs are in another split than their source has them in."""
     now = {row.pair: row.split for row in rows}
-    before = [row for own in given for row in own.rows]
+    before = [row for lines in drawn for row in lines]
     return len({row.pair for row in before if row.split != now.get(row.pair)})
 
 
-def _publish(
-    target: Path,
-    inputs: Inputs,
-    pieces: Mapping[str, Piece],
-    rows: Sequence[SplitRow],
-    failed: Sequence[Mapping[str, str]],
-) -> None:
+def _publish(target: Path, content: Content) -> None:
     """Write the target's `patches/`."""
-    settings = inputs.settings
-    patches = sum(len(piece.kept) for piece in pieces.values())
-    plan = Plan(len(inputs.records), len(pieces), patches * 6 * settings.size**2, 0.0)
-    refuse_full_disk(target, plan, "choose another --workspace")
-    publish_content(patch_stage(target), content_of(inputs, pieces, rows, failed))
+    patches = sum(len(piece.kept) for piece in content.pieces.values())
+    pairs, disk = len(content.pieces), patches * 6 * content.size**2
+    refuse_full_disk(
+        target, Plan(pairs, pairs, disk, 0.0), "choose another --workspace"
+    )
+    publish_content(patch_stage(target), content)

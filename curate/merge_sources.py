@@ -1,0 +1,211 @@
+"""The workspaces of a merge: read, held against each other, and called apart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from dped_build.align.aligned_folder import (
+    CAMERA_KEYS,
+    Aligned,
+    aligned_stage,
+    read_aligned,
+)
+from dped_build.align.settings import AlignSettings
+from dped_build.curate.merged_names import name_prefixes
+from dped_build.patches.build import patch_stage
+from dped_build.patches.exclusions import (
+    EXCLUDE_FILE,
+    ExcludedLine,
+    read_excluded_lines,
+)
+from dped_build.patches.folder import read_split_rows
+from dped_build.patches.manifest import is_imported
+from dped_build.patches.previous import Previous, read_previous
+from dped_build.patches.settings import PatchSettings
+from dped_build.patches.split import SplitRow
+from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.stage import SUMS
+
+ALIKE = tuple(AlignSettings().to_json())  # but for how photos were paired
+NOT_COMPARED = (EXCLUDE_FILE, "measurement")  # each source's own, and what is checked
+
+
+@dataclass(frozen=True)
+class Source:
+    """A workspace to merge.
+
+    Attributes:
+        workspace: Its folder.
+        aligned: What its `aligned/` says.
+        patches: What its `patches/` holds; None where it has none.
+        split: The lines of its `split.csv`, under the merged names.
+        excluded: The lines of its `exclude.csv`, under the merged names.
+        sums: Of both folders, as they were when it was read.
+        prefix: What its names of pairs get in front; "" where nothing.
+    """
+
+    workspace: Path
+    aligned: Aligned
+    patches: Previous | None
+    split: Sequence[SplitRow]
+    excluded: Sequence[ExcludedLine]
+    sums: Sequence[bytes | None]
+    prefix: str = ""
+
+    def renamed(self, prefix: str) -> "Source":
+        """The same with `prefix` in front of every name."""
+        return replace(
+            self,
+            prefix=prefix,
+            split=[
+                SplitRow(prefix + row.pair, prefix + row.group, row.split)
+                for row in self.split
+            ],
+            excluded=[replace(line, pair=prefix + line.pair) for line in self.excluded],
+        )
+
+
+def read_sources(workspaces: Sequence[Path], target: Path) -> list[Source]:
+    """The workspaces to merge into `target`, with names that none has twice.
+
+    Raises:
+        UsageError: Fewer than two workspaces, or one is given twice or is the target.
+        DpedBuildError: One has no finished alignment or is damaged, their cameras or
+            settings differ, or a photo is in two of them.
+    """
+    if len(workspaces) < 2:
+        raise UsageError("name two or more workspaces to merge")
+    for folder in workspaces:
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: no such folder; name workspaces")
+        if target.exists() and target.samefile(folder):
+            raise UsageError(
+                f"{target}: is one of the sources; name another --workspace"
+            )
+    for one, other in combinations(workspaces, 2):
+        if one.samefile(other):
+            raise UsageError(f"{other}: given twice; name every workspace once")
+    sources = [_read_source(folder) for folder in workspaces]
+    for first, second in combinations(sources, 2):
+        _refuse_different(first, second)
+        _refuse_shared_photos(first, second)
+    names = [list(source.aligned.records) for source in sources]
+    prefixes = name_prefixes(workspaces, names)
+    return [
+        source.renamed(prefix) for source, prefix in zip(sources, prefixes, strict=True)
+    ]
+
+
+def _read_source(folder: Path) -> Source:
+    sums = _sums(folder)
+    aligned = read_aligned(folder)
+    if aligned is None:
+        raise DpedBuildError(
+            f"{folder / 'aligned'}: no finished alignment; run dped-build align "
+            f"PHONE_DIR DSLR_DIR -w {folder} first"
+        )
+    stage = patch_stage(folder)
+    patches = read_previous(stage)
+    if patches and is_imported(patches.manifest):
+        raise DpedBuildError(
+            f"{stage.folder}: imported, not cut from the photos beside it; train takes "
+            "several folders of patches, none needs to be merged"
+        )
+    split = read_split_rows(stage.folder) if patches else None
+    excluded = read_excluded_lines(folder / EXCLUDE_FILE)
+    return Source(folder, aligned, patches, split or [], excluded, sums)
+
+
+def _sums(workspace: Path) -> list[bytes | None]:
+    """What the sums of a workspace's folders say; None where a folder is not there."""
+    stages = aligned_stage(workspace), patch_stage(workspace)
+    return [
+        (stage.folder / SUMS).read_bytes() if stage.complete else None
+        for stage in stages
+    ]
+
+
+def refuse_changed(sources: Sequence[Source]) -> None:
+    """Stop where a source is not what was read.
+
+    Raises:
+        DpedBuildError: Names it.
+    """
+    for source in sources:
+        if _sums(source.workspace) != source.sums:
+            raise DpedBuildError(
+                f"{source.workspace}: changed while it was read; run the same command "
+                "again"
+            )
+
+
+def common_settings(sources: Sequence[Source]) -> PatchSettings | None:
+    """The settings of the sources' patches; None where no source has any.
+
+    Raises:
+        DpedBuildError: They differ.
+    """
+    found = [
+        (
+            patch_stage(source.workspace).folder,
+            {
+                name: value
+                for name, value in source.patches.manifest["settings"].items()
+                if name not in NOT_COMPARED
+            },
+        )
+        for source in sources
+        if source.patches
+    ]
+    for other in found[1:]:
+        _refuse_other(found[0], other, "dped-build patches --force")
+    return PatchSettings.from_json(found[0][1]) if found else None
+
+
+def _refuse_different(one: Source, other: Source) -> None:
+    first, second = (
+        (
+            source.workspace / "aligned",
+            {
+                **{name: source.aligned.manifest[name] for name in CAMERA_KEYS},
+                **{n: source.aligned.manifest["settings"].get(n) for n in ALIKE},
+            },
+        )
+        for source in (one, other)
+    )
+    _refuse_other(first, second, "dped-build align --force")
+
+
+def _refuse_other(
+    one: tuple[Path, Mapping[str, Any]],
+    other: tuple[Path, Mapping[str, Any]],
+    command: str,
+) -> None:
+    """Stop at the first setting in which two folders differ, and say the way out."""
+    (first, before), (second, after) = one, other
+    for name in (*before, *after):
+        if before.get(name) != after.get(name):
+            option = name.replace("_", "-")
+            raise DpedBuildError(
+                f"{first} was made with {option} = {before.get(name)}, {second} with "
+                f"{after.get(name)}: what is merged must be made alike; run {command} "
+                "on one of them"
+            )
+
+
+def _refuse_shared_photos(one: Source, other: Source) -> None:
+    """One photo under two names might be for training and for testing at once."""
+    known = {
+        record.phone_sha256: record.pair
+        for record in one.aligned.records.values()
+        if record.phone_sha256
+    }
+    for record in other.aligned.records.values():
+        if record.phone_sha256 in known:
+            raise DpedBuildError(
+                f"pair {known[record.phone_sha256]} of {one.workspace} and pair "
+                f"{record.pair} of {other.workspace} are the same phone photo; merge "
+                "workspaces that share none"
+            )
