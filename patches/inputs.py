@@ -1,6 +1,5 @@
 """Everything that the patch stage's result depends on."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,7 +33,7 @@ from dped_build.patches.records import Windows
 from dped_build.patches.settings import PatchSettings
 from dped_build.photos.reading import capture_time
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.json_files import json_bytes
+from dped_build.workspace.json_files import fingerprint
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,7 @@ class Inputs:
         """The settings as the manifest states them, hand exclusions by their hash."""
         excluded, stated = sorted(self.exclusions), "none"
         if excluded:
-            digest = hashlib.sha256(json_bytes(excluded)).hexdigest()
-            stated = f"{len(excluded)} entries, SHA-256 {digest[:16]}"
+            stated = f"{len(excluded)} entries, SHA-256 {fingerprint(excluded)[:16]}"
         return {
             **self.settings.to_json(),
             EXCLUDE_FILE: stated,

@@ -4,8 +4,6 @@ A piece holds every window's measurements and reasons and the kept patches' pixe
 is named after everything it was made from: a piece that exists is finished and right.
 """
 
-import hashlib
-import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +25,7 @@ from dped_build.patches.settings import PatchSettings
 from dped_build.photos.reading import read_photo
 from dped_build.workspace.durable import durable
 from dped_build.workspace.errors import NO_MEMORY, DpedBuildError, PhotoError
-from dped_build.workspace.json_files import json_bytes
+from dped_build.workspace.json_files import fingerprint
 
 DAMAGED = (  # what NumPy may raise of a file that is not as it was written
     OSError,
@@ -95,7 +93,7 @@ def measuring_key(
         "settings": settings.measuring(),
         "measurement": MEASUREMENT,
     }
-    return hashlib.sha256(json_bytes(inputs)).hexdigest()
+    return fingerprint(inputs)
 
 
 def piece_name(key: str, settings: PatchSettings, excluded: Exclusions) -> str:
@@ -106,9 +104,8 @@ def piece_name(key: str, settings: PatchSettings, excluded: Exclusions) -> str:
         settings: Say which windows are kept.
         excluded: What is taken out of this pair by hand.
     """
-    inputs = [key, settings.selecting(), sorted(excluded)]
-    digest = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
-    return f"{digest[:32]}.npz"
+    found = fingerprint([key, settings.selecting(), sorted(excluded)])
+    return f"{found[:32]}.npz"
 
 
 def reasons_of(

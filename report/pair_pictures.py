@@ -4,7 +4,6 @@ Pictures are named by what they are made of, never after a photo: a photo's name
 hold anything.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from dped_build.report.pair_files import (
     read_reduced,
 )
 from dped_build.report.pictures import halves, jpeg, shrink, side_by_side
+from dped_build.workspace.json_files import fingerprint
 from dped_build.workspace.stage import link_file, sha256
 
 MAX_JOBS = 8
@@ -139,7 +139,7 @@ def _draw(files: PairFiles, settings: ReportSettings) -> dict[str, bytes] | None
 def _key(files: PairFiles, settings: ReportSettings) -> str:
     """Names everything that a pair's pictures are made of."""
     made_of = [DRAWING, settings.thumb_px, settings.picture_px, *files.content]
-    return hashlib.sha256(repr(made_of).encode()).hexdigest()[:20]
+    return fingerprint(made_of)[:20]
 
 
 def _taken_over(names: Sequence[str], places: Places) -> bool:

@@ -3,6 +3,7 @@
 Nothing here takes what we would not have written.
 """
 
+import hashlib
 import json
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
@@ -122,6 +123,11 @@ def json_bytes(value: object, *, indent: int | None = 1) -> bytes:
     """JSON as we write it everywhere: UTF-8, key order as given, no NaN."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
     return (text + "\n").encode()
+
+
+def fingerprint(value: object) -> str:
+    """SHA-256 of a value's JSON, hexadecimal: names what a result was made from."""
+    return hashlib.sha256(json_bytes(value)).hexdigest()
 
 
 def as_json(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 It lies in the workspace's scratch folder, as `pairing.json`.
 """
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import astuple, dataclass
@@ -16,6 +15,7 @@ from dped_build.align.settings import AlignSettings, PairingSettings
 from dped_build.workspace.durable import SCRATCH, write_atomic
 from dped_build.workspace.json_files import (
     converted,
+    fingerprint,
     is_plain_name,
     json_bytes,
     read_document,
@@ -55,9 +55,8 @@ def pairing_key(
             state = None
             with suppress(OSError):  # a dangling link
                 state = file_state(roots[camera] / photo)
-            states.append((camera, str(photo), state))
-    depends = (created_with(), pairing.to_json(), settings.to_json(), states)
-    return hashlib.sha256(repr(depends).encode("utf-8", "surrogateescape")).hexdigest()
+            states.append((camera, ascii(photo.as_posix()), state))  # any bytes
+    return fingerprint([created_with(), pairing.to_json(), settings.to_json(), states])
 
 
 def keep(workspace: Path, key: str, found: FoundPairs) -> None:
