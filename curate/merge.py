@@ -16,6 +16,7 @@ from typing import Any
 
 from dped_build.align.aligned_folder import aligned_stage
 from dped_build.curate.merge_sources import (
+    are_parts,
     common_settings,
     read_sources,
     refuse_changed,
@@ -26,7 +27,6 @@ from dped_build.curate.merged_alignments import (
     merge_alignments,
     publish_alignment,
 )
-from dped_build.curate.merged_parts import are_parts
 from dped_build.curate.merged_patches import failed_lines, kept_pieces, known_in
 from dped_build.patches.build import patch_stage
 from dped_build.patches.exclusions import (
@@ -40,7 +40,6 @@ from dped_build.patches.pieces import Piece
 from dped_build.patches.previous import KnownSplit, read_previous
 from dped_build.patches.publication import (
     Content,
-    content_of,
     draw_split,
     publish_content,
 )
@@ -123,7 +122,7 @@ def merge_workspaces(
             or `target` holds something else.
     """
     sources = read_sources(workspaces, target)
-    parts = are_parts({str(source.workspace): source.aligned for source in sources})
+    parts = are_parts(sources)
     merged, crops = merge_alignments(sources), crops_of(sources)
     settings = common_settings(sources)
     with opened(aligned_stage(target)):
@@ -145,8 +144,15 @@ def merge_workspaces(
         ):
             drawn = [split, *(source.split for source in sources)]
             rows = _split(inputs, drawn, new_split=new_split, parts=parts)
-            failed = failed_lines(sources, inputs, pieces)
-            _publish(target, content_of(inputs, pieces, rows, failed))
+            content = Content(
+                inputs.cameras,
+                inputs.recorded_settings,
+                pieces,
+                inputs.keys,
+                rows,
+                failed_lines(sources, inputs, pieces),
+            )
+            _publish(target, content)
             moved = 0 if new_split or parts else _moved(rows, drawn[1:])
             newly_done = True
     if not same:
@@ -241,7 +247,7 @@ def _moved(rows: Sequence[SplitRow], drawn: Sequence[Sequence[SplitRow]]) -> int
 def _publish(target: Path, content: Content) -> None:
     """Write the target's `patches/`."""
     patches = sum(len(piece.kept) for piece in content.pieces.values())
-    pairs, disk = len(content.pieces), patches * 6 * content.size**2
+    pairs, disk = len(content.pieces), patches * 6 * content.settings["size"] ** 2
     refuse_full_disk(
         target, Plan(pairs, pairs, disk, 0.0), "choose another --workspace"
     )

@@ -209,3 +209,31 @@ def _refuse_shared_photos(one: Source, other: Source) -> None:
                 f"{record.pair} of {other.workspace} are the same phone photo; merge "
                 "workspaces that share none"
             )
+
+
+def are_parts(sources: Sequence[Source]) -> bool:
+    """Whether these are all parts of one set, as `align --part K/N` makes them.
+
+    Raises:
+        DpedBuildError: They are parts, but not all of them, or of different sets.
+    """
+    alignments = [source.aligned for source in sources]
+    parts = [aligned.manifest["settings"].get("part") for aligned in alignments]
+    if not all(isinstance(part, str) for part in parts):
+        return False
+    count = len(parts)
+    if set(parts) != {f"{number}/{count}" for number in range(1, count + 1)}:
+        raise DpedBuildError(
+            f"{', '.join(sorted(parts))}: not all parts of one set; name the "
+            "workspace of every part once"
+        )
+    sets = {
+        (one.phone_root, one.dslr_root, one.manifest.get("pairing", {}).get("set"))
+        for one in alignments
+    }
+    if len(sets) > 1:
+        raise DpedBuildError(
+            f"{', '.join(str(s.workspace) for s in sources)}: parts of different sets of photos (were some added "
+            "meanwhile?); run dped-build align --part again for each"
+        )
+    return True

@@ -22,7 +22,6 @@ from dped_build.align.aligned_folder import (
 from dped_build.align.records import Alignment, counts_of
 from dped_build.curate.merge_sources import Source
 from dped_build.curate.merged_names import common_folder
-from dped_build.curate.merged_parts import whole_pairing
 from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.stage import (
@@ -82,7 +81,9 @@ def _merged_manifest(
         "created_with": created_with(),
         "counts": counts_of(records),
     }
-    manifest["pairing"] = whole_pairing(manifest.get("pairing", {}))
+    # Without what makes them parts of one set.
+    pairing = {k: v for k, v in manifest.get("pairing", {}).items() if k != "set"}
+    manifest["pairing"] = pairing
     return {key: manifest[key] for key in manifests[0] if manifest.get(key)}
 
 

@@ -193,9 +193,6 @@ def _content(
     return Content(
         cameras=_cameras(folders),
         settings=recorded,
-        size=tasks[0].size,
-        compress=settings.compress,
-        shard_patches=settings.shard_patches,
         pieces=pieces,
         keys={task.block.name: task.key for task in tasks},
         split=_split(folders.blocks, settings),

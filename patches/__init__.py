@@ -3,8 +3,8 @@
 Reading order: `grid` (candidate windows), `refine` and `field` (where each lies in the
 DSLR photo), `quality` (what it is worth), `selection` (which are kept), `extract` (one
 pair, all of that), `split` and `shards` (files), `inputs`, `pieces`, `previous`,
-`publication` and `build` (the stage), `dataset` (reading shards back), `verification`
-and `truth` (holding them against what they state, and against a simulation).
+`publication` and `build` (the stage), `folder` (reading all of it back), `dataset` (the
+patches alone, for training).
 """
 
 from typing import TYPE_CHECKING

@@ -18,18 +18,15 @@ from dped_build.patches.pieces import (
     PieceFailure,
     PieceTask,
     make_piece,
-    read_piece,
 )
 from dped_build.patches.previous import (
-    KnownSplit,
     Previous,
     read_previous,
     read_split,
 )
 from dped_build.patches.publication import (
-    Content,
     content_of,
-    draw_split,
+    is_published,
     publish_content,
 )
 from dped_build.patches.records import ACCEPTED, Windows
@@ -127,8 +124,8 @@ def build_shards(
         if dry_run:
             return None
         failures = _work(todo, stage.scratch, workers, progress)
-        content = _content(inputs, pieces, failures, known_split, stage.scratch)
-        if previous and _nothing_new(content, pieces, previous, known_split):
+        content = content_of(inputs, pieces, failures, known_split, stage.scratch)
+        if previous and is_published(content, pieces, previous, known_split):
             manifest = previous.manifest
         else:
             manifest = publish_content(stage, content)
@@ -238,39 +235,3 @@ def _work(
             log_pair("patches", pair, outcome, failure.message if failure else None)
             progress(done, len(todo))
     return failures
-
-
-def _content(
-    inputs: Inputs,
-    in_shards: Mapping[str, Piece],
-    failures: Mapping[str, PieceFailure],
-    known_split: KnownSplit | None,
-    scratch: Path,
-) -> Content:
-    """Every pair that is cut, wherever its patches' pixels lie."""
-    pairs = [record.pair for record in inputs.records]
-    pieces = {
-        pair: in_shards.get(pair) or read_piece(scratch / inputs.piece_name(pair))
-        for pair in pairs
-        if pair not in failures
-    }
-    failed = [
-        {"pair": pair, **asdict(failures[pair])} for pair in pairs if pair in failures
-    ]
-    return content_of(inputs, pieces, draw_split(inputs, known_split), failed)
-
-
-def _nothing_new(
-    content: Content,
-    in_shards: Mapping[str, Piece],
-    previous: Previous,
-    known_split: KnownSplit | None,
-) -> bool:
-    """Whether the folder already is what it should be; then it is left untouched."""
-    return (
-        set(content.pieces) == set(in_shards) == set(previous.measured)
-        and known_split is not None
-        and content.split == known_split.rows
-        and content.settings == previous.manifest["settings"]
-        and content.failed == previous.manifest["failed"]
-    )

@@ -1,6 +1,6 @@
 """One aligned pair → its windows measured, and the patches that are kept."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -27,6 +27,7 @@ from dped_build.patches.quality import (
 )
 from dped_build.patches.records import (
     ACCEPTED,
+    COLUMNS,
     Patches,
     Windows,
     concatenate,
@@ -72,24 +73,11 @@ def extract_patches(
     windows, pixels = measure_windows(phone, dslr, alignment, settings)
     reasons = select_windows(windows, settings)
     kept = reasons == ACCEPTED
-    return gather(phone, pixels, windows, reasons, kept, settings.size)
-
-
-def gather(
-    phone: Photo,
-    dslr_pixels: Photo,
-    windows: Windows,
-    reasons: NDArray[np.str_],
-    kept: NDArray[np.bool_],
-    size: int,
-) -> Patches:
-    """The kept windows with their pixels; `dslr_pixels` (N, S, S, 3) of all windows."""
     chosen = windows.rows(kept)
-    columns = {field.name: getattr(chosen, field.name) for field in fields(Windows)}
     return Patches(
-        **columns,
-        phone=cut(phone, chosen.patch_to_phone, size),
-        dslr=dslr_pixels[kept],
+        **{name: getattr(chosen, name) for name in COLUMNS},
+        phone=cut(phone, chosen.patch_to_phone, settings.size),
+        dslr=pixels[kept],
         windows=windows,
         reasons=reasons,
     )

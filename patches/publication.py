@@ -3,14 +3,14 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from dped_build.patches.folder import MANIFEST, SPLIT_FILE
 from dped_build.patches.inputs import Inputs
-from dped_build.patches.pieces import Piece
-from dped_build.patches.previous import KnownSplit
+from dped_build.patches.pieces import Piece, PieceFailure, read_piece
+from dped_build.patches.previous import KnownSplit, Previous
 from dped_build.patches.records import REASONS
 from dped_build.patches.shards import (
     FORMAT,
@@ -43,10 +43,8 @@ class Content:
 
     Attributes:
         cameras: `phone_camera` and `dslr_camera`.
-        settings: As shards and manifest record them.
-        size: Side of a patch, px.
-        compress: Of the pixels.
-        shard_patches: Patches per shard, at most.
+        settings: As shards and manifest record them; `size`, `compress` and
+            `shard_patches` say how the pixels are stored.
         pieces: Every pair that is cut, in order.
         keys: What each pair's measurements were made from.
         split: The lines of `split.csv`.
@@ -55,9 +53,6 @@ class Content:
 
     cameras: Mapping[str, str]
     settings: Mapping[str, Any]
-    size: int
-    compress: str
-    shard_patches: int
     pieces: Mapping[str, Piece]
     keys: Mapping[str, str]
     split: Sequence[SplitRow]
@@ -66,21 +61,40 @@ class Content:
 
 def content_of(
     inputs: Inputs,
-    pieces: Mapping[str, Piece],
-    split: Sequence[SplitRow],
-    failed: Sequence[Mapping[str, str]],
+    in_shards: Mapping[str, Piece],
+    failures: Mapping[str, PieceFailure],
+    known_split: KnownSplit | None,
+    scratch: Path,
 ) -> Content:
-    """The content of a folder that is cut from aligned pairs."""
+    """Every pair that is cut, wherever its patches' pixels lie."""
+    pairs = [record.pair for record in inputs.records]
+    pieces = {
+        pair: in_shards.get(pair) or read_piece(scratch / inputs.piece_name(pair))
+        for pair in pairs
+        if pair not in failures
+    }
+    failed = [
+        {"pair": pair, **asdict(failures[pair])} for pair in pairs if pair in failures
+    ]
+    split = draw_split(inputs, known_split)
     return Content(
-        inputs.cameras,
-        inputs.recorded_settings,
-        inputs.settings.size,
-        inputs.settings.compress,
-        inputs.settings.shard_patches,
-        pieces,
-        inputs.keys,
-        split,
-        failed,
+        inputs.cameras, inputs.recorded_settings, pieces, inputs.keys, split, failed
+    )
+
+
+def is_published(
+    content: Content,
+    in_shards: Mapping[str, Piece],
+    previous: Previous,
+    known_split: KnownSplit | None,
+) -> bool:
+    """Whether the folder already is what it should be; then it is left untouched."""
+    return (
+        set(content.pieces) == set(in_shards) == set(previous.measured)
+        and known_split is not None
+        and content.split == known_split.rows
+        and content.settings == previous.manifest["settings"]
+        and content.failed == previous.manifest["failed"]
     )
 
 
@@ -135,15 +149,17 @@ def _write_shards(
     lines = []
     for name in SPLITS:
         own = {p: n for p, n in kept.items() if n and split_of[p] == name}
-        for number, plan in enumerate(plan_shards(own, content.shard_patches)):
+        for number, plan in enumerate(
+            plan_shards(own, content.settings["shard_patches"])
+        ):
             count = sum(rows.stop - rows.start for rows in plan.values())
             file = f"{name}-{number:05d}.h5"
             write_shard(
                 build / file,
                 _shard_photos(content, plan),
                 count=count,
-                size=content.size,
-                compress=content.compress,
+                size=content.settings["size"],
+                compress=content.settings["compress"],
                 attributes={"split": name, **attributes},
             )
             lines.append(
