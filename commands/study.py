@@ -125,9 +125,9 @@ def _make(
     *,
     as_json: bool,
 ) -> None:
-    from dped_build.study.pictures import parse_sources
-    from dped_build.study.summary import study_text
-    from dped_build.study.writer import make_study
+    from dped_build.study.make import make_study
+    from dped_build.study.scenes import parse_sources
+    from dped_build.study.terminal_summary import study_text
 
     sources = parse_sources(classes, at_least=2 if settings.mode == "pairs" else 1)
     with Progress("scenes", quiet=as_json) as progress:
@@ -157,7 +157,7 @@ def _collect(
 ) -> None:
     from dped_build.study.collect import collect_answers
     from dped_build.study.key import NAME
-    from dped_build.study.summary import results_text
+    from dped_build.study.terminal_summary import results_text
 
     key = key or study_folder / NAME
     key = key / NAME if key.is_dir() else key

@@ -233,7 +233,8 @@ def are_parts(sources: Sequence[Source]) -> bool:
     }
     if len(sets) > 1:
         raise DpedBuildError(
-            f"{', '.join(str(s.workspace) for s in sources)}: parts of different sets of photos (were some added "
-            "meanwhile?); run dped-build align --part again for each"
+            f"{', '.join(str(s.workspace) for s in sources)}: parts of different sets "
+            "of photos (were some added meanwhile?); run dped-build align --part again "
+            "for each"
         )
     return True

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from dped_build.report.labels import reason_text
 from dped_build.report.statistics import MUCH_CLIPPED, NOT_JUDGED
-from dped_build.report.text import reason_text
 from dped_build.workspace.text import counted
 
 Row = dict[str, Any]

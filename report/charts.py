@@ -16,7 +16,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dped_build.report.training import is_baseline
+from dped_build.report.run_curves import is_baseline
 
 INK = "#33393f"
 INK_DARK = "#d5dade"

@@ -16,8 +16,8 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dped_build.report.page_data import page_data, script_json
-from dped_build.report.text import MEASURES, OPTIONS, reason_text
+from dped_build.report.labels import MEASURES, OPTIONS, reason_text
+from dped_build.report.script_data import page_data, script_json
 from dped_build.workspace.text import counted, size_text
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dped_build.align.aligned_folder import CAMERA_KEYS
 from dped_build.align.records import Alignment
-from dped_build.report.inputs import Inputs
-from dped_build.report.pictures import shrink
+from dped_build.report.drawing import shrink
+from dped_build.report.workspace_reader import Inputs
 from dped_build.workspace.json_files import is_plain_name, is_plain_path
 from dped_build.workspace.stage import sha256
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from PIL import Image
 
+from dped_build.report.assemble import ReportSettings
+from dped_build.report.drawing import halves, jpeg, shrink, side_by_side
 from dped_build.report.exposure import tone_difference
-from dped_build.report.inputs import Inputs
-from dped_build.report.numbers import ReportSettings
 from dped_build.report.pair_files import (
     PairFiles,
     Photo,
@@ -24,7 +24,7 @@ from dped_build.report.pair_files import (
     files_of_pair,
     read_reduced,
 )
-from dped_build.report.pictures import halves, jpeg, shrink, side_by_side
+from dped_build.report.workspace_reader import Inputs
 from dped_build.workspace.json_files import fingerprint
 from dped_build.workspace.stage import link_file, sha256
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from dped_build.align.aligned_folder import CAMERA_KEYS
 from dped_build.photos.reading import printable
+from dped_build.report.labels import MEASURES, reason_text
 from dped_build.report.page import count, decimal, percent
-from dped_build.report.text import MEASURES, reason_text
 from dped_build.workspace.stage import created_with
 from dped_build.workspace.text import natural_key
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from dped_build.curate.merged_names import labels_of
-from dped_build.report.inputs import require_something
 from dped_build.report.page import environment
 from dped_build.report.side_by_side import (
     FORMAT,
@@ -16,6 +15,7 @@ from dped_build.report.side_by_side import (
     side_by_side,
     text_of,
 )
+from dped_build.report.workspace_reader import require_something
 from dped_build.report.writer import csv_bytes, write_report
 from dped_build.workspace.errors import UsageError
 from dped_build.workspace.json_files import json_bytes

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dped_build.report.assemble import FORMAT, ReportSettings, report_numbers
 from dped_build.report.charts import (
     acceptance_figure,
     curves_figure,
@@ -15,12 +16,11 @@ from dped_build.report.charts import (
     histogram_figure,
     ncc_figure,
 )
-from dped_build.report.gallery import copy_samples, write_patches
-from dped_build.report.inputs import Inputs, read_workspace, require_something
-from dped_build.report.numbers import FORMAT, ReportSettings, report_numbers
 from dped_build.report.page import render_page
-from dped_build.report.page_data import windows_script
 from dped_build.report.pair_pictures import Places, write_pair_pictures
+from dped_build.report.patch_pictures import copy_samples, write_patches
+from dped_build.report.script_data import windows_script
+from dped_build.report.workspace_reader import Inputs, read_workspace, require_something
 from dped_build.workspace.json_files import json_bytes
 from dped_build.workspace.stage import (
     Stage,

@@ -4,10 +4,10 @@ In: one folder of pictures per class (phone, DSLR, enhanced, …). Out: a page t
 without a network, `key.json` that says whose picture is which, and, from the files that
 participants save, preference rates, a ranking and mean opinion scores.
 
-Reading order: `writer` makes a study with `pictures` (files), `plan` (who is compared
-with whom), `page` and `templates/`; `key` stays with the researcher. `collect` reads
-`answers`, computes with `preference`, `bradley_terry` and `opinion`, draws with
-`figure` and says it with `summary`.
+Reading order: `make` makes a study with `scenes` (folders of pictures), `questions`
+(who is compared with whom), `page` and `templates/`; `key` stays with the researcher.
+`collect` reads `answers`, computes `results` with `preference`, `bradley_terry` and
+`mean_opinion`, draws the `chart`; `terminal_summary` prints both.
 """
 
 from typing import TYPE_CHECKING
@@ -16,8 +16,8 @@ from dped_build.workspace.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from dped_build.study.collect import collect_answers
+    from dped_build.study.make import make_study
     from dped_build.study.settings import CollectSettings, StudySettings
-    from dped_build.study.writer import make_study
 
 __all__ = ["CollectSettings", "StudySettings", "collect_answers", "make_study"]
 
@@ -27,6 +27,6 @@ __getattr__ = lazy_exports(
         "CollectSettings": "settings",
         "StudySettings": "settings",
         "collect_answers": "collect",
-        "make_study": "writer",
+        "make_study": "make",
     },
 )

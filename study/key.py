@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from msgspec import Meta
 
 from dped_build.photos.reading import is_plain_text
-from dped_build.study.plan import comparisons
+from dped_build.study.questions import comparisons
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import Program, converted, read_document
 from dped_build.workspace.stage import created_with

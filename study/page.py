@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dped_build.report.page import script_hash
-from dped_build.report.page_data import script_json
+from dped_build.report.script_data import script_json
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("order.js", "state.js", "viewer.js", "study.js")  # in this order

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dped_build.study.answers import Answers, Participant
 from dped_build.study.bradley_terry import PRIOR, Strengths, fit_strengths
 from dped_build.study.key import StudyKey
-from dped_build.study.opinion import class_opinion
+from dped_build.study.mean_opinion import class_opinion
 from dped_build.study.preference import (
     Interval,
     Rate,

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dped_build.study import StudySettings, make_study
 from dped_build.study.key import read_key
-from dped_build.study.pictures import parse_sources
+from dped_build.study.scenes import parse_sources
 
 CLASSES = ("zebra", "yak", "xerus")  # words that no page contains by chance
 SIZE = (96, 64)

@@ -44,7 +44,7 @@ from dped_build.patches.shards import plan_shards
 from dped_build.patches.split import extend_split, parse_split, split_bytes
 from dped_build.photos.reading import is_plain_text, printable
 from dped_build.report.exposure import tone_difference
-from dped_build.report.page_data import script_json
+from dped_build.report.script_data import script_json
 from dped_build.report.statistics import histogram
 from dped_build.train.enhancing.inference import cut
 from dped_build.workspace.json_files import json_bytes

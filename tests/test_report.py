@@ -16,7 +16,7 @@ from dped_build.cli import cli
 from dped_build.patches.dataset import PatchDataset
 from dped_build.report import summary_text, write_report
 from dped_build.report.advice import window_warnings
-from dped_build.report.inputs import training_identity
+from dped_build.report.workspace_reader import training_identity
 from dped_build.train.batches import held_out_photos
 from dped_build.workspace.errors import DpedBuildError
 

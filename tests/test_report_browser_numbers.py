@@ -10,7 +10,7 @@ from report_browser import (
 from report_fixture import make_many
 
 from dped_build.report import write_report
-from dped_build.report.text import MEASURES
+from dped_build.report.labels import MEASURES
 
 __all__ = ["browser", "visit"]
 

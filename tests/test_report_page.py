@@ -6,7 +6,7 @@ import pytest
 
 from dped_build.patches.exclusions import read_excluded_lines, read_exclusions
 from dped_build.report.page import change, link, page_script, script_hash
-from dped_build.report.page_data import script_json
+from dped_build.report.script_data import script_json
 from dped_build.workspace.errors import DpedBuildError
 
 CRUEL = [

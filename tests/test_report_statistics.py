@@ -8,7 +8,7 @@ import pytest
 from dped_build.patches.records import empty_windows
 from dped_build.patches.settings import PatchSettings
 from dped_build.report.contact_sheet import choose_patches
-from dped_build.report.inputs import Run
+from dped_build.report.run_curves import run_numbers
 from dped_build.report.statistics import (
     clipped_share,
     frame_cells,
@@ -21,7 +21,7 @@ from dped_build.report.statistics import (
     window_counts,
 )
 from dped_build.report.tables import StoredPatches, Windows
-from dped_build.report.training import run_numbers
+from dped_build.report.workspace_reader import Run
 
 
 def make_windows(xy, *, pair=None, accepted=None, ncc=None, shift=None, pairs=("a",)):

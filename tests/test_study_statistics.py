@@ -7,7 +7,7 @@ from scipy.special import expit
 from scipy.stats import binomtest, ttest_1samp
 
 from dped_build.study.bradley_terry import PRIOR, fit_strengths
-from dped_build.study.opinion import opinion
+from dped_build.study.mean_opinion import opinion
 from dped_build.study.preference import design_effect, pair_rate, rate, wilson
 
 

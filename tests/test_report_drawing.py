@@ -13,15 +13,15 @@ from dped_build.report.charts import (
     curves_figure,
     field_figure,
 )
-from dped_build.report.inputs import read_workspace
-from dped_build.report.pair_files import crop_files, photo_files, read_reduced
-from dped_build.report.pictures import (
+from dped_build.report.drawing import (
     halves,
     jpeg,
     luma_difference,
     shrink,
     side_by_side,
 )
+from dped_build.report.pair_files import crop_files, photo_files, read_reduced
+from dped_build.report.workspace_reader import read_workspace
 
 CELLS = {
     "columns": 2,

@@ -10,7 +10,7 @@ import pytest
 from report_fixture import SIZE, make_workspace, outcomes, scene
 
 from dped_build.report import pair_pictures, write_report
-from dped_build.report.inputs import read_workspace
+from dped_build.report.workspace_reader import read_workspace
 from dped_build.workspace.stage import write_sums
 
 NAMES = ["0001", "0002", "0003"]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from dped_build.report.inputs import Run
+from dped_build.report.workspace_reader import Run
 
 CURVE_POINTS = 400  # a curve is some 500 pixels wide
 GROUPS = (("psnr", "PSNR, dB"), ("ssim", "MS-SSIM"), ("accuracy", "accuracy"))

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from dped_build.align.records import Alignment
 from dped_build.report.advice import POOR
-from dped_build.report.pictures import reason_rgb
+from dped_build.report.drawing import reason_rgb
+from dped_build.report.labels import reason_text
 from dped_build.report.tables import Windows
-from dped_build.report.text import reason_text
 
 ESCAPES = str.maketrans(
     {

@@ -16,8 +16,8 @@ from dped_build.patches.manifest import is_imported
 from dped_build.patches.settings import PatchSettings
 from dped_build.report.advice import warnings_of
 from dped_build.report.contact_sheet import shown_patches
-from dped_build.report.inputs import Inputs, PatchSet, Run
-from dped_build.report.published import PUBLISHED
+from dped_build.report.published_scores import PUBLISHED
+from dped_build.report.run_curves import run_numbers
 from dped_build.report.statistics import (
     DPED_PATCHES_PER_PHOTO,
     accepted_histograms,
@@ -30,8 +30,8 @@ from dped_build.report.statistics import (
     search_limits,
     window_counts,
 )
-from dped_build.report.training import run_numbers
 from dped_build.report.what_if import recorded_settings, thresholds, what_if
+from dped_build.report.workspace_reader import Inputs, PatchSet, Run
 from dped_build.workspace.stage import created_with
 
 FORMAT, VERSION = "dped-build/report", 1

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dped_build.study.writer import Study
+from dped_build.study.make import Study
 from dped_build.workspace.text import counted
 
 NAMED = 6  # scenes or files that are named one by one

@@ -11,13 +11,18 @@ from typing import Any
 from dped_build.photos.reading import read_photo
 from dped_build.study.key import FORMAT, NAME, StudyKey
 from dped_build.study.page import render_page
-from dped_build.study.pictures import (
+from dped_build.study.questions import (
+    comparisons,
+    couples_of_blocks,
+    named,
+    picture_name,
+)
+from dped_build.study.scenes import (
     Scenes,
     Source,
     find_scenes,
     picture_bytes,
 )
-from dped_build.study.plan import comparisons, couples_of_blocks, named, picture_name
 from dped_build.study.settings import StudySettings
 from dped_build.workspace.errors import DpedBuildError, PhotoError
 from dped_build.workspace.json_files import json_bytes

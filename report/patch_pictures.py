@@ -10,10 +10,10 @@ from typing import Any
 
 from dped_build.align.records import Alignment
 from dped_build.report.contact_sheet import cut_window
-from dped_build.report.inputs import Inputs, Run
+from dped_build.report.drawing import patch_triple, png
 from dped_build.report.pair_files import Photo, crop_files, read_reduced
-from dped_build.report.pictures import patch_triple, png
 from dped_build.report.tables import read_patch
+from dped_build.report.workspace_reader import Inputs, Run
 
 
 def write_patches(

@@ -13,8 +13,8 @@ from study_fixture import CLASSES, make, write_classes
 from dped_build.photos.reading import read_photo
 from dped_build.study import StudySettings, make_study
 from dped_build.study.key import read_key
-from dped_build.study.pictures import find_scenes, parse_sources
-from dped_build.study.plan import couples_of_blocks, picture_name
+from dped_build.study.questions import couples_of_blocks, picture_name
+from dped_build.study.scenes import find_scenes, parse_sources
 from dped_build.workspace.errors import DpedBuildError, UsageError
 
 SECRET = b"0123456789abcdef"
