@@ -90,29 +90,31 @@ def report(
 def _one(workspace: Path, *, jobs: int | None, as_json: bool) -> list[float]:
     """One workspace's report; returns the share of its windows that are accepted."""
     from dped_build.report import summary_text, write_report
+    from dped_build.report.record import to_json
 
     with Progress("pairs", quiet=as_json) as progress:
         summary = write_report(workspace, jobs=jobs, progress=progress)
     if as_json:
-        click.echo(json.dumps(summary.report, indent=1))
+        click.echo(json.dumps(to_json(summary.report), indent=1))
     else:
         click.echo(summary_text(summary.report))
         click.echo(f"→ {summary.index}")
-    windows = summary.report["windows"]
-    return [windows["accepted_share"] if windows else 0.0]
+    windows = summary.report.windows
+    return [windows.accepted_share if windows else 0.0]
 
 
 def _several(
     workspaces: tuple[Path, ...], *, out: Path | None, jobs: int | None, as_json: bool
 ) -> list[float]:
     """Each one's report, and a page with all; returns the accepted shares."""
+    from dped_build.report.record import to_json
     from dped_build.report.side_by_side import terminal_text
     from dped_build.report.side_by_side_writer import write_side_by_side
 
     with Progress("pairs", quiet=as_json) as progress:
         found = write_side_by_side(workspaces, out=out, jobs=jobs, progress=progress)
     if as_json:
-        click.echo(json.dumps(found.report, indent=1))
+        click.echo(json.dumps(to_json(found.report), indent=1))
     else:
         click.echo(terminal_text(found.report))
         for index in (*found.indices, found.index):

@@ -1,20 +1,24 @@
-"""What deserves a look, in plain words: the numbers of the report in, warnings out.
-
-A warning has its `text`, the `reason` or the column (`sort`) by which the table shows
-what it is about, and the `pairs` it names, each with a message.
-"""
+"""What deserves a look, in plain words: the numbers of the report in, advice out."""
 
 import math
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import median
-from typing import Any
 
 from dped_build.report.labels import reason_text
+from dped_build.report.record import (
+    Advice,
+    Frame,
+    NamedPair,
+    PairCounts,
+    PairRow,
+    PatchCounts,
+    Report,
+    TrainingRun,
+    WindowCounts,
+)
 from dped_build.report.statistics import MUCH_CLIPPED, NOT_JUDGED
 from dped_build.workspace.text import counted
-
-Row = dict[str, Any]
 
 FEW_NAMES = 5
 FEW = 0.2  # share of the pairs below which the pairing itself is in doubt
@@ -29,91 +33,92 @@ LENS_PX = 1.0  # shorter shifts in the corners need no word
 DIFFERENT_SCENES = ("too_few_matches", "too_few_inliers", "implausible_homography")
 
 
-def warnings_of(report: dict[str, Any]) -> list[dict[str, Any]]:
+def advice_on(report: Report) -> list[Advice]:
     """Everything that deserves a look, the set as a whole first."""
-    texts = pairing_warnings(report) + exclusion_warnings(report)
-    if report["windows"] is not None:
-        texts += window_warnings(report["windows"])
-    texts += split_warnings(report) + run_warnings(report)
-    whole = [_warning(text, []) for text in texts]
-    return whole + photo_warnings(report["table"]) + lost_pairs(report["table"])
+    texts = pairing_warnings(report.pairs, report.patches)
+    texts += exclusion_warnings(report)
+    if report.windows is not None:
+        texts += window_warnings(report.windows)
+    texts += split_warnings(report) + run_warnings(report.runs)
+    whole = [Advice(text) for text in texts]
+    return whole + photo_warnings(report.table) + lost_pairs(report.table)
 
 
-def pairing_warnings(report: dict[str, Any]) -> list[str]:
+def pairing_warnings(pairs: PairCounts, patches: PatchCounts | None) -> list[str]:
     """Whether the photos belong together at all."""
-    pairs, patches = report["pairs"], report["patches"]
     texts = []
-    strange = sum(pairs["lost_in_alignment"].get(name, 0) for name in DIFFERENT_SCENES)
-    if not pairs["records"]:
+    strange = sum(pairs.lost_in_alignment.get(name, 0) for name in DIFFERENT_SCENES)
+    if not pairs.records:
         pass  # imported patches
-    elif pairs["paired"] == 0:
+    elif pairs.paired == 0:
         texts.append(
             "No photo has a partner: are these two folders of the same scenes?"
         )
-    elif pairs["aligned"] < FEW * pairs["paired"]:
+    elif pairs.aligned < FEW * pairs.paired:
         texts.append(
-            f"Only {pairs['aligned']:,} of {counted(pairs['paired'], 'pair')} aligned: "
+            f"Only {pairs.aligned:,} of {counted(pairs.paired, 'pair')} aligned: "
             "the names may pair photos of different scenes"
         )
-    elif strange > STRANGERS * pairs["paired"]:
+    elif strange > STRANGERS * pairs.paired:
         texts.append(
-            f"{strange:,} of {counted(pairs['paired'], 'pair')} do not show one scene: "
+            f"{strange:,} of {counted(pairs.paired, 'pair')} do not show one scene: "
             "do their names pair the right photos?"
         )
-    if patches is not None and patches["pairs_not_aligned_now"]:
-        count = counted(patches["pairs_not_aligned_now"], "pair")
+    if patches is not None and patches.pairs_not_aligned_now:
+        count = counted(patches.pairs_not_aligned_now, "pair")
         texts.append(
             f"{count} cut from an earlier alignment: run dped-build patches again"
         )
-    if patches is not None and patches["pairs_not_cut_yet"]:
-        count = counted(patches["pairs_not_cut_yet"], "aligned pair")
+    if patches is not None and patches.pairs_not_cut_yet:
+        count = counted(patches.pairs_not_cut_yet, "aligned pair")
         texts.append(f"{count} not cut yet: run dped-build patches again")
     return texts
 
 
-def exclusion_warnings(report: dict[str, Any]) -> list[str]:
+def exclusion_warnings(report: Report) -> list[str]:
     """Whether `exclude.csv` names what is there, and the shards heed it."""
     texts = []
-    strangers = [line["pair"] for line in report["excluded"] if not line["known"]]
+    strangers = [line.pair for line in report.excluded if not line.known]
     if strangers:
         names = ", ".join(strangers[:FEW_NAMES])
         texts.append(
             f"exclude.csv names {counted(len(strangers), 'photo')} that this set does "
             f"not have: {names}"
         )
-    still = 0 if report["patches"] is None else report["patches"]["excluded_still"]
-    if still:
+    still = 0 if report.patches is None else report.patches.excluded_still
+    made = report.made_with.patches
+    if still and made is not None:
         texts.append(
             f"{counted(still, 'patch', 'patches')} that exclude.csv names are in the "
             "shards still (training skips them): run "
-            f"{report['made_with']['patches']['command']} --force"
+            f"{made.command} --force"
         )
     return texts
 
 
-def window_warnings(windows: dict[str, Any]) -> list[str]:
+def window_warnings(windows: WindowCounts) -> list[str]:
     """How many windows are kept, where they lie, and what they show."""
-    limits, frame = windows["limits"], windows["frame"]
+    limits, frame = windows.limits, windows.frame
     if limits is None:
         return []  # imported: nobody knows
     texts = []
-    share = windows["accepted_share"]
-    if windows["judged"] > 0 and share < POOR:
-        reason = next((r for r in windows["reasons"] if r not in NOT_JUDGED), None)
+    share = windows.accepted_share
+    if windows.judged > 0 and share < POOR:
+        reason = next((r for r in windows.reasons if r not in NOT_JUDGED), None)
         most = f"; most are lost to {reason}: {reason_text(reason)}" if reason else ""
         texts.append(f"Only {share:.1%} of the windows are accepted{most}")
-    if limits["share"] > STOPPED and windows["rule"] != "paper":  # it ends at 5 px
-        option = "shift" if limits["shift"] >= limits["rotation"] else "rotation"
+    if limits.share > STOPPED and windows.rule != "paper":  # it ends at 5 px
+        option = "shift" if limits.shift >= limits.rotation else "rotation"
         texts.append(
-            f"{limits['share']:.0%} of the windows stop at the search limit: raise "
+            f"{limits.share:.0%} of the windows stop at the search limit: raise "
             f"--max-{option} of dped-build patches"
         )
-    if windows["clipped_share"] > CLIPPED:
+    if windows.clipped_share > CLIPPED:
         texts.append(
-            f"{windows['clipped_share']:.0%} of the accepted windows have more than "
+            f"{windows.clipped_share:.0%} of the accepted windows have more than "
             f"{MUCH_CLIPPED:.0%} of clipped pixels: see --max-clipped"
         )
-    inner, outer = (frame and _shift_length(frame, ring) for ring in RINGS)
+    inner, outer = (_shift_length(frame, ring) for ring in RINGS)
     if inner is not None and outer is not None and outer > max(2 * inner, LENS_PX):
         texts.append(
             f"Shifts grow toward the corners ({inner:.1f} to {outer:.1f} px): a lens "
@@ -122,20 +127,20 @@ def window_warnings(windows: dict[str, Any]) -> list[str]:
     return texts
 
 
-def split_warnings(report: dict[str, Any]) -> list[str]:
+def split_warnings(report: Report) -> list[str]:
     """Splits without patches, and why."""
-    patches = report["patches"]
+    patches = report.patches
     if patches is None:
         return []
-    if not patches["stored"]:
+    if not patches.stored:
         return ["No patch was accepted: there is nothing to train on"]
     texts = []
-    for name, split in patches["splits"].items():
-        if split["patches"] or (report["imported"] and name == "val"):
+    for name, split in patches.splits.items():
+        if split.patches or (report.imported and name == "val"):
             continue  # training draws its own val from an imported set's train
-        drawn = [row for row in report["table"] if row["split"] == name]
+        drawn = [row for row in report.table if row.split == name]
         if drawn:
-            named = ", ".join(row["pair"] for row in drawn[:FEW_NAMES])
+            named = ", ".join(row.pair for row in drawn[:FEW_NAMES])
             why = f": {named} gave none; try another --split-seed, or more"
         else:
             why = ": too few photos; ask for more by"
@@ -147,99 +152,97 @@ def split_warnings(report: dict[str, Any]) -> list[str]:
     return texts
 
 
-def run_warnings(report: dict[str, Any]) -> list[str]:
+def run_warnings(runs: Sequence[TrainingRun]) -> list[str]:
     """Runs whose output is further from the DSLR than the phone was."""
     return [
-        f"Run {run['name']}: {row['measure']} {row['best']:.4g} at best, the phone "
-        f"unchanged has {row['phone_unchanged']:.4g}: train longer, or with another "
+        f"Run {run.name}: {row.measure} {row.best:.4g} at best, the phone "
+        f"unchanged has {row.phone_unchanged:.4g}: train longer, or with another "
         "--loss"
-        for run in report["runs"]
-        for row in run["quality"]
-        if row["phone_unchanged"] is not None and row["best"] < row["phone_unchanged"]
+        for run in runs
+        for row in run.quality
+        if row.phone_unchanged is not None and row.best < row.phone_unchanged
     ]
 
 
-def photo_warnings(table: Sequence[Row]) -> list[dict[str, Any]]:
+def photo_warnings(table: Sequence[PairRow]) -> list[Advice]:
     """Aligned photos that give little or bad training data."""
     warnings = []
-    aligned = [row for row in table if row["status"] == "aligned"]
-    rough = [row for row in aligned if (row["inlier_rmse_px"] or 0) > ROUGH_PX]
+    aligned = [row for row in table if row.status == "aligned"]
+    rough = [row for row in aligned if (row.inlier_rmse_px or 0) > ROUGH_PX]
     if rough:
         text = f"{counted(len(rough), 'pair')} aligned roughly: parallax, or motion?"
-        said = [(row, f"RMSE {row['inlier_rmse_px']:.1f} px") for row in rough]
-        warnings.append(_warning(text, said, sort="inlier_rmse_px"))
-    sharp = [row for row in aligned if row["sharpness_ratio"] is not None]
-    soft = [row for row in sharp if row["sharpness_ratio"] < 1]
-    if len(soft) > len(sharp) / 2:
-        middle = median(row["sharpness_ratio"] for row in sharp)
+        said = [(row, f"RMSE {row.inlier_rmse_px:.1f} px") for row in rough]
+        warnings.append(_advice(text, said, sort="inlier_rmse_px"))
+    sharpness = [r.sharpness_ratio for r in aligned if r.sharpness_ratio is not None]
+    soft = sum(ratio < 1 for ratio in sharpness)
+    if soft > len(sharpness) / 2:
+        middle = median(sharpness)
         text = (
-            f"In {len(soft):,} of {counted(len(sharp), 'photo')} the DSLR shows less "
+            f"In {soft:,} of {counted(len(sharpness), 'photo')} the DSLR shows less "
             f"fine detail than the phone (median {middle:.2f}): a network would learn "
             "to blur; see --min-sharpness-ratio"
         )
-        warnings.append(_warning(text, [], sort="sharpness_ratio"))
-    judged = [row for row in aligned if row["judged"]]
-    shares = [row["accepted"] / row["judged"] for row in judged]
-    limit = WEAK * median(shares) if shares else 0.0
-    weak = [
-        (share, row)
-        for share, row in zip(shares, judged, strict=True)
-        if 0 < share < limit
+        warnings.append(Advice(text, sort="sharpness_ratio"))
+    shares = [
+        (r.accepted / r.judged, r)
+        for r in aligned
+        if r.judged and r.accepted is not None
     ]
+    middle = median(share for share, _ in shares) if shares else 0.0
+    weak = [(share, row) for share, row in shares if 0 < share < WEAK * middle]
     if weak:
-        middle = median(shares)
         text = (
             f"{counted(len(weak), 'photo')} to shoot again, perhaps: far fewer windows "
             f"accepted than elsewhere (median {middle:.0%})"
         )
         weak.sort(key=lambda item: item[0])
         said = [(row, f"{share:.0%} accepted") for share, row in weak]
-        warnings.append(_warning(text, said, sort="share"))
-    empty = [row for row in judged if not row["accepted"]]
+        warnings.append(_advice(text, said, sort="share"))
+    empty = [row for share, row in shares if not share]
     if empty:
         text = f"{counted(len(empty), 'aligned pair')} gave no patch at all"
-        warnings.append(_warning(text, [(row, None) for row in empty], sort="share"))
+        warnings.append(_advice(text, [(row, None) for row in empty], sort="share"))
     return warnings
 
 
-def lost_pairs(table: Sequence[Row]) -> list[dict[str, Any]]:
+def lost_pairs(table: Sequence[PairRow]) -> list[Advice]:
     """Photos and pairs that are not used, by reason, most frequent first."""
-    by_reason: dict[str, list[Row]] = defaultdict(list)
+    by_reason: dict[str, list[PairRow]] = defaultdict(list)
     for row in table:
-        if row["status"] != "aligned":
-            by_reason[row["reason"] or row["status"]].append(row)
+        if row.status != "aligned":
+            by_reason[row.reason or row.status].append(row)
     warnings = []
     for reason, rows in sorted(
         by_reason.items(), key=lambda item: (-len(item[1]), item[0])
     ):
-        what = "photo" if rows[0]["status"] == "failed" else "pair"
+        what = "photo" if rows[0].status == "failed" else "pair"
         text = f"{counted(len(rows), what)} not used: {reason_text(reason)}"
-        said = [(row, row["message"]) for row in rows]
-        warnings.append(_warning(text, said, reason=rows[0]["reason"]))
+        said = [(row, row.message) for row in rows]
+        warnings.append(_advice(text, said, reason=rows[0].reason))
     return warnings
 
 
-def _warning(
+def _advice(
     text: str,
-    rows: Sequence[tuple[Row, str | None]],
+    rows: Sequence[tuple[PairRow, str | None]],
     *,
     reason: str | None = None,
     sort: str | None = None,
-) -> dict[str, Any]:
-    named = [{"pair": row["pair"], "message": message} for row, message in rows]
-    return {"text": text, "reason": reason, "sort": sort, "pairs": named}
+) -> Advice:
+    return Advice(text, reason, sort, [NamedPair(row.pair, why) for row, why in rows])
 
 
-def _shift_length(frame: dict[str, Any], ring: tuple[float, float]) -> float | None:
+def _shift_length(frame: Frame | None, ring: tuple[float, float]) -> float | None:
     """Median length of the cells' mean shifts in a ring around the frame's middle.
 
     The ring is given as shares of the distance from the middle to the corners.
     """
-    columns, rows = frame["columns"], frame["rows"]
+    if frame is None:
+        return None
     lengths = []
-    for number, shift in enumerate(frame["mean_shift_px"]):
-        x = (number % columns + 0.5) / columns - 0.5
-        y = (number // columns + 0.5) / rows - 0.5
+    for number, shift in enumerate(frame.mean_shift_px):
+        x = (number % frame.columns + 0.5) / frame.columns - 0.5
+        y = (number // frame.columns + 0.5) / frame.rows - 0.5
         distance = math.hypot(x, y) / math.hypot(0.5, 0.5)
         if shift is not None and ring[0] <= distance < ring[1]:
             lengths.append(math.hypot(*shift))

@@ -1,181 +1,186 @@
-"""Put the report together as one JSON-ready record that holds every number shown."""
+"""Put the report together: what was read and drawn in, one record out."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import PureWindowsPath
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 from dped_build.curate.verify import pairs_of_an_earlier_alignment
 from dped_build.patches.exclusions import is_excluded
-from dped_build.patches.manifest import is_imported
 from dped_build.patches.settings import PatchSettings
-from dped_build.report.advice import warnings_of
-from dped_build.report.contact_sheet import shown_patches
+from dped_build.report.advice import advice_on
+from dped_build.report.pair_pictures import PairPicture
 from dped_build.report.published_scores import PUBLISHED
-from dped_build.report.run_curves import run_numbers
+from dped_build.report.record import (
+    AlignMade,
+    Exclusion,
+    MadeWith,
+    PairCounts,
+    PairRow,
+    PatchCounts,
+    PatchesMade,
+    PatchGroup,
+    Report,
+    Sample,
+    SplitCounts,
+    TrainingRun,
+    WindowCounts,
+)
+from dped_build.report.run_curves import training_run
 from dped_build.report.statistics import (
     DPED_PATCHES_PER_PHOTO,
+    PairWindows,
     accepted_histograms,
     accepted_spreads,
     clipped_share,
     frame_cells,
     ncc_statistics,
     pair_counts,
-    pair_measures,
     search_limits,
-    window_counts,
+    window_outcomes,
+    windows_of_pairs,
 )
-from dped_build.report.what_if import recorded_settings, thresholds, what_if
+from dped_build.report.what_if import thresholds, what_if
 from dped_build.report.workspace_reader import Inputs, PatchSet, Run
 from dped_build.workspace.stage import created_with
 
-FORMAT, VERSION = "dped-build/report", 1
+FORMAT: Final = "dped-build/report"
 ABSOLUTE = re.compile(r"^(/|[A-Za-z]:[\\/]|\\\\|~)")
+NO_WINDOWS = PairWindows(windows=0, judged=0, excluded=0, accepted=0)
 
 
 @dataclass(frozen=True)
-class ReportSettings:
-    """How much the report shows; the numbers do not depend on it."""
+class Drawn:
+    """What was written of the report's folder: pictures, and scripts that show them."""
 
-    thumb_px: int = 160  # longer side of each crop in the table of pairs
-    picture_px: int = 800  # longer side of each crop in a pair's panel
-    patches_shown: int = 6  # in each group of the contact sheets
-    samples_shown: int = 4  # training samples of each run, the latest
+    pictures: Sequence[PairPicture]  # of each record
+    scripts: Sequence[str | None]  # of each record
+    sheets: Sequence[PatchGroup]
+    samples: Sequence[Sequence[Sample]]  # of each run
 
 
-def report_numbers(inputs: Inputs, settings: ReportSettings) -> dict[str, Any]:
-    """Every number, name and setting that the report shows; no pictures."""
+def assemble(inputs: Inputs, drawn: Drawn) -> Report:
+    """Every number, name, setting and path that the report shows."""
     pairs, patches = pair_counts(inputs.pairs), inputs.patches
-    report: dict[str, Any] = {
-        "format": FORMAT,
-        "version": VERSION,
-        "created_with": created_with(),
-        "phone_camera": inputs.cameras["phone"],
-        "dslr_camera": inputs.cameras["dslr"],
-        "imported": patches is not None and is_imported(patches.manifest),
-        "pairs": pairs,
-        "patches": None if patches is None else _patch_numbers(inputs, patches, pairs),
-        "windows": None if patches is None else _window_numbers(inputs, patches),
-        "shown_patches": [],
-        "runs": _run_records(inputs),
-        "published": PUBLISHED if inputs.runs else [],
-        "disk_bytes": inputs.disk_bytes,
-        "excluded": excluded_lines(inputs),
-        "table": pair_table(inputs.pairs, patches),
-    }
-    if patches is not None:
-        report["shown_patches"] = shown_patches(
-            patches.stored,
-            None if report["imported"] else patches.windows,
-            {record.pair: record for record in inputs.pairs},
-            size=patches.window_size,
-            count=settings.patches_shown,
-        )
-    report["made_with"] = _made_with(inputs)
-    report["warnings"] = warnings_of(report)
-    return report
+    report = Report(
+        format=FORMAT,
+        version=1,
+        created_with=created_with(),
+        phone_camera=inputs.cameras["phone"],
+        dslr_camera=inputs.cameras["dslr"],
+        imported=patches is not None and patches.imported,
+        pairs=pairs,
+        patches=None if patches is None else _patch_counts(inputs, patches, pairs),
+        windows=None if patches is None else _window_counts(inputs, patches),
+        shown_patches=list(drawn.sheets),
+        runs=_training_runs(inputs, drawn.samples),
+        published=PUBLISHED if inputs.runs else [],
+        disk_bytes=inputs.disk_bytes,
+        excluded=_exclusions(inputs),
+        table=_pair_table(inputs, drawn),
+        made_with=_made_with(inputs),
+    )
+    return msgspec.structs.replace(report, warnings=advice_on(report))
 
 
-def pair_table(
-    records: Sequence[Alignment], patches: PatchSet | None
-) -> list[dict[str, Any]]:
+def _pair_table(inputs: Inputs, drawn: Drawn) -> list[PairRow]:
     """One row per record: what became of the pair, and of its windows."""
+    patches = inputs.patches
     split = {} if patches is None else patches.split
-    measures: dict[str, dict[str, Any]] = {}
-    if patches is not None and patches.windows and not is_imported(patches.manifest):
-        measures = pair_measures(patches.windows)
-    no_windows = {
-        "windows": 0,
-        "judged": 0,
-        "excluded": 0,
-        "accepted": 0,
-        "sharpness_ratio": None,
-    }
-    unknown = dict.fromkeys(no_windows)
+    windows = {}
+    if patches is not None and patches.windows and not patches.imported:
+        windows = windows_of_pairs(patches.windows)
     rows = []
-    for record in records:
-        measured = bool(measures) and record.aligned and record.pair in split
-        found = measures.get(record.pair, no_windows) if measured else unknown
-        rows.append(
-            {
-                "pair": record.pair,
-                "status": record.status,
-                "reason": record.reason,
-                "message": record.message,
-                "phone": record.phone,
-                "dslr": record.dslr,
-                "split": split.get(record.pair),
-                "matches": record.matches,
-                "inliers": record.inliers,
-                "inlier_rmse_px": record.inlier_rmse_px,
-                "overlap": record.overlap,
-                **found,
-            }
-        )
+    for record, picture, script in zip(
+        inputs.pairs, drawn.pictures, drawn.scripts, strict=True
+    ):
+        cut = bool(windows) and record.aligned and record.pair in split
+        own = windows.get(record.pair, NO_WINDOWS) if cut else PairWindows()
+        rows.append(_pair_row(record, split.get(record.pair), own, picture, script))
     return rows
 
 
-def excluded_lines(inputs: Inputs) -> list[dict[str, Any]]:
+def _pair_row(
+    record: Alignment,
+    split: str | None,
+    windows: PairWindows,
+    picture: PairPicture,
+    script: str | None,
+) -> PairRow:
+    return PairRow(
+        pair=record.pair,
+        status=record.status,
+        reason=record.reason,
+        message=record.message,
+        phone=record.phone,
+        dslr=record.dslr,
+        split=split,
+        matches=record.matches,
+        inliers=record.inliers,
+        inlier_rmse_px=record.inlier_rmse_px,
+        overlap=record.overlap,
+        windows=windows.windows,
+        judged=windows.judged,
+        excluded=windows.excluded,
+        accepted=windows.accepted,
+        sharpness_ratio=windows.sharpness_ratio,
+        picture=picture.path,
+        picture_size=picture.size,
+        on_one_grid=picture.on_one_grid,
+        exposure_ev=picture.tone.exposure_ev,
+        color_ev=picture.tone.color_ev,
+        script=script,
+    )
+
+
+def _exclusions(inputs: Inputs) -> list[Exclusion]:
     """What `exclude.csv` takes out by hand, and whether there is such a photo."""
     known = {record.pair for record in inputs.pairs}
-    known |= set() if inputs.patches is None else set(inputs.patches.split)
     if inputs.patches is not None:
-        known |= set(inputs.patches.stored.photos)
+        known |= {*inputs.patches.split, *inputs.patches.stored.photos}
     return [
-        {
-            "pair": line.pair,
-            "window_xy": None if line.window_xy is None else list(line.window_xy),
-            "note": line.note,
-            "known": line.pair in known or line.pair.strip() in known,
-        }
+        Exclusion(
+            pair=line.pair,
+            window_xy=line.window_xy,
+            note=line.note,
+            known=line.pair in known or line.pair.strip() in known,
+        )
         for line in inputs.excluded
     ]
 
 
-def public(value: Any) -> Any:  # noqa: ANN401
-    """A JSON value with each absolute path reduced to its last component."""
-    if isinstance(value, Mapping):
-        return {str(key): public(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [public(item) for item in value]
-    if isinstance(value, str) and ABSOLUTE.match(value):
-        return PureWindowsPath(value).name  # knows both kinds of separators
-    return value
-
-
-def _patch_numbers(
-    inputs: Inputs, patches: PatchSet, pairs: dict[str, Any]
-) -> dict[str, Any]:
+def _patch_counts(inputs: Inputs, patches: PatchSet, pairs: PairCounts) -> PatchCounts:
     splits = {
-        name: {"photos": int(split["photos"]), "patches": int(split["patches"])}
+        name: SplitCounts(int(split["photos"]), int(split["patches"]))
         for name, split in patches.manifest.get("splits", {}).items()
     }
-    total = sum(split["patches"] for split in splits.values())
+    total = sum(split.patches for split in splits.values())
     cut = [] if patches.windows is None else patches.windows.pairs
-    imported = is_imported(patches.manifest)
-    paired = 0 if imported else len(patches.split) or pairs["paired"]
+    paired = 0 if patches.imported else len(patches.split) or pairs.paired
     gone = (
         []  # cut by others, or the alignment is not here
-        if imported or not inputs.alignment
+        if patches.imported or not inputs.alignment
         else pairs_of_an_earlier_alignment(
             cut, patches.manifest, inputs.alignment, inputs.pairs
         )
     )
-    return {
-        "stored": total,
-        "shards": len(patches.manifest["shards"]),
-        "splits": splits,
-        "per_photo": round(total / paired, 3) if paired else None,
-        "dped_per_photo": DPED_PATCHES_PER_PHOTO,
-        "pairs_not_aligned_now": len(gone),
-        "pairs_not_cut_yet": 0 if imported else _not_cut_yet(inputs, patches),
-        "excluded_still": _excluded_still(inputs, patches),
-    }
+    return PatchCounts(
+        stored=total,
+        shards=len(patches.manifest["shards"]),
+        splits=splits,
+        per_photo=round(total / paired, 3) if paired else None,
+        dped_per_photo=DPED_PATCHES_PER_PHOTO,
+        pairs_not_aligned_now=len(gone),
+        pairs_not_cut_yet=0 if patches.imported else _not_cut_yet(inputs, patches),
+        excluded_still=_excluded_still(inputs, patches),
+    )
 
 
 def _not_cut_yet(inputs: Inputs, patches: PatchSet) -> int:
@@ -194,38 +199,35 @@ def _excluded_still(inputs: Inputs, patches: PatchSet) -> int:
     return int(is_excluded(photos, stored.xy, entries).sum())
 
 
-def _window_numbers(inputs: Inputs, patches: PatchSet) -> dict[str, Any] | None:
-    windows = patches.windows
+def _window_counts(inputs: Inputs, patches: PatchSet) -> WindowCounts | None:
+    windows, settings = patches.windows, patches.chosen_with
     if windows is None:
         return None
-    numbers = {
-        **window_counts(windows),
-        "size": patches.window_size,
-        "clipped_share": clipped_share(windows),
-        "ncc": ncc_statistics(windows),
-        "accepted_spread": accepted_spreads(windows),
-        "accepted_histograms": accepted_histograms(windows),
-    }
-    if is_imported(patches.manifest):  # placed and kept by others
-        unknown = ("rule", "min_corr", "limits", "what_if", "frame")
-        return {**numbers, **dict.fromkeys(unknown)}
+    outcomes = window_outcomes(windows)
     sizes = {
         record.pair: record.phone_size
         for record in inputs.pairs
         if record.aligned and record.phone_size is not None
     }
-    settings = recorded_settings(patches.settings)
-    return {
-        **numbers,
-        "ncc": ncc_statistics(windows, thresholds(settings)),
-        "rule": settings.rule,
-        "min_corr": settings.min_corr,
-        "limits": search_limits(windows, settings),
-        "what_if": what_if(windows, settings),
-        "frame": frame_cells(windows, sizes, window_size=patches.window_size)
-        if sizes
+    return WindowCounts(
+        candidates=outcomes.candidates,
+        judged=outcomes.judged,
+        accepted=outcomes.accepted,
+        accepted_share=outcomes.accepted_share,
+        reasons=outcomes.reasons,
+        size=patches.window_size,
+        clipped_share=clipped_share(windows),
+        ncc=ncc_statistics(windows, thresholds(settings)),
+        accepted_spread=accepted_spreads(windows),
+        accepted_histograms=accepted_histograms(windows),
+        rule=None if settings is None else settings.rule,
+        min_corr=None if settings is None else settings.min_corr,
+        limits=None if settings is None else search_limits(windows, settings),
+        what_if=None if settings is None else what_if(windows, settings),
+        frame=frame_cells(windows, sizes, window_size=patches.window_size)
+        if sizes and settings is not None
         else None,
-    }
+    )
 
 
 def _is_of_these(inputs: Inputs, run: Run) -> bool | None:
@@ -237,22 +239,25 @@ def _is_of_these(inputs: Inputs, run: Run) -> bool | None:
     return bool(stated["identity"] == here)
 
 
-def _run_records(inputs: Inputs) -> list[dict[str, Any]]:
+def _training_runs(
+    inputs: Inputs, samples: Sequence[Sequence[Sample]]
+) -> list[TrainingRun]:
     """Every run; the phone unchanged is measured once for each batch size."""
-    measured: dict[int, dict[str, float] | None] = {}
-    records = []
-    for run in inputs.runs:
-        of_these = _is_of_these(inputs, run)
-        batch_size = _batch_size(run) if of_these else None
-        if batch_size is not None and batch_size not in measured:
-            from dped_build.report.baseline import phone_unchanged  # torch is slow
 
-            patches = inputs.workspace / "patches"
-            measured[batch_size] = phone_unchanged(patches, batch_size)
-        phone = measured.get(batch_size) if batch_size is not None else None
-        other = {"other_patches": of_these is False}
-        records.append(run_numbers(run, phone=phone) | other)
-    return records
+    @cache
+    def measured(batch_size: int) -> dict[str, float] | None:
+        from dped_build.report.baseline import phone_unchanged  # torch is slow
+
+        return phone_unchanged(inputs.workspace / "patches", batch_size)
+
+    runs = []
+    for run, own in zip(inputs.runs, samples, strict=True):
+        of_these = _is_of_these(inputs, run)
+        size = _batch_size(run) if of_these else None
+        phone = None if size is None else measured(size)
+        other = of_these is False
+        runs.append(training_run(run, phone=phone, other_patches=other, samples=own))
+    return runs
 
 
 def _batch_size(run: Run) -> int | None:
@@ -261,32 +266,48 @@ def _batch_size(run: Run) -> int | None:
     return size if isinstance(size, int) and size > 0 else None
 
 
-def _made_with(inputs: Inputs) -> dict[str, Any]:
+def _made_with(inputs: Inputs) -> MadeWith:
     """Settings, versions and the commands that lead to the same result."""
-    made: dict[str, Any] = {"align": None, "patches": None}
-    if inputs.alignment:
-        align = inputs.alignment.get("settings", {})
-        made["align"] = {
-            "created_with": inputs.alignment.get("created_with"),
-            "sums": inputs.sums.get("aligned"),
-            "settings": align,
-            "command": "dped-build align PHONE_DIR DSLR_DIR"
-            + changed_options(align, AlignSettings()),
-        }
-    if inputs.patches is not None:
-        manifest = inputs.patches.manifest
-        settings = inputs.patches.settings
-        made["patches"] = {
-            "created_with": manifest.get("created_with"),
-            "sums": inputs.sums.get("patches"),
-            "dataset_id": manifest.get("dataset_id"),
-            "settings": settings,
-            "command": "dped-build import SOURCE"
-            if is_imported(manifest)
-            else "dped-build patches" + changed_options(settings, PatchSettings()),
-        }
-    made["runs"] = {run.name: run.config for run in inputs.runs}
-    return dict(public(made))
+    patches, sums = inputs.patches, inputs.sums
+    return MadeWith(
+        align=_align_made(inputs) if inputs.alignment else None,
+        patches=None if patches is None else _patches_made(patches, sums),
+        runs=public({run.name: run.config for run in inputs.runs}),
+    )
+
+
+def _align_made(inputs: Inputs) -> AlignMade:
+    settings = inputs.alignment.get("settings", {})
+    return AlignMade(
+        created_with=public(inputs.alignment.get("created_with")),
+        sums=inputs.sums.get("aligned"),
+        settings=public(settings),
+        command="dped-build align PHONE_DIR DSLR_DIR"
+        + changed_options(settings, AlignSettings()),
+    )
+
+
+def _patches_made(patches: PatchSet, sums: Mapping[str, str]) -> PatchesMade:
+    return PatchesMade(
+        created_with=public(patches.manifest.get("created_with")),
+        sums=sums.get("patches"),
+        dataset_id=public(patches.manifest.get("dataset_id")),
+        settings=public(patches.settings),
+        command="dped-build import SOURCE"
+        if patches.imported
+        else "dped-build patches" + changed_options(patches.settings, PatchSettings()),
+    )
+
+
+def public(value: Any) -> Any:  # noqa: ANN401
+    """A JSON value with each absolute path reduced to its last component."""
+    if isinstance(value, Mapping):
+        return {str(key): public(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [public(item) for item in value]
+    if isinstance(value, str) and ABSOLUTE.match(value):
+        return PureWindowsPath(value).name  # knows both kinds of separators
+    return value
 
 
 def changed_options(

@@ -16,6 +16,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dped_build.report.record import Curves, Frame, Histogram, Ncc
 from dped_build.report.run_curves import is_baseline
 
 INK = "#33393f"
@@ -49,17 +50,17 @@ DARK_RULE = (
 )
 
 
-def ncc_figure(ncc: dict[str, Any], *, min_corr: float | None) -> bytes:
+def ncc_figure(ncc: Ncc, *, min_corr: float | None) -> bytes:
     """NCC of all measured windows, stacked by outcome, with the threshold."""
 
     def draw(axes: Axes) -> None:
-        edges, accepted = np.array(ncc["accepted"]["edges"]), ncc["accepted"]["counts"]
+        edges, accepted = np.array(ncc.accepted.edges), ncc.accepted.counts
         width = edges[1] - edges[0]
         bars = {"width": width * 0.92, "align": "edge"}
         axes.bar(edges[:-1], accepted, color=ACCEPTED, label="accepted", **bars)
         axes.bar(
             edges[:-1],
-            ncc["rejected"]["counts"],
+            ncc.rejected.counts,
             bottom=accepted,
             color=REJECTED,
             label="rejected",
@@ -69,7 +70,7 @@ def ncc_figure(ncc: dict[str, Any], *, min_corr: float | None) -> bytes:
             axes.axvline(min_corr, color=INK, linewidth=1, linestyle=(0, (4, 2)))
         axes.set_xlabel("NCC of the stored patches")
         _count_windows(axes)
-        filled = np.flatnonzero(np.add(accepted, ncc["rejected"]["counts"]))
+        filled = np.flatnonzero(np.add(accepted, ncc.rejected.counts))
         lowest = edges[filled[0]] if len(filled) else 0.0
         axes.set_xlim(np.floor(lowest * 10) / 10, 1)
         axes.legend(loc="upper left")
@@ -77,13 +78,13 @@ def ncc_figure(ncc: dict[str, Any], *, min_corr: float | None) -> bytes:
     return _chart(draw, size=(5.2, 2.8))
 
 
-def histogram_figure(counts: dict[str, Any], *, label: str) -> bytes:
+def histogram_figure(histogram: Histogram, *, label: str) -> bytes:
     """One histogram of accepted windows."""
 
     def draw(axes: Axes) -> None:
-        edges = np.array(counts["edges"])
+        edges = np.array(histogram.edges)
         width = (edges[1] - edges[0]) * 0.92
-        axes.bar(edges[:-1], counts["counts"], width, align="edge", color=SERIES[0])
+        axes.bar(edges[:-1], histogram.counts, width, align="edge", color=SERIES[0])
         axes.set_xlabel(label)
         _count_windows(axes)
         axes.set_xlim(edges[0], edges[-1])
@@ -91,16 +92,16 @@ def histogram_figure(counts: dict[str, Any], *, label: str) -> bytes:
     return _chart(draw, size=(3.8, 2.6))
 
 
-def field_figure(cells: dict[str, Any]) -> bytes:
+def field_figure(frame: Frame) -> bytes:
     """Mean shift of each cell of the phone frame as an arrow, enlarged."""
 
     def draw(axes: Axes) -> None:
-        shifts = [shift or [np.nan, np.nan] for shift in cells["mean_shift_px"]]
-        field = np.array(shifts, float).reshape(cells["rows"], cells["columns"], 2)
+        shifts = [shift or (np.nan, np.nan) for shift in frame.mean_shift_px]
+        field = np.array(shifts, float).reshape(frame.rows, frame.columns, 2)
         lengths = np.linalg.norm(field, axis=2)
         longest = np.nanmax(lengths) if np.isfinite(lengths).any() else 0.0
         unit = max(float(longest), 0.01)
-        x, y = np.meshgrid(np.arange(cells["columns"]), np.arange(cells["rows"]))
+        x, y = np.meshgrid(np.arange(frame.columns), np.arange(frame.rows))
         axes.scatter(x, y, s=3, color=EMPTY, linewidths=0)
         known = np.isfinite(lengths)
         axes.quiver(
@@ -115,23 +116,23 @@ def field_figure(cells: dict[str, Any]) -> bytes:
             pivot="middle",
             width=0.006,
         )
-        _frame(axes, cells)
+        _frame(axes, frame)
         axes.set_xlabel(f"longest arrow: {longest:.2f} phone px")
 
-    return _chart(draw, size=_frame_size(cells))
+    return _chart(draw, size=_frame_size(frame))
 
 
-def acceptance_figure(cells: dict[str, Any]) -> bytes:
+def acceptance_figure(frame: Frame) -> bytes:
     """Share of the candidates that were accepted, per cell of the phone frame."""
 
     def draw(axes: Axes) -> None:
-        candidates = np.array(cells["candidates"], float)
+        candidates = np.array(frame.candidates, float)
         rate = np.full(candidates.shape, np.nan)
-        np.divide(cells["accepted"], candidates, out=rate, where=candidates > 0)
-        share = 100 * rate.reshape(cells["rows"], cells["columns"])
+        np.divide(frame.accepted, candidates, out=rate, where=candidates > 0)
+        share = 100 * rate.reshape(frame.rows, frame.columns)
         faint = mpl.colormaps["viridis"].with_extremes(bad=(0.5, 0.55, 0.6, 0.25))
-        x = np.arange(cells["columns"] + 1) - 0.5
-        y = np.arange(cells["rows"] + 1) - 0.5
+        x = np.arange(frame.columns + 1) - 0.5
+        y = np.arange(frame.rows + 1) - 0.5
         masked = np.ma.masked_invalid(share)
         mesh = axes.pcolormesh(x, y, masked, cmap=faint, vmin=0, vmax=100)
         for (row, column), percent in np.ndenumerate(share):
@@ -141,13 +142,13 @@ def acceptance_figure(cells: dict[str, Any]) -> bytes:
                 axes.text(
                     column, row, text, color=ink, ha="center", va="center", size=7
                 )
-        _frame(axes, cells)
+        _frame(axes, frame)
         _colour_bar(axes, mesh, "accepted, %")
 
-    return _chart(draw, size=_frame_size(cells))
+    return _chart(draw, size=_frame_size(frame))
 
 
-def curves_figure(panels: dict[str, dict[str, list[list[float]]]]) -> bytes:
+def curves_figure(panels: dict[str, Curves]) -> bytes:
     """The learning curves of a run, a panel per kind; the phone unchanged is dashed."""
     columns = min(PANELS_IN_A_ROW, len(panels))
     rows = -(-len(panels) // columns)
@@ -173,7 +174,7 @@ def plain(name: str) -> str:
     return hidden + shown.replace("$", r"\$")
 
 
-def _draw_curves(axes: Axes, curves: dict[str, list[list[float]]]) -> None:
+def _draw_curves(axes: Axes, curves: Curves) -> None:
     for number, (name, curve) in enumerate(curves.items()):
         axes.plot(
             *np.array(curve).T,
@@ -194,9 +195,9 @@ def _count_windows(axes: Axes) -> None:
     axes.yaxis.set_major_formatter("{x:,.0f}")
 
 
-def _frame(axes: Axes, cells: dict[str, Any]) -> None:
-    axes.set_xlim(-0.5, cells["columns"] - 0.5)
-    axes.set_ylim(cells["rows"] - 0.5, -0.5)
+def _frame(axes: Axes, frame: Frame) -> None:
+    axes.set_xlim(-0.5, frame.columns - 0.5)
+    axes.set_ylim(frame.rows - 0.5, -0.5)
     axes.set_aspect("equal")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -204,8 +205,8 @@ def _frame(axes: Axes, cells: dict[str, Any]) -> None:
         spine.set_visible(True)
 
 
-def _frame_size(cells: dict[str, Any]) -> tuple[float, float]:
-    return 4.6, 3.6 * min(2.0, cells["rows"] / cells["columns"]) + 0.3
+def _frame_size(frame: Frame) -> tuple[float, float]:
+    return 4.6, 3.6 * min(2.0, frame.rows / frame.columns) + 0.3
 
 
 def _colour_bar(axes: Axes, mappable: Any, label: str) -> None:  # noqa: ANN401

@@ -1,7 +1,7 @@
 """Which patches and windows the contact sheets show; numbers in, rows out."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,21 @@ from dped_build.align.sampling import sample
 from dped_build.report.tables import StoredPatches, Windows
 
 BY_REASON = ("flat", "uncertain", "depth_edge")
+
+
+@dataclass(frozen=True)
+class ChosenPatch:
+    """A stored patch, or a rejected window, that a contact sheet shows."""
+
+    pair: str
+    window_xy: tuple[int, int]  # top-left pixel, phone px
+    ncc: float | None
+    reason: str | None  # None: stored
+    file: str | None  # its shard; None: a window
+    row: int  # of the shard, or of windows.h5
+
+
+Sheets = dict[str, list[ChosenPatch]]  # by group
 
 
 def choose_patches(stored: StoredPatches, *, count: int) -> dict[str, list[int]]:
@@ -101,44 +116,45 @@ def shown_patches(
     *,
     size: int,
     count: int,
-) -> list[dict[str, Any]]:
-    """The contact sheets: of each group, where its patches lie, and their NCC.
-
-    `file` and `row` are those of the shard, or None and the row in `windows.h5`.
-    """
-    groups = [
-        {"group": group, "patches": [_stored_patch(stored, row) for row in rows]}
+) -> Sheets:
+    """What the contact sheets show."""
+    sheets = {
+        group: [_stored_patch(stored, row) for row in rows]
         for group, rows in choose_patches(stored, count=count).items()
-    ]
+    }
     if windows is None:
-        return groups
+        return sheets
     rejected = choose_rejected(windows, pairs, size=size, count=count)
-    return groups + [
-        {"group": group, "patches": [_rejected_window(windows, row) for row in rows]}
+    return sheets | {
+        group: [_rejected_window(windows, row) for row in rows]
         for group, rows in rejected.items()
-    ]
-
-
-def _stored_patch(stored: StoredPatches, row: int) -> dict[str, Any]:
-    return {
-        "pair": stored.photos[stored.photo[row]],
-        "window_xy": stored.xy[row].tolist(),
-        "ncc": _number(stored.ncc[row]),
-        "reason": None,
-        "file": stored.files[stored.file[row]],
-        "row": int(stored.row[row]),
     }
 
 
-def _rejected_window(windows: Windows, row: int) -> dict[str, Any]:
-    return {
-        "pair": windows.pairs[windows.pair[row]],
-        "window_xy": windows.table.window_xy[row].tolist(),
-        "ncc": _number(windows.table.ncc[row]),
-        "reason": windows.outcome(row),
-        "file": None,
-        "row": row,
-    }
+def _stored_patch(stored: StoredPatches, row: int) -> ChosenPatch:
+    return ChosenPatch(
+        pair=stored.photos[stored.photo[row]],
+        window_xy=_point(stored.xy[row]),
+        ncc=_number(stored.ncc[row]),
+        reason=None,
+        file=stored.files[stored.file[row]],
+        row=int(stored.row[row]),
+    )
+
+
+def _rejected_window(windows: Windows, row: int) -> ChosenPatch:
+    return ChosenPatch(
+        pair=windows.pairs[windows.pair[row]],
+        window_xy=_point(windows.table.window_xy[row]),
+        ncc=_number(windows.table.ncc[row]),
+        reason=windows.outcome(row),
+        file=None,
+        row=row,
+    )
+
+
+def _point(xy: NDArray[np.int32]) -> tuple[int, int]:
+    return int(xy[0]), int(xy[1])
 
 
 def _number(value: np.float32) -> float | None:

@@ -1,5 +1,7 @@
 """How two crops of one scene differ in brightness and colour: arrays → numbers."""
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,34 +14,44 @@ MIN_PIXELS = 50  # fewer comparable ones say nothing
 TO_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # Rec. 709, as sRGB
 
 
+class ToneDifference(NamedTuple):
+    """How the DSLR crop differs from the phone crop, in stops; None: unknown.
+
+    Attributes:
+        exposure_ev: log2 of the DSLR's luminance over the phone's, median over the
+            pixels that neither side clips; positive where the DSLR photo is brighter.
+        color_ev: The larger amount of the medians of log2 of the ratios red/green and
+            blue/green.
+    """
+
+    exposure_ev: float | None = None
+    color_ev: float | None = None
+
+
 def tone_difference(
     phone: NDArray[np.uint8], dslr: NDArray[np.uint8]
-) -> dict[str, float | None]:
-    """Exposure and colour of the DSLR crop against the phone crop, in stops.
+) -> ToneDifference:
+    """Exposure and colour of the DSLR crop against the phone crop.
 
     Args:
         phone: (H, W, 3) sRGB.
         dslr: The same scene on the same pixels.
 
     Returns:
-        `exposure_ev`: log2 of the DSLR's luminance over the phone's, median over the
-        pixels that neither side clips; positive where the DSLR photo is brighter.
-        `color_ev`: how far the two differ in colour: of the medians of log2 of the
-        ratios red/green and blue/green, the larger amount. None where hardly a pixel
-        can be compared.
+        Both unknown where fewer than MIN_PIXELS pixels can be compared.
     """
     levels = np.stack([phone, dslr]).reshape(2, -1, 3)
     usable = ((levels >= UNCLIPPED[0]) & (levels <= UNCLIPPED[1])).all(axis=(0, 2))
     if usable.sum() < MIN_PIXELS:
-        return {"exposure_ev": None, "color_ev": None}
+        return ToneDifference()
     light = linear(levels[:, usable])
     stops = np.log2(light[1] / light[0])
     luminance = light @ TO_LUMINANCE
     casts = np.median(stops[:, [0, 2]] - stops[:, 1:2], axis=0)
-    return {
-        "exposure_ev": round(float(np.median(np.log2(luminance[1] / luminance[0]))), 3),
-        "color_ev": round(float(np.abs(casts).max()), 3),
-    }
+    return ToneDifference(
+        exposure_ev=round(float(np.median(np.log2(luminance[1] / luminance[0]))), 3),
+        color_ev=round(float(np.abs(casts).max()), 3),
+    )
 
 
 def linear(levels: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ page's policy (CSP) runs no script but this one, and those that it loads itself.
 import base64
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dped_build.report.labels import MEASURES, OPTIONS, reason_text
+from dped_build.report.record import PairRow, Report
 from dped_build.report.script_data import page_data, script_json
 from dped_build.workspace.text import counted, size_text
 
@@ -27,12 +28,12 @@ SHOWPIECES = 3
 NO_VALUE = "\N{EN DASH}"
 
 
-def render_page(report: dict[str, Any], figures: Mapping[str, Any]) -> bytes:
+def render_page(report: Report, figures: Collection[str]) -> bytes:
     """`index.html`.
 
     Args:
-        report: The numbers, with picture paths in the table's rows.
-        figures: The chart files that exist, by name.
+        report: What the page shows.
+        figures: The names of the chart files that exist.
     """
     script = page_script()
     template = environment().get_template("index.html")
@@ -40,8 +41,8 @@ def render_page(report: dict[str, Any], figures: Mapping[str, Any]) -> bytes:
         report=report,
         figures=figures,
         names_shown=NAMES_SHOWN,
-        numbers={row["pair"]: n for n, row in enumerate(report["table"])},
-        showpieces=showpieces(report["table"]),
+        numbers={row.pair: n for n, row in enumerate(report.table)},
+        showpieces=showpieces(report.table),
         data=Markup(script_json(page_data(report))),
         script=Markup(script),
         script_hash=script_hash(script),
@@ -60,10 +61,10 @@ def script_hash(script: str) -> str:
     return f"sha256-{base64.b64encode(digest).decode()}"
 
 
-def showpieces(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def showpieces(rows: Sequence[PairRow]) -> list[PairRow]:
     """The pairs with the most accepted windows, for the top of the page."""
-    shown = [row for row in rows if row["on_one_grid"]]
-    return sorted(shown, key=lambda row: -(row["accepted"] or 0))[:SHOWPIECES]
+    shown = [row for row in rows if row.on_one_grid]
+    return sorted(shown, key=lambda row: -(row.accepted or 0))[:SHOWPIECES]
 
 
 def environment() -> Environment:

@@ -10,13 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-from dped_build.report.assemble import ReportSettings
 from dped_build.report.drawing import halves, jpeg, shrink, side_by_side
-from dped_build.report.exposure import tone_difference
+from dped_build.report.exposure import ToneDifference, tone_difference
 from dped_build.report.pair_files import (
     PairFiles,
     Photo,
@@ -24,6 +22,7 @@ from dped_build.report.pair_files import (
     files_of_pair,
     read_reduced,
 )
+from dped_build.report.settings import ReportSettings
 from dped_build.report.workspace_reader import Inputs
 from dped_build.workspace.json_files import fingerprint
 from dped_build.workspace.stage import link_file, sha256
@@ -32,13 +31,24 @@ MAX_JOBS = 8
 DRAWING = 1  # raised when the same files would give other pictures
 PARTS = ("thumb", "phone", "dslr")
 START_OF_JPEG, END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
-NOTHING = {
-    "picture": None,
-    "picture_size": None,
-    "on_one_grid": None,
-    "exposure_ev": None,
-    "color_ev": None,
-}
+UNKNOWN = ToneDifference()
+
+
+@dataclass(frozen=True)
+class PairPicture:
+    """The pictures of a pair, and what they show; None where there are none.
+
+    Attributes:
+        path: What the file names begin with, within the report.
+        size: Of the phone's, (width, height).
+        on_one_grid: Whether the two lie on each other.
+        tone: How the two differ.
+    """
+
+    path: str | None = None
+    size: tuple[int, int] | None = None
+    on_one_grid: bool | None = None
+    tone: ToneDifference = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -65,20 +75,18 @@ def write_pair_pictures(
     *,
     jobs: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[dict[str, Any]]:
+) -> list[PairPicture]:
     """Three pictures of every pair that has crops, or photos that can be read.
 
     What an earlier report or an interrupted run made of the same files is taken over.
 
     Returns:
-        Per record `picture` (what the file names begin with), `picture_size` (width and
-        height of the phone's), `on_one_grid` (whether the two lie on each other), and
-        then `exposure_ev` and `color_ev`; None where unknown.
+        One for each record.
     """
     for folder in (places.built / "pairs", places.scratch):
         folder.mkdir(parents=True, exist_ok=True)
 
-    pictures: dict[str, dict[str, Any]] = {}
+    pictures: dict[str, PairPicture] = {}
     with ThreadPoolExecutor(jobs or min(MAX_JOBS, os.cpu_count() or 1)) as pool:
         files = list(pool.map(partial(files_of_pair, inputs), inputs.pairs))
         keys = [None if found is None else _key(found, settings) for found in files]
@@ -93,32 +101,32 @@ def write_pair_pictures(
             else ()
         )
         for key, row in zip(distinct, drawn, strict=True):
-            pictures[key] = row or NOTHING
+            pictures[key] = row
             progress(len(pictures), len(distinct))
-    return [NOTHING if key is None else pictures[key] for key in keys]
+    return [PairPicture() if key is None else pictures[key] for key in keys]
 
 
 def _write_pair(
     places: Places, settings: ReportSettings, key: str, files: PairFiles
-) -> dict[str, Any] | None:
+) -> PairPicture:
     names = {part: f"{key}-{part}.jpg" for part in PARTS}
     if not _taken_over(list(names.values()), places):
         drawn = _draw(files, settings)
         if drawn is None:
-            return None
+            return PairPicture()
         for part, name in names.items():
             made = places.scratch / f"{name}.tmp"
             made.write_bytes(drawn[part])
             made.replace(places.scratch / name)
             _put(places.scratch / name, places)
     with Image.open(places.built / "pairs" / names["phone"]) as phone:
-        size = list(phone.size)
+        size = phone.size
     thumb = decoded((places.built / "pairs" / names["thumb"]).read_bytes())
     if thumb is None:
-        return None
-    tone = tone_difference(*halves(thumb)) if files.on_one_grid else {}
-    found = {"picture": f"pairs/{key}", "picture_size": size}
-    return NOTHING | tone | found | {"on_one_grid": files.on_one_grid}
+        return PairPicture()
+    aligned = files.on_one_grid
+    tone = tone_difference(*halves(thumb)) if aligned else UNKNOWN
+    return PairPicture(f"pairs/{key}", size, aligned, tone)
 
 
 def _draw(files: PairFiles, settings: ReportSettings) -> dict[str, bytes] | None:

@@ -4,53 +4,63 @@ Pictures are named by number, never after a photo: a photo's name may hold anyth
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from dped_build.align.records import Alignment
-from dped_build.report.contact_sheet import cut_window
+from dped_build.report.contact_sheet import ChosenPatch, Sheets, cut_window
 from dped_build.report.drawing import patch_triple, png
 from dped_build.report.pair_files import Photo, crop_files, read_reduced
+from dped_build.report.record import PatchGroup, Sample, ShownPatch
 from dped_build.report.tables import read_patch
 from dped_build.report.workspace_reader import Inputs, Run
 
 
-def write_patches(
-    inputs: Inputs, folder: Path, groups: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def write_patches(inputs: Inputs, folder: Path, sheets: Sheets) -> list[PatchGroup]:
     """A picture phone | DSLR | difference for each patch of the contact sheets.
 
     Returns:
-        The groups with each patch's path within `folder` as `picture`, without those
-        whose crops cannot be read.
+        Those whose crops can be read.
     """
     (folder / "patches").mkdir()
     records = {record.pair: record for record in inputs.pairs}
     shown, number = [], 0
-    for group in groups:
+    for group, chosen in sheets.items():
         patches = []
-        for patch in group["patches"]:
-            pixels = _patch_pixels(inputs, records.get(patch["pair"]), patch)
+        for patch in chosen:
+            pixels = _patch_pixels(inputs, records.get(patch.pair), patch)
             if pixels is None:
                 continue
             number += 1
             name = f"patches/{number:02d}.png"
             triple = patch_triple(*pixels)
             (folder / name).write_bytes(png(triple))
-            size = [triple.shape[1], triple.shape[0]]
-            patches.append({**patch, "picture": name, "picture_size": size})
+            size = triple.shape[1], triple.shape[0]
+            patches.append(_shown(patch, name, size))
         if patches:
-            shown.append({**group, "patches": patches})
+            shown.append(PatchGroup(group, patches))
     return shown
 
 
+def _shown(patch: ChosenPatch, picture: str, size: tuple[int, int]) -> ShownPatch:
+    return ShownPatch(
+        pair=patch.pair,
+        window_xy=patch.window_xy,
+        ncc=patch.ncc,
+        reason=patch.reason,
+        file=patch.file,
+        row=patch.row,
+        picture=picture,
+        picture_size=size,
+    )
+
+
 def _patch_pixels(
-    inputs: Inputs, record: Alignment | None, patch: Mapping[str, Any]
+    inputs: Inputs, record: Alignment | None, patch: ChosenPatch
 ) -> tuple[Photo, Photo] | None:
     """Both sides of a stored patch, or of a rejected window; None without its crops."""
-    if patch["file"] is not None:
-        return read_patch(inputs.workspace, patch["file"], patch["row"])
+    if patch.file is not None:
+        return read_patch(inputs.workspace, patch.file, patch.row)
     if record is None or inputs.patches is None or inputs.patches.windows is None:
         return None
     files = crop_files(inputs, record)
@@ -63,17 +73,13 @@ def _patch_pixels(
     if phone is None or dslr is None:
         return None
     windows, size = inputs.patches.windows, inputs.patches.window_size
-    return cut_window((phone, dslr), record, windows, patch["row"], size=size)
+    return cut_window((phone, dslr), record, windows, patch.row, size=size)
 
 
 def copy_samples(
     runs: Sequence[Run], folder: Path, *, count: int
-) -> list[list[dict[str, str]]]:
-    """Copy the latest samples of each run.
-
-    Returns:
-        Of each run the path within `folder` (`picture`) and `name` of each sample.
-    """
+) -> list[list[Sample]]:
+    """Copy the latest samples of each run."""
     (folder / "runs").mkdir()
     copies = []
     for number, run in enumerate(runs, start=1):
@@ -81,6 +87,6 @@ def copy_samples(
         for index, sample in enumerate(run.samples[-count:], start=1):
             name = f"runs/{number:02d}-{index}{sample.suffix.lower()}"
             shutil.copyfile(sample, folder / name)
-            names.append({"picture": name, "name": sample.stem})
+            names.append(Sample(name, sample.stem))
         copies.append(names)
     return copies

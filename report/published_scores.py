@@ -5,9 +5,8 @@ PIRM 2018 challenge report (Ignatov et al., 2018). "SSIM" is the original code's
 MS-SSIM.
 """
 
-from typing import Any
+from dped_build.report.record import PublishedScore
 
-FIELDS = ("source", "data", "method", "psnr", "ms_ssim")
 ROWS = (
     ("DPED, Table 2", "iPhone", "SRCNN", 19.27, 0.8992),
     ("DPED, Table 2", "iPhone", "Johnson et al.", 20.32, 0.9161),
@@ -24,4 +23,4 @@ ROWS = (
     ("PIRM 2018", "iPhone", "fast network (de Stoutz et al.)", 21.65, 0.9048),
     ("PIRM 2018", "iPhone", "DPED", 21.38, 0.9034),
 )
-PUBLISHED: list[dict[str, Any]] = [dict(zip(FIELDS, row, strict=True)) for row in ROWS]
+PUBLISHED = [PublishedScore(*row) for row in ROWS]

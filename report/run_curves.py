@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from dped_build.report.record import Curves, Point, Quality, Sample, TrainingRun
 from dped_build.report.workspace_reader import Run
 
 CURVE_POINTS = 400  # a curve is some 500 pixels wide
@@ -12,42 +13,54 @@ SPLIT_WORDS = re.compile(r"^(train|val)[_ ]")
 BASELINE_WORDS = ("input", "phone", "unchanged")
 
 
-def run_numbers(run: Run, *, phone: dict[str, float] | None = None) -> dict[str, Any]:
-    """Curves by panel, best and last values, and the phone unchanged, of one run.
+def training_run(
+    run: Run,
+    *,
+    phone: dict[str, float] | None = None,
+    other_patches: bool = False,
+    samples: Sequence[Sample] = (),
+) -> TrainingRun:
+    """Curves by panel, best and last values of one run.
 
-    `phone` has the measures of the phone unchanged where the run did not log them.
+    Args:
+        run: As it was logged.
+        phone: The measures of the phone unchanged, for a run that did not log them.
+        other_patches: Whether it learned from other patches than these.
+        samples: Its pictures.
     """
     curves = metric_curves(run.metrics)
     iterations = [point[0] for curve in curves.values() for point in curve]
     if iterations and not any(is_baseline(name) for name in curves):
         for name, value in (phone or {}).items():
             ends = (min(iterations), max(iterations))
-            curves[f"phone unchanged {name}"] = [[end, value] for end in ends]
-    panels: dict[str, dict[str, list[list[float]]]] = {}
+            curves[f"phone unchanged {name}"] = [(end, value) for end in ends]
+    panels: dict[str, Curves] = {}
     for name, curve in sorted(curves.items(), key=lambda item: not is_quality(item[0])):
         panels.setdefault(panel_of(name), {})[name] = thinned(curve)
-    return {
-        "name": run.name,
-        "iterations": int(max(iterations, default=0)),
-        "panels": panels,
-        "quality": [
-            quality_row(name, curve, curves)
+    return TrainingRun(
+        name=run.name,
+        iterations=int(max(iterations, default=0)),
+        panels=panels,
+        quality=[
+            quality_of(name, curve, curves)
             for name, curve in curves.items()
             if is_quality(name)
         ],
-    }
+        other_patches=other_patches,
+        samples=list(samples),
+    )
 
 
-def metric_curves(lines: Sequence[dict[str, Any]]) -> dict[str, list[list[float]]]:
-    """Every number logged against the iteration: name → [[iteration, value], …]."""
-    curves: dict[str, list[list[float]]] = {}
+def metric_curves(lines: Sequence[dict[str, Any]]) -> Curves:
+    """Every number logged against the iteration."""
+    curves: Curves = {}
     for line in lines:
         iteration = line.get("iteration", line.get("step"))
         if not isinstance(iteration, int | float):
             continue
         for name, value in flattened(line).items():
             if name not in ("iteration", "step"):
-                curves.setdefault(name, []).append([iteration, value])
+                curves.setdefault(name, []).append((iteration, value))
     return curves
 
 
@@ -79,11 +92,7 @@ def is_quality(name: str) -> bool:
     return panel_of(name) in ("PSNR, dB", "MS-SSIM") and not is_baseline(name)
 
 
-def quality_row(
-    name: str,
-    curve: Sequence[Sequence[float]],
-    curves: dict[str, list[list[float]]],
-) -> dict[str, Any]:
+def quality_of(name: str, curve: Sequence[Point], curves: Curves) -> Quality:
     """Best and last value of one measure, and the phone's own where it is logged."""
     best = max(curve, key=lambda point: point[1])
     phone = next(
@@ -94,17 +103,17 @@ def quality_row(
         ),
         None,
     )
-    return {
-        "measure": name,
-        "best": best[1],
-        "best_iteration": best[0],
-        "last": curve[-1][1],
-        "digits": 2 if "psnr" in name.lower() else 4,
-        "phone_unchanged": phone,
-    }
+    return Quality(
+        measure=name,
+        best=best[1],
+        best_iteration=best[0],
+        last=curve[-1][1],
+        digits=2 if "psnr" in name.lower() else 4,
+        phone_unchanged=phone,
+    )
 
 
-def thinned(curve: list[list[float]]) -> list[list[float]]:
+def thinned(curve: list[Point]) -> list[Point]:
     """At most about CURVE_POINTS points of a curve, the last one among them."""
     stride = -(-len(curve) // CURVE_POINTS)
     return curve if stride <= 1 else curve[:-1:stride] + curve[-1:]

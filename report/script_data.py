@@ -5,8 +5,7 @@ as JSON's escapes of their code points, so that no text can end the element.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from dped_build.align.records import Alignment
 from dped_build.report.advice import POOR
 from dped_build.report.drawing import reason_rgb
 from dped_build.report.labels import reason_text
+from dped_build.report.record import Report
 from dped_build.report.tables import Windows
 
 ESCAPES = str.maketrans(
@@ -55,24 +55,24 @@ def script_json(value: object) -> str:
     return text.translate(ESCAPES)
 
 
-def page_data(report: Mapping[str, Any]) -> dict[str, Any]:
+def page_data(report: Report) -> dict[str, object]:
     """The table of pairs and all that the script needs to show and mark them."""
-    windows = report["windows"] or {}
-    reasons = {row["reason"] for row in report["table"] if row["reason"]}
-    reasons |= {"accepted", "excluded", *windows.get("reasons", {})}
+    reasons = {row.reason for row in report.table if row.reason}
+    reasons |= {"accepted", "excluded"}
+    reasons |= set() if report.windows is None else set(report.windows.reasons)
     return {
-        "phone": report["phone_camera"],
-        "dslr": report["dslr_camera"],
+        "phone": report.phone_camera,
+        "dslr": report.dslr_camera,
         "reasons": {
             reason: {"text": reason_text(reason), "color": color(reason)}
             for reason in sorted(reasons)
         },
         "poor": POOR,
         "columns": COLUMNS,
-        "rows": [[row.get(name) for name in COLUMNS] for row in report["table"]],
+        "rows": [[getattr(row, name) for name in COLUMNS] for row in report.table],
         "excluded": [
-            [line["pair"], *(line["window_xy"] or ["", ""]), line["note"]]
-            for line in report["excluded"]
+            [line.pair, *(line.window_xy or ("", "")), line.note]
+            for line in report.excluded
         ],
     }
 

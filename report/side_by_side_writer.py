@@ -5,18 +5,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from dped_build.curate.merged_names import labels_of
 from dped_build.report.page import environment
+from dped_build.report.record import PairRow, SideBySide, to_json
 from dped_build.report.side_by_side import (
     FORMAT,
-    pairs_of_several,
+    common_pairs,
     side_by_side,
     text_of,
 )
 from dped_build.report.workspace_reader import require_something
-from dped_build.report.writer import csv_bytes, write_report
+from dped_build.report.writer import Table, csv_bytes, write_report
 from dped_build.workspace.errors import UsageError
 from dped_build.workspace.json_files import json_bytes
 from dped_build.workspace.stage import (
@@ -33,13 +33,13 @@ PAIRS_SHOWN = 200  # all are in pairs.csv
 
 
 @dataclass(frozen=True)
-class SideBySide:
+class SideBySideSummary:
     """What was written."""
 
     index: Path  # the page to open
     indices: Sequence[Path]  # of each workspace's own report
     shares: Sequence[float]  # of the windows that each accepted
-    report: dict[str, Any]  # what `report.json` holds
+    report: SideBySide  # what `report.json` holds
 
 
 def write_side_by_side(
@@ -48,7 +48,7 @@ def write_side_by_side(
     out: Path | None = None,
     jobs: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> SideBySide:
+) -> SideBySideSummary:
     """Write the report of each workspace, and a page that compares them.
 
     Args:
@@ -73,6 +73,7 @@ def write_side_by_side(
     written = [write_report(own, jobs=jobs, progress=progress) for own in workspaces]
     reports = [summary.report for summary in written]
     record = side_by_side(labels_of(workspaces), reports)
+    tables = [own.table for own in reports]
     with opened(stage):
         built = fresh_folder(stage.build)
         charts = _charts([summary.index for summary in written])
@@ -80,18 +81,18 @@ def write_side_by_side(
         files = {
             **charts,
             "index.html": _page(record, charts, links),
-            "report.json": json_bytes(record),
-            "measures.csv": csv_bytes(_measure_lines(record)),
-            "pairs.csv": csv_bytes(_pair_lines(record, reports)),
+            "report.json": json_bytes(to_json(record)),
+            "measures.csv": csv_bytes(*_measure_table(record)),
+            "pairs.csv": csv_bytes(*_pair_table(record, tables)),
         }
         for name, content in files.items():
             (built / name).write_bytes(content)
         write_sums(built)
         publish_folder(built, stage.folder)
-    return SideBySide(
+    return SideBySideSummary(
         folder / "index.html",
         [summary.index for summary in written],
-        [(own["windows"] or {}).get("accepted_share") or 0.0 for own in reports],
+        [own.windows.accepted_share if own.windows else 0.0 for own in reports],
         record,
     )
 
@@ -127,7 +128,7 @@ def _charts(indices: Sequence[Path]) -> dict[str, bytes]:
 
 
 def _page(
-    record: Mapping[str, Any], charts: Mapping[str, bytes], links: Sequence[str | None]
+    record: SideBySide, charts: Mapping[str, bytes], links: Sequence[str | None]
 ) -> bytes:
     template = environment().get_template("side_by_side.html")
     return template.render(
@@ -140,34 +141,23 @@ def _page(
     ).encode()
 
 
-def _measure_lines(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    names = [own["name"] for own in record["workspaces"]]
-    return [
-        {
-            "section": section["title"],
-            "measure": row["label"],
-            "reason": row["reason"],
-            **dict(zip(names, row["values"], strict=True)),
-        }
-        for section in record["sections"]
-        for row in section["rows"]
+def _measure_table(record: SideBySide) -> Table:
+    names = [own.name for own in record.workspaces]
+    return ("section", "measure", "reason", *names), [
+        (section.title, row.label, row.reason, *row.values)
+        for section in record.sections
+        for row in section.rows
     ]
 
 
-def _pair_lines(
-    record: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def _pair_table(record: SideBySide, tables: Sequence[Sequence[PairRow]]) -> Table:
     """What became of each pair that two or more workspaces know."""
-    names = [own["name"] for own in record["workspaces"]]
     keys = ("status", "reason", "split", "windows", "accepted")
-    return [
-        {
-            "pair": pair["pair"],
-            **{
-                f"{name} {key}": None if own is None else own[key]
-                for name, own in zip(names, pair["workspaces"], strict=True)
-                for key in keys
-            },
-        }
-        for pair in pairs_of_several(reports)
+    names = [own.name for own in record.workspaces]
+    return ("pair", *(f"{name} {key}" for name in names for key in keys)), [
+        (
+            pair.pair,
+            *(getattr(own, key, None) for own in pair.workspaces for key in keys),
+        )
+        for pair in common_pairs(tables)
     ]

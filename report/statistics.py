@@ -1,9 +1,9 @@
-"""The numbers of the report: records and columns in, plain JSON-ready values out."""
+"""The statistics of the report: alignments and window columns in, records out."""
 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from dped_build.align.records import Alignment
 from dped_build.patches.refinement.paper_rule import MAX_SHIFT
 from dped_build.patches.settings import PatchSettings
+from dped_build.report.record import (
+    AboveThreshold,
+    Frame,
+    Histogram,
+    Ncc,
+    PairCounts,
+    SearchLimits,
+    Spread,
+)
 from dped_build.report.tables import MEASURES, Windows
 
 DPED_PATCHES_PER_PHOTO = 28  # 160K training patches from 5,727 iPhone photos (Table 1)
@@ -24,22 +33,44 @@ MUCH_CLIPPED = 0.1  # share of a patch's pixels
 AT_LIMIT = 0.99  # of a search limit
 
 
-def pair_counts(records: Sequence[Alignment]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Outcomes:
+    """How many windows came out how; see `window_outcomes`."""
+
+    candidates: int
+    judged: int
+    accepted: int
+    accepted_share: float
+    reasons: dict[str, int]  # the most frequent first
+
+
+@dataclass(frozen=True)
+class PairWindows:
+    """The windows of one pair; None where nobody knows."""
+
+    windows: int | None = None
+    judged: int | None = None
+    excluded: int | None = None  # by hand
+    accepted: int | None = None
+    sharpness_ratio: float | None = None  # median
+
+
+def pair_counts(records: Sequence[Alignment]) -> PairCounts:
     """Photos of each camera, pairs by status, and how many each reason cost."""
     status = Counter(record.status for record in records)
     paired = [record for record in records if record.phone and record.dslr]
     single = [record for record in records if not (record.phone and record.dslr)]
-    return {
-        "phone_photos": sum(record.phone is not None for record in records),
-        "dslr_photos": sum(record.dslr is not None for record in records),
-        "records": len(records),
-        "paired": len(paired),
-        "aligned": status["aligned"],
-        "rejected": status["rejected"],
-        "failed": status["failed"],
-        "lost_before_pairing": reason_counts(single),
-        "lost_in_alignment": reason_counts(paired),
-    }
+    return PairCounts(
+        phone_photos=sum(record.phone is not None for record in records),
+        dslr_photos=sum(record.dslr is not None for record in records),
+        records=len(records),
+        paired=len(paired),
+        aligned=status["aligned"],
+        rejected=status["rejected"],
+        failed=status["failed"],
+        lost_before_pairing=reason_counts(single),
+        lost_in_alignment=reason_counts(paired),
+    )
 
 
 def reason_counts(records: Sequence[Alignment]) -> dict[str, int]:
@@ -48,7 +79,7 @@ def reason_counts(records: Sequence[Alignment]) -> dict[str, int]:
     return _most_first(counts)
 
 
-def window_counts(windows: Windows) -> dict[str, Any]:
+def window_outcomes(windows: Windows) -> Outcomes:
     """Candidate windows, accepted windows, and how many each reason cost.
 
     `judged` leaves out what was not refused for its quality: windows taken out by hand,
@@ -63,13 +94,13 @@ def window_counts(windows: Windows) -> dict[str, Any]:
         if count
     }
     judged = int(judged_windows(windows).sum())
-    return {
-        "candidates": len(windows),
-        "judged": judged,
-        "accepted": int(windows.accepted.sum()),
-        "accepted_share": _share(windows.accepted.sum(), judged),
-        "reasons": _most_first(reasons),
-    }
+    return Outcomes(
+        candidates=len(windows),
+        judged=judged,
+        accepted=int(windows.accepted.sum()),
+        accepted_share=_share(windows.accepted.sum(), judged),
+        reasons=_most_first(reasons),
+    )
 
 
 def judged_windows(windows: Windows) -> NDArray[np.bool_]:
@@ -84,24 +115,20 @@ def clipped_share(windows: Windows) -> float:
     return _share((clipped > MUCH_CLIPPED).sum(), len(clipped))
 
 
-def histogram(values: ArrayLike, edges: NDArray[np.float64]) -> dict[str, Any]:
+def histogram(values: ArrayLike, edges: NDArray[np.float64]) -> Histogram:
     """Counts per bin of the finite values; the outer bins take what lies beyond."""
     finite = _finite(values)
     inside = np.clip(finite, edges[0], edges[-1])
-    return {
-        "edges": _rounded(edges),
-        "counts": np.histogram(inside, edges)[0].tolist(),
-    }
+    return Histogram(_rounded(edges), np.histogram(inside, edges)[0].tolist())
 
 
-def spread(values: ArrayLike) -> dict[str, Any]:
+def spread(values: ArrayLike) -> Spread:
     """Number of finite values, their 5, 50 and 95 % quantiles and extremes, or None."""
     finite = _finite(values)
-    names = ("min", "p05", "median", "p95", "max")
     if not len(finite):
-        return {"n": 0, **dict.fromkeys(names)}
+        return Spread(0)
     quantiles = np.quantile(finite, (0, 0.05, 0.5, 0.95, 1))
-    return {"n": len(finite), **dict(zip(names, _rounded(quantiles), strict=True))}
+    return Spread(len(finite), *_rounded(quantiles))
 
 
 def spread_edges(values: ArrayLike, *, symmetric: bool = False) -> NDArray[np.float64]:
@@ -115,35 +142,29 @@ def spread_edges(values: ArrayLike, *, symmetric: bool = False) -> NDArray[np.fl
 
 def ncc_statistics(
     windows: Windows, thresholds: Sequence[float] = NCC_THRESHOLDS
-) -> dict[str, Any]:
+) -> Ncc:
     """NCC histograms by outcome, and what thresholds would take by NCC alone."""
     ncc = windows.table.ncc
-    return {
-        "measured": int(np.isfinite(ncc).sum()),
-        "accepted": histogram(ncc[windows.accepted], NCC_EDGES),
-        "rejected": histogram(ncc[~windows.accepted], NCC_EDGES),
-        "above": [
-            {
-                "threshold": threshold,
-                "windows": int((ncc > np.float32(threshold)).sum()),
-                "share": _share((ncc > np.float32(threshold)).sum(), len(ncc)),
-            }
-            for threshold in thresholds
-        ],
-    }
+    above = {t: int((ncc > np.float32(t)).sum()) for t in thresholds}
+    return Ncc(
+        measured=int(np.isfinite(ncc).sum()),
+        accepted=histogram(ncc[windows.accepted], NCC_EDGES),
+        rejected=histogram(ncc[~windows.accepted], NCC_EDGES),
+        above=[AboveThreshold(t, n, _share(n, len(ncc))) for t, n in above.items()],
+    )
 
 
-def accepted_spreads(windows: Windows) -> dict[str, dict[str, Any]]:
+def accepted_spreads(windows: Windows) -> dict[str, Spread]:
     """Spread of every measured column over the accepted windows."""
     columns = {"ncc": windows.table.ncc, "shift_length_px": windows.moved_px}
     columns |= {name: windows.measure(name) for name in MEASURES}
     spreads = {
         name: spread(column[windows.accepted]) for name, column in columns.items()
     }
-    return {name: values for name, values in spreads.items() if values["n"]}
+    return {name: values for name, values in spreads.items() if values.n}
 
 
-def accepted_histograms(windows: Windows) -> dict[str, dict[str, Any]]:
+def accepted_histograms(windows: Windows) -> dict[str, Histogram]:
     """Shift, rotation, uncertainty and depth of the accepted windows.
 
     A column without any value has no histogram: the paper's rule states no uncertainty.
@@ -159,17 +180,11 @@ def accepted_histograms(windows: Windows) -> dict[str, dict[str, Any]]:
         values = column[windows.accepted]
         edges = spread_edges(values, symmetric=name == "rotation")
         histograms[name] = histogram(values, edges)
-    return {name: found for name, found in histograms.items() if any(found["counts"])}
+    return {name: found for name, found in histograms.items() if any(found.counts)}
 
 
-def search_limits(windows: Windows, settings: PatchSettings) -> dict[str, Any]:
-    """How many windows stop where the search for them ends.
-
-    Returns:
-        `max_shift_px`, `max_rotation_deg`; of the windows that were searched for at all
-        (`measured`), how many lie within a hundredth of the limit or beyond it
-        (`shift`, `rotation`), and the share of the two together.
-    """
+def search_limits(windows: Windows, settings: PatchSettings) -> SearchLimits:
+    """How many windows stop within a hundredth of a search limit, or beyond it."""
     table, max_shift = windows.table, settings.max_shift
     if settings.rule == "paper":
         max_shift = float(min(int(max_shift), MAX_SHIFT))
@@ -178,19 +193,19 @@ def search_limits(windows: Windows, settings: PatchSettings) -> dict[str, Any]:
     shift = measured & (furthest >= AT_LIMIT * max_shift)
     turned = np.abs(table.rotation_deg) >= AT_LIMIT * settings.max_rotation
     rotation = measured & turned & (settings.max_rotation > 0)
-    return {
-        "max_shift_px": max_shift,
-        "max_rotation_deg": settings.max_rotation,
-        "measured": int(measured.sum()),
-        "shift": int(shift.sum()),
-        "rotation": int(rotation.sum()),
-        "share": _share((shift | rotation).sum(), measured.sum()),
-    }
+    return SearchLimits(
+        max_shift_px=max_shift,
+        max_rotation_deg=settings.max_rotation,
+        measured=int(measured.sum()),
+        shift=int(shift.sum()),
+        rotation=int(rotation.sum()),
+        share=_share((shift | rotation).sum(), measured.sum()),
+    )
 
 
 def frame_cells(
     windows: Windows, phone_sizes: dict[str, tuple[int, int]], *, window_size: int
-) -> dict[str, Any]:
+) -> Frame:
     """Acceptance and mean shift of the accepted windows, per cell of the phone frame.
 
     Photos of the most frequent orientation only, each scaled to one frame: a lens does
@@ -200,10 +215,6 @@ def frame_cells(
         windows: The windows.
         phone_sizes: Width and height of each pair's upright phone photo, pixels.
         window_size: Side of a window, pixels.
-
-    Returns:
-        `columns`, `rows`, and row by row per cell `candidates`, `accepted`,
-        `mean_shift_px` ([x, y] or None); `left_out`: windows of other orientations.
     """
     sizes = np.array([phone_sizes.get(pair, (0, 0)) for pair in windows.pairs], float)
     sizes = sizes.reshape(-1, 2)[windows.pair]  # (W, 2)
@@ -223,19 +234,17 @@ def frame_cells(
         np.bincount(cell[known_shift], shift[known_shift, axis], minlength=cells)
         for axis in (0, 1)
     ]
-    return {
-        "columns": columns,
-        "rows": rows,
-        "candidates": np.bincount(cell, minlength=cells).tolist(),
-        "accepted": np.bincount(cell[accepted], minlength=cells).tolist(),
-        "mean_shift_px": [
-            [round(x / n, 4), round(y / n, 4)] if n else None
-            for n, x, y in zip(
-                counts.tolist(), *(s.tolist() for s in sums), strict=True
-            )
+    per_cell = zip(counts.tolist(), *(s.tolist() for s in sums), strict=True)
+    return Frame(
+        columns=columns,
+        rows=rows,
+        candidates=np.bincount(cell, minlength=cells).tolist(),
+        accepted=np.bincount(cell[accepted], minlength=cells).tolist(),
+        mean_shift_px=[
+            (round(x / n, 4), round(y / n, 4)) if n else None for n, x, y in per_cell
         ],
-        "left_out": int((known & ~used).sum()),
-    }
+        left_out=int((known & ~used).sum()),
+    )
 
 
 def _frame_shape(sizes: NDArray[np.float64], window_size: int) -> tuple[int, int]:
@@ -247,24 +256,21 @@ def _frame_shape(sizes: NDArray[np.float64], window_size: int) -> tuple[int, int
     return max(1, int(width / cell)), max(1, int(height / cell))
 
 
-def pair_measures(windows: Windows) -> dict[str, dict[str, Any]]:
-    """Of each pair: `windows`, those `judged`, `accepted` and left out by hand.
-
-    And the median of their `sharpness_ratio`. See `window_counts`.
-    """
+def windows_of_pairs(windows: Windows) -> dict[str, PairWindows]:
+    """How the windows of each pair came out; judged as in `window_outcomes`."""
     judged, measures = judged_windows(windows), {}
     by_hand = windows.refused_for(BY_HAND)
     for pair, rows in windows.rows_of_pairs().items():
         sharpness = _finite(windows.table.sharpness_ratio[rows])
-        measures[pair] = {
-            "windows": len(rows),
-            "judged": int(judged[rows].sum()),
-            "excluded": int(by_hand[rows].sum()),
-            "accepted": int(windows.accepted[rows].sum()),
-            "sharpness_ratio": (
+        measures[pair] = PairWindows(
+            windows=len(rows),
+            judged=int(judged[rows].sum()),
+            excluded=int(by_hand[rows].sum()),
+            accepted=int(windows.accepted[rows].sum()),
+            sharpness_ratio=(
                 round(float(np.median(sharpness)), 3) if len(sharpness) else None
             ),
-        }
+        )
     return measures
 
 
@@ -282,4 +288,4 @@ def _rounded(values: NDArray[np.float64]) -> list[float]:
 
 
 def _share(part: float, whole: float) -> float:
-    return round(float(part) / whole, 6) if whole else 0.0
+    return round(float(part) / float(whole), 6) if whole else 0.0

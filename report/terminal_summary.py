@@ -1,8 +1,8 @@
 """The report on one terminal screen."""
 
 from textwrap import wrap
-from typing import Any
 
+from dped_build.report.record import Report, TrainingRun
 from dped_build.workspace.text import size_text
 
 BAR = 24  # characters
@@ -10,83 +10,80 @@ WIDTH, HEIGHT = 80, 24
 NAMES = 6  # of photos worth a look
 
 
-def summary_text(report: dict[str, Any]) -> str:
+def summary_text(report: Report) -> str:
     """The report for the terminal, at most 24 lines of 80 characters."""
-    lines = [f"{report['phone_camera']} | {report['dslr_camera']}", ""]
+    lines = [f"{report.phone_camera} | {report.dslr_camera}", ""]
     lines += _pair_lines(report) + _window_lines(report) + _patch_lines(report)
-    runs = [_run_line(run) for run in report["runs"][:2]]
+    runs = [_run_line(run) for run in report.runs[:2]]
     runs = runs or ["no training run yet: run dped-build train"]
     room = HEIGHT - len(lines) - len(runs)
     lines += _notes(report)[:room] + runs
     return "\n".join(_printable(line)[:WIDTH].rstrip() for line in lines)
 
 
-def _pair_lines(report: dict[str, Any]) -> list[str]:
-    pairs = report["pairs"]
-    if not pairs["records"]:
-        where = "made elsewhere" if report["imported"] else "without their alignment"
+def _pair_lines(report: Report) -> list[str]:
+    pairs = report.pairs
+    if not pairs.records:
+        where = "made elsewhere" if report.imported else "without their alignment"
         return [f"patches {where}: nothing is known of the photos"]
     return [
-        _line("photo pairs", pairs["paired"], None),
-        *_reasons(pairs["lost_before_pairing"]),
-        _line("aligned", pairs["aligned"], pairs["paired"]),
-        *_reasons(pairs["lost_in_alignment"]),
+        _line("photo pairs", pairs.paired, None),
+        *_reasons(pairs.lost_before_pairing),
+        _line("aligned", pairs.aligned, pairs.paired),
+        *_reasons(pairs.lost_in_alignment),
     ]
 
 
-def _window_lines(report: dict[str, Any]) -> list[str]:
-    windows = report["windows"]
+def _window_lines(report: Report) -> list[str]:
+    windows = report.windows
     if windows is None:
         return ["no windows yet: run dped-build patches"]
-    if report["imported"]:
+    if report.imported:
         return []
-    other = (
-        f"{row['value']:.2f} {row['share']:.0%}"
-        for row in windows["what_if"]["min_corr"]
-    )
-    sigma = windows["accepted_spread"].get("sigma_px")
+    other = windows.what_if.min_corr if windows.what_if else []
+    shares = (f"{row.value:.2f} {row.share:.0%}" for row in other)
+    sigma = windows.accepted_spread.get("sigma_px")
     lines = [
-        _line("windows", windows["candidates"], None),
-        _line("accepted", windows["accepted"], windows["judged"]),
-        *_reasons(windows["reasons"]),
-        f"{'at --min-corr':<18}{', '.join(other)}",
+        _line("windows", windows.candidates, None),
+        _line("accepted", windows.accepted, windows.judged),
+        *_reasons(windows.reasons),
+        f"{'at --min-corr':<18}{', '.join(shares)}",
     ]
     if sigma is not None:
         lines.append(
-            f"{'uncertainty':<18}median {sigma['median']:.2f} px, "
-            f"95 % {sigma['p95']:.2f} px"
+            f"{'uncertainty':<18}median {sigma.median:.2f} px, 95 % {sigma.p95:.2f} px"
         )
     return lines
 
 
-def _patch_lines(report: dict[str, Any]) -> list[str]:
-    patches = report["patches"]
+def _patch_lines(report: Report) -> list[str]:
+    patches = report.patches
     if patches is None:
         return []
-    splits = (f"{name} {s['patches']:,}" for name, s in patches["splits"].items())
+    splits = (f"{name} {s.patches:,}" for name, s in patches.splits.items())
     lines = [
-        _line("patches stored", patches["stored"], None),
+        _line("patches stored", patches.stored, None),
         *_indented(", ".join(splits)),
     ]
-    if patches["per_photo"] is not None:
+    if patches.per_photo is not None:
         lines.append(
-            f"{'per photo':<16}{patches['per_photo']:>10.1f}"
-            f"  DPED: {patches['dped_per_photo']}"
+            f"{'per photo':<16}{patches.per_photo:>10.1f}"
+            f"  DPED: {patches.dped_per_photo}"
         )
-    disk = (f"{name} {size_text(n)}" for name, n in report["disk_bytes"].items())
+    disk = (f"{name} {size_text(n)}" for name, n in report.disk_bytes.items())
     return [*lines, f"{'disk used':<18}{', '.join(disk)}"]
 
 
-def _notes(report: dict[str, Any]) -> list[str]:
+def _notes(report: Report) -> list[str]:
     """What deserves a look: the set, then photos by name."""
     lines = []
-    for warning in report["warnings"]:
-        if not warning["pairs"]:
-            lines += wrap(f"! {warning['text']}", WIDTH, subsequent_indent="  ")[:2]
+    for warning in report.warnings:
+        if not warning.pairs:
+            lines += wrap(f"! {warning.text}", WIDTH, subsequent_indent="  ")[:2]
     named = [
-        f"{named['pair']} ({warning['reason'] or named['message'] or 'no patch'})"
-        for warning in report["warnings"]
-        for named in warning["pairs"][:NAMES]
+        f"{named.pair} ({warning.reason or named.message or 'no patch'})"
+        for warning in report.warnings
+        for named in warning.pairs[:NAMES]
     ]
     if named:
         text = f"{'look at':<18}{', '.join(named[:NAMES])}"
@@ -121,13 +118,11 @@ def _indented(text: str) -> list[str]:
     )
 
 
-def _run_line(run: dict[str, Any]) -> str:
-    best = ", ".join(
-        f"{row['measure']} {row['best']:.4g}" for row in run["quality"][:3]
-    )
+def _run_line(run: TrainingRun) -> str:
+    best = ", ".join(f"{row.measure} {row.best:.4g}" for row in run.quality[:3])
     scores = f"best {best}" if best else "no scores"
-    other = " (other patches)" if run["other_patches"] else ""
-    return f"run {run['name']}{other}: {run['iterations']:,} iterations; {scores}"
+    other = " (other patches)" if run.other_patches else ""
+    return f"run {run.name}{other}: {run.iterations:,} iterations; {scores}"
 
 
 def _printable(text: str) -> str:

@@ -6,7 +6,6 @@ the measurements in `windows.h5`, what another run would accept.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,9 @@ from numpy.typing import NDArray
 from dped_build.patches.records import ACCEPTED
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
+from dped_build.report.record import OptionValues, OtherValue, WhatIf
 from dped_build.report.statistics import BY_HAND, NCC_THRESHOLDS
 from dped_build.report.tables import Windows
-from dped_build.workspace.errors import DpedBuildError
 
 OPTIONS: dict[str, tuple[float, ...]] = {  # from lenient to strict
     "max_sigma": (0.5, 0.35, 0.15, 0.1),
@@ -37,56 +36,36 @@ OFF = {  # the value that switches a test off
 INFORMED = ("max_sigma", "max_depth")  # tests that the paper's rule does not know
 
 
-def recorded_settings(recorded: Mapping[str, Any]) -> PatchSettings:
-    """The settings of a finished patch stage; what they do not name is the default.
-
-    Raises:
-        DpedBuildError: They cannot be meant.
-    """
-    try:
-        return PatchSettings.from_json(recorded)
-    except DpedBuildError as error:
-        raise DpedBuildError(
-            "patches/manifest.json: its settings cannot be understood; run dped-build "
-            "patches --force"
-        ) from error
-
-
-def thresholds(settings: PatchSettings) -> list[float]:
+def thresholds(settings: PatchSettings | None) -> list[float]:
     """Those of the NCC that are compared, the one in force among them."""
-    return sorted({*NCC_THRESHOLDS, settings.min_corr})
+    in_force = set() if settings is None else {settings.min_corr}
+    return sorted({*NCC_THRESHOLDS} | in_force)
 
 
-def what_if(windows: Windows, settings: PatchSettings) -> dict[str, Any]:
-    """Accepted windows under other values of one setting, the others as they are.
-
-    Returns:
-        `min_corr`: a row per NCC threshold with `value`, `accepted`, `share`;
-        `options`: a row per optional quality test with its `option`, its value `now`
-        (None: off) and `values`: likewise, with `change` against now.
-    """
+def what_if(windows: Windows, settings: PatchSettings) -> WhatIf:
+    """Accepted windows under other values of one setting, the others as they are."""
     rows = windows.rows_of_pairs()
     now = accepted_with(windows, rows, settings)
-    return {
-        "min_corr": [
+    return WhatIf(
+        min_corr=[
             _row(windows, rows, replace(settings, min_corr=value), value, now)
             for value in thresholds(settings)
         ],
-        "options": [
-            {
-                "option": "--" + name.replace("_", "-"),
-                "now": None
+        options=[
+            OptionValues(
+                option="--" + name.replace("_", "-"),
+                now=None
                 if getattr(settings, name) == OFF[name]
                 else getattr(settings, name),
-                "values": [
+                values=[
                     _row(windows, rows, with_value(settings, name, value), value, now)
                     for value in values
                 ],
-            }
+            )
             for name, values in OPTIONS.items()
             if _counts(name, settings)
         ],
-    }
+    )
 
 
 def _counts(name: str, settings: PatchSettings) -> bool:
@@ -127,12 +106,12 @@ def _row(
     settings: PatchSettings,
     value: float,
     now: int,
-) -> dict[str, Any]:
+) -> OtherValue:
     accepted = accepted_with(windows, rows, settings)
     candidates = len(windows) - int(windows.refused_for(BY_HAND).sum())
-    return {
-        "value": value,
-        "accepted": accepted,
-        "share": round(accepted / candidates, 6) if candidates else 0.0,
-        "change": accepted - now,
-    }
+    return OtherValue(
+        value=value,
+        accepted=accepted,
+        share=round(accepted / candidates, 6) if candidates else 0.0,
+        change=accepted - now,
+    )

@@ -19,6 +19,7 @@ from dped_build.patches.exclusions import (
     read_excluded_lines,
 )
 from dped_build.patches.folder import read_manifest, read_split_rows
+from dped_build.patches.manifest import is_imported
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.shards import WINDOWS_FILE
 from dped_build.patches.split import SPLITS
@@ -43,16 +44,17 @@ class PatchSet:
     """The folder `patches/`."""
 
     manifest: dict[str, Any]
+    settings: dict[str, Any]  # of the patch stage
+    chosen_with: PatchSettings | None  # None: chosen by others, or no windows
     windows: Windows | None
     stored: StoredPatches
     split: dict[str, str]  # pair → train, val or test
     training_identity: str | None  # of what a run on these patches learns from
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """The settings of the patch stage."""
-        settings: dict[str, Any] = self.manifest.get("settings", {})
-        return settings
+    def imported(self) -> bool:
+        """Whether these patches were cut by others."""
+        return is_imported(self.manifest)
 
     @property
     def window_size(self) -> int:
@@ -225,12 +227,17 @@ def _text(value: str) -> str:
 
 def _read_patches(folder: Path) -> PatchSet:
     manifest = _clean(read_manifest(folder))
-    windows = folder / WINDOWS_FILE
+    table = folder / WINDOWS_FILE
     try:
         _require_objects(manifest)
+        windows = read_windows(table) if table.is_file() else None
+        settings = manifest.get("settings", {})
+        ours = windows is not None and not is_imported(manifest)
         return PatchSet(
             manifest=manifest,
-            windows=read_windows(windows) if windows.is_file() else None,
+            settings=settings,
+            chosen_with=recorded_settings(settings) if ours else None,
+            windows=windows,
             stored=read_stored(
                 folder, [str(shard["file"]) for shard in manifest["shards"]]
             ),
@@ -239,6 +246,21 @@ def _read_patches(folder: Path) -> PatchSet:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(folder / "manifest.json", error) from error
+
+
+def recorded_settings(recorded: Mapping[str, Any]) -> PatchSettings:
+    """The settings of a finished patch stage; what they do not name is the default.
+
+    Raises:
+        DpedBuildError: They cannot be meant.
+    """
+    try:
+        return PatchSettings.from_json(recorded)
+    except DpedBuildError as error:
+        raise DpedBuildError(
+            "patches/manifest.json: its settings cannot be understood; run dped-build "
+            "patches --force"
+        ) from error
 
 
 def _require_objects(manifest: Mapping[str, Any]) -> None:

@@ -3,12 +3,13 @@
 import csv
 import io
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from dped_build.report.assemble import FORMAT, ReportSettings, report_numbers
+import msgspec
+
+from dped_build.report.assemble import FORMAT, Drawn, assemble
 from dped_build.report.charts import (
     acceptance_figure,
     curves_figure,
@@ -16,10 +17,21 @@ from dped_build.report.charts import (
     histogram_figure,
     ncc_figure,
 )
+from dped_build.report.contact_sheet import shown_patches
 from dped_build.report.page import render_page
-from dped_build.report.pair_pictures import Places, write_pair_pictures
+from dped_build.report.pair_pictures import PairPicture, Places, write_pair_pictures
 from dped_build.report.patch_pictures import copy_samples, write_patches
+from dped_build.report.record import (
+    Frame,
+    PairRow,
+    PatchGroup,
+    Report,
+    WhatIf,
+    WindowCounts,
+    to_json,
+)
 from dped_build.report.script_data import windows_script
+from dped_build.report.settings import ReportSettings
 from dped_build.report.workspace_reader import Inputs, read_workspace, require_something
 from dped_build.workspace.json_files import json_bytes
 from dped_build.workspace.stage import (
@@ -31,18 +43,14 @@ from dped_build.workspace.stage import (
     write_sums,
 )
 
-PAGE_ONLY = (
-    "picture",
-    "picture_size",
-    "on_one_grid",
-    "script",
-)  # columns of no interest in a CSV
+PAGE_ONLY = ("picture", "picture_size", "on_one_grid", "script")  # in no CSV file
 HISTOGRAM_LABELS = {
     "shift": "length of the shift, phone px",
     "rotation": "rotation, degrees",
     "sigma": "stated uncertainty, phone px",
     "depth": "worst part against the whole, phone px",
 }
+Table = tuple[Sequence[str], Iterable[Sequence[object]]]  # columns, rows
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class ReportSummary:
     """What was written."""
 
     index: Path  # the page to open
-    report: dict[str, Any]  # what `report.json` holds
+    report: Report  # what `report.json` holds
 
 
 def write_report(
@@ -81,20 +89,19 @@ def write_report(
     stage = Stage(workspace, "report", FORMAT)
     with opened(stage):
         inputs = read_workspace(workspace)
-        report = report_numbers(inputs, settings)
         known = read_sums(stage.folder) if stage.complete else {}
         built = fresh_folder(stage.build)
         places = Places(built, stage.scratch, stage.folder / "pairs", known)
         pictures = write_pair_pictures(
             inputs, places, settings, jobs=jobs, progress=progress
         )
-        for row, picture in zip(report["table"], pictures, strict=True):
-            row.update(picture)
-        _write_windows(inputs, report, built)
-        report["shown_patches"] = write_patches(inputs, built, report["shown_patches"])
-        samples = copy_samples(inputs.runs, built, count=settings.samples_shown)
-        for run, names in zip(report["runs"], samples, strict=True):
-            run["samples"] = names
+        drawn = Drawn(
+            pictures=pictures,
+            scripts=_write_windows(inputs, pictures, built),
+            sheets=_write_sheets(inputs, built, count=settings.patches_shown),
+            samples=copy_samples(inputs.runs, built, count=settings.samples_shown),
+        )
+        report = assemble(inputs, drawn)
         charts = draw_charts(report)
         page = {"index.html": render_page(report, charts)}
         for name, content in {**charts, **page, **_tables(report)}.items():
@@ -105,108 +112,122 @@ def write_report(
     return ReportSummary(stage.folder / "index.html", report)
 
 
-def _write_windows(inputs: Inputs, report: dict[str, Any], built: Path) -> None:
-    """A script with the windows of each pair that has pictures to show them on."""
+def _write_windows(
+    inputs: Inputs, pictures: Sequence[PairPicture], built: Path
+) -> list[str | None]:
+    """A script with the windows of each pair that has pictures to show them on.
+
+    Returns:
+        The script's path within the report, for each record.
+    """
     (built / "windows").mkdir()
-    for row in report["table"]:
-        row["script"] = None
     if inputs.patches is None or inputs.patches.windows is None:
-        return
+        return [None] * len(pictures)
     windows, size = inputs.patches.windows, inputs.patches.window_size
-    rows = windows.rows_of_pairs()
-    for number, (record, row) in enumerate(
-        zip(inputs.pairs, report["table"], strict=True)
+    rows, scripts = windows.rows_of_pairs(), list[str | None]()
+    for number, (record, picture) in enumerate(
+        zip(inputs.pairs, pictures, strict=True)
     ):
-        if not row["on_one_grid"] or record.pair not in rows:
-            continue
-        row["script"] = f"windows/{number + 1:04d}.js"
-        content = windows_script(number, record, windows, rows[record.pair], size=size)
-        (built / row["script"]).write_bytes(content)
+        script = None
+        if picture.on_one_grid and record.pair in rows:
+            script = f"windows/{number + 1:04d}.js"
+            own = rows[record.pair]
+            content = windows_script(number, record, windows, own, size=size)
+            (built / script).write_bytes(content)
+        scripts.append(script)
+    return scripts
 
 
-def draw_charts(report: Mapping[str, Any]) -> dict[str, bytes]:
+def _write_sheets(inputs: Inputs, built: Path, *, count: int) -> list[PatchGroup]:
+    """The contact sheets, where there are patches."""
+    patches = inputs.patches
+    if patches is None:
+        sheets = {}
+    else:
+        sheets = shown_patches(
+            patches.stored,
+            None if patches.imported else patches.windows,
+            {record.pair: record for record in inputs.pairs},
+            size=patches.window_size,
+            count=count,
+        )
+    return write_patches(inputs, built, sheets)
+
+
+def draw_charts(report: Report) -> dict[str, bytes]:
     """File name → SVG of every chart that the numbers allow."""
     charts = {}
-    windows = report["windows"]
+    windows = report.windows
     if windows is not None:
-        charts["ncc.svg"] = ncc_figure(windows["ncc"], min_corr=windows["min_corr"])
-        if windows["frame"] is not None:
-            charts["field.svg"] = field_figure(windows["frame"])
-            charts["acceptance.svg"] = acceptance_figure(windows["frame"])
-        for name, counts in windows["accepted_histograms"].items():
-            charts[f"{name}.svg"] = histogram_figure(
-                counts, label=HISTOGRAM_LABELS[name]
-            )
-    for number, run in enumerate(report["runs"], start=1):
-        if run["panels"]:
-            charts[f"run-{number:02d}.svg"] = curves_figure(run["panels"])
+        charts["ncc.svg"] = ncc_figure(windows.ncc, min_corr=windows.min_corr)
+        if windows.frame is not None:
+            charts["field.svg"] = field_figure(windows.frame)
+            charts["acceptance.svg"] = acceptance_figure(windows.frame)
+        for name, histogram in windows.accepted_histograms.items():
+            label = HISTOGRAM_LABELS[name]
+            charts[f"{name}.svg"] = histogram_figure(histogram, label=label)
+    for number, run in enumerate(report.runs, start=1):
+        if run.panels:
+            charts[f"run-{number:02d}.svg"] = curves_figure(run.panels)
     return charts
 
 
-def _tables(report: Mapping[str, Any]) -> dict[str, bytes]:
+def _tables(report: Report) -> dict[str, bytes]:
     """`report.json` and the CSV files."""
-    files = {"report.json": json_bytes(report)}
-    if report["table"]:
-        rows = [
-            {name: value for name, value in row.items() if name not in PAGE_ONLY}
-            for row in report["table"]
-        ]
-        files["pairs.csv"] = csv_bytes(rows)
-    windows = report["windows"]
+    tables: dict[str, Table] = {}
+    if report.table:
+        tables["pairs.csv"] = pair_table(report.table)
+    windows = report.windows
     if windows is not None:
-        files["windows.csv"] = csv_bytes(outcome_rows(windows))
-        if windows["frame"] is not None:
-            files["cells.csv"] = csv_bytes(cell_rows(windows["frame"]))
-            files["thresholds.csv"] = csv_bytes(threshold_rows(windows["what_if"]))
-    return files
+        tables["windows.csv"] = outcome_table(windows)
+        if windows.frame is not None and windows.what_if is not None:
+            tables["cells.csv"] = cell_table(windows.frame)
+            tables["thresholds.csv"] = threshold_table(windows.what_if)
+    files = {name: csv_bytes(*table) for name, table in tables.items()}
+    return {"report.json": json_bytes(to_json(report)), **files}
 
 
-def threshold_rows(what_if: Mapping[str, Any]) -> list[dict[str, Any]]:
+def pair_table(rows: Sequence[PairRow]) -> Table:
+    """The table of pairs, without what only the page needs."""
+    columns = [name for name in PairRow.__struct_fields__ if name not in PAGE_ONLY]
+    return columns, ([getattr(row, name) for name in columns] for row in rows)
+
+
+def threshold_table(what_if: WhatIf) -> Table:
     """What other thresholds would accept, an option and a value a row."""
-    options = [{"option": "--min-corr", "values": what_if["min_corr"]}]
-    return [
-        {"option": option["option"], **row}
-        for option in options + what_if["options"]
-        for row in option["values"]
+    options = {"--min-corr": what_if.min_corr}
+    options |= {option.option: option.values for option in what_if.options}
+    return ("option", "value", "accepted", "share", "change"), [
+        (option, *msgspec.structs.astuple(row))
+        for option, rows in options.items()
+        for row in rows
     ]
 
 
-def outcome_rows(windows: Mapping[str, Any]) -> list[dict[str, Any]]:
+def outcome_table(windows: WindowCounts) -> Table:
     """Windows by outcome: the accepted, then each reason."""
-    outcomes = {"accepted": windows["accepted"], **windows["reasons"]}
-    candidates = max(1, windows["candidates"])
-    return [
-        {
-            "outcome": outcome,
-            "windows": number,
-            "share": round(number / candidates, 6),
-        }
+    outcomes = {"accepted": windows.accepted, **windows.reasons}
+    candidates = max(1, windows.candidates)
+    return ("outcome", "windows", "share"), [
+        (outcome, number, round(number / candidates, 6))
         for outcome, number in outcomes.items()
     ]
 
 
-def cell_rows(frame: Mapping[str, Any]) -> list[dict[str, Any]]:
+def cell_table(frame: Frame) -> Table:
     """The cells of the phone frame, row by row."""
-    cells = zip(
-        frame["candidates"], frame["accepted"], frame["mean_shift_px"], strict=True
-    )
-    return [
-        {
-            "column": number % frame["columns"],
-            "row": number // frame["columns"],
-            "windows": candidates,
-            "accepted": accepted,
-            "mean_shift_x_px": None if shift is None else shift[0],
-            "mean_shift_y_px": None if shift is None else shift[1],
-        }
-        for number, (candidates, accepted, shift) in enumerate(cells)
+    columns = ("column", "row", "windows", "accepted")
+    cells = zip(frame.candidates, frame.accepted, frame.mean_shift_px, strict=True)
+    return (*columns, "mean_shift_x_px", "mean_shift_y_px"), [
+        (*divmod(number, frame.columns)[::-1], *counts, *(shift or (None, None)))
+        for number, (*counts, shift) in enumerate(cells)
     ]
 
 
-def csv_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """A table as CSV, UTF-8, columns as in the first row; None is an empty field."""
+def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A table as CSV, UTF-8; None is an empty field."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
     writer.writerows(rows)
     return text.getvalue().encode()

@@ -64,14 +64,18 @@ def collect_answers(
         built = fresh_folder(stage.build)
         tables = {
             "study.json": json_bytes(numbers),
-            "study.csv": csv_bytes(table_rows(numbers)),
-            "answers.csv": csv_bytes(answer_rows(key, answers.participants)),
+            "study.csv": _csv(table_rows(numbers)),
+            "answers.csv": _csv(answer_rows(key, answers.participants)),
         }
         for name, content in {**tables, **study_figure(numbers)}.items():
             (built / name).write_bytes(content)
         write_sums(built)
         publish_folder(built, stage.folder)
     return numbers
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
+    return csv_bytes(list(rows[0]), [list(row.values()) for row in rows])
 
 
 def _nobody(answers: Answers) -> str:

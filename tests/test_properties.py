@@ -361,12 +361,12 @@ def test_figures_of_patches_stay_in_their_ranges(phone, dslr):
 @given(hnp.arrays(np.uint8, (9, 9, 3)), hnp.arrays(np.uint8, (9, 9, 3)))
 def test_tone_changes_sign_with_the_order_of_the_photos(phone, dslr):
     there, back = tone_difference(phone, dslr), tone_difference(dslr, phone)
-    assert (there["exposure_ev"] is None) == (back["exposure_ev"] is None)
-    if there["exposure_ev"] is not None:
-        assert there["exposure_ev"] == pytest.approx(-back["exposure_ev"], abs=2e-3)
-        assert there["color_ev"] == pytest.approx(back["color_ev"], abs=2e-3)
+    assert (there.exposure_ev is None) == (back.exposure_ev is None)
+    if there.exposure_ev is not None:
+        assert there.exposure_ev == pytest.approx(-back.exposure_ev, abs=2e-3)
+        assert there.color_ev == pytest.approx(back.color_ev, abs=2e-3)
     same = tone_difference(phone, phone)
-    assert same["exposure_ev"] in (0, None) and same["color_ev"] in (0, None)
+    assert same.exposure_ev in (0, None) and same.color_ev in (0, None)
 
 
 @given(SIZES, st.integers(0, 4000))

@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -16,6 +17,7 @@ from dped_build.cli import cli
 from dped_build.patches.dataset import PatchDataset
 from dped_build.report import summary_text, write_report
 from dped_build.report.advice import window_warnings
+from dped_build.report.record import Frame, Report, SearchLimits, WindowCounts, to_json
 from dped_build.report.workspace_reader import training_identity
 from dped_build.train.batches import held_out_photos
 from dped_build.workspace.errors import DpedBuildError
@@ -86,6 +88,11 @@ def test_photos_and_pairs_are_counted_with_every_reason(report):
         "lost_before_pairing": {"no_partner": 1},
         "lost_in_alignment": {"small_overlap": 1, "too_few_inliers": 1},
     }
+
+
+def test_the_file_is_the_record_and_reads_back_as_one(report):
+    read = to_json(msgspec.convert(report, Report))
+    assert json.loads(json.dumps(read)) == report
 
 
 def test_windows_are_counted_with_every_reason(report):
@@ -204,10 +211,8 @@ def test_phone_unchanged_is_measured_where_the_run_did_not_log_it(tmp_path):
         10 * np.log10(1 / ((batch[:, 0] - batch[:, 1]) ** 2).mean()) * len(batch)
         for batch in np.split(pairs, range(50, len(pairs), 50))
     ]
-    (quality,) = write_report(workspace).report["runs"][0]["quality"]
-    assert quality["phone_unchanged"] == pytest.approx(
-        sum(error) / len(pairs), abs=1e-3
-    )
+    (quality,) = write_report(workspace).report.runs[0].quality
+    assert quality.phone_unchanged == pytest.approx(sum(error) / len(pairs), abs=1e-3)
 
 
 def test_writing_again_gives_the_same_bytes(workspace, tmp_path):
@@ -221,7 +226,7 @@ def test_writing_again_gives_the_same_bytes(workspace, tmp_path):
 
 def test_summary_fits_a_screen_and_commands_no_terminal(report):
     cruel = {**report, "phone_camera": "i\x1b[2Jphone"}
-    lines = summary_text(cruel).splitlines()
+    lines = summary_text(msgspec.convert(cruel, Report)).splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
     assert lines[0] == "i?[2Jphone | canon"
@@ -233,10 +238,9 @@ def test_patches_of_an_earlier_alignment_are_said_first(tmp_path):
     path = folder / "aligned" / "manifest.json"
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "phone_camera": "another"}))
-    write_report(folder)
-    report = json.loads((folder / "report" / "report.json").read_text())
+    report = write_report(folder).report
     said = "2 pairs cut from an earlier alignment: run dped-build patches again"
-    assert report["warnings"][0]["text"] == said
+    assert report.warnings[0].text == said
     assert f"! {said}" in summary_text(report).splitlines()
 
 
@@ -249,7 +253,7 @@ def test_a_run_on_other_patches_is_marked(tmp_path):
         config = {"patches": {"identity": identity}, "settings": {"batch_size": 5}}
         (workspace / "runs" / name / "config.json").write_text(json.dumps(config))
     summary = write_report(workspace)
-    assert [run["other_patches"] for run in summary.report["runs"]] == [False, True]
+    assert [run.other_patches for run in summary.report.runs] == [False, True]
     assert "run b (other patches): " in summary_text(summary.report)
     assert summary.index.read_text().count("on other patches than these") == 1
 
@@ -257,19 +261,18 @@ def test_a_run_on_other_patches_is_marked(tmp_path):
 def windows_of(*, stopped, shift):
     """Numbers of windows in a frame of 8 x 6 cells, as the report has them."""
     cells = [(c - 3.5, r - 2.5) for r in range(6) for c in range(8)]
-    return {
-        "limits": {"shift": stopped, "rotation": 0, "share": stopped / 100},
+    limits = SearchLimits(8, 5, 100, shift=stopped, rotation=0, share=stopped / 100)
+    shifts = [(shift * x, shift * y) for x, y in cells]
+    counts = dict.fromkeys(WindowCounts.__struct_fields__) | {
+        "limits": limits,
         "rule": "refined",
         "accepted_share": 0.9,
         "judged": 100,
         "reasons": {},
         "clipped_share": 0.0,
-        "frame": {
-            "columns": 8,
-            "rows": 6,
-            "mean_shift_px": [[shift * x, shift * y] for x, y in cells],
-        },
+        "frame": Frame(8, 6, [], [], mean_shift_px=shifts, left_out=0),
     }
+    return WindowCounts(**counts)
 
 
 def test_windows_at_the_search_limit_and_a_lens_that_distorts_are_told():
@@ -303,7 +306,7 @@ def test_what_is_not_there_yet_is_named_by_its_command(tmp_path):
 def test_nothing_accepted_is_a_report_too(tmp_path):
     workspace = make_workspace(tmp_path / "w", [], lost=LOST[:1])
     summary = write_report(workspace)
-    texts = [warning["text"] for warning in summary.report["warnings"]]
+    texts = [warning.text for warning in summary.report.warnings]
     assert "No patch was accepted: there is nothing to train on" in texts
     assert "no photo has a partner" in " ".join(texts).lower()
 
@@ -343,9 +346,9 @@ def test_foreign_files_are_not_replaced(tmp_path):
 def test_unreadable_crop_costs_its_picture_only(tmp_path):
     workspace = make_workspace(tmp_path / "w", ["0001", "0002"])
     (workspace / "aligned" / "canon" / "0002.jpg").write_bytes(b"cut")
-    first, second = write_report(workspace).report["table"]
-    assert first["picture"] is not None
-    assert second["picture"] is None
+    first, second = write_report(workspace).report.table
+    assert first.picture is not None
+    assert second.picture is None
 
 
 def test_index_stays_small_with_six_thousand_pairs(tmp_path):

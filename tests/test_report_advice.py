@@ -4,46 +4,59 @@ import json
 import shutil
 
 import pytest
+from msgspec.structs import replace
 from report_fixture import Lost, make_workspace
 
 from dped_build.patches import PatchSettings, build_shards
 from dped_build.report import summary_text, write_report
 from dped_build.report.advice import photo_warnings, run_warnings, window_warnings
+from dped_build.report.record import NamedPair, PairRow, SearchLimits, WindowCounts
+from dped_build.report.run_curves import training_run
+from dped_build.report.workspace_reader import Run
 from dped_build.workspace.errors import DpedBuildError
 
-GOOD = {
-    "status": "aligned",
-    "inlier_rmse_px": 0.6,
-    "sharpness_ratio": 1.4,
-    "judged": 100,
-    "accepted": 90,
-}
-WINDOWS = {
-    "limits": {"shift": 0, "rotation": 0, "share": 0.0},
-    "frame": None,
-    "rule": "refined",
-    "judged": 100,
-    "accepted_share": 0.9,
-    "reasons": {"low_ncc": 10},
-    "clipped_share": 0.0,
-}
+LIMITS = SearchLimits(
+    max_shift_px=8, max_rotation_deg=5, measured=100, shift=0, rotation=0, share=0
+)
+
+
+def row(pair, **changes):
+    """A good photo, but for what is changed."""
+    good = dict.fromkeys(PairRow.__struct_fields__) | {
+        "status": "aligned",
+        "inlier_rmse_px": 0.6,
+        "sharpness_ratio": 1.4,
+        "judged": 100,
+        "accepted": 90,
+    }
+    return PairRow(**good | {"pair": pair} | changes)
 
 
 def table(*changes):
     """Ten good photos, the first ones changed."""
-    rows = [GOOD | {"pair": f"{n}"} for n in range(10)]
-    return [row | change for row, change in zip(rows, changes, strict=False)] + rows[
-        len(changes) :
-    ]
+    return [row(f"{n}", **(changes[n] if n < len(changes) else {})) for n in range(10)]
+
+
+def windows(**changes):
+    """Good windows, but for what is changed."""
+    good = dict.fromkeys(WindowCounts.__struct_fields__) | {
+        "limits": LIMITS,
+        "rule": "refined",
+        "judged": 100,
+        "accepted_share": 0.9,
+        "reasons": {"low_ncc": 10},
+        "clipped_share": 0.0,
+    }
+    return WindowCounts(**good | changes)
 
 
 def texts(folder):
-    return [w["text"] for w in write_report(folder).report["warnings"]]
+    return [advice.text for advice in write_report(folder).report.warnings]
 
 
 def test_good_photos_need_no_word():
     assert photo_warnings(table()) == []
-    assert window_warnings(WINDOWS) == []
+    assert window_warnings(windows()) == []
 
 
 @pytest.mark.parametrize(
@@ -56,9 +69,9 @@ def test_good_photos_need_no_word():
 )
 def test_a_bad_photo_is_named(change, said, message):
     (warning,) = photo_warnings(table(change))
-    assert warning["text"].startswith(said)
-    assert warning["pairs"] == [{"pair": "0", "message": message}]
-    assert warning["sort"]
+    assert warning.text.startswith(said)
+    assert warning.pairs == [NamedPair("0", message)]
+    assert warning.sort
 
 
 def test_a_photo_taken_out_by_hand_is_no_problem():
@@ -67,7 +80,7 @@ def test_a_photo_taken_out_by_hand_is_no_problem():
 
 def test_a_softer_dslr_is_told():
     (warning,) = photo_warnings(table(*[{"sharpness_ratio": 0.8}] * 6))
-    assert "In 6 of 10 photos the DSLR shows less fine detail" in warning["text"]
+    assert "In 6 of 10 photos the DSLR shows less fine detail" in warning.text
 
 
 @pytest.mark.parametrize(
@@ -78,22 +91,21 @@ def test_a_softer_dslr_is_told():
     ],
 )
 def test_a_bad_set_is_told(change, said):
-    (text,) = window_warnings(WINDOWS | change)
+    (text,) = window_warnings(windows(**change))
     assert text.startswith(said)
 
 
 def test_the_papers_own_limit_needs_no_advice():
-    limits = {"shift": 40, "rotation": 0, "share": 0.4}
-    assert window_warnings(WINDOWS | {"limits": limits, "rule": "paper"}) == []
-    assert len(window_warnings(WINDOWS | {"limits": limits})) == 1
+    limits = replace(LIMITS, shift=40, share=0.4)
+    assert window_warnings(windows(limits=limits, rule="paper")) == []
+    assert len(window_warnings(windows(limits=limits))) == 1
 
 
 def test_a_run_that_is_worse_than_the_phone_is_told():
-    row = {"measure": "psnr", "best": 18.0, "phone_unchanged": 19.2}
-    (text,) = run_warnings({"runs": [{"name": "r", "quality": [row]}]})
+    run = Run("r", {}, [{"iteration": 10, "psnr": 18.0}], [])
+    (text,) = run_warnings([training_run(run, phone={"psnr": 19.2})])
     assert "the phone unchanged has 19.2" in text
-    better = row | {"best": 19.5}
-    assert run_warnings({"runs": [{"name": "r", "quality": [better]}]}) == []
+    assert run_warnings([training_run(run, phone={"psnr": 17.5})]) == []
 
 
 def test_pairs_of_different_scenes_are_told(tmp_path):
@@ -109,12 +121,13 @@ def test_photos_aligned_after_the_patches_are_not_called_empty(tmp_path):
     more = json.loads(lines.splitlines()[0]) | {"pair": "3"}
     path.write_text(lines + json.dumps(more) + "\n")
     report = write_report(folder).report
-    assert report["table"][2]["windows"] is None
-    said = [w["text"] for w in report["warnings"]]
+    assert report.table[2].windows is None
+    said = [advice.text for advice in report.warnings]
     assert "1 aligned pair not cut yet: run dped-build patches again" in said
     assert not any("gave no patch" in text for text in said)
-    before = report["patches"]["per_photo"]
-    assert before == pytest.approx(report["patches"]["stored"] / 2, abs=1e-3)
+    assert report.patches.per_photo == pytest.approx(
+        report.patches.stored / 2, abs=1e-3
+    )
 
 
 def test_exclusions_that_the_shards_do_not_heed_yet_are_told(patched_set, tmp_path):
@@ -125,23 +138,23 @@ def test_exclusions_that_the_shards_do_not_heed_yet_are_told(patched_set, tmp_pa
     said = texts(folder)
     stale = [text for text in said if "exclude.csv names are in the shards" in text]
     assert stale[0].endswith("dped-build patches --size 64 --shard-patches 20 --force")
-    share = write_report(folder).report["windows"]["accepted_share"]
+    share = write_report(folder).report.windows.accepted_share
     build_shards(folder, settings=settings, jobs=1, force=True)
     report = write_report(folder).report
-    assert not any("exclude.csv" in warning["text"] for warning in report["warnings"])
-    rows = {row["pair"]: row for row in report["table"]}
-    assert (rows["10"]["judged"], rows["10"]["accepted"]) == (0, 0)
-    assert rows["10"]["excluded"] == rows["10"]["windows"] > 0
-    assert report["windows"]["accepted_share"] == pytest.approx(share, abs=0.1)
+    assert not any("exclude.csv" in advice.text for advice in report.warnings)
+    rows = {row.pair: row for row in report.table}
+    assert (rows["10"].judged, rows["10"].accepted) == (0, 0)
+    assert rows["10"].excluded == rows["10"].windows > 0
+    assert report.windows.accepted_share == pytest.approx(share, abs=0.1)
 
 
 def test_patches_without_their_alignment_have_a_report(patched_set, tmp_path):
     folder = tmp_path / "w"
     shutil.copytree(patched_set / "patches", folder / "patches")
     summary = write_report(folder)
-    assert summary.report["windows"]["frame"] is None
-    assert summary.report["windows"]["what_if"] is not None
-    assert not any("earlier" in w["text"] for w in summary.report["warnings"])
+    assert summary.report.windows.frame is None
+    assert summary.report.windows.what_if is not None
+    assert not any("earlier" in advice.text for advice in summary.report.warnings)
     assert "patches without their alignment" in summary_text(summary.report)
 
 

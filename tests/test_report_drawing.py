@@ -21,16 +21,17 @@ from dped_build.report.drawing import (
     side_by_side,
 )
 from dped_build.report.pair_files import crop_files, photo_files, read_reduced
+from dped_build.report.record import Frame
 from dped_build.report.workspace_reader import read_workspace
 
-CELLS = {
-    "columns": 2,
-    "rows": 1,
-    "candidates": [4, 0],
-    "accepted": [3, 0],
-    "mean_shift_px": [[0.5, 0.25], None],
-    "left_out": 0,
-}
+CELLS = Frame(
+    columns=2,
+    rows=1,
+    candidates=[4, 0],
+    accepted=[3, 0],
+    mean_shift_px=[(0.5, 0.25), None],
+    left_out=0,
+)
 
 
 def test_difference_ignores_exposure_and_shows_misalignment():
@@ -117,5 +118,5 @@ def test_cells_without_windows_have_no_percentage():
 
 
 def test_names_of_curves_are_not_taken_for_formulas():
-    svg = curves_figure({"loss": {"a$_b^c$": [[1, 2.0], [2, 1.0]]}}).decode()
+    svg = curves_figure({"loss": {"a$_b^c$": [(1, 2.0), (2, 1.0)]}}).decode()
     assert "a$_b^c$" in svg

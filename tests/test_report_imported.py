@@ -34,7 +34,7 @@ def test_its_page_speaks_of_no_photos_or_thresholds(summary):
     assert "--min-corr" not in html
     assert "115 patch pairs" in html
     assert "data-pair=" not in html  # (0, 0) names fifty patches: none can be marked
-    assert [group["group"] for group in summary.report["shown_patches"]] == [
+    assert [group.group for group in summary.report.shown_patches] == [
         "best",
         "just accepted",
         "typical",

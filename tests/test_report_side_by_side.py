@@ -5,6 +5,7 @@ import csv
 import json
 import shutil
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from report_browser import browser, expect
@@ -12,7 +13,8 @@ from report_fixture import Lost, make_workspace, scene, write_run
 
 from dped_build.cli import cli
 from dped_build.report import write_report
-from dped_build.report.side_by_side import pairs_of_several, side_by_side
+from dped_build.report.record import DifferingSetting, PairRow, Report
+from dped_build.report.side_by_side import common_pairs, side_by_side
 from dped_build.report.side_by_side_writer import write_side_by_side
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.stage import read_sums, sha256
@@ -56,8 +58,8 @@ def own(workspaces, written):
 
 def row(record, label):
     """The values of a row."""
-    rows = [row for section in record["sections"] for row in section["rows"]]
-    return next(row["values"] for row in rows if label in (row["label"], row["reason"]))
+    rows = [row for section in record.sections for row in section.rows]
+    return next(row.values for row in rows if label in (row.label, row.reason))
 
 
 def test_every_number_is_that_of_the_workspaces_own_report(own, written):
@@ -77,30 +79,32 @@ def test_every_number_is_that_of_the_workspaces_own_report(own, written):
 
 
 def test_a_pair_that_one_phone_lost_is_named_and_others_are_not(written):
-    differing = written.report["other_outcomes"]
-    assert [pair["pair"] for pair in differing] == ["0002"]
-    here, there = differing[0]["workspaces"]
-    assert (here["status"], here["used"]) == ("aligned", True)
-    assert (there["status"], there["reason"]) == ("rejected", "too_few_inliers")
+    differing = written.report.other_outcomes
+    assert [pair.pair for pair in differing] == ["0002"]
+    here, there = differing[0].workspaces
+    assert (here.status, here.used) == ("aligned", True)
+    assert (there.status, there.reason) == ("rejected", "too_few_inliers")
 
 
 def test_pairs_in_different_splits_are_told():
-    def report(split):
-        row = {"pair": "1", "status": "aligned", "reason": None, "split": split}
-        return {"table": [row | {"windows": 9, "accepted": 3}]}
+    def table(split):
+        row = dict.fromkeys(PairRow.__struct_fields__)
+        row |= {"pair": "1", "status": "aligned", "split": split}
+        return [PairRow(**row | {"windows": 9, "accepted": 3})]
 
-    same = pairs_of_several([report("test"), report("test")])
-    other = pairs_of_several([report("test"), report("train")])
-    assert [own["split"] for own in other[0]["workspaces"]] == ["test", "train"]
-    assert not same[0]["differs"]
-    assert not other[0]["differs"]
+    same = common_pairs([table("test"), table("test")])
+    other = common_pairs([table("test"), table("train")])
+    assert [own.split for own in other[0].workspaces] == ["test", "train"]
+    assert not same[0].differs
+    assert not other[0].differs
 
 
 def test_settings_that_differ_are_listed(own):
     other = copy.deepcopy(own[1])
     other["made_with"]["align"]["settings"]["min_inliers"] = 30
-    found = side_by_side(["a", "b"], [own[0], other])["settings"]
-    assert found == [{"stage": "align", "name": "min_inliers", "values": ["20", "30"]}]
+    reports = [msgspec.convert(report, Report) for report in (own[0], other)]
+    found = side_by_side(["a", "b"], reports).settings
+    assert found == [DifferingSetting("align", "min_inliers", ["20", "30"])]
 
 
 def test_the_tables_hold_what_the_page_shows(written):

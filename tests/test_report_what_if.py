@@ -22,7 +22,7 @@ def workspace(patched_set, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def said(workspace):
-    return write_report(workspace).report["windows"]["what_if"]
+    return write_report(workspace).report.windows.what_if
 
 
 def accepted_by(workspace, **changed):
@@ -34,8 +34,8 @@ def accepted_by(workspace, **changed):
 
 @pytest.mark.parametrize("value", [0.80, 0.95])
 def test_another_threshold_accepts_what_was_said(workspace, said, value):
-    row = next(row for row in said["min_corr"] if row["value"] == value)
-    assert accepted_by(workspace, min_corr=value) == row["accepted"]
+    row = next(row for row in said.min_corr if row.value == value)
+    assert accepted_by(workspace, min_corr=value) == row.accepted
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def test_another_threshold_accepts_what_was_said(workspace, said, value):
 )
 def test_an_optional_test_costs_what_was_said(workspace, said, option):
     name = "--" + option.replace("_", "-")
-    told = next(row for row in said["options"] if row["option"] == name)
-    strictest = told["values"][-1]
-    accepted = accepted_by(workspace, **{option: strictest["value"]})
-    assert accepted == strictest["accepted"]
+    told = next(row for row in said.options if row.option == name)
+    strictest = told.values[-1]
+    accepted = accepted_by(workspace, **{option: strictest.value})
+    assert accepted == strictest.accepted
 
 
 def test_a_share_per_photo_counts_photo_by_photo(workspace, said):
@@ -55,8 +55,8 @@ def test_a_share_per_photo_counts_photo_by_photo(workspace, said):
     settings = PatchSettings(size=SIZE, max_per_photo=3)
     told = accepted_with(windows, windows.rows_of_pairs(), settings)
     assert accepted_by(workspace, max_per_photo=3) == told
-    row = next(row for row in said["options"] if row["option"] == "--max-per-photo")
-    assert [row["value"] for row in row["values"]] == [200, 100, 50, 28]
+    row = next(row for row in said.options if row.option == "--max-per-photo")
+    assert [row.value for row in row.values] == [200, 100, 50, 28]
 
 
 def test_every_optional_test_can_be_switched_off():
@@ -70,11 +70,11 @@ def test_photos_left_out_by_hand_stay_out_under_any_threshold(patched_set, tmp_p
     (folder / "exclude.csv").write_text("pair,note\n10,blurred\nnobody,\n")
     now = accepted_by(folder)
     report = write_report(folder).report
-    rows = {row["value"]: row for row in report["windows"]["what_if"]["min_corr"]}
-    assert rows[0.9]["accepted"] == now
-    assert rows[0.8]["accepted"] <= sum(
-        row["windows"] or 0 for row in report["table"] if row["pair"] != "10"
+    rows = {row.value: row for row in report.windows.what_if.min_corr}
+    assert rows[0.9].accepted == now
+    assert rows[0.8].accepted <= sum(
+        row.windows or 0 for row in report.table if row.pair != "10"
     )
-    texts = [warning["text"] for warning in report["warnings"]]
+    texts = [warning.text for warning in report.warnings]
     assert "exclude.csv names 1 photo that this set does not have: nobody" in texts
-    assert [line["known"] for line in report["excluded"]] == [True, False]
+    assert [line.known for line in report.excluded] == [True, False]
