@@ -386,8 +386,8 @@ def test_strips_cover_a_photo_once_and_in_order(size, pixels):
 )
 def test_a_histogram_counts_every_finite_value(values, bins):
     found = histogram(values, np.linspace(-1, 1, bins + 1))
-    assert sum(found["counts"]) == np.isfinite(values).sum()
-    assert len(found["edges"]) == len(found["counts"]) + 1
+    assert sum(found.counts) == np.isfinite(values).sum()
+    assert len(found.edges) == len(found.counts) + 1
 
 
 @given(JSON)
