@@ -51,9 +51,7 @@ def pairing_warnings(pairs: PairCounts, patches: PatchCounts | None) -> list[str
     if not pairs.records:
         pass  # imported patches
     elif pairs.paired == 0:
-        texts.append(
-            "No photo has a partner: are these two folders of the same scenes?"
-        )
+        texts.append("No photo has a partner: do the two folders show the same scenes?")
     elif pairs.aligned < FEW * pairs.paired:
         texts.append(
             f"Only {pairs.aligned:,} of {counted(pairs.paired, 'pair')} aligned: "
@@ -61,7 +59,7 @@ def pairing_warnings(pairs: PairCounts, patches: PatchCounts | None) -> list[str
         )
     elif strange > STRANGERS * pairs.paired:
         texts.append(
-            f"{strange:,} of {counted(pairs.paired, 'pair')} do not show one scene: "
+            f"{strange:,} of {counted(pairs.paired, 'pair')} show different scenes: "
             "do their names pair the right photos?"
         )
     if patches is not None and patches.pairs_not_aligned_now:
@@ -82,15 +80,15 @@ def exclusion_warnings(report: Report) -> list[str]:
     if strangers:
         names = ", ".join(strangers[:FEW_NAMES])
         texts.append(
-            f"exclude.csv names {counted(len(strangers), 'photo')} that this set does "
-            f"not have: {names}"
+            f"exclude.csv names {counted(len(strangers), 'photo')} not in this set: "
+            f"{names}"
         )
     still = 0 if report.patches is None else report.patches.excluded_still
     made = report.made_with.patches
     if still and made is not None:
         texts.append(
-            f"{counted(still, 'patch', 'patches')} that exclude.csv names are in the "
-            "shards still (training skips them): run "
+            f"The shards still hold {counted(still, 'patch', 'patches')} that "
+            "exclude.csv names (training skips them): run "
             f"{made.command} --force"
         )
     return texts
@@ -105,24 +103,24 @@ def window_warnings(windows: WindowCounts) -> list[str]:
     share = windows.accepted_share
     if windows.judged > 0 and share < POOR:
         reason = next((r for r in windows.reasons if r not in NOT_JUDGED), None)
-        most = f"; most are lost to {reason}: {reason_text(reason)}" if reason else ""
-        texts.append(f"Only {share:.1%} of the windows are accepted{most}")
+        most = f"; most failed as {reason}: {reason_text(reason)}" if reason else ""
+        texts.append(f"Only {share:.1%} of the windows were accepted{most}")
     if limits.share > STOPPED and windows.rule != "paper":  # it ends at 5 px
         option = "shift" if limits.shift >= limits.rotation else "rotation"
         texts.append(
-            f"{limits.share:.0%} of the windows stop at the search limit: raise "
-            f"--max-{option} of dped-build patches"
+            f"{limits.share:.0%} of the windows stop at the search limit: run "
+            f"dped-build patches with a larger --max-{option}"
         )
     if windows.clipped_share > CLIPPED:
         texts.append(
             f"{windows.clipped_share:.0%} of the accepted windows have more than "
-            f"{MUCH_CLIPPED:.0%} of clipped pixels: see --max-clipped"
+            f"{MUCH_CLIPPED:.0%} of their pixels clipped: see --max-clipped"
         )
     inner, outer = (_shift_length(frame, ring) for ring in RINGS)
     if inner is not None and outer is not None and outer > max(2 * inner, LENS_PX):
         texts.append(
-            f"Shifts grow toward the corners ({inner:.1f} to {outer:.1f} px): a lens "
-            "distorts"
+            f"Shifts grow toward the corners ({inner:.1f} to {outer:.1f} px): lens "
+            "distortion"
         )
     return texts
 
@@ -141,9 +139,9 @@ def split_warnings(report: Report) -> list[str]:
         drawn = [row for row in report.table if row.split == name]
         if drawn:
             named = ", ".join(row.pair for row in drawn[:FEW_NAMES])
-            why = f": {named} gave none; try another --split-seed, or more"
+            why = f": {named} gave none; try another --split-seed, or raise"
         else:
-            why = ": too few photos; ask for more by"
+            why = ": too few photos; raise"
         texts.append(
             f"No {name} patches{why} --{name}-photos"
             if name != "train"
@@ -153,11 +151,11 @@ def split_warnings(report: Report) -> list[str]:
 
 
 def run_warnings(runs: Sequence[TrainingRun]) -> list[str]:
-    """Runs whose output is further from the DSLR than the phone was."""
+    """Runs whose output is further from the DSLR than the phone's photos were."""
     return [
-        f"Run {run.name}: {row.measure} {row.best:.4g} at best, the phone "
-        f"unchanged has {row.phone_unchanged:.4g}: train longer, or with another "
-        "--loss"
+        f"Run {run.name}: best {row.measure} {row.best:.4g}, below the "
+        f"{row.phone_unchanged:.4g} of the unchanged phone photos: train longer, or "
+        "with another --loss"
         for run in runs
         for row in run.quality
         if row.phone_unchanged is not None and row.best < row.phone_unchanged
@@ -170,7 +168,9 @@ def photo_warnings(table: Sequence[PairRow]) -> list[Advice]:
     aligned = [row for row in table if row.status == "aligned"]
     rough = [row for row in aligned if (row.inlier_rmse_px or 0) > ROUGH_PX]
     if rough:
-        text = f"{counted(len(rough), 'pair')} aligned roughly: parallax, or motion?"
+        text = (
+            f"{counted(len(rough), 'pair')} aligned only roughly: parallax or motion?"
+        )
         said = [(row, f"RMSE {row.inlier_rmse_px:.1f} px") for row in rough]
         warnings.append(_advice(text, said, sort="inlier_rmse_px"))
     sharpness = [r.sharpness_ratio for r in aligned if r.sharpness_ratio is not None]
@@ -178,9 +178,9 @@ def photo_warnings(table: Sequence[PairRow]) -> list[Advice]:
     if soft > len(sharpness) / 2:
         middle = median(sharpness)
         text = (
-            f"In {soft:,} of {counted(len(sharpness), 'photo')} the DSLR shows less "
-            f"fine detail than the phone (median {middle:.2f}): a network would learn "
-            "to blur; see --min-sharpness-ratio"
+            f"The DSLR shows less fine detail than the phone in {soft:,} of "
+            f"{counted(len(sharpness), 'photo')} (median ratio {middle:.2f}): a "
+            "network would learn to blur; see --min-sharpness-ratio"
         )
         warnings.append(Advice(text, sort="sharpness_ratio"))
     shares = [
@@ -192,7 +192,7 @@ def photo_warnings(table: Sequence[PairRow]) -> list[Advice]:
     weak = [(share, row) for share, row in shares if 0 < share < WEAK * middle]
     if weak:
         text = (
-            f"{counted(len(weak), 'photo')} to shoot again, perhaps: far fewer windows "
+            f"{counted(len(weak), 'photo')} may be worth reshooting: far fewer windows "
             f"accepted than elsewhere (median {middle:.0%})"
         )
         weak.sort(key=lambda item: item[0])
@@ -200,7 +200,7 @@ def photo_warnings(table: Sequence[PairRow]) -> list[Advice]:
         warnings.append(_advice(text, said, sort="share"))
     empty = [row for share, row in shares if not share]
     if empty:
-        text = f"{counted(len(empty), 'aligned pair')} gave no patch at all"
+        text = f"{counted(len(empty), 'aligned pair')} gave no patches"
         warnings.append(_advice(text, [(row, None) for row in empty], sort="share"))
     return warnings
 

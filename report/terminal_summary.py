@@ -25,7 +25,7 @@ def _pair_lines(report: Report) -> list[str]:
     pairs = report.pairs
     if not pairs.records:
         where = "made elsewhere" if report.imported else "without their alignment"
-        return [f"patches {where}: nothing is known of the photos"]
+        return [f"patches {where}: their photos are unknown"]
     return [
         _line("photo pairs", pairs.paired, None),
         *_reasons(pairs.lost_before_pairing),

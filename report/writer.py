@@ -48,7 +48,7 @@ HISTOGRAM_LABELS = {
     "shift": "length of the shift, phone px",
     "rotation": "rotation, degrees",
     "sigma": "stated uncertainty, phone px",
-    "depth": "worst part against the whole, phone px",
+    "depth": "worst part against the whole window, phone px",
 }
 Table = tuple[Sequence[str], Iterable[Sequence[object]]]  # columns, rows
 

@@ -26,6 +26,7 @@ from dped_build.workspace.stage import (
     publish_folder,
     write_sums,
 )
+from dped_build.workspace.text import counted
 
 
 def collect_answers(
@@ -81,6 +82,6 @@ def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
 def _nobody(answers: Answers) -> str:
     file, reason = next(iter(answers.left_out.items()))
     return (
-        f"no answers are left of {len(answers.left_out)} files ({file}: {reason}); "
-        "collect the files that this study's page saved"
+        f"no usable answers in {counted(len(answers.left_out), 'file')} ({file}: "
+        f"{reason}); collect the files that this study's page saved"
     )

@@ -105,7 +105,7 @@ def make_study(
     with opened(stage):
         if stage.complete and not force:
             raise DpedBuildError(
-                f"{out}: holds a study, and its answers need its key; add --force to "
+                f"{out}: holds a study whose answers need its key; add --force to "
                 "replace it, or choose another --out"
             )
         built = fresh_folder(stage.build)

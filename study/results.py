@@ -45,7 +45,7 @@ def drop_participants(answers: Answers, settings: CollectSettings) -> Answers:
             )
         elif seconds < settings.min_seconds:
             left_out[one.file] = (
-                f"{seconds:.1f} s an answer, less than --min-seconds "
+                f"{seconds:.1f} s per answer, less than --min-seconds "
                 f"{settings.min_seconds:g}"
             )
         else:

@@ -15,22 +15,24 @@ def study_text(study: Study) -> str:
     key = study.key
     asked = counted(study.questions, "question")
     if study.repeats:
-        asked += f" and {study.repeats} of them again"
+        asked += f" and {counted(study.repeats, 'repeat')}"
     lines = [
         f"{counted(len(key.scenes), 'scene')}, "
         f"{counted(len(key.classes), 'class', 'classes')} ({', '.join(key.classes)}): "
-        f"{asked} a participant"
+        f"{asked} per participant"
     ]
     lines += _named("scene", "left out", study.left_out)
     if study.shapes:
         shown = ", ".join(study.shapes[:NAMED])
         more = ", …" if len(study.shapes) > NAMED else ""
         lines.append(
-            f"{counted(len(study.shapes), 'scene')} with pictures of different shape, "
+            f"{counted(len(study.shapes), 'scene')} with pictures of different shapes, "
             f"each shown whole: {shown}{more}"
         )
     lines.append(f"→ {study.page}")
-    lines.append(f"Hand out the folder {study.page.parent}; keep {study.key_file}.")
+    lines.append(
+        f"Hand out the folder {study.page.parent}; keep {study.key_file} to yourself."
+    )
     return "\n".join(lines)
 
 
@@ -41,7 +43,7 @@ def results_text(numbers: dict[str, Any]) -> str:
         f"{counted(len(people), 'participant')}, "
         f"{counted(numbers['answers'], 'answer')}, "
         f"{counted(numbers['scenes'], 'scene')}; "
-        f"{numbers['median_seconds']:.1f} s an answer (median)"
+        f"{numbers['median_seconds']:.1f} s per answer (median)"
     ]
     left_out = {row["file"]: row["reason"] for row in numbers["left_out"]}
     lines += _named("file", "left out", left_out)
@@ -60,7 +62,7 @@ def results_text(numbers: dict[str, Any]) -> str:
             f"{consistency['repeats']}"
         )
     if len(people) < 2:
-        lines.append("Of one participant the intervals say nothing about other people.")
+        lines.append("With one participant, the intervals say nothing about others.")
     return "\n".join(lines)
 
 

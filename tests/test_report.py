@@ -255,7 +255,7 @@ def test_a_run_on_other_patches_is_marked(tmp_path):
     summary = write_report(workspace)
     assert [run.other_patches for run in summary.report.runs] == [False, True]
     assert "run b (other patches): " in summary_text(summary.report)
-    assert summary.index.read_text().count("on other patches than these") == 1
+    assert summary.index.read_text().count("; trained on other patches") == 1
 
 
 def windows_of(*, stopped, shift):

@@ -76,5 +76,5 @@ def test_photos_left_out_by_hand_stay_out_under_any_threshold(patched_set, tmp_p
         row.windows or 0 for row in report.table if row.pair != "10"
     )
     texts = [warning.text for warning in report.warnings]
-    assert "exclude.csv names 1 photo that this set does not have: nobody" in texts
+    assert "exclude.csv names 1 photo not in this set: nobody" in texts
     assert [line.known for line in report.excluded] == [True, False]

@@ -152,7 +152,7 @@ def test_a_reload_goes_on_and_somebody_else_starts_over(visit, study):
     now = shown(page)
     page.reload()
     expect(page.locator("#begin")).to_have_text(
-        f"Go on (3 of {QUESTIONS + REPEATS} answered)"
+        f"Continue (3 of {QUESTIONS + REPEATS} answered)"
     )
     begin(page)
     assert shown(page) == now

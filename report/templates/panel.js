@@ -163,7 +163,7 @@ function showLegend() {
 
 const UNDETERMINED_PX = 10;
 const uncertain = (sigma) => sigma !== null && sigma >= UNDETERMINED_PX
-  ? "its place is undetermined" : `uncertain by ${decimal(sigma, 3)} px`;
+  ? "position undetermined" : `uncertain by ${decimal(sigma, 3)} px`;
 
 // What is known of one window, beside it.
 function pointAt(index) {

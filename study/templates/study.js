@@ -29,7 +29,7 @@ function show(name) {
 function showStart() {
   const [begun, noun] = [given() > 0, study.mode === "rating" ? "picture" : "question"];
   byId("count").textContent = counted(questions.length, noun);
-  byId("begin").textContent = begun ? `Go on (${placeText()})` : "Start";
+  byId("begin").textContent = begun ? `Continue (${placeText()})` : "Start";
   byId("anew").hidden = !begun;
 }
 
