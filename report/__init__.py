@@ -1,10 +1,10 @@
 """Show how good a dataset is: what the other stages wrote → `<workspace>/report/`.
 
 Reading order: `writer` runs the stage; `workspace_reader` and `tables` read what the
-others wrote; `statistics`, `what_if` and `run_curves` compute, `assemble` and `advice`
-put it together; `charts` and `drawing` draw, `pair_pictures` and `patch_pictures` write
-pictures; `page` and `templates/` make HTML, `terminal_summary` prints; `side_by_side`
-compares several workspaces.
+others wrote; `statistics`, `what_if`, `run_curves` and `advice` compute, `drawing`,
+`pair_pictures` and `patch_pictures` make pictures, and `assemble` puts it all into one
+`record`. From that alone come `charts`, `page` with `templates/`, and
+`terminal_summary`. `side_by_side` compares the records of several workspaces.
 """
 
 from typing import TYPE_CHECKING

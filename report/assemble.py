@@ -1,31 +1,25 @@
 """Put the report together: what was read and drawn in, one record out."""
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
-from pathlib import PureWindowsPath
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
 
 from dped_build.align.records import Alignment
-from dped_build.align.settings import AlignSettings
 from dped_build.curate.verify import pairs_of_an_earlier_alignment
 from dped_build.patches.exclusions import is_excluded
-from dped_build.patches.settings import PatchSettings
 from dped_build.report.advice import advice_on
+from dped_build.report.made_with import made_with
 from dped_build.report.pair_pictures import PairPicture
 from dped_build.report.published_scores import PUBLISHED
 from dped_build.report.record import (
-    AlignMade,
     Exclusion,
-    MadeWith,
     PairCounts,
     PairRow,
     PatchCounts,
-    PatchesMade,
     PatchGroup,
     Report,
     Sample,
@@ -52,7 +46,6 @@ from dped_build.report.workspace_reader import Inputs, PatchSet, Run
 from dped_build.workspace.stage import created_with
 
 FORMAT: Final = "dped-build/report"
-ABSOLUTE = re.compile(r"^(/|[A-Za-z]:[\\/]|\\\\|~)")
 NO_WINDOWS = PairWindows(windows=0, judged=0, excluded=0, accepted=0)
 
 
@@ -85,7 +78,7 @@ def assemble(inputs: Inputs, drawn: Drawn) -> Report:
         disk_bytes=inputs.disk_bytes,
         excluded=_exclusions(inputs),
         table=_pair_table(inputs, drawn),
-        made_with=_made_with(inputs),
+        made_with=made_with(inputs),
     )
     return msgspec.structs.replace(report, warnings=advice_on(report))
 
@@ -264,61 +257,3 @@ def _batch_size(run: Run) -> int | None:
     settings = run.config.get("settings")
     size = settings.get("batch_size") if isinstance(settings, dict) else None
     return size if isinstance(size, int) and size > 0 else None
-
-
-def _made_with(inputs: Inputs) -> MadeWith:
-    """Settings, versions and the commands that lead to the same result."""
-    patches, sums = inputs.patches, inputs.sums
-    return MadeWith(
-        align=_align_made(inputs) if inputs.alignment else None,
-        patches=None if patches is None else _patches_made(patches, sums),
-        runs=public({run.name: run.config for run in inputs.runs}),
-    )
-
-
-def _align_made(inputs: Inputs) -> AlignMade:
-    settings = inputs.alignment.get("settings", {})
-    return AlignMade(
-        created_with=public(inputs.alignment.get("created_with")),
-        sums=inputs.sums.get("aligned"),
-        settings=public(settings),
-        command="dped-build align PHONE_DIR DSLR_DIR"
-        + changed_options(settings, AlignSettings()),
-    )
-
-
-def _patches_made(patches: PatchSet, sums: Mapping[str, str]) -> PatchesMade:
-    return PatchesMade(
-        created_with=public(patches.manifest.get("created_with")),
-        sums=sums.get("patches"),
-        dataset_id=public(patches.manifest.get("dataset_id")),
-        settings=public(patches.settings),
-        command="dped-build import SOURCE"
-        if patches.imported
-        else "dped-build patches" + changed_options(patches.settings, PatchSettings()),
-    )
-
-
-def public(value: Any) -> Any:  # noqa: ANN401
-    """A JSON value with each absolute path reduced to its last component."""
-    if isinstance(value, Mapping):
-        return {str(key): public(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [public(item) for item in value]
-    if isinstance(value, str) and ABSOLUTE.match(value):
-        return PureWindowsPath(value).name  # knows both kinds of separators
-    return value
-
-
-def changed_options(
-    settings: Mapping[str, Any], defaults: AlignSettings | PatchSettings
-) -> str:
-    """The options whose recorded value is not the default, as typed."""
-    options = []
-    for field in fields(defaults):
-        value = settings.get(field.name, getattr(defaults, field.name))
-        if isinstance(value, int | float | str) and value != getattr(
-            defaults, field.name
-        ):
-            options.append(f" --{field.name.replace('_', '-')} {value}")
-    return "".join(options)
