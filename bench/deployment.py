@@ -36,7 +36,7 @@ from torch import Tensor
 from dped_build.exchange.export_settings import PRECISIONS
 from dped_build.exchange.onnx_graph import INPUT
 from dped_build.exchange.onnx_model import LEVELS, export_onnx, made_photos
-from dped_build.train.enhancing.enhance import enhance
+from dped_build.train.enhancing.in_memory import enhance
 from dped_build.train.layers import Chain, Layer, Squash
 from dped_build.train.model_file import load_generator
 from dped_build.workspace.errors import DpedBuildError

@@ -11,12 +11,12 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import cv2
 import h5py
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -24,7 +24,8 @@ from dped_build.train.vgg import CONVOLUTIONS, MATCONVNET, VGG19
 
 Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
-SHARD, SIDE = "train-00000.h5", 100  # px
+SIDE = 100  # px
+PHOTO = 50  # patches that stand for a photo's
 TARGET = "VGG of the target"  # the part that kept features save
 VGG_WIDTHS = (1, 2, 4, 8, 8)  # times the first
 TAPS, REACH = 21, 3 + 1 / 6  # of the blur, and to either side in its own units
@@ -231,6 +232,38 @@ def arithmetic(
     return parts
 
 
+def traffic(
+    model: str, *, weights: dict[str, float], vgg: nn.Module | None, batch_size: int
+) -> int:
+    """Bytes that one iteration moves at the least, its kept features aside.
+
+    Counted are the outputs of convolutions and matrix products in bf16, each written
+    and read once; where a gradient passes, read again and its gradient written and read.
+    """
+    with torch.device("meta"):
+        generator, judge = GENERATORS[model](), discriminator()
+        patches = torch.empty(batch_size, 3, SIDE, SIDE)
+    forth, there_and_back = 2, 5
+    values = there_and_back * _outputs(generator, patches)
+    if vgg is not None:
+        values += there_and_back * _outputs(deepcopy(vgg).to("meta"), patches)
+    if "texture" in weights:
+        values += forth * _outputs(generator, patches)
+        values += 2 * there_and_back * _outputs(judge, patches[:, :1])
+    return 2 * values
+
+
+def _outputs(network: nn.Module, images: Tensor) -> int:
+    """Values that its convolutions and matrix products give."""
+    sizes: list[int] = []
+    kinds = nn.Conv2d, nn.ConvTranspose2d, nn.Linear
+    for part in network.modules():
+        if isinstance(part, kinds):
+            part.register_forward_hook(lambda m, i, out: sizes.append(out.numel()))
+    network(images)
+    return sum(sizes)
+
+
 def _flop(network: nn.Module, images: Tensor, inputs: list[Tensor]) -> int:
     """FLOP of a pass through a network, and of the way back to `inputs`."""
     with FlopCounterMode(display=False) as counter:
@@ -257,18 +290,27 @@ def write_shard(folder: Path, *, count: int) -> Pixels:
     """One shard of smooth noise, the DSLR's patches a toned copy; its pixels."""
     random = np.random.default_rng(0)
     noise = random.integers(256, size=(count, SIDE, SIDE, 3), dtype=np.uint8)
-    phone = np.stack([cv2.GaussianBlur(patch, (0, 0), 3) for patch in noise])
+    smooth = ImageFilter.GaussianBlur(3)
+    phone = np.stack([Image.fromarray(patch).filter(smooth) for patch in noise])
+    dslr = 20 + phone // 5 * 4
+    store_patches(folder, (phone, dslr), split="train")
+    return phone, dslr
+
+
+def store_patches(folder: Path, pixels: Pixels, *, split: str) -> None:
+    """Both sides of a split as one shard."""
+    photo = np.arange(len(pixels[0])) // PHOTO
+    names = [f"{number:04}" for number in range(photo[-1] + 1)]
     columns: dict[str, Any] = {
-        "phone": phone,
-        "dslr": 20 + phone // 5 * 4,
-        "photos": np.array(["0001"], dtype=h5py.string_dtype()),
-        "photo": np.zeros(count, np.int32),
-        "window_xy": np.zeros((count, 2), np.int32),
+        "phone": pixels[0],
+        "dslr": pixels[1],
+        "photos": np.array(names, dtype=h5py.string_dtype()),
+        "photo": photo.astype(np.int32),
+        "window_xy": np.zeros((len(photo), 2), np.int32),
     }
-    with h5py.File(folder / SHARD, "w") as shard:
+    with h5py.File(folder / f"{split}-00000.h5", "w") as shard:
         shard.attrs.update(
-            {"format": "dped-build/patches", "version": 1, "split": "train"}
+            {"format": "dped-build/patches", "version": 1, "split": split}
         )
         for name, values in columns.items():
             shard[name] = values
-    return columns["phone"], columns["dslr"]

@@ -3,13 +3,16 @@
 import os
 import platform
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scoring import Score
 
-from dped_build.align.geometry import FloatArray
+if TYPE_CHECKING:  # they load OpenCV, which training does without
+    from scoring import Score
+
+    from dped_build.align.geometry import FloatArray
 
 PACKAGES = ("dped-build", "opencv-contrib-python", "numpy", "simplejpeg")
 NO_VALUE = "-"
@@ -43,7 +46,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def score_row(scores: Sequence[Score]) -> list[str]:
+def score_row(scores: "Sequence[Score]") -> list[str]:
     """SCORE_COLUMNS of several pairs, pooled."""
     errors = np.concatenate([s.mean_px for s in scores])
     possible = sum(s.attainable for s in scores)
@@ -66,19 +69,19 @@ def score_row(scores: Sequence[Score]) -> list[str]:
     ]
 
 
-def _covered(rms: FloatArray, sigma: FloatArray, times: int) -> str:
+def _covered(rms: "FloatArray", sigma: "FloatArray", times: int) -> str:
     """Share of errors within so many stated uncertainties."""
     stated = np.isfinite(sigma).all()
     return f"{(rms <= times * sigma).mean():.1%}" if stated else NO_VALUE
 
 
-def score_columns(scores: Sequence[Score]) -> dict[str, str]:
+def score_columns(scores: "Sequence[Score]") -> dict[str, str]:
     """The same with the columns' names, for a table with one column per method."""
     names = [NAMES.get(name, name) for name in SCORE_COLUMNS]
     return dict(zip(names, score_row(scores), strict=True))
 
 
-def honesty(scores: Sequence[Score]) -> str:
+def honesty(scores: "Sequence[Score]") -> str:
     """What must be nought, in one line; and how many patches had no truth."""
     counters = {
         "stated NCC false": sum(s.false_ncc for s in scores),
@@ -92,11 +95,19 @@ def honesty(scores: Sequence[Score]) -> str:
 
 def machine() -> str:
     """Processor, cores and the versions of what was measured."""
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    found = {name: _version(name) for name in PACKAGES}
+    versions = ", ".join(f"{name} {v}" for name, v in found.items() if v)
     return (
         f"{_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, "
         f"{versions}"
     )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

@@ -1,6 +1,5 @@
 """Pixels → the bytes of a PNG or JPEG file."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +25,8 @@ def encode(
         exif: EXIF data, a TIFF header first; empty for none.
         icc: Colour profile; empty for none.
     """
+    import cv2  # here: the type above is wanted where there is none
+
     suffix = ".png" if quality is None else ".jpg"
     options = [] if level is None else [cv2.IMWRITE_PNG_COMPRESSION, level]
     if quality is not None:

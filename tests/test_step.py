@@ -13,6 +13,7 @@ from dped_build.train.step import (
     BETAS,
     EPSILON,
     descend,
+    find_gradients,
     follow,
     new_state,
     train_step,
@@ -28,7 +29,8 @@ def test_adam_is_tensorflows():
     expected, m, v = weight.detach().clone(), torch.zeros(2), torch.zeros(2)
     gradient = torch.tensor([3e-9, 0.5], dtype=torch.float64)  # 3e-9: epsilon matters
     for step in range(1, 6):
-        descend(optimizer, (weight * gradient).sum(), iteration=step)
+        find_gradients(optimizer, (weight * gradient).sum())
+        descend(optimizer, iteration=step)
         m = 0.9 * m + 0.1 * gradient
         v = 0.999 * v + 0.001 * gradient**2
         rate = 0.1 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
@@ -61,7 +63,8 @@ def test_the_generators_step_leaves_the_discriminator_alone(tmp_path):
 def test_a_gradient_is_shortened_to_the_norm_asked_for():
     weight = torch.nn.Parameter(torch.zeros(2))
     optimizer = torch.optim.SGD([weight], lr=1.0)
-    descend(optimizer, (weight * torch.tensor([3.0, 4.0])).sum(), iteration=1, clip=1)
+    find_gradients(optimizer, (weight * torch.tensor([3.0, 4.0])).sum())
+    descend(optimizer, iteration=1, clip=1)
     torch.testing.assert_close(weight.detach(), torch.tensor([-0.6, -0.8]))
 
 

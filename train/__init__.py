@@ -16,7 +16,7 @@ from dped_build.workspace.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from dped_build.train.discriminator import Discriminator
-    from dped_build.train.enhancing.enhance import enhance
+    from dped_build.train.enhancing.in_memory import enhance
     from dped_build.train.loop import train
     from dped_build.train.model_file import load_generator
     from dped_build.train.networks import SRCNN, FastGenerator, Generator
@@ -41,7 +41,7 @@ __getattr__ = lazy_exports(
         "FastGenerator": "networks",
         "Generator": "networks",
         "TrainSettings": "settings",
-        "enhance": "enhancing.enhance",
+        "enhance": "enhancing.in_memory",
         "load_generator": "model_file",
         "train": "loop",
     },

@@ -31,6 +31,10 @@ class Acceleration:
     keeps_features: bool  # VGG's of the targets, if they fit
     batch_size: int  # of each process; what networks are compiled for
     processes: int = 1
+    channels_last: bool = False  # the layout that tensor cores read
+    mode: str = "default"  # of torch.compile
+    fused: bool = True  # the optimisers
+    replayed: bool = False  # a step is recorded as CUDA graphs; see `replay`
 
     def to_dict(self) -> dict[str, str | bool | int]:
         """As a run's `config.json` says it."""
@@ -69,6 +73,7 @@ def choose_acceleration(settings: TrainSettings, device: torch.device) -> Accele
         and _switched(settings.cache_features, auto=on_gpu),
         batch_size=ranks.share_of(settings.batch_size),
         processes=ranks.count(),
+        channels_last=on_gpu,
     )
 
 
@@ -89,12 +94,12 @@ def accelerate(network: nn.Module, how: Acceleration) -> None:
     A compiled network knows one batch size: smaller batches are filled up with zeros,
     which no image of a batch sees, as every other size would be compiled anew.
     """
-    if how.device.type == "cuda":  # the layout that tensor cores read
+    if how.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if how.precision == "fp32" and not how.compiled:
         return
     plain = network.forward
-    run = torch.compile(plain, dynamic=False) if how.compiled else plain
+    run = torch.compile(plain, dynamic=False, mode=how.mode) if how.compiled else plain
     autocast = torch.autocast(
         how.device.type, torch.bfloat16, enabled=how.precision == "bf16"
     )
@@ -106,7 +111,9 @@ def accelerate(network: nn.Module, how: Acceleration) -> None:
         else:
             filled = images
         with autocast:
-            return cast("Tensor", run(filled))[: len(images)].float()
+            made = cast("Tensor", run(filled))[: len(images)].float()
+        # The next call overwrites what such a network has given.
+        return made.clone() if how.mode == "reduce-overhead" else made
 
     network.forward = forward
 

@@ -33,6 +33,7 @@ from dped_build.train.discriminator import PATCH
 from dped_build.train.events import EventFile
 from dped_build.train.interrupts import deferred_signals
 from dped_build.train.progress import Progress
+from dped_build.train.replay import Replay
 from dped_build.train.run_config import describe_run
 from dped_build.train.run_files import CHECKPOINT
 from dped_build.train.run_output import (
@@ -146,7 +147,8 @@ def _train(
         ranks.from_leader(partial(run_folder.finish_run, folder))
         return TrainResult(folder, done or 0, run_folder.read_metrics(folder))
 
-    state = new_state(settings, how.device)
+    state = new_state(settings, how.device, fused=how.fused)
+    state.run = Replay() if how.replayed else state.run
     for network in (state.generator, state.average, state.discriminator, vgg):
         if network is not None:
             accelerate(network.to(how.device), how)

@@ -1,10 +1,12 @@
 """uint8 pixels, (H, W, 3), and what networks read, float (3, H, W) in [0, 1]."""
 
+from io import BytesIO
 from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from dped_build.photos.encoding import Picture
@@ -25,3 +27,10 @@ def to_levels(images: Tensor, *, bits: int) -> Picture:
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:
     """Float (B, 3, H, W), clipped to [0, 1] and rounded, to uint8 (B, H, W, 3)."""
     return cast("NDArray[np.uint8]", to_levels(images, bits=8))
+
+
+def png_bytes(photo: NDArray[np.uint8]) -> bytes:
+    """An RGB photo, (H, W, 3), as a PNG file, by Pillow: training needs no OpenCV."""
+    file = BytesIO()
+    Image.fromarray(photo).save(file, "PNG")
+    return file.getvalue()

@@ -20,8 +20,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from dped_build.photos.encoding import encode
 from dped_build.train.model_file import FILE_NAME, planned_network
+from dped_build.train.pixels import png_bytes
 from dped_build.train.run_files import (
     BEST,
     CONFIG,
@@ -249,6 +249,6 @@ def write_sample(
     Returns:
         The file's content.
     """
-    png = encode(np.vstack([np.hstack(row) for row in rows]))
+    png = png_bytes(np.vstack([np.hstack(row) for row in rows]))
     write_atomic(run_dir / SAMPLES / f"{iteration:06d}.png", png)
     return png

@@ -5,7 +5,10 @@ The order, the second batch for the discriminator and its random swaps follow
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +33,14 @@ from dped_build.train.settings import TrainSettings
 EPSILON = 1e-8
 BETAS = (0.9, 0.999)
 
+# Runs a function, known by a name, of tensors; `replay` is another way than to call it.
+Run = Callable[..., Any]
+
+
+def directly(name: str, function: Callable[..., Any], *tensors: Tensor | None) -> Any:  # noqa: ANN401
+    """What the function gives."""
+    return function(*tensors)
+
 
 @dataclass
 class TrainingState:
@@ -46,6 +57,7 @@ class TrainingState:
     sums: dict[str, Tensor] = field(default_factory=dict)  # since the last log, float64
     summed: int = 0  # iterations in `sums`
     best_psnr: float = -math.inf  # on the validation photos, dB
+    run: Run = directly  # the parts of a step that only a GPU is busy with
 
     @property
     def enhancer(self) -> nn.Module:
@@ -53,8 +65,13 @@ class TrainingState:
         return self.average or self.generator
 
 
-def new_state(settings: TrainSettings, device: torch.device) -> TrainingState:
-    """Networks with the seed's weights (the same on every device), nothing trained."""
+def new_state(
+    settings: TrainSettings, device: torch.device, *, fused: bool = True
+) -> TrainingState:
+    """Networks with the seed's weights (the same on every device), nothing trained.
+
+    `fused` optimisers go through all weights in one piece of code.
+    """
     generator, average = (build_generator(settings.architecture()) for _ in "12")
     initialize(generator, seed=settings.seed)
     average.load_state_dict(generator.state_dict())
@@ -66,9 +83,11 @@ def new_state(settings: TrainSettings, device: torch.device) -> TrainingState:
     rate = settings.learning_rate
     return TrainingState(
         generator=generator.to(device),
-        generator_optimizer=_adam(generator, rate),
+        generator_optimizer=_adam(generator, rate, fused=fused),
         discriminator=discriminator,
-        discriminator_optimizer=_adam(discriminator, rate) if discriminator else None,
+        discriminator_optimizer=(
+            _adam(discriminator, rate, fused=fused) if discriminator else None
+        ),
         average=average.to(device).requires_grad_(False) if settings.ema else None,
         random=np.random.default_rng(settings.seed),
     )
@@ -99,6 +118,33 @@ def train_step(
     state.summed += 1
 
     phone, dslr, features = batches.draw(state.random, size=batch_size)
+    gradients = partial(_generator_gradients, state, weights, vgg)
+    _add(state, state.run("generator", gradients, phone, dslr, features))
+    descend(state.generator_optimizer, iteration=state.iteration, clip=clip)
+    if state.average is not None:
+        follow(state.average, state.generator, decay=decay, iteration=state.iteration)
+
+    if state.discriminator is not None:
+        phone, dslr, _ = batches.draw(state.random, size=batch_size)
+        enhanced = state.run("fakes", partial(_fakes, state), phone)
+        discriminator_step(state, enhanced, dslr, clip=clip)
+
+
+@torch.no_grad()
+def _fakes(state: TrainingState, phone: Tensor) -> Tensor:
+    enhanced: Tensor = state.generator(phone)
+    return enhanced
+
+
+def _generator_gradients(
+    state: TrainingState,
+    weights: dict[str, float],
+    vgg: nn.Module | None,
+    phone: Tensor,
+    dslr: Tensor,
+    features: Tensor | None,
+) -> dict[str, Tensor]:
+    """The generator's losses of a batch, their gradient left with its parameters."""
     terms = generator_losses(
         state.generator(phone),
         dslr,
@@ -110,16 +156,8 @@ def train_step(
     if "texture" in terms:  # a sum over the batch, where all others are means
         terms["texture"] = terms["texture"] * ranks.count()
     loss = weighted_sum(terms, weights)
-    descend(state.generator_optimizer, loss, iteration=state.iteration, clip=clip)
-    _add(state, {"loss": loss, **terms})
-    if state.average is not None:
-        follow(state.average, state.generator, decay=decay, iteration=state.iteration)
-
-    if state.discriminator is not None:
-        phone, dslr, _ = batches.draw(state.random, size=batch_size)
-        with torch.no_grad():
-            enhanced = state.generator(phone)
-        discriminator_step(state, enhanced, dslr, clip=clip)
+    find_gradients(state.generator_optimizer, loss)
+    return {"loss": loss.detach(), **{n: term.detach() for n, term in terms.items()}}
 
 
 def discriminator_step(
@@ -129,17 +167,19 @@ def discriminator_step(
 
     Before the first iteration, the paper shows it the phone's patches as the fakes.
     """
-    if state.discriminator is None or state.discriminator_optimizer is None:
+    judge, optimizer = state.discriminator, state.discriminator_optimizer
+    if judge is None or optimizer is None:
         return
+
+    def gradients(is_real: Tensor, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
+        logits = judge(torch.where(is_real.view(-1, 1, 1, 1), real, fake))
+        loss = discriminator_loss(logits, is_real) * ranks.count()  # a sum, too
+        find_gradients(optimizer, loss)
+        return {"discriminator_accuracy": accuracy(logits.detach(), is_real)}
+
     is_real = draw_swaps(state.random, fake, shares=ranks.count())
-    logits = state.discriminator(torch.where(is_real.view(-1, 1, 1, 1), real, fake))
-    descend(
-        state.discriminator_optimizer,
-        discriminator_loss(logits, is_real) * ranks.count(),  # a sum, too
-        iteration=state.pretrained + state.iteration,
-        clip=clip,
-    )
-    _add(state, {"discriminator_accuracy": accuracy(logits, is_real)})
+    _add(state, state.run("discriminator", gradients, is_real, fake, real))
+    descend(optimizer, iteration=state.pretrained + state.iteration, clip=clip)
 
 
 def generator_losses(
@@ -180,22 +220,27 @@ def weighted_sum(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
     return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
 
-def descend(
-    optimizer: torch.optim.Adam, loss: Tensor, *, iteration: int, clip: float = 0.0
-) -> None:
-    """One step of Adam in TensorFlow's form, on the optimizer's own parameters.
+def find_gradients(optimizer: torch.optim.Adam, loss: Tensor) -> None:
+    """Give the optimizer's own parameters their gradients.
 
-    Their gradient is shortened to the norm `clip`, unless that is 0.
+    The other network's parameters, through which the loss may pass, get none.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward(inputs=_parameters(optimizer))  # type: ignore[no-untyped-call]
+
+
+def descend(optimizer: torch.optim.Adam, *, iteration: int, clip: float = 0.0) -> None:
+    """One step of Adam in TensorFlow's form, along the gradients found.
+
+    They are shortened to the norm `clip`, unless that is 0.
 
     TensorFlow adds epsilon before the second moment's bias is corrected, torch after
-    (Kingma & Ba, end of section 2), so torch is given what amounts to the same. The
-    other network's parameters, through which the loss may pass, get no gradient.
+    (Kingma & Ba, end of section 2), so torch is given what amounts to the same. It
+    changes with every iteration, so no step can be recorded once for all.
     """
     for group in optimizer.param_groups:
         group["eps"] = EPSILON / math.sqrt(1 - BETAS[1] ** iteration)
-    optimizer.zero_grad(set_to_none=True)
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+    parameters = _parameters(optimizer)
     ranks.average_gradients(parameters)
     if clip:
         nn.utils.clip_grad_norm_(parameters, clip)
@@ -242,10 +287,14 @@ def means(state: TrainingState) -> dict[str, float]:
     return {name: float(value) / count for name, value in state.sums.items()}
 
 
-def _adam(module: nn.Module, rate: float) -> torch.optim.Adam:
+def _adam(module: nn.Module, rate: float, *, fused: bool) -> torch.optim.Adam:
     return torch.optim.Adam(
-        module.parameters(), lr=rate, betas=BETAS, eps=EPSILON, fused=True
+        module.parameters(), lr=rate, betas=BETAS, eps=EPSILON, fused=fused
     )
+
+
+def _parameters(optimizer: torch.optim.Adam) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def _add(state: TrainingState, values: dict[str, Tensor]) -> None:

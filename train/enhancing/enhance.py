@@ -1,4 +1,4 @@
-"""Run a trained generator over whole photos, in memory or from file to file."""
+"""Run a trained generator over photos, from file to file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from dped_build.photos.encoding import Picture
 from dped_build.photos.formats import NAMES
 from dped_build.photos.reading import read_photo
-from dped_build.train.devices import choose_device, enough_memory, full_float32
+from dped_build.train.devices import choose_device
 from dped_build.train.enhancing.enhance_settings import EnhanceSettings
+from dped_build.train.enhancing.in_memory import enhance
 from dped_build.train.enhancing.photo_list import ENHANCED, list_targets
 from dped_build.train.enhancing.picture_files import (
     check_writable,
@@ -21,10 +21,7 @@ from dped_build.train.enhancing.picture_files import (
     read_exif,
     write_picture,
 )
-from dped_build.train.enhancing.strips import forward_in_strips
-from dped_build.train.layers import Chain
 from dped_build.train.model_file import load_generator
-from dped_build.train.pixels import to_levels, to_unit
 from dped_build.workspace.durable import STALE_SECONDS, drop_temporaries
 from dped_build.workspace.errors import Interrupted, PhotoError
 from dped_build.workspace.plan import Progress
@@ -45,51 +42,6 @@ class EnhancedFiles:
     passed_over: list[Path]  # earlier results among the photos
     failed: dict[str, str]  # photo → why, one line
     notes: dict[str, str]  # photo that was enhanced → what is wrong with it, one line
-
-
-def enhance(
-    model: nn.Module,
-    photo: NDArray[np.uint8],
-    *,
-    tile: int | None = None,
-    device: str | torch.device = "cpu",
-    bits: int = 8,
-) -> Picture:
-    """Enhance one photo of any size.
-
-    Args:
-        model: A generator, as `load_generator` returns it.
-        photo: RGB uint8, (H, W, 3).
-        tile: Bound the memory by working on about `tile` x `tile` pixels at a time;
-            None: on the whole photo. The result is the same to one level of 255.
-        device: Where to compute.
-        bits: 16 keeps the steps between the levels that the network makes.
-
-    Returns:
-        The enhanced photo, RGB uint8, or uint16 for 16 bits, (H, W, 3).
-
-    Raises:
-        ValueError: Not an RGB uint8 photo, or bits other than 8 and 16.
-        DpedBuildError: No such device, or too little memory on it.
-    """
-    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
-        raise ValueError(f"photo {photo.dtype} {photo.shape} is not uint8 (H, W, 3)")
-    if bits not in (8, 16):
-        raise ValueError(f"bits={bits}: 8 or 16")
-    where = choose_device(str(device))
-    model = model.to(where).eval()
-    full = (
-        f"{where} has too little memory for a photo of {photo.shape[1]} x "
-        f"{photo.shape[0]} px: give a --tile, or a smaller one"
-    )
-    with enough_memory(full), full_float32():
-        # On a CPU strips are also faster than the whole photo.
-        if isinstance(model, Chain) and (tile is not None or where.type == "cpu"):
-            return forward_in_strips(model, photo, tile=tile, device=where, bits=bits)
-        with torch.inference_mode():
-            pixels = torch.from_numpy(np.ascontiguousarray(photo)).to(where)
-            enhanced: Picture = to_levels(model(to_unit(pixels[None])), bits=bits)[0]
-            return enhanced
 
 
 def enhance_files(

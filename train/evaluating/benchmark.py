@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dped_build.train.architecture import Architecture
 from dped_build.train.devices import choose_device, enough_memory, full_float32
-from dped_build.train.enhancing.enhance import enhance
+from dped_build.train.enhancing.in_memory import enhance
 from dped_build.train.evaluating.bench_settings import BenchSettings
 from dped_build.train.layers import Chain, Layer, initialize
 from dped_build.train.model_file import load_generator
@@ -69,7 +69,7 @@ def benchmark(
     models: Sequence[str | Path] = (),
     *,
     settings: BenchSettings | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: "Progress" = lambda done, total: None,
 ) -> list[Measured]:
     """Measure run folders and `.pt` files, or else the `PUBLISHED` networks.
 
