@@ -238,7 +238,7 @@ def traffic(
     """Bytes that one iteration moves at the least, its kept features aside.
 
     Counted are the outputs of convolutions and matrix products in bf16, each written
-    and read once; where a gradient passes, read again and its gradient written and read.
+    and read once; where a gradient passes, read again, and its gradient likewise.
     """
     with torch.device("meta"):
         generator, judge = GENERATORS[model](), discriminator()

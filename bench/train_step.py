@@ -6,14 +6,16 @@
 
 Runs by turns a plain float32 port of the original step (`plain_training.py`) and our
 step with one measure after the other: bf16, compilation, kept VGG features; the row of
-what `train` does unasked says so. A figure is the median over rounds, each a block of
-iterations that the device is waited for at both ends. What comes before (compilation,
-features of all targets, first iterations) is the column "warm-up". Patches and VGG
-weights are made up; speed does not depend on them. Prints Markdown.
+what `train` does unasked says so, and after it stands what else could be chosen. A
+figure is the median over rounds, each a block of iterations that the device is waited
+for at both ends. What comes before (compilation, features of all targets, first
+iterations) is the column "warm-up". Patches and VGG weights are made up; speed does not
+depend on them. A way that fails is told below the table. Prints Markdown.
 """
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
@@ -27,13 +29,16 @@ from typing import Any
 
 import plain_training as plain
 import torch
+from kernels import dearest_kernels
+from results import FAILED, FAILURES, Results, in_a_line
 from tables import machine, table
 from torch import nn
 
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train.acceleration import accelerate, choose_acceleration, reproducible
 from dped_build.train.batches import Batches
-from dped_build.train.devices import choose_device, enough_memory, full_float32
+from dped_build.train.devices import choose_device, full_float32
+from dped_build.train.replay import Replay
 from dped_build.train.settings import TrainSettings
 from dped_build.train.step import new_state, train_step
 from dped_build.train.vgg import load_vgg
@@ -47,6 +52,18 @@ ON_CPU = {"batch_size": 4, "patches": 64, "block": 1, "warm_up": 1, "side": 1536
 PRODUCTS = 5  # of matrices, per measurement
 GRAPHS = 256  # of one function; at torch's own limit, 8, it would go on uncompiled
 PLAIN = "plain fp32"
+# What else `Acceleration` could be, beside what is chosen.
+MORE_ON_GPU: dict[str, dict[str, Any]] = {
+    "CUDA graphs": {"replayed": True},
+    "unfused optimisers": {"fused": False},
+    "NCHW": {"channels_last": False},
+    "reduce-overhead": {"mode": "reduce-overhead"},
+    "max-autotune": {"mode": "max-autotune-no-cudagraphs"},
+}
+MORE_ON_CPU: dict[str, dict[str, Any]] = {
+    "unfused optimisers": {"fused": False},
+    "NHWC": {"channels_last": True},
+}
 COLUMNS = {
     "way": "{way}",
     "ms": "{ms:.4g}",
@@ -84,7 +101,7 @@ class Setup:
     device: torch.device
     vgg: nn.Module | None
     folder: Path  # of the patches
-    pixels: plain.Pixels  # the same in memory
+    pixels: plain.Pixels | None = None  # the same in memory, for the plain port
 
 
 def sizes(device: torch.device) -> dict[str, int]:
@@ -96,7 +113,7 @@ def ways(setup: Setup) -> Iterator[tuple[Way, Callable[[], Step]]]:
     """Every row of the table, and what prepares it.
 
     First the plain port, on a GPU with TF32 in convolutions, which is torch's default,
-    and without; then our step, with ever more measures.
+    and without; then our step, with ever more measures; then variants of the default.
     """
     on_gpu = setup.device.type == "cuda"
     yield (
@@ -118,10 +135,17 @@ def ways(setup: Setup) -> Iterator[tuple[Way, Callable[[], Step]]]:
         settings = replace(setup.settings, compile=switch, precision=number)
         way = Way(name, number, kept)
         yield way, partial(our_step, setup, settings, kept=kept)
+        if choice == unasked:
+            base = name.removesuffix(" (default)"), partial(our_step, setup, settings)
+    for name, changes in (MORE_ON_GPU if on_gpu else MORE_ON_CPU).items():
+        prepared = partial(base[1], kept=how.keeps_features, changes=changes)
+        yield Way(f"{base[0]}, {name}", how.precision, how.keeps_features), prepared
 
 
 def plain_step(setup: Setup, *, tf32: bool) -> Step:
     """The plain port, ready to run."""
+    if setup.pixels is None:
+        raise DpedBuildError("the plain port reads patches in memory")
     return plain.PlainTraining(
         setup.settings.model,
         setup.pixels,
@@ -133,14 +157,21 @@ def plain_step(setup: Setup, *, tf32: bool) -> Step:
     ).step
 
 
-def our_step(setup: Setup, settings: TrainSettings, *, kept: bool) -> Step:
+def our_step(
+    setup: Setup,
+    settings: TrainSettings,
+    *,
+    kept: bool,
+    changes: dict[str, Any] | None = None,
+) -> Step:
     """Our step, prepared as `train` prepares it.
 
     Raises:
         DpedBuildError: There is no compiler, or the features do not fit.
     """
-    how = choose_acceleration(settings, setup.device)
-    state, vgg = new_state(settings, setup.device), deepcopy(setup.vgg)
+    how = replace(choose_acceleration(settings, setup.device), **(changes or {}))
+    state = new_state(settings, setup.device, fused=how.fused)
+    state.run, vgg = Replay() if how.replayed else state.run, deepcopy(setup.vgg)
     batches = Batches(PatchDataset(setup.folder), device=setup.device)
     for network in (state.generator, state.discriminator, vgg):
         if network is not None:
@@ -156,42 +187,65 @@ def our_step(setup: Setup, settings: TrainSettings, *, kept: bool) -> Step:
     return step
 
 
-def prepare(setup: Setup, names: tuple[str, ...]) -> Iterator[tuple[Way, Step]]:
-    """The plain port and the ways whose names begin so, warmed up."""
+def prepare(
+    setup: Setup,
+    *,
+    wanted: list[str],
+    unwanted: list[str],
+    until: float,
+    failed: dict[str, str],
+) -> Iterator[tuple[Way, Step]]:
+    """The plain port and the ways with a wanted word in their names, warmed up.
+
+    Args:
+        setup: What all share.
+        wanted: Words; none: every way.
+        unwanted: Words whose ways are left out.
+        until: When to begin with no further one, by `time.perf_counter`.
+        failed: Gets the others' names and what kept them out.
+    """
     for way, prepared in ways(setup):
-        if way.name != PLAIN and not way.name.startswith(names):
+        chosen = not wanted or any(word in way.name for word in wanted)
+        if any(word in way.name for word in unwanted) or (
+            way.name != PLAIN and not chosen
+        ):
+            continue
+        if time.perf_counter() > until:
+            failed[way.name] = "no time was left"
             continue
         print(f"warm-up: {way.name}", file=sys.stderr, flush=True)
         start, before = time.perf_counter(), memory(setup.device)
         try:
             step = prepared()
-        except DpedBuildError as error:
-            print(f"left out: {error}", file=sys.stderr, flush=True)
+            run_block(step, sizes(setup.device)["warm_up"], setup.device)
+        except FAILURES as error:
+            failed[way.name] = in_a_line(error)
+            print(f"left out: {failed[way.name]}", file=sys.stderr, flush=True)
             continue
-        run_block(step, sizes(setup.device)["warm_up"], setup.device)
         way.warm_up_s = time.perf_counter() - start
         way.own_bytes = max(memory(setup.device) - before, 0)
         yield way, step
 
 
 def measure(
-    setup: Setup, running: list[tuple[Way, Step]], *, rounds: int, block: int
-) -> dict[str, float]:
-    """Run all ways by turns, and the products of matrices with them.
+    setup: Setup,
+    running: list[tuple[Way, Step]],
+    *,
+    block: int,
+    limits: dict[str, float],
+) -> None:
+    """Run ways by turns, and the products of matrices with them.
 
-    Returns:
-        The best FLOP/s of a product per number format.
+    `limits` keeps the best FLOP/s of a product per number format.
     """
-    limits = {way.number: 0.0 for way, _ in running}
-    for _ in range(rounds):
-        for number, best in limits.items():
-            limits[number] = max(best, product_flops(number, setup.device))
-        for way, step in running:
-            before = memory(setup.device, anew=True)
-            way.seconds.append(run_block(step, block, setup.device) / block)
-            peak = memory(setup.device, peak=True)
-            way.rise_bytes = max(way.rise_bytes, peak - before)
-    return limits
+    for number in dict.fromkeys(way.number for way, _ in running):
+        found = product_flops(number, setup.device)
+        limits[number] = max(limits.get(number, 0.0), found)
+    for way, step in running:
+        before = memory(setup.device, anew=True)
+        way.seconds.append(run_block(step, block, setup.device) / block)
+        peak = memory(setup.device, peak=True)
+        way.rise_bytes = max(way.rise_bytes, peak - before)
 
 
 def run_block(step: Step, count: int, device: torch.device) -> float:
@@ -267,6 +321,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     total = sum(found["flop"].values())
     parts = ", ".join(f"{name} {n / 1e12:.3g}" for name, n in found["flop"].items())
     yield f"\nOne iteration: {total / 1e12:.3g} TFLOP ({parts})."
+    yield from (f"Left out: {name}: {why}" for name, why in found["failed"].items())
     peaks = (f"{kind} {n / 1e12:.3g}" for kind, n in found["flop_per_s"].items())
     yield f"Limit, by products of matrices in this run: {', '.join(peaks)} TFLOP/s."
 
@@ -286,6 +341,11 @@ def parser() -> argparse.ArgumentParser:
     add("--vgg", type=Path, metavar="FILE", help="VGG-19 weights [random ones]")
     add("--vgg-width", type=positive, default=64, help="of random weights [64]")
     add("--ways", default="", help="beside the plain port: eager,compiled bf16 [all]")
+    add("--without", default="", help="leave out: max-autotune,NCHW [none]")
+    add("--seconds", type=positive, default=3600, help="begin no way after [3600]")
+    add("--results", type=Path, metavar="FILE", help="append rows as they come")
+    add("--part", default="step", help="what those rows belong to [step]")
+    add("--kernels", type=Path, metavar="FILE", help="append the fastest way's kernels")
     add("--json", action="store_true", help="print one JSON object instead")
     return made
 
@@ -313,12 +373,15 @@ def report(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         vgg.to(device)
     pixels = plain.write_shard(folder, count=usual["patches"])
     setup = Setup(settings, device, vgg, folder, pixels)
-    running = list(prepare(setup, tuple(options.ways.split(","))))
     plan = {"rounds": options.rounds, "block": options.iterations or usual["block"]}
-    limits = measure(setup, running, **plan)
     what = {"model": settings.model, "batch_size": settings.batch_size}
     flop = plain.arithmetic(**what, weights=settings.loss_weights(), vgg=vgg)
-    plain_s, count = median(running[0][0].seconds), settings.iterations
+    running, failed, limits = take_turns(setup, options, plan, flop)
+    if not running:
+        raise DpedBuildError("nothing could be measured: " + "; ".join(failed.values()))
+    if options.kernels:
+        tell_kernels(options.kernels, settings.model, running, device)
+    plain_s, count = plain_seconds(running), settings.iterations
     gpu = f"{torch.cuda.get_device_name()}; " if device.type == "cuda" else ""
     return {
         "machine": f"{gpu}{machine()}, torch {torch.__version__}",
@@ -327,9 +390,65 @@ def report(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         **plan,
         "iterations": count,
         "ways": [figures(way, plain_s, flop, limits, count) for way, _ in running],
+        "failed": failed,
         "flop": flop,
         "flop_per_s": limits,
     }
+
+
+def take_turns(
+    setup: Setup,
+    options: argparse.Namespace,
+    plan: dict[str, int],
+    flop: dict[str, int],
+) -> tuple[list[tuple[Way, Step]], dict[str, str], dict[str, float]]:
+    """Measure what can be: the ways, what kept others out, and the products' FLOP/s.
+
+    The first round follows each warm-up, so that a way that ends the process costs
+    only itself and what would come later.
+    """
+    running: list[tuple[Way, Step]] = []
+    failed: dict[str, str] = {}
+    limits: dict[str, float] = {}
+    results = Results(options.results, options.part)
+
+    def go(chosen: list[tuple[Way, Step]]) -> None:
+        measure(setup, chosen, block=plan["block"], limits=limits)
+        plain_s = plain_seconds(running)
+        for way, _ in chosen:
+            row = figures(way, plain_s, flop, limits, setup.settings.iterations)
+            results.add(row.pop("way"), **row)
+
+    words = {
+        "wanted": [word for word in options.ways.split(",") if word],
+        "unwanted": [word for word in options.without.split(",") if word],
+    }
+    until = time.perf_counter() + options.seconds
+    for pair in prepare(setup, **words, until=until, failed=failed):
+        running.append(pair)
+        go([pair])
+    for _ in range(plan["rounds"] - 1):
+        go(running)
+    for name, why in failed.items():
+        results.add(name, **{FAILED: why})
+    return running, failed, limits
+
+
+def plain_seconds(running: list[tuple[Way, Step]]) -> float:
+    """Of the plain port, NaN where it failed."""
+    found = [median(way.seconds) for way, _ in running if way.name == PLAIN]
+    return found[0] if found else math.nan
+
+
+def tell_kernels(
+    path: Path, model: str, running: list[tuple[Way, Step]], device: torch.device
+) -> None:
+    """Append the kernels of our fastest way."""
+    ours = [pair for pair in running if not pair[0].name.startswith(PLAIN)]
+    way, step = min(ours or running, key=lambda pair: median(pair[0].seconds))
+    with path.open("a", encoding="utf-8") as file:
+        text = dearest_kernels(step, device)
+        file.write(f"## {model}, {way.name}\n\n{text}\n\n")
 
 
 def main() -> None:
@@ -338,7 +457,6 @@ def main() -> None:
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
-            enough_memory("too little memory: lower --batch-size"),
             full_float32(),
             torch._dynamo.config.patch(recompile_limit=GRAPHS),
         ):

