@@ -17,7 +17,9 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import plain_training as plain
@@ -64,7 +66,7 @@ class Setup:
     vgg: nn.Module
     folder: Path
     patches: int
-    loss: str  # of the curves
+    curves: dict[str, Any]  # what other settings they have
     iterations: int  # of the curves
     block: int  # iterations whose mean losses are compared
     few: int  # iterations of every other check
@@ -92,18 +94,19 @@ def setup_in(folder: Path, device: torch.device, *, small: bool) -> Setup:
         log_every=10_000,
     )
     vgg.to(device)
-    # The content loss takes a CPU a minute to compile.
-    loss = "mse" if small else settings.loss
+    # What a CPU compiles in some seconds.
+    least = {"model": "srcnn", "channels": 0, "blocks": 0, "loss": "mse"}
     sizes = (2, 1, 2) if small else (200, 20, 20)
-    return Setup(settings, device, vgg, folder, count, loss, *sizes)
+    curves = least if small else {}
+    return Setup(settings, device, vgg, folder, count, curves, *sizes)
 
 
 def curve(
     setup: Setup, *, replayed: bool = False, **changes: str | bool
 ) -> list[float]:
     """Mean loss of every block of iterations, from the same seed."""
-    changes |= {"loss": setup.loss, "deterministic": False}
-    settings = dataclasses.replace(setup.settings, **changes)  # type: ignore[arg-type]
+    different: dict[str, Any] = {**setup.curves, **changes, "deterministic": False}
+    settings = dataclasses.replace(setup.settings, **different)
     how = choose_acceleration(settings, setup.device)
     state, vgg = new_state(settings, setup.device), deepcopy(setup.vgg)
     for network in (state.generator, state.discriminator, vgg):
@@ -201,11 +204,12 @@ def unequal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> int
 def fall_back(setup: Setup, results: Results) -> None:
     """Features that do not fit are not kept; pixels that do not fit come in pools."""
     pixels = setup.patches * 6 * plain.SIDE**2
-    for name, room, resident in (
-        ("features too large for memory", pixels, True),
-        ("patches too large for memory", pixels // 2, False),
+    for name, room, then, resident in (
+        ("features too large for memory", pixels, 1, True),
+        ("patches too large for memory", pixels // 2, pixels // 2, False),
     ):
-        with results.trying(name), patch(ROOM, return_value=room):
+        rooms = chain([room], repeat(then))
+        with results.trying(name), patch(ROOM, side_effect=rooms):
             batches = Batches(PatchDataset(setup.folder), device=setup.device)
             kept = batches.keep_features(setup.vgg, size=setup.settings.batch_size)
             state = new_state(setup.settings, setup.device)
