@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,7 @@ import torch
 from PIL import Image
 from shards import write_patches
 
-ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT / "bench"))
+sys.path.append(str(Path(__file__).parents[1] / "bench"))
 
 import gpu
 import real_training
@@ -25,6 +25,7 @@ from dped_build.train.batches import Batches
 from dped_build.train.replay import Replay
 from dped_build.train.step import new_state, train_step
 
+ROOT = Path(__file__).parents[1]
 ABSENT = ("cv2", "simplejpeg", "pillow_heif", "rawpy", "loky", "skimage")
 PARTS = (
     *("ceilings", "step dped", "step fast", "checks", "train fast", "train dped"),
@@ -50,16 +51,21 @@ def write_pictures(folder, count=6):
 @pytest.mark.slow
 def test_the_whole_command_runs_in_miniature(tmp_path):
     write_pictures(tmp_path / "data/dped")
-    line = [
-        ROOT / "bench/gpu.sh",
-        "--small",
-        "--train-seconds",
-        "0",
+    for name in ABSENT:
+        (tmp_path / f"{name}.py").write_text("raise ImportError('absent')")
+    line = [ROOT / "bench/gpu.sh", "--small", "--train-seconds", "0"]
+    line += [
         "--seconds",
         "3000",
+        "--data",
+        tmp_path / "data",
+        "--out",
+        tmp_path / "out",
     ]
-    line += ["--data", tmp_path / "data", "--out", tmp_path / "out"]
-    ran = subprocess.run(line, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(tmp_path)}
+    ran = subprocess.run(
+        line, env=environment, capture_output=True, text=True, check=False
+    )
     log = tmp_path / "out/log.txt"
     assert ran.returncode == 0, ran.stderr
     files = {path.name for path in (tmp_path / "out").iterdir()}
@@ -183,6 +189,7 @@ class Rehearsed(Replay):
     """Repeats a function where a GPU would replay what it recorded of it."""
 
     def record(self, function, places):
+        """What repeats the function, and what it gave at first."""
         made = function(*places)
 
         def replay():
