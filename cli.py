@@ -24,35 +24,26 @@ from dped_build.commands.verify import verify
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="dped-build")
 def cli() -> None:
-    """Turn photos of the same scenes, taken with two cameras, into training data.
+    """Turn phone/DSLR photos of the same scenes into training patches and a model.
 
     \b
     dped-build align raw/iphone raw/canon     photos → aligned pairs
     dped-build patches --min-corr 0.9         aligned pairs → patch shards
-    dped-build train                          shards → a trained enhancer
-    dped-build report                         what came of it, to look at
-    dped-build enhance data/runs/NAME *.jpg   the enhancer over whole photos
+    dped-build report                         HTML report on the dataset
+    dped-build train                          shards → photo enhancer
+    dped-build enhance data/runs/NAME *.jpg   photos → enhanced photos
 
-    Everything is written into one workspace, data/ unless --workspace says otherwise.
+    All outputs go into one workspace folder: data/, or --workspace.
     """
 
 
-for command in (
-    align,
-    patches,
-    merge,
-    train,
-    evaluate,
-    enhance,
-    bench,
-    report,
-    study,
-    verify,
-    diff,
-    import_,
-    export,
-    doctor,
-    completion,
-    demo,
-):
-    cli.add_command(command)
+cli.sections = {
+    "Build a dataset": (align, patches, report, verify),
+    "Train and use": (train, evaluate, enhance, bench),
+    "Exchange": (import_, export),
+    "Curate": (merge, diff, study),
+    "Setup": (demo, doctor, completion),
+}
+for section in cli.sections.values():
+    for command in section:
+        cli.add_command(command)

@@ -49,13 +49,13 @@ pairing_options = one_record(  # how photos find their partners
         type=click.Choice(PAIRINGS),
         default=PairingSettings.pair_by,
         show_default=True,
-        help="Same file name, place in the folder, EXIF time, or what photos show.",
+        help="Pair by file name, position in the folder, EXIF time or content.",
     ),
     click.option(
         "--pairs",
         "pairs_csv",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        help="Pair as this CSV says: columns phone,dslr, a pair a line.",
+        help="CSV of pairs, with the columns phone,dslr.",
     ),
     click.option(
         "--clock-offset",
@@ -69,17 +69,17 @@ pairing_options = one_record(  # how photos find their partners
         type=click.FloatRange(min=0),
         default=PairingSettings.time_tolerance_s,
         show_default=True,
-        help="How far apart both photos of a scene are taken, seconds.",
+        help="Largest time between the photos of a pair, seconds.",
     ),
     click.option(
         "--recursive",
         is_flag=True,
-        help="Take photos of sub-folders, too; day1/0001 pairs with day1/0001.",
+        help="Search sub-folders, too: day1/0001 pairs with day1/0001.",
     ),
     click.option(
         "--part",
         metavar="K/N",
-        help="Only the Kth of N shares of the pairs, for merge to put together.",
+        help="Align only the Kth of N parts of the pairs; merge joins the parts.",
     ),
 )
 
@@ -90,16 +90,21 @@ pairing_options = one_record(  # how photos find their partners
 @settings_options(
     AlignSettings,
     {
-        "crops": (click.Choice(CROP_FORMATS), "Format of the crops for people."),
-        "color": (click.Choice(COLORS), "srgb converts embedded ICC profiles."),
-        "max_megapixels": (float, "Larger photos are refused by their header."),
-        "min_inliers": (click.IntRange(min=4), "Matches that one homography explains."),
-        "min_overlap": (click.FloatRange(0, 1), "Share of the phone photo."),
+        "crops": (click.Choice(CROP_FORMATS), "Format of the cropped previews."),
+        "color": (click.Choice(COLORS), "Colour space; srgb converts ICC profiles."),
+        "max_megapixels": (float, "Largest photo to read, by its header."),
+        "min_inliers": (click.IntRange(min=4), "Fewest inliers of the homography."),
+        "min_overlap": (
+            click.FloatRange(0, 1),
+            "Smallest share of the phone photo in view.",
+        ),
     },
 )
 @no_blas_threads
 @pairing_options
-@click.option("--no-probe", is_flag=True, help="Go on although almost no pair aligns.")
+@click.option(
+    "--no-probe", is_flag=True, help="Continue even if hardly any pair aligns."
+)
 @stage_options
 def align(
     phone_dir: Path,
@@ -115,16 +120,16 @@ def align(
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Align the photos of two cameras: PHONE_DIR/0001.jpg with DSLR_DIR/0001.jpg.
+    """Align the photos of two cameras.
 
-    Photos pair by name; where the cameras name them otherwise, --pair-by order, time or
-    sequence finds the pairs, and --dry-run shows them. Each pair gets a homography from
-    SIFT keypoints and is cropped to what both photos show. Photos that do not match are
-    recorded with the reason. Run it again to add photos or to go on after an
-    interruption.
+    PHONE_DIR/0001.jpg pairs with DSLR_DIR/0001.jpg. If the cameras use other names,
+    --pair-by order, time or sequence finds the pairs; --dry-run lists them. Each pair
+    gets a homography from SIFT keypoints and is cropped to what both photos show. Pairs
+    that do not match are recorded with a reason. Run the command again to add photos or
+    to resume.
 
     \b
-    Example:
+    Examples:
       dped-build align raw/iphone raw/canon
       dped-build align raw/iphone raw/canon --pair-by time --dry-run
     """
@@ -169,7 +174,7 @@ def align(
             echo_warning(f"Hardly any pair aligns: {summary.advice} --force")
         for one, other in summary.exchanged:
             echo_warning(
-                f"{one} and {other} seem to be exchanged: the phone photo of each "
+                f"{one} and {other} look exchanged: the phone photo of each "
                 "matches the DSLR photo of the other"
             )
         following = f"  (next: dped-build patches{where(workspace)})"

@@ -21,17 +21,18 @@ from dped_build.workspace.terminal import Progress
 @settings_options(
     BenchSettings,
     {
-        "size": (str, "Width x height of the photo."),
-        "repeat": (click.IntRange(min=1), "Rounds, after one that is not counted."),
-        "device": (str, "auto, cpu or cuda; auto: the CPU, and a GPU if there is one."),
+        "size": (str, "Width x height of the photo, px."),
+        "repeat": (click.IntRange(min=1), "Rounds to time, after one to warm up."),
+        "device": (str, "Device: cpu, cuda, or auto: the CPU, and a GPU if any."),
     },
 )
 @json_option
 def bench(models: tuple[Path, ...], *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
-    """Compare MODELs (run folders or .pt files): arithmetic, time, peak memory.
+    """Measure operations, time and memory of models.
 
-    Without MODEL: the networks of the papers, with weights that are not trained. The
-    models take turns, so that whatever else the machine does falls on all of them.
+    MODEL is a run folder or .pt file; without one, the papers' networks are measured
+    with untrained weights. The models take turns, so that other load on the machine
+    affects all of them alike.
 
     \b
     Examples:

@@ -14,7 +14,9 @@ COMPLETION = {
 @click.argument("shell", type=click.Choice(list(COMPLETION)))
 @click.pass_context
 def completion(context: click.Context, *, shell: str) -> None:
-    """Print what makes SHELL complete commands, options, choices and file names.
+    """Print a shell completion script.
+
+    It completes commands, options, choices and file names.
 
     \b
     Examples:

@@ -6,9 +6,10 @@ No heavy imports: `--help` must answer at once.
 import functools
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -29,10 +30,14 @@ Decorator = Callable[[Any], Any]
 FOLDER = click.Path(path_type=Path)
 DEFAULT_WORKSPACE = Path("data")
 WORKSPACE_VARIABLE = "DPED_BUILD_WORKSPACE"
+SHORT_HELP = 60  # characters, which fit beside a name into 80 columns
 
 
 class CommandGroup(click.Group):
     """Its commands end in one line, have `--log` and `--debug`, and read a file."""
+
+    # The headings of `--help` and the commands under each, in order of work.
+    sections: Mapping[str, Sequence[click.Command]] = MappingProxyType({})
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command, with the options that all of them have."""
@@ -61,8 +66,18 @@ class CommandGroup(click.Group):
         """Run it as the program, which ends with it: nothing disturbs its end."""
         return super().main(*args, **kwargs)
 
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """List the commands under what they are for."""
+        for title, commands in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(str(c.name), c.get_short_help_str(SHORT_HELP)) for c in commands]
+                )
+
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; a failure that the user can mend has no traceback."""
+        """Run the command; a failure that the user can fix has no traceback."""
         ctx.color = colors()
         with endings(ctx):
             return super().invoke(ctx)
@@ -77,7 +92,7 @@ def workspace_option(command: Command) -> Command:
         default=DEFAULT_WORKSPACE,
         show_default=True,
         envvar=WORKSPACE_VARIABLE,
-        help="Folder that everything is written into: one phone with one DSLR.",
+        help="Folder for all outputs: one phone with one DSLR.",
     )(command)
 
 
@@ -127,27 +142,27 @@ stage_options = with_options(  # of the stages that work through many photos
             type=click.Choice(BACKENDS),
             default=Workers.backend,
             show_default=True,
-            help="How the workers run: processes, threads, or those of a cluster.",
+            help="Run workers as processes, as threads or on a cluster.",
         ),
         click.option(
             "--scheduler",
             metavar="ADDRESS",
-            help="A running cluster of dask or ray.  [default: one started here]",
+            help="Address of a Dask or Ray cluster.  [default: started here]",
         ),
         click.option(
             "--max-memory",
             "max_memory_gb",
             type=click.FloatRange(min=0.3),
-            help="Memory of each worker process, GB (Linux).  [default: any]",
+            help="Memory limit per worker, GB (Linux).  [default: none]",
         ),
     ),
     click.option(
-        "--force", is_flag=True, help="Replace what other settings have made."
+        "--force", is_flag=True, help="Replace the results of other settings."
     ),
     click.option(
         "--rehash", is_flag=True, help="Compare photos by content, not by date."
     ),
-    click.option("--dry-run", is_flag=True, help="Say what would be done and stop."),
+    click.option("--dry-run", is_flag=True, help="List the work without doing it."),
     json_option,
     workspace_option,
 )
@@ -179,7 +194,7 @@ def settings_options(
 
 
 def announce(plan: "Plan", *, as_json: bool, dry_run: bool) -> None:
-    """Say what a run will take, before it starts."""
+    """Print what a run will take, before it starts."""
     if as_json:
         if dry_run:
             click.echo(json.dumps(asdict(plan), indent=1))
@@ -200,23 +215,23 @@ def _duration(seconds: float) -> str:
 
 
 def echo_warning(text: str) -> None:
-    """A line on stderr about what deserves a look, yellow on a terminal."""
+    """Print a warning on stderr, yellow on a terminal."""
     click.secho(text, err=True, fg="yellow")
 
 
 def echo_reasons(reasons: Mapping[str, int]) -> None:
-    """One line a reason: how many, and the code."""
+    """Print one line per reason: the count and the code."""
     for reason, count in reasons.items():
         click.secho(f"  {count:6d} {reason}", dim=True)
 
 
 def new(newly_done: int) -> str:
-    """Says so where a run found everything finished."""
+    """A note if a run found everything finished."""
     return "" if newly_done else " (nothing new to do)"
 
 
 def where(workspace: Path) -> str:
-    """The option that the next command needs to find this workspace."""
+    """The `-w` option that the next command needs for this workspace."""
     if workspace == DEFAULT_WORKSPACE:
         return ""
     return f" -w {quote(workspace)}"

@@ -32,10 +32,11 @@ DEMO_TRAINING = {  # a small network and loss, so that two cores take a minute o
 @click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.")
 @click.pass_context
 def demo(context: click.Context, folder: Path, *, jobs: int | None) -> None:
-    """Make a small photo set with known geometry and run the whole way through.
+    """Run the whole pipeline on a small simulated set.
 
-    The photographs come with scikit-image (extra `demo`); two simulated cameras take
-    them. One pair is unrelated and one file is damaged, to show what that looks like.
+    Two simulated cameras of known geometry photograph pictures from scikit-image (extra
+    `demo`). One pair is unrelated and one file is damaged, to show how that is
+    reported.
 
     \b
     Example:
@@ -75,5 +76,6 @@ def demo(context: click.Context, folder: Path, *, jobs: int | None) -> None:
         f"{errors.median_px:.2f} px (median), {errors.p95_px:.2f} px (95 %), "
         f"{errors.worst_px:.2f} px (worst); {errors.below_1px:.1%} below 1 px."
     )
-    click.echo("The network was trained for a minute only: it shows how, not how well.")
+    click.echo("The network trained for a minute only: this shows how, not how well.")
     click.echo(f"Open the report: {(folder / 'report' / 'index.html').resolve()}")
+    click.echo("(next, with your own photos: dped-build align PHONE_DIR DSLR_DIR)")

@@ -21,15 +21,15 @@ from dped_build.workspace.errors import DpedBuildError
     type=click.FloatRange(min=0),
     default=TOLERANCE_PX,
     show_default=True,
-    help="Corners that moved no further count as equal, DSLR px.",
+    help="Largest distance between equal corners, DSLR px.",
 )
-@click.option("--exit-code", is_flag=True, help="Exit 1 where anything differs.")
+@click.option("--exit-code", is_flag=True, help="Exit with code 1 if anything differs.")
 @json_option
 def diff(*, a: Path, b: Path, tolerance: float, exit_code: bool, as_json: bool) -> None:
-    """List what workspace B gained, lost and moved against workspace A.
+    """Compare two workspaces.
 
-    Aligned pairs by the corners of their intersection, accepted windows by the corners
-    of their patches, both in the DSLR photo.
+    Lists the aligned pairs and accepted windows that B gained, lost or moved against A,
+    by their corners in the DSLR photo.
 
     \b
     Example:

@@ -27,11 +27,11 @@ INDENT = 18  # of what was found
 @json_option
 @workspace_option
 def doctor(*, workspace: Path, as_json: bool) -> None:
-    """Say what this machine has and lacks, and try everything on a small pair.
+    """Check the installation and the machine.
 
-    Looks at packages, cores, memory, disk and GPU; then aligns, cuts and trains on a
-    simulated pair in a temporary folder, which takes some ten seconds. Exit code 1
-    where something needed does not work; each such line says what to do.
+    Lists packages, cores, memory, disk and GPU, then aligns, cuts and trains on a
+    simulated pair in a temporary folder (some ten seconds). Exit code 1 if anything
+    required does not work; each such line says what to do.
 
     \b
     Example:
@@ -56,7 +56,7 @@ def doctor(*, workspace: Path, as_json: bool) -> None:
     if wrong:
         raise DpedBuildError(f"does not work: {', '.join(wrong)}; see what to do above")
     if not as_json:
-        click.echo("All that is needed works.")
+        click.echo("Everything required works.  (next: dped-build demo)")
 
 
 def _options(workspace: Path) -> Iterator["Finding"]:
@@ -71,7 +71,7 @@ def _options(workspace: Path) -> Iterator["Finding"]:
             told = f"{path}: {', '.join(f'[{name}]' for name in tables)}"
             yield Finding("Options", OK, tilde(told))
     except UsageError as error:
-        yield Finding("Options", WRONG, tilde(str(error)), "mend the file")
+        yield Finding("Options", WRONG, tilde(str(error)), "fix the file")
 
 
 def _tell(finding: "Finding") -> None:

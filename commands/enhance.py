@@ -21,25 +21,25 @@ from dped_build.workspace.terminal import Progress
 @click.command()
 @click.argument("model", type=FOLDER)
 @click.argument("photos", nargs=-1, required=True, type=FOLDER, metavar="PHOTO...")
-@click.option("--out", type=FOLDER, help="Folder.  [default: beside each photo]")
+@click.option("--out", type=FOLDER, help="Output folder.  [default: beside each photo]")
 @settings_options(
     EnhanceSettings,
     {
-        "recursive": (bool, "Take the photos below the folders as well."),
-        "skip_existing": (
-            bool,
-            "Leave out photos whose result is there, whatever made it.",
+        "recursive": (bool, "Search sub-folders, too."),
+        "skip_existing": (bool, "Skip photos whose output file exists."),
+        "format": (
+            click.Choice(FORMATS),
+            "Output format: png16 has 16 bits a channel.",
         ),
-        "format": (click.Choice(FORMATS), "png16: 16 bits a channel; jpg: 4:4:4."),
-        "quality": (click.IntRange(1, 100), "Of JPEG."),
-        "keep_metadata": (bool, "Keep all EXIF data, also position, names, serials."),
+        "quality": (click.IntRange(1, 100), "JPEG quality (4:4:4)."),
+        "keep_metadata": (bool, "Keep all EXIF data, even position and serials."),
         "tile": (
             click.IntRange(min=16),
-            "Bound memory: about N x N px at a time.  [default: 1024 above 4 "
-            "megapixels, on a CPU]",
+            "Tile size, px, to bound memory.  [default: 1024 above 4 megapixels, on a "
+            "CPU]",
         ),
-        "device": (str, "auto, cpu or cuda."),
-        "max_megapixels": (float, "Larger photos are refused by their header."),
+        "device": (str, "Device: auto, cpu or cuda."),
+        "max_megapixels": (float, "Largest photo to read, by its header."),
     },
 )
 @json_option
@@ -51,15 +51,16 @@ def enhance(
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Run MODEL (a run folder or generator.pt) over whole photos of any size.
+    """Enhance whole photos with a trained model.
 
-    PHOTO is a photo or a folder of photos. Writes <stem>-enhanced.png (.jpg) and
-    replaces what an earlier run wrote there; --skip-existing goes on instead, after an
-    interruption or with new photos. *-enhanced files are never enhanced again.
+    MODEL is a run folder or generator.pt; PHOTO is a photo of any size or a folder.
+    Writes <stem>-enhanced.png (.jpg), replacing the output of an earlier run;
+    --skip-existing resumes or adds new photos instead. *-enhanced files are never
+    enhanced again.
 
-    Results are sRGB and upright and keep the EXIF data that viewers show: time, camera,
-    lens, exposure. With --tile memory stays bounded; the result is that of the whole
-    photo to one level of 255.
+    Results are upright sRGB and keep the EXIF data that viewers show: time, camera,
+    lens, exposure. --tile bounds memory; the result equals that of the whole photo to
+    one level of 255.
 
     \b
     Examples:

@@ -13,6 +13,7 @@ from dped_build.commands.console import (
 )
 from dped_build.patches.split import SPLITS
 from dped_build.workspace.terminal import Progress
+from dped_build.workspace.text import quote
 
 
 @click.command()
@@ -22,17 +23,21 @@ from dped_build.workspace.terminal import Progress
     "--compare",
     multiple=True,
     metavar="NAME=DIR",
-    help="Another tool's outputs beside ours; may be given several times.",
+    help="Score another tool's outputs as well; repeatable.",
 )
 @click.option(
     "--split",
     type=click.Choice(SPLITS),
     default="test",
     show_default=True,
-    help="Patches of which photos.",
+    help="Split to evaluate on.",
 )
-@click.option("--photos", "by_photo", is_flag=True, help="A line a photo as well.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option(
+    "--photos", "by_photo", is_flag=True, help="Print the scores of each photo, too."
+)
+@click.option(
+    "--device", default="auto", show_default=True, help="Device: auto, cpu or cuda."
+)
 @json_option
 @workspace_option
 def evaluate(
@@ -46,14 +51,16 @@ def evaluate(
     device: str,
     as_json: bool,
 ) -> None:
-    """Hold MODEL (a run folder or generator.pt) against the test patches.
+    """Score a model on the test patches.
 
-    Prints PSNR, SSIM and MS-SSIM of the phone's patches as they are and enhanced.
+    MODEL is a run folder or generator.pt. Prints PSNR, SSIM and MS-SSIM of the phone
+    patches, unchanged and enhanced.
 
-    --compare judges what another tool made of the same photos. DIR holds whole photos
+    --compare scores another tool's outputs for the same photos. DIR holds whole photos
     of the phone photos' size, named like the pairs (0001.jpg, 0001-enhanced.png), or
-    one image a patch in natural order; with several PATCHES, folders 1, 2 and so on
-    that do. What one tool lacks counts for none, so that the columns stay comparable.
+    one image per patch in natural order; with several PATCHES, sub-folders 1, 2, … of
+    these. A photo that one tool lacks is left out for all, so the columns stay
+    comparable.
 
     \b
     Examples:
@@ -84,9 +91,10 @@ def evaluate(
         return
     count = len(result["photos"])
     of = f"of {count} photos" if count > 1 else "of one photo"
-    told = ", ".join(str(folder) for folder in folders)
-    click.echo(f"{result['n']} {split} patches {of} in {told}")
+    names = ", ".join(str(folder) for folder in folders)
+    click.echo(f"{result['n']} {split} patches {of} in {names}")
     tables = [overall_table(result), *([photo_table(result)] if by_photo else [])]
     click.echo("\n\n".join(tables))
     if None in result["input"].values() or None in result["output"].values():
-        click.echo("inf: a patch equals its target, flat white on both sides, say")
+        click.echo("inf: a patch equals its target, such as flat white on both sides")
+    click.echo(f"(next: dped-build enhance {quote(model)} PHOTO...)")

@@ -42,33 +42,33 @@ WINDOWS = Path("windows")  # the SOURCE that means those of --workspace
     "form",
     type=click.Choice(FORMATS),
     required=True,
-    help="Of the files to write.",
+    help="Output format.",
 )
 @click.option(
     "--out",
     type=FOLDER,
-    help="The folder or file.  [default: export/FORMAT, windows.csv or NAME.onnx]",
+    help="Output folder or file.  [default: export/FORMAT, windows.csv or NAME.onnx]",
 )
 @settings_options(
     ExportSettings,
     {
-        "splits": (str, "Of patches: which."),
+        "splits": (str, "Splits to export, separated by commas."),
         "pictures": (
             click.Choice(PICTURES),
-            "Of dped-folders: jpg as the original's, or png, which loses nothing.",
+            "Picture format of dped-folders: jpg as in DPED, or lossless png.",
         ),
-        "quality": (click.IntRange(1, 100), "Of those JPEG files."),
-        "license": (str, "Of the patches, for their card, such as CC-BY-4.0."),
-        "credits": (str, "Who took the photos, for the card."),
-        "precision": (click.Choice(PRECISIONS), "Of onnx."),
+        "quality": (click.IntRange(1, 100), "JPEG quality of dped-folders."),
+        "license": (str, "Licence for the dataset card, such as CC-BY-4.0."),
+        "credits": (str, "Photographers, for the dataset card."),
+        "precision": (click.Choice(PRECISIONS), "Weight precision of the ONNX model."),
     },
 )
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="Threads that encode pictures.  [default: all cores]",
+    help="Encoding threads.  [default: all cores]",
 )
-@click.option("--force", is_flag=True, help="Replace another export there.")
+@click.option("--force", is_flag=True, help="Replace an earlier export.")
 @json_option
 @workspace_option
 @no_blas_threads
@@ -83,22 +83,22 @@ def export(
     workspace: Path,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Write SOURCE in a format that other tools read.
+    """Export patches or models for other tools.
 
     \b
     SOURCE is one of
       a folder of shards, such as data/patches, or its workspace:
-        dped-folders  DPED's layout        png      a picture a file
-        webdataset    tar files            lmdb     as BasicSR reads them
-        parquet       as Hugging Face's `datasets` reads them
+        dped-folders  DPED's layout        png      one file per picture
+        webdataset    tar files            lmdb     for BasicSR
+        parquet       for Hugging Face's `datasets`
       the word windows, for every candidate window of --workspace:
-        csv           a line each          → windows.csv in the workspace
+        csv           one line per window  → windows.csv in the workspace
       a run folder or generator.pt:
         onnx          any height and width → NAME.onnx, here
 
-    What exclude.csv takes out is left out. Each folder has a card (README.md), the
-    columns of every patch, and SHA256SUMS. `dped-build import` reads dped-folders and
-    png again, with photos, splits and geometry.
+    exclude.csv applies. Each folder has a dataset card (README.md), the columns of
+    every patch, and SHA256SUMS. `dped-build import` reads dped-folders and png back,
+    with photos, splits and geometry.
 
     \b
     Examples:
@@ -152,10 +152,12 @@ def _told(summary: "ExportSummary", settings: ExportSettings) -> list[str]:
     if summary.psnr_db is not None:
         lines.append(
             f"  JPEG costs: {summary.psnr_db:.1f} dB against the patches; "
-            "--pictures png loses nothing"
+            "--pictures png is lossless"
         )
     if settings.license is None or settings.credits is None:
-        lines.append("  The card does not state --license and --credits: add them.")
+        lines.append(
+            "  The dataset card lacks a licence or credits: add --license, --credits."
+        )
     end = quote(summary.folder)
     return [*lines, f"→ {end}  ({summary.format}, {size_text(summary.bytes)})"]
 

@@ -1,4 +1,4 @@
-"""How a command ends: in one line with an exit code, on request with a log and more.
+"""How a command ends: one line and an exit code; a log and a traceback on request.
 
 No heavy imports: `--help` must answer at once.
 """
@@ -27,15 +27,15 @@ from dped_build.workspace.errors import (
 from dped_build.workspace.logs import log, log_error, log_into
 
 RESUMABLE = ("align", "patches", "import", "report", "demo")
-SAME_AGAIN = "Interrupted; finished work is kept. Run the same command again to go on."
+SAME_AGAIN = "Interrupted; finished work is kept. Run the same command to resume."
 
 
 @contextmanager
 def endings(ctx: click.Context) -> Iterator[None]:
-    """Run a group's command in here: whatever stops it is told in one line.
+    """Run a group's command: whatever stops it is reported in one line.
 
     Raises:
-        click.ClickException: What the user can mend; it has no traceback.
+        click.ClickException: The user can fix it; no traceback.
         click.exceptions.Exit: Interrupted.
     """
     for number in ASKING:
@@ -60,7 +60,7 @@ def endings(ctx: click.Context) -> Iterator[None]:
         where = f"{error.filename}: " if error.filename else ""
         why = error.strerror or str(error).splitlines()[0]
         said = (
-            f"{where}{why}; free space or mend the permissions, then run the same "
+            f"{where}{why}; free space or fix the permissions, then run the same "
             "command again"
         )
         raise _InRed(click.ClickException(said)) from error
@@ -95,7 +95,7 @@ def excepthook_kept() -> Iterator[None]:
 
 
 class _InRed(click.ClickException):
-    """An error as click tells it, the word itself in red where the terminal has it."""
+    """An error as click prints it, the word "Error" in red on a terminal."""
 
     def __init__(self, told: click.ClickException) -> None:
         super().__init__(told.message)
@@ -126,7 +126,7 @@ def _tell_fault(
     error: BaseException,
     trace: TracebackType | None,
 ) -> None:
-    """What is nobody's bad input: a fault of ours, in one line without `--debug`."""
+    """Report a bug of ours in one line; `--debug` adds the traceback."""
     log_error(error)
     if meta.get(DEBUG.name):
         sys.__excepthook__(kind, error, trace)
@@ -142,10 +142,10 @@ def _tell_fault(
 
 
 def colors() -> bool | None:
-    """Whether to colour, for click: no where the user or the terminal wants none.
+    """Whether click may colour its output: False if the user or terminal says so.
 
-    NO_COLOR counts where it is set and not empty (https://no-color.org). Else None:
-    click colours what a terminal shows, and nothing that goes into a file or a pipe.
+    NO_COLOR counts if it is set and not empty (https://no-color.org). Otherwise
+    None: click colours terminals, not files and pipes.
     """
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return False if plain else None
@@ -170,7 +170,7 @@ LOG = click.Option(
     expose_value=False,
     envvar="DPED_BUILD_LOG",
     callback=_start_log,
-    help="Append what happens to this file, a JSON object a line.",
+    help="Append a log to this file, as JSON lines.",
 )
 DEBUG = click.Option(
     ["--debug"],
@@ -178,7 +178,7 @@ DEBUG = click.Option(
     expose_value=False,
     envvar="DPED_BUILD_DEBUG",
     callback=_set_debug,
-    help="Print a traceback where something goes wrong.",
+    help="Print a traceback on errors.",
 )
 
 
@@ -188,6 +188,6 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _ask_no_more() -> None:
-    """It ends now: who asks twice is not told twice, and no exit code changes."""
+    """Ignore further signals while shutting down, so that the exit code stays."""
     for number in ASKING:
         signal.signal(number, signal.SIG_IGN)

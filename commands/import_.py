@@ -34,7 +34,7 @@ LISTED = 10  # files that gave nothing
 @click.option(
     "--out",
     type=FOLDER,
-    help="The folder or .pt file.  [default: NAME-patches or NAME.pt, here]",
+    help="Output folder or .pt file.  [default: NAME-patches or NAME.pt, here]",
 )
 @settings_options(
     ImportSettings,
@@ -43,15 +43,18 @@ LISTED = 10  # files that gave nothing
         "dslr": (str, "Name of the DSLR's folder.  [default: canon, dslr, gt, high…]"),
         "split": (
             click.Choice(SPLITS),
-            "Of paired folders: put everything into one split.",
+            "Put all pairs of two folders into this split.",
         ),
         "test_photos": (
             int,
-            "Of paired folders: groups of 50 patches for test.  [default: 10 %]",
+            "Groups of 50 patches for test, of two folders.  [default: 10 %]",
         ),
-        "val_photos": (int, "Likewise for val.  [default: 5 %]"),
-        "split_seed": (int, "Draws another split."),
-        "compress": (click.Choice(COMPRESSIONS), "Compression of the pixels."),
+        "val_photos": (
+            int,
+            "Groups of 50 patches for val, of two folders.  [default: 5 %]",
+        ),
+        "split_seed": (int, "Random seed of the split."),
+        "compress": (click.Choice(COMPRESSIONS), "Compression of the pixel data."),
     },
 )
 @click.option(
@@ -59,7 +62,7 @@ LISTED = 10  # files that gave nothing
     type=click.IntRange(min=1),
     help="Worker processes.  [default: all cores]",
 )
-@click.option("--force", is_flag=True, help="Replace what another source has made.")
+@click.option("--force", is_flag=True, help="Replace an import of another source.")
 @json_option
 @no_blas_threads
 def import_(
@@ -71,18 +74,18 @@ def import_(
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Turn SOURCE, which others made, into patch shards or a generator.pt.
+    """Import patches or models from other tools.
 
     \b
     SOURCE is one of
-      a folder that holds training_data/ and test_data/, as DPED comes;
+      a DPED folder with training_data/ and test_data/;
       a folder with two folders of equally named patches, such as iphone/ and canon/;
-      a folder that dped-build export wrote (png, dped-folders);
+      a folder written by dped-build export (png, dped-folders);
       a TensorFlow checkpoint of the original code, named without its suffix.
 
-    Patches keep their pixels and, from DPED's folders, their split. Which photo each is
-    from is unknown, unless export wrote them: 50 neighbours count as one. The
-    checkpoint needs the extra `tensorflow`; the generator.pt does not.
+    Writes patch shards, or a generator.pt from a checkpoint (extra `tensorflow`).
+    Patches keep their pixels and, from DPED's folders, their split. Unless export wrote
+    them, their photo is unknown: 50 neighbours count as one photo.
 
     \b
     Examples:
@@ -96,7 +99,9 @@ def import_(
         if option := settings.changed():
             raise UsageError(f"{option} is for patches, {source} is a checkpoint")
         model = import_checkpoint(source, out, force=force)
-        click.echo(json.dumps({"model": str(model)}) if as_json else f"→ {model}")
+        following = f"(next: dped-build enhance {quote(model)} PHOTO...)"
+        text = f"→ {model}  {following}"
+        click.echo(json.dumps({"model": str(model)}) if as_json else text)
         return
     from dped_build.exchange.import_patches import import_patches
 

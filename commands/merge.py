@@ -20,9 +20,11 @@ from dped_build.workspace.errors import DpedBuildError
 @click.option(
     "--new-split",
     is_flag=True,
-    help="Draw the split anew, as for one set; else nobody changes sides.",
+    help="Draw a new split; by default every photo keeps its own.",
 )
-@click.option("--force", is_flag=True, help="Replace what others were merged into.")
+@click.option(
+    "--force", is_flag=True, help="Replace an earlier merge of other workspaces."
+)
 @json_option
 @workspace_option
 @no_blas_threads
@@ -34,11 +36,11 @@ def merge(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Make one workspace of several: sessions of one phone with one DSLR.
+    """Merge workspaces of one phone and one DSLR.
 
-    Alignments, crops, measured windows, patches, splits and exclude.csv go over;
-    nothing is computed again, and the sources stay as they are. Where names of pairs
-    come twice, every pair gets its workspace's name in front: day1-0001, day2-0001.
+    Copies alignments, crops, measured windows, patches, splits and exclude.csv; nothing
+    is computed again and the sources stay as they are. If pair names clash, every pair
+    gets its workspace's name as a prefix: day1-0001, day2-0001.
 
     \b
     Example:

@@ -29,33 +29,36 @@ from dped_build.workspace.text import counted
     {
         "rule": (
             click.Choice(RULES),
-            "How windows are placed and kept. paper: as DPED's authors did, to compare "
-            "with; the phone's window is shifted and turned, and NCC alone decides.",
+            "How windows are placed and accepted. paper: the DPED paper's method, for "
+            "comparison: it shifts and rotates the phone window; NCC alone decides.",
         ),
         "min_corr": (float, "Smallest NCC of the stored patches."),
-        "size": (int, "Side of a patch, px."),
+        "size": (int, "Side length of the patches, px."),
         "max_sigma": (
             float,
-            "Largest stated uncertainty, phone px; 0: no test, nor --max-depth.",
+            "Largest position uncertainty, phone px; 0: no test, nor --max-depth.",
         ),
         "max_depth": (
             float,
-            "How far a window's parts may lie apart (depth, motion), px; 0: any.",
+            "Largest shift within a window (depth, motion), px; 0: no test.",
         ),
         "max_shift": (
             float,
-            "Largest shift along x or y, phone px; with --rule paper: at most 5.",
+            "Largest shift in x or y, phone px; at most 5 with --rule paper.",
         ),
         "max_rotation": (float, "Largest rotation, degrees."),
-        "min_std": (float, "Flatter windows have no NCC, grey levels."),
-        "min_sharpness_ratio": (float, "DSLR detail over phone detail; 0: no test."),
-        "min_color_fit": (float, "PSNR after a colour fit, dB; 0: no test."),
-        "max_clipped": (float, "Share of clipped pixels; 1: no test."),
-        "max_per_photo": (int, "Patches per photo, spread out; 0: all."),
-        "test_photos": (int, "Scenes for test.  [default: 10 %, at most 100]"),
-        "val_photos": (int, "Scenes for val.  [default: 5 %, at most 100]"),
-        "split_seed": (int, "Draws another split."),
-        "compress": (click.Choice(COMPRESSIONS), "Compression of the pixels."),
+        "min_std": (float, "Smallest contrast (standard deviation), grey levels."),
+        "min_sharpness_ratio": (
+            float,
+            "Smallest ratio of DSLR to phone detail; 0: no test.",
+        ),
+        "min_color_fit": (float, "Smallest PSNR after a colour fit, dB; 0: no test."),
+        "max_clipped": (float, "Largest share of clipped pixels; 1: no test."),
+        "max_per_photo": (int, "Most patches per photo, spread over it; 0: all."),
+        "test_photos": (int, "Scenes in the test split.  [default: 10 %, at most 100]"),
+        "val_photos": (int, "Scenes in the val split.  [default: 5 %, at most 100]"),
+        "split_seed": (int, "Random seed of the split."),
+        "compress": (click.Choice(COMPRESSIONS), "Compression of the pixel data."),
     },
 )
 @no_blas_threads
@@ -70,12 +73,12 @@ def patches(
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Cut aligned pairs into patches that match to a fraction of a pixel.
+    """Cut aligned pairs into sub-pixel-aligned patches.
 
-    Windows of the phone photo are kept as they are; each is found in the DSLR photo by
-    sub-pixel shift and rotation, and kept where the two agree. Every window that is
-    refused carries its reason. With --force and another threshold only the selection is
-    made again, and what it adds is sampled.
+    Each window of the phone photo, never resampled, is located in the DSLR photo by
+    sub-pixel shift and rotation, and accepted if the two agree. Every rejected window
+    is recorded with a reason. --force with another threshold repeats the selection, not
+    the measurement.
 
     \b
     Example:
@@ -112,10 +115,12 @@ def patches(
         click.echo(f"  patches: {counts}")
         if summary.accepted and not summary.splits["train"]["patches"]:
             click.echo(
-                "  No patch is for training: lower --test-photos and --val-photos "
+                "  The train split is empty: lower --test-photos and --val-photos "
                 "(with --force), or add photos."
             )
-        click.echo(f"→ {summary.folder}  (next: dped-build report{where(workspace)})")
+        here = where(workspace)
+        following = f"next: dped-build report{here}, dped-build train{here}"
+        click.echo(f"→ {summary.folder}  ({following})")
     if not summary.accepted:
         raise DpedBuildError(
             f"{summary.folder}: no window was accepted; dped-build report shows why"

@@ -28,18 +28,18 @@ class Workspaces(click.Option):
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="Threads.  [default: all cores, at most 8]",
+    help="Worker threads.  [default: all cores, at most 8]",
 )
 @click.option(
     "--fail-below",
     type=click.FloatRange(0, 1),
     default=0.0,
-    help="Exit 1 where a smaller share of the windows was accepted; for scripts.",
+    help="Exit with code 1 if a smaller share of the windows was accepted.",
 )
 @click.option(
     "--out",
     type=FOLDER,
-    help="Of the page on several workspaces.  [default: side-by-side, beside them]",
+    help="Folder of the comparison page.  [default: side-by-side, beside them]",
 )
 @json_option
 @click.option(
@@ -51,7 +51,7 @@ class Workspaces(click.Option):
     default=(DEFAULT_WORKSPACE,),
     show_default=str(DEFAULT_WORKSPACE),
     envvar=WORKSPACE_VARIABLE,
-    help="Folder that holds the dataset; several are shown side by side.",
+    help="Workspace folder; several are compared side by side.",
 )
 def report(
     *,
@@ -61,10 +61,11 @@ def report(
     fail_below: float,
     as_json: bool,
 ) -> None:
-    """Show what came of the photos: a page to look at, and a table on the terminal.
+    """Write an HTML report on a workspace.
 
-    With several workspaces, as of several phones beside one DSLR, each gets its own
-    report, and one page shows them in columns and which pairs came out differently.
+    Prints a summary as well. Several workspaces, such as several phones with one DSLR,
+    get a report each and a page that compares them, with the pairs that turned out
+    differently.
 
     \b
     Examples:
@@ -98,7 +99,7 @@ def _one(workspace: Path, *, jobs: int | None, as_json: bool) -> list[float]:
         click.echo(json.dumps(to_json(summary.report), indent=1))
     else:
         click.echo(summary_text(summary.report))
-        click.echo(f"→ {summary.index}")
+        click.echo(f"→ {summary.index}  (open it in a browser)")
     windows = summary.report.windows
     return [windows.accepted_share if windows else 0.0]
 

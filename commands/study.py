@@ -27,43 +27,49 @@ RESULTS = "-results"  # follows the study's name in that of its results
 @click.option(
     "--out",
     type=FOLDER,
-    help="Folder for the study, or its results.  [default: study in the workspace; "
-    "with --collect the study's folder and -results]",
+    help="Output folder.  [default: study in the workspace; with --collect the study's "
+    "folder and -results]",
 )
 @settings_options(
     StudySettings,
     {
-        "mode": (click.Choice(MODES), "Which of two is better, or 1 (bad) to 5."),
-        "scenes": (NATURAL, "Show so many, drawn at random.  [default: all]"),
-        "questions": (NATURAL, "So many a participant.  [default: all]"),
-        "repeats": (click.IntRange(min=0), "Ask so many again, sides swapped."),
-        "ties": (bool, "Take 'no preference' for an answer."),
-        "seed": (int, "Same names and order every time.  [default: unguessable]"),
-        "title": (str, "Of the page.  [default: the question]"),
-        "quality": (click.IntRange(1, 100), "JPEG instead of PNG, of this quality."),
-        "max_megapixels": (float, "Larger pictures are left out."),
+        "mode": (click.Choice(MODES), "Choose between two, or rate from 1 to 5."),
+        "scenes": (NATURAL, "Scenes to show, drawn at random.  [default: all]"),
+        "questions": (NATURAL, "Questions per participant.  [default: all]"),
+        "repeats": (click.IntRange(min=0), "Questions to repeat with swapped sides."),
+        "ties": (bool, "Allow the answer 'no preference'."),
+        "seed": (
+            int,
+            "Random seed, for repeatable names and order.  [default: secret]",
+        ),
+        "title": (str, "Title of the page.  [default: the question]"),
+        "quality": (
+            click.IntRange(1, 100),
+            "Write JPEG of this quality instead of PNG.",
+        ),
+        "max_megapixels": (float, "Largest picture to read."),
     },
 )
-@click.option("--force", is_flag=True, help="Replace a study that stands there.")
+@click.option("--force", is_flag=True, help="Replace an existing study.")
 @click.option(
-    "--collect", is_flag=True, help="Read answer files (or folders of them) instead."
+    "--collect", is_flag=True, help="Evaluate answer files, or folders of them."
 )
 @click.option(
-    "--key", type=FOLDER, help="Of the study.  [default: that of study/, workspace]"
+    "--key",
+    type=FOLDER,
+    help="Key of the study.  [default: study/key.json in the workspace]",
 )
 @settings_options(
     CollectSettings,
     {
         "min_consistency": (
             click.FloatRange(0, 1),
-            "Leave out who answers fewer repeated questions alike.",
+            "Drop participants who repeat a smaller share of their answers.",
         ),
-        "min_seconds": (float, "Leave out whose median answer is faster."),
+        "min_seconds": (float, "Drop participants whose median answer is faster."),
     },
 )
-@click.option(
-    "--exclude", multiple=True, help="Leave out this participant; repeatable."
-)
+@click.option("--exclude", multiple=True, help="Drop this participant; repeatable.")
 @json_option
 @workspace_option
 @click.pass_context
@@ -79,12 +85,12 @@ def study(
     as_json: bool,
     **choices: object,
 ) -> None:
-    """Ask people which pictures look better: a page, and what their answers say.
+    """Ask people which pictures look better.
 
-    Pictures of one name in all folders are one scene (what `enhance` appends does not
-    count). Hand out the folder study/page; its pictures have names that say nothing.
-    Participants save their answers as files; --collect makes rates with intervals, a
-    ranking, tables and a chart of them.
+    Pictures of the same name in all folders are one scene (the suffix of `enhance` is
+    ignored). Hand out the folder study/page; its picture names reveal nothing.
+    Participants save their answers as files; --collect turns these into rates with
+    intervals, a ranking, tables and a chart.
 
     \b
     Examples:
@@ -142,7 +148,7 @@ def _make(
     else:
         click.echo(study_text(made))
         click.echo(
-            f"Then: dped-build study --collect --key {quote(made.key_file)} *.json"
+            f"(next: dped-build study --collect --key {quote(made.key_file)} *.json)"
         )
 
 

@@ -25,44 +25,50 @@ from dped_build.workspace.text import quote
 @settings_options(
     TrainSettings,
     {
-        "preset": (click.Choice(list(PRESETS)), "Settings of a publication."),
-        "model": (str, "dped, fast, johnson or srcnn.  [default: the preset's]"),
-        "channels": (int, "Width of the network.  [default: as published]"),
-        "blocks": (int, "Residual blocks.  [default: as published]"),
-        "kernel": (int, "Kernel of the residual blocks.  [default: as published]"),
-        "strided_kernel": (int, "Of the fast network.  [default: as published]"),
-        "prelu": (bool, "Learned slopes instead of ReLU."),
+        "preset": (click.Choice(list(PRESETS)), "Published settings to start from."),
+        "model": (
+            str,
+            "Network: dped, fast, johnson or srcnn.  [default: the preset's]",
+        ),
+        "channels": (int, "Channels of the network.  [default: as published]"),
+        "blocks": (int, "Number of residual blocks.  [default: as published]"),
+        "kernel": (int, "Kernel size of the residual blocks.  [default: as published]"),
+        "strided_kernel": (
+            int,
+            "Kernel size of the strided layers.  [default: as published]",
+        ),
+        "prelu": (bool, "Use PReLU instead of ReLU."),
         "loss": (str, "Sum of color, content, texture, mse.  [default: the preset's]"),
         "color_weight": (float, "Weight of the colour loss."),
-        "content_weight": (float, "Weight of the VGG loss."),
-        "texture_weight": (float, "Weight of the adversarial loss."),
+        "content_weight": (float, "Weight of the content (VGG) loss."),
+        "texture_weight": (float, "Weight of the texture (adversarial) loss."),
         "tv_weight": (float, "Weight of the total variation."),
         "mse_weight": (float, "Weight of the squared error."),
         "vgg": (FOLDER, "VGG-19 weights: vgg19-dcbb9e9d.pth or the MatConvNet .mat."),
         "iterations": (int, "Training steps.  [default: the preset's]"),
         "batch_size": (int, "Patches per step.  [default: the preset's]"),
-        "learning_rate": (float, "Of Adam.  [default: the preset's]"),
+        "learning_rate": (float, "Learning rate of Adam.  [default: the preset's]"),
         "pretrain_discriminator": (
             int,
-            "Steps of the discriminator beforehand.  [default: the preset's]",
+            "Discriminator steps before the training.  [default: the preset's]",
         ),
-        "clip_gradient": (float, "Largest norm of a gradient; 0: any."),
-        "ema": (float, "Keep averaged weights, with this decay (0.999); 0: the last."),
-        "device": (str, "auto, cpu or cuda."),
+        "clip_gradient": (float, "Largest gradient norm; 0: no limit."),
+        "ema": (float, "Decay of averaged weights, such as 0.999; 0: none."),
+        "device": (str, "Device: auto, cpu or cuda."),
         "precision": (
             click.Choice(CHOICES["precision"]),
-            "Of the networks; losses are fp32. auto: bf16 on a GPU that has it.",
+            "Precision of the networks (losses: fp32). auto: bf16 on a capable GPU.",
         ),
         "compile": (
             click.Choice(CHOICES["compile"]),
-            "Compile the networks, which takes a minute. auto: on a GPU.",
+            "Compile the networks (about a minute). auto: on a GPU.",
         ),
         "cache_features": (
             click.Choice(CHOICES["cache_features"]),
-            "Compute the targets' VGG features once. auto: on a GPU, if they fit.",
+            "Cache the targets' VGG features. auto: on a GPU, if they fit.",
         ),
-        "deterministic": (bool, "On a GPU, too, only what repeats exactly; slower."),
-        "seed": (int, "Of weights and batches."),
+        "deterministic": (bool, "Repeat exactly on a GPU, too; slower."),
+        "seed": (int, "Random seed."),
         "checkpoint_every": (int, "Iterations between checkpoints."),
         "log_every": (
             int,
@@ -70,7 +76,7 @@ from dped_build.workspace.text import quote
         ),
     },
 )
-@click.option("--resume", is_flag=True, help="Go on with an unfinished run.")
+@click.option("--resume", is_flag=True, help="Resume an unfinished run.")
 @json_option
 @workspace_option
 def train(
@@ -82,11 +88,12 @@ def train(
     as_json: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Train a photo enhancer on PATCHES (default: those of the workspace).
+    """Train a photo enhancer on patches.
 
-    The content loss needs VGG-19 weights (--vgg FILE); --loss mse+texture needs none.
-    Ctrl-C saves; --resume goes on, to the same weights as without the interruption, and
-    takes the options that are not given (but --vgg) from the run.
+    PATCHES default to those of the workspace. The content loss needs VGG-19 weights
+    (--vgg FILE); --loss mse+texture needs none. Ctrl-C saves the run; --resume
+    continues it to the same weights as an uninterrupted run. Options not given (except
+    --vgg) are the run's.
 
     \b
     Examples:
@@ -120,7 +127,7 @@ def train(
 
 
 def _typed(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that the user gave, without those that have their defaults."""
+    """The options that the user gave, without defaults."""
     source = click.get_current_context().get_parameter_source
     unsaid = ParameterSource.DEFAULT
     return {name: value for name, value in options.items() if source(name) != unsaid}

@@ -21,10 +21,11 @@ from dped_build.workspace.text import counted
 @json_option
 @workspace_option
 def verify(*, workspace: Path, folder: Path | None, as_json: bool) -> None:
-    """Read everything again: checksums, counts, NCC of a sample, training runs.
+    """Check a workspace for damage.
 
-    FOLDER is a workspace (default: --workspace), or a single folder of shards or of a
-    training run, wherever it stands. What is unfinished is said, and is no damage.
+    Verifies checksums, counts, the NCC of sampled patches, and training runs. FOLDER is
+    a workspace (default: --workspace), a folder of shards, or a training run.
+    Unfinished work is noted; it is not damage.
 
     \b
     Examples:

@@ -63,7 +63,7 @@ def disk(workspace: Path) -> Finding:
     whole, shown = workspace.absolute(), tilde(str(workspace))
     there = next(folder for folder in (whole, *whole.parents) if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        advice = "mend the permissions, or name another folder with --workspace"
+        advice = "fix the permissions, or name another folder with --workspace"
         return Finding("Workspace", WRONG, f"{shown} cannot be written", advice)
     free = shutil.disk_usage(there).free
     told = f"{shown}: {size_text(free)} free"

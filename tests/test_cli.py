@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -123,3 +124,14 @@ def test_json_goes_alone_to_stdout_also_with_a_file_of_options(tmp_path, raw):
     result = CliRunner().invoke(cli, [*command, "--dry-run", "--json"])
     assert json.loads(result.stdout)["pairs"] == 3
     assert "jobs = 1" in result.stderr
+
+
+def test_help_lists_every_command_under_a_heading_and_cuts_no_sentence_off():
+    shown = CliRunner().invoke(cli, ["--help"], terminal_width=80).output
+    listed = re.findall(
+        r"^  (\w+) +(\S.*)$", shown.partition("Build a dataset:")[2], re.M
+    )
+    assert sorted(name for name, _ in listed) == sorted(cli.commands)
+    for name, sentence in listed:
+        assert cli.commands[name].help.startswith(sentence), name
+        assert sentence.endswith("."), name

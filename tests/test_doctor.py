@@ -44,7 +44,7 @@ def test_this_installation_works_and_says_so_on_one_screen(tmp_path):
     result = run("-w", tmp_path)
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    assert lines[-1] == "All that is needed works."
+    assert lines[-1] == "Everything required works.  (next: dped-build demo)"
     assert len(lines) <= 23
     assert max(map(len, lines)) <= 80
     assert any("off (median)" in line for line in lines)

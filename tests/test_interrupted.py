@@ -35,7 +35,7 @@ pytestmark = [
 ]
 PAIRS = 30
 KILLS = 3  # of each command
-GO_ON = "Interrupted; finished work is kept. Run the same command again to go on."
+GO_ON = "Interrupted; finished work is kept. Run the same command to resume."
 LONG = pytest.mark.soak  # what the short version leaves out
 ASKED = {  # how a run is asked to stop: signals, and whether to the whole group
     "ctrl-c": ((signal.SIGINT,), True),
