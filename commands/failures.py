@@ -134,8 +134,8 @@ def _tell_fault(
     said = " ".join(str(error).split())[:200]
     click.echo(
         f"{click.style('Error:', fg='red', bold=True)} {kind.__name__}: {said}; this "
-        "is a fault of dped-build: run the same command with --debug and report what "
-        "it prints",
+        "is a bug in dped-build: run the same command with --debug and report the "
+        "output",
         err=True,
         color=colors(),
     )

@@ -94,7 +94,7 @@ def test_the_file_of_options_is_read(healthy, tmp_path):
     assert result.exit_code == 1
     told = " ".join(result.stdout.split())
     assert "did you mean min-corr?" in told
-    assert "→ mend the file" in told
+    assert "→ fix the file" in told
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_fault_of_ours_is_one_line_too():
     command = [sys.executable, "-c", script]
     plain = subprocess.run(command, capture_output=True, text=True)
     assert plain.returncode == 1
-    assert plain.stderr.startswith("Error: KeyError: 'no such key'; this is a fault of")
+    assert plain.stderr.startswith("Error: KeyError: 'no such key'; this is a bug in")
     assert len(plain.stderr.splitlines()) == 1
     debug = subprocess.run([*command, "--debug"], capture_output=True, text=True)
     assert debug.returncode == 1

@@ -32,7 +32,7 @@ def test_the_summary_counts_and_says_where_and_what_is_missing(workspace):
     text = run(workspace / "patches", "--format", "png", "--jobs", 1).stdout
     assert "20 pairs of 20x20 px, phone | dslr\n" in text
     assert "patches: train 12, val 4, test 4" in text
-    assert "does not state --license and --credits" in text
+    assert "lacks a licence or credits: add --license, --credits" in text
     assert f"→ '{workspace}/export/png'  (png, " in text
     assert "nothing new to do" in run(workspace, "--format", "png").stdout
 
