@@ -158,7 +158,7 @@ def parse_records(lines: bytes | Iterable[bytes]) -> list[Alignment]:
         lines = lines.splitlines()
     records = [Alignment.from_json(parse_object(line)) for line in lines]
     if len({record.pair for record in records}) < len(records):
-        raise ValueError("a pair comes twice")
+        raise ValueError("a duplicate pair")
     return records
 
 
@@ -233,7 +233,7 @@ def _require_sound(manifest: Mapping[str, Any], records: Sequence[Alignment]) ->
     converted(manifest, Manifest)
     for record in records:
         if not _is_whole(record):
-            raise ValueError(f"pair {record.pair} of alignment.jsonl is not whole")
+            raise ValueError(f"pair {record.pair} of alignment.jsonl is incomplete")
 
 
 def _damaged(path: Path, error: Exception) -> DpedBuildError:

@@ -102,7 +102,7 @@ def refuse_hopeless(records: Sequence[Alignment], advice: Callable[[], str]) -> 
         )
         raise DpedBuildError(
             f"only {aligned} of {len(readable)} probed pairs align; {hint} "
-            "(--no-probe goes on regardless)"
+            "(--no-probe continues anyway)"
         )
 
 

@@ -79,7 +79,7 @@ def _digest(path: Path) -> str | None:
         return sha256(path) if short else None
     except OSError as error:
         why = error.strerror or "read error"
-        message = f"{path.name}: cannot be read ({why}); mend it and run again"
+        message = f"{path.name}: cannot be read ({why}); fix it and run again"
         raise PhotoError("unreadable", message) from error
 
 

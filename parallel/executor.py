@@ -125,7 +125,9 @@ def run_all(
                     wait(handed_out, timeout=_LAST_SECONDS)
         return
     if scheduler is not None:
-        raise UsageError(f"--scheduler is of dask or ray, not of --backend {backend}")
+        raise UsageError(
+            f"--scheduler is for dask and ray, not for --backend {backend}"
+        )
     if (jobs == 1 and max_memory_gb is None) or backend == "threading":
         with _one_thread():
             yield from _run_here(function, tasks, jobs)
@@ -232,7 +234,7 @@ def _require_limits(backend: str) -> None:
         raise UsageError("--max-memory limits processes: leave --backend at loky")
     if backend in CLUSTERS:
         raise UsageError(
-            f"--max-memory is of --backend loky; a {backend} cluster has its own limits"
+            f"--max-memory is for --backend loky; {backend} has its own limits"
         )
     if not sys.platform.startswith("linux"):
         raise UsageError("--max-memory works on Linux only: lower --jobs instead")

@@ -37,7 +37,7 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
         _require_listener(scheduler)
     except (OSError, ValueError) as error:
         raise DpedBuildError(
-            f"--scheduler {scheduler}: nobody answers there; start a cluster with "
+            f"--scheduler {scheduler}: no Ray cluster answers there; start one with "
             "ray start --head, or leave the option out"
         ) from error
     try:
@@ -54,9 +54,9 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
         if scheduler is None:
             raise cannot_start("ray", error) from error
         raise DpedBuildError(
-            f"--scheduler {scheduler}: no Ray cluster that lets us in; is it the port "
-            "of ray start --head, with the same versions of Ray and Python? If it asks "
-            "for a token, set RAY_AUTH_MODE=token (docs/scaling.md)"
+            f"--scheduler {scheduler}: no Ray cluster accepts us there; is it the "
+            "port of ray start --head, with the same versions of Ray and Python? If it "
+            "needs a token, set RAY_AUTH_MODE=token (docs/scaling.md)"
         ) from error
     try:
         found = ray.cluster_resources()  # type: ignore[no-untyped-call]

@@ -243,7 +243,7 @@ def _common_size(shards: list[Shard]) -> int:
     sizes = {shard.size: shard.path for shard in shards}
     if len(sizes) > 1:
         told = ", ".join(f"{size} px in {path}" for size, path in sizes.items())
-        raise DpedBuildError(f"patches of one size are needed, these differ: {told}")
+        raise DpedBuildError(f"all patches must have one size; these differ: {told}")
     return shards[0].size
 
 

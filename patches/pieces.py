@@ -204,7 +204,7 @@ def _opened(path: Path) -> Iterator[Mapping[str, Any]]:
             yield data
     except FileNotFoundError as error:
         raise DpedBuildError(
-            f"{path}: gone while the command ran; run the same command again"
+            f"{path}: disappeared while the command ran; run the same command again"
         ) from error
     except DAMAGED as error:
         raise DpedBuildError(f"{path}: damaged; delete it and run again") from error

@@ -86,7 +86,7 @@ class PatchSettings:
         try:
             return cls(**{k: v for k, v in recorded.items() if k in known})
         except (TypeError, ValueError, OverflowError) as error:
-            raise DpedBuildError(f"settings that cannot be meant ({error})") from error
+            raise DpedBuildError(f"invalid settings ({error})") from error
 
     def measuring(self) -> dict[str, Any]:
         """The settings that a window's measurements depend on."""

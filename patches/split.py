@@ -210,7 +210,7 @@ def parse_split(text: str) -> list[SplitRow]:
             raise _damaged(f"line {number} is not pair,group,split with {told}")
         pair, group, split = line
         if pair in pairs:
-            raise _damaged(f"line {number}: pair {pair} is there twice")
+            raise _damaged(f"line {number}: pair {pair} is listed twice")
         if splits.setdefault(group, split) != split:
             raise _damaged(f"line {number}: group {group} is in two splits")
         pairs.add(pair)

@@ -40,7 +40,7 @@ class HeifImage(Image.Image):
         self._photo: Any = container[container.primary_index]
         self._size, self._mode = self._photo.size, self._photo.mode
         if _declared(file) > MAX_MARGIN * self.width * self.height + BLOCK:
-            raise ValueError("the header tells a picture far larger than the photo")
+            raise ValueError("the header states a picture far larger than the photo")
         for key in ("exif", "icc_profile", "nclx_profile"):
             if self._photo.info.get(key):
                 self.info[key] = self._photo.info[key]
@@ -64,10 +64,10 @@ class HeifImage(Image.Image):
         photo, self._photo = self._photo, None
         data = photo.data  # decoded now; only then its size is certain
         if photo.size != self.size:
-            raise ValueError("the header tells another size than the picture has")
+            raise ValueError("the header states a different size from the picture's")
         channels = _CHANNELS.get(photo.mode)
         if channels is None:
-            raise ValueError(f"pixels of the kind {photo.mode}")
+            raise ValueError(f"pixels of an unsupported kind, {photo.mode}")
         rows = np.frombuffer(data, np.uint8).reshape(self.height, photo.stride)
         used = rows[:, : self.width * channels]
         values = used.reshape(self.height, self.width, channels)

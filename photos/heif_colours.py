@@ -31,7 +31,9 @@ def profile_of(nclx: Mapping[str, Any]) -> bytes | None:
     curve = nclx["transfer_characteristics"]
     if curve not in _CURVES:
         told = _HDR.get(curve, f"transfer curve {curve}")
-        raise ValueError(f"{told} is not shown as sRGB; save it as a standard photo")
+        raise ValueError(
+            f"{told} cannot be converted to sRGB; save it as a standard photo"
+        )
     if nclx["color_primaries"] in (_SRGB_PRIMARIES, _UNSPECIFIED):
         return None
     names = ("red", "green", "blue", "white")

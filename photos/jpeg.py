@@ -19,7 +19,7 @@ def refuse_many_scans(path: Path, image: Image.Image) -> None:
         ValueError: It goes over its picture more often than encoders do.
     """
     if image.info.get("progressive") and jpeg_scans(path) > MAX_SCANS:
-        raise ValueError(f"drawn over {MAX_SCANS} times")
+        raise ValueError(f"more than {MAX_SCANS} scans")
 
 
 def decode_plain_jpeg(path: Path, image: Image.Image) -> NDArray[np.uint8] | None:

@@ -45,7 +45,7 @@ class RawImage(Image.Image):
             raise _as_decode_error(error) from error
         seen = sizes.width * sizes.height
         if sizes.raw_width * sizes.raw_height > MAX_MARGIN * seen:
-            raise ValueError("the header tells a sensor far larger than the photo")
+            raise ValueError("the header states a sensor far larger than the photo")
         turned = sizes.flip & _TURNED
         upright = (sizes.width, sizes.height)
         self._size, self._mode = upright[::-1] if turned else upright, "RGB"

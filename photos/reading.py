@@ -199,7 +199,7 @@ def _check_file(path: Path) -> None:
         what = "the file is empty; copy it again or remove it"
         raise _refused(path, "unreadable", what)
     if length > MAX_FILE_BYTES:
-        what = f"{length / 1e9:.0f} GB are no photo; remove it"
+        what = f"{length / 1e9:.0f} GB is too large for a photo; remove it"
         raise _refused(path, "too_large", what)
 
 

@@ -206,6 +206,6 @@ def test_training_that_is_asked_to_stop_says_one_line(tmp_path, asked):
     assert run.end() == 130
     (told,) = run.told()
     assert told.startswith("Interrupted")
-    assert told.endswith("Go on with --resume.")
+    assert told.endswith("Continue with --resume.")
     assert temporaries(tmp_path) == []
     assert run.seconds_until_gone() < 2

@@ -180,7 +180,9 @@ def test_a_folder_that_shows_nothing_is_refused(folder, tmp_path):
 def test_two_images_of_one_name_are_refused(folder, tmp_path):
     out = write_photos(tmp_path / "out", folder)
     write_photos(out, folder, suffix=".tif")
-    with pytest.raises(DpedBuildError, match=r"0001\.png and 0001\.tif have one name"):
+    with pytest.raises(
+        DpedBuildError, match=r"0001\.png and 0001\.tif have the same name"
+    ):
         judged(folder, out)
 
 

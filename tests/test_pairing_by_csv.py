@@ -58,7 +58,7 @@ def test_a_path_without_suffix_goes_before_a_name_in_sub_folders(tmp_path):
         ("phone,dslr\na\n", "line 2: no DSLR photo named"),
         ("phone,dslr\n1,x\n", "line 2: 1 may be any of day1/1.jpg, day2/1.jpg"),
         ("phone,dslr\nb,x\n", "line 2: b may be any of b.jpg, b.dng"),
-        ("phone,dslr\na,x\n\na,z\n", "line 4: a.jpg stands in line 2, too"),
+        ("phone,dslr\na,x\n\na,z\n", "line 4: a.jpg is in line 2, too"),
         ("phone,dslr\nb.jpg,x\nb.dng,z\n", "line 3: the phone photo of line 2 has"),
         ('phone,dslr\n"a,x\n', "line 2: unexpected end of data"),
         ("phone,dslr\na,caf\xe9".encode("latin-1"), "not UTF-8"),

@@ -78,10 +78,10 @@ def test_gaps_on_either_side_leave_photos_over(shots):
     matched, left = paired(shots, (0, 1, 2, 5, 6, 8), (1, 2, 3, 4, 5, 6, 7, 8))
     assert matched == {scene: scene for scene in "12568"}
     assert left == {
-        "P0-0.jpg": "P0-0.jpg: no DSLR photo shows the same",
-        "D2-3.jpg": "D2-3.jpg: no phone photo shows the same",
-        "D3-4.jpg": "D3-4.jpg: no phone photo shows the same",
-        "D6-7.jpg": "D6-7.jpg: no phone photo shows the same",
+        "P0-0.jpg": "P0-0.jpg: no DSLR photo shows the same scene",
+        "D2-3.jpg": "D2-3.jpg: no phone photo shows the same scene",
+        "D3-4.jpg": "D3-4.jpg: no phone photo shows the same scene",
+        "D6-7.jpg": "D6-7.jpg: no phone photo shows the same scene",
     }
 
 
@@ -89,14 +89,14 @@ def test_of_a_burst_the_best_photo_is_paired(shots):
     matched, left = paired(shots, (0, 1.5, 1, 1.5, 2, 2.5, 4), (0, 1, 2, 4))
     assert matched == {scene: scene for scene in "0124"}
     assert set(left) == {"P1-1.5.jpg", "P3-1.5.jpg", "P5-2.5.jpg"}
-    told = "P1-1.5.jpg: shows the same as D1-1.jpg, which goes with P2-1.jpg"
+    told = "P1-1.5.jpg: shows the same scene as D1-1.jpg, which goes with P2-1.jpg"
     assert left["P1-1.5.jpg"] == told
 
 
 def test_what_crosses_is_left_over(shots):
     matched, left = paired(shots, (0, 1, 2, 3, 4), (4, 0, 1, 2, 3))
     assert matched == {scene: scene for scene in "0123"}
-    assert left["P4-4.jpg"].endswith("D0-4.jpg, but not at its place in the sequence")
+    assert left["P4-4.jpg"].endswith("D0-4.jpg, but out of sequence")
 
 
 def test_an_unreadable_photo_between_matches_is_paired_by_place(shots):

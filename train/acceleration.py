@@ -62,7 +62,7 @@ def choose_acceleration(settings: TrainSettings, device: torch.device) -> Accele
     compiled = _switched(settings.compile, auto=on_gpu) and can_compile(device)
     if settings.compile == "on" and not compiled:
         raise DpedBuildError(
-            "--compile on: nothing can be compiled here; install a C++ compiler (g++), "
+            "--compile on: no compiler works here; install a C++ compiler (g++), "
             "or leave the option out"
         )
     return Acceleration(

@@ -103,7 +103,7 @@ def _load_optimizer(optimizer: torch.optim.Adam, stored: dict[str, Any]) -> None
         one = {"step": moments["step"]}
         require_alike(moments, planned | {"step": torch.empty(())})
         if not torch.isfinite(one["step"]):
-            raise ValueError("a step that is no number")
+            raise ValueError("a step that is not a number")
     optimizer.load_state_dict(stored)
 
 

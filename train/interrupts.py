@@ -19,7 +19,7 @@ def deferred_signals() -> Iterator[threading.Event]:
 
     def ask(_number: int, _frame: FrameType | None) -> None:
         if asked.is_set():
-            raise Interrupted("Interrupted at once. Go on with --resume.")
+            raise Interrupted("Interrupted at once. Continue with --resume.")
         asked.set()
 
     with handled_by(ask):

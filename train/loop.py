@@ -194,7 +194,9 @@ def _beginning(
     """What is trained on what, in a line."""
     aside = "none for validation"
     if judge is not None:
-        origin = "of val" if split else "of whole photos held out, there being no val,"
+        origin = (
+            "of val" if split else "of whole photos held out (there is no val split)"
+        )
         aside = f"{len(judge)} {origin} for validation"
     return (
         f"{settings.model}, {settings.loss}: {len(learn)} patches, {aside}; "
@@ -214,7 +216,7 @@ def _keep_features(run: Run, how: Acceleration) -> None:
     if run.vgg is None or not how.keeps_features:
         return
     if run.progress:
-        say(f"VGG features of {len(run.training)} targets, once for all")
+        say(f"computing the VGG features of {len(run.training)} targets once")
     kept = run.training.keep_features(run.vgg, size=how.batch_size)
     if not kept and run.settings.cache_features == "on":
         raise DpedBuildError(
@@ -229,7 +231,7 @@ def _pretrain(run: Run, state: TrainingState, asked_to_stop: threading.Event) ->
     if state.iteration or state.pretrained >= total:
         return
     if run.progress:
-        say(f"{total} steps of the discriminator first, phone against DSLR")
+        say(f"{total} discriminator steps first, phone against DSLR")
     with closing(
         Progress(total=total, start=state.pretrained, show=run.progress)
     ) as shown:
@@ -294,7 +296,7 @@ def _stop(run: Run, state: TrainingState) -> NoReturn:
         raise SystemExit(INTERRUPTED)
     raise Interrupted(
         f"Interrupted at iteration {state.iteration}; the checkpoint is saved. "
-        "Go on with --resume."
+        "Continue with --resume."
     )
 
 

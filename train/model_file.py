@@ -83,7 +83,7 @@ def load_generator(path: str | Path) -> nn.Module:
         raise DpedBuildError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DpedBuildError(
-            f"{path}: its weights do not fit its architecture; write it anew"
+            f"{path}: its weights do not fit its architecture; write it again"
         ) from error
     if not all(torch.isfinite(p).all() for p in generator.parameters()):
         raise DpedBuildError(f"{path}: its weights are not finite; name another model")
@@ -153,7 +153,8 @@ def read_torch(
         raise DpedBuildError(f"{path}: no such file; name a run folder or a .pt file")
     if not is_sound_archive(path):  # torch would fall back on an older, looser format
         raise DpedBuildError(
-            f"{path} is damaged or no torch file: restore it, or train or import again"
+            f"{path} is damaged or not a torch file: restore it, or train or "
+            "import again"
         )
     try:
         content = torch.load(path, map_location=device, weights_only=True)

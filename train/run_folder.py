@@ -118,7 +118,7 @@ def open_run(
     if not path.exists():
         if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
             raise DpedBuildError(
-                f"{run_dir} holds files that are no training run: name another --out"
+                f"{run_dir} holds files that are not a training run: name another --out"
             )
         _begin(run_dir, config)
         return True
@@ -142,7 +142,7 @@ def open_run(
     if not resume:
         raise DpedBuildError(
             f"{run_dir} holds an unfinished run ({done or 0} of {iterations} "
-            "iterations): go on with --resume, or name another --out"
+            "iterations): continue with --resume, or name another --out"
         )
     _begin(run_dir, config)
     return True

@@ -129,6 +129,6 @@ def require_finite(run: Run, state: TrainingState) -> None:
     )
     raise DpedBuildError(
         f"{run.folder}: a loss or weight was NaN or infinite by iteration "
-        f"{state.iteration}; {kept}; train anew "
+        f"{state.iteration}; {kept}; train again "
         "with a lower --learning-rate under another --out"
     )

@@ -53,7 +53,7 @@ def stated_values(path: Path, keys: Collection[str]) -> dict[str, object]:
             names = (one.filename for one in archive.infolist())
             name = next((name for name in names if Path(name).name == PICKLE), "")
             if not name or archive.getinfo(name).file_size > MAX_DOCUMENT:
-                raise ValueError("no torch file of ours")
+                raise ValueError("not a torch file of ours")
             data = archive.read(name)
     except zipfile.BadZipFile as error:
         raise ValueError(str(error)) from error

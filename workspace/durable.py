@@ -54,7 +54,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DpedBuildError(
-            f"{path}: cannot be written ({reason_of(error)}); free space or mend the "
+            f"{path}: cannot be written ({reason_of(error)}); free space or fix the "
             "permissions, then run the same command again"
         ) from error
 

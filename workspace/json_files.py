@@ -103,7 +103,7 @@ def read_lines(path: Path) -> Iterator[bytes]:
     """The lines of a file, one at a time, with their ends.
 
     Raises:
-        OSError: It is missing or no regular file.
+        OSError: It is missing or not a regular file.
         ValueError: One is longer than any of ours.
     """
     with _opened(path) as file:
@@ -115,7 +115,7 @@ def read_lines(path: Path) -> Iterator[bytes]:
 
 def _opened(path: Path) -> BinaryIO:
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise OSError("no regular file")
+        raise OSError("not a regular file")
     return path.open("rb")
 
 

@@ -36,7 +36,10 @@ class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
         """Say so once, and stop logging."""
         LOGGER.removeHandler(self)
-        print(f"{self.baseFilename}: the log ends here; go on", file=sys.stderr)
+        print(
+            f"{self.baseFilename}: the log ends here; the command continues",
+            file=sys.stderr,
+        )
 
 
 @contextmanager

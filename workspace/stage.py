@@ -275,7 +275,7 @@ def link_file(source: Path, target: Path) -> None:
     """
     if not source.is_file():
         raise DpedBuildError(
-            f"{source}: gone while the command ran; run the same command again"
+            f"{source}: disappeared while the command ran; run the same command again"
         )
     try:
         os.link(source, target)

@@ -49,7 +49,7 @@ def pair_by_csv(path: Path, phone: Sequence[Path], dslr: Sequence[Path]) -> list
             photo = _looked_up(path, number, camera, line[camera], lookup[camera])
             first = lines_of.setdefault((camera, photo), number)
             if first != number:
-                raise _wrong(path, number, f"{photo} stands in line {first}, too")
+                raise _wrong(path, number, f"{photo} is in line {first}, too")
             found.append(photo)
         first = named.setdefault(composed(path_name(found[0])), number)
         if first != number:
@@ -66,7 +66,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Number and columns of every line that is not blank."""
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise OSError("no regular file")
+            raise OSError("not a regular file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         text = data.decode("utf-8-sig")

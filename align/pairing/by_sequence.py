@@ -183,14 +183,14 @@ def _reason(
     def why(camera: str, photo: Path) -> str:
         side = 0 if camera == "phone" else 1
         if sketches[side][at[side][photo]] is None:
-            return f"{photo.name}: cannot be read, so it was compared with none"
+            return f"{photo.name}: cannot be read, so it was not compared"
         inliers, other = best[side].get(at[side][photo], (0, 0))
         if not inliers:
-            return f"{photo.name}: no {OTHER[camera]} photo shows the same"
+            return f"{photo.name}: no {OTHER[camera]} photo shows the same scene"
         shown = names[1 - side][-other]
-        told = f"{photo.name}: shows the same as {shown.name}"
+        told = f"{photo.name}: shows the same scene as {shown.name}"
         if -other not in partner[1 - side]:
-            return f"{told}, but not at its place in the sequence"
+            return f"{told}, but out of sequence"
         instead = names[side][partner[1 - side][-other]]
         return f"{told}, which goes with {instead.name}"
 

@@ -102,8 +102,8 @@ def enhance_files(
             _enhance_file(model, photo, target, where, settings, result)
     except KeyboardInterrupt as error:
         raise Interrupted(
-            f"Interrupted; {done} of {len(todo)} photos are done. The same command "
-            "with --skip-existing goes on."
+            f"Interrupted; {done} of {len(todo)} photos are done. Run the same "
+            "command with --skip-existing to resume."
         ) from error
     progress(len(todo), len(todo))
     return result

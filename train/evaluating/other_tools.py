@@ -166,8 +166,8 @@ def _images_of_pairs(images: Sequence[Path], pairs: Iterable[str]) -> dict[str, 
         other = by_stem.setdefault(image.stem, image)
         if other != image:
             raise DpedBuildError(
-                f"{image.parent}: {other.name} and {image.name} have one name: which "
-                "one counts? Move the other away"
+                f"{image.parent}: {other.name} and {image.name} have the same name; "
+                "move one of them away"
             )
     found = {pair: by_stem.get(pair + ENHANCED, by_stem.get(pair)) for pair in pairs}
     return {pair: image for pair, image in found.items() if image is not None}
