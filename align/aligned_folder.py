@@ -1,4 +1,4 @@
-"""What the folder `aligned/` says: manifest, records, and where the photos lie."""
+"""Reader of the folder `aligned/`: manifest, records and paths of the photos."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress

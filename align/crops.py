@@ -1,4 +1,4 @@
-"""The two crops of an aligned pair, for people and other tools."""
+"""The two crops of an aligned pair, for viewing and other tools."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What two photos share: keypoints with mutual neighbours, and the overlap's detail.
+"""Keypoint matching by mutual nearest neighbours, and detail in the overlap.
 
 Lowe, "Distinctive Image Features from Scale-Invariant Keypoints", IJCV 2004 (SIFT, the
 ratio test); Arandjelović and Zisserman, CVPR 2012 (rootSIFT).

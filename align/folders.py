@@ -84,7 +84,7 @@ def align_folders(
         jobs: Worker processes; all cores where not given.
         workers: Instead of `jobs`, all about them (`parallel.executor.Workers`); a pair
             that needs more memory than they may have is `worker_lost`.
-        force: Start over, whatever stands there.
+        force: Start over, replacing earlier results.
         rehash: Compare contents of photos, not only size and modification time.
         probe: Stop early where almost no pair of a large set aligns.
         dry_run: Announce the plan and stop.
@@ -96,7 +96,7 @@ def align_folders(
         The summary; None for a dry run.
 
     Raises:
-        UsageError: The folders cannot be meant.
+        UsageError: The folders are invalid.
         DpedBuildError: No photos, photos that cannot be paired that way, other settings
             than the finished stage's, full disk.
     """
@@ -312,7 +312,7 @@ class _Run:
         return known
 
     def summary(self, newly_done: int) -> AlignSummary:
-        """What it came to."""
+        """The summary of the run."""
         records, exchanged = list(self.records.values()), list[tuple[str, str]]()
         if newly_done:
             exchanged = find_exchanged(records, self.roots, self.settings)

@@ -1,4 +1,4 @@
-"""Homographies as 3x3 arrays: mapping points, scale, and what two photos share.
+"""Homographies as 3x3 arrays: mapping points, scale and overlap.
 
 Points are (x, y) with pixel centres at integers; matrices act on columns (x, y, 1) and
 are named by direction.

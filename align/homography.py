@@ -1,4 +1,4 @@
-"""A robust homography from matches, and whether two cameras can have made it.
+"""Robust homography estimation from matches, and its plausibility for two cameras.
 
 Matches rarely fill the overlap: a plain fit to a crowded corner is off by a hundred
 pixels in the opposite one. `settle` adds what is known of two cameras with square

@@ -1,4 +1,4 @@
-"""What a run will take, and whether it is worth going on: asked before the work."""
+"""Estimate of a run before it starts, and a probe of whether pairs align."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

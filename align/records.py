@@ -1,4 +1,4 @@
-"""What is known about one pair after alignment: a line of `alignment.jsonl`.
+"""The result for one pair: a line of `alignment.jsonl`.
 
 Lines may come from strangers: `Alignment.from_json` takes nothing that we would not
 have written.

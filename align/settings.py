@@ -1,4 +1,4 @@
-"""Every choice of the alignment, with its default, in one place."""
+"""Settings of the alignment, with their defaults."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -33,7 +33,7 @@ class AlignSettings:
         return {**asdict(self), "algorithm": ALGORITHM}
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject invalid values."""
         if self.crops not in CROP_FORMATS:
             raise UsageError(f"--crops {self.crops}: choose {', '.join(CROP_FORMATS)}")
         if self.color not in COLORS:
@@ -82,7 +82,7 @@ class PairingSettings:
         return slice(count * (number - 1) // parts, count * number // parts)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject invalid values."""
         if self.pair_by not in PAIRINGS:
             raise UsageError(f"--pair-by {self.pair_by}: choose {', '.join(PAIRINGS)}")
         if self.pairs_csv is not None and self.pair_by != PAIRINGS[0]:

@@ -1,4 +1,4 @@
-"""What an alignment run came to."""
+"""Summary of an alignment run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ from dped_build.align.records import Alignment, counts_of
 
 @dataclass(frozen=True)
 class AlignSummary:
-    """What an alignment run came to."""
+    """Summary of an alignment run."""
 
     folder: Path
     pairs: int

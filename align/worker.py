@@ -1,4 +1,4 @@
-"""One pair as a worker sees it: paths in, record out, crops on the disk."""
+"""Alignment of one pair in a worker: paths in, record out, crops on disk."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Workers of a Dask cluster: one that runs, by its scheduler's address, or one here."""
+"""Workers of a Dask cluster: a running one, by its address, or one started here."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Other people's engines behind one form: what `run_all` needs of a cluster.
+"""Cluster engines (Dask, Ray) behind one interface, as `run_all` needs it.
 
 Another engine is another module with an `open_pool`, and a line in `open_cluster`.
 """

@@ -1,4 +1,4 @@
-"""Run one function over many tasks on several cores, whatever happens to the workers.
+"""Run one function over many tasks on several cores, surviving dead workers.
 
 Each worker computes with one thread: two BLAS threads in a busy worker make small
 solves take seconds. Workers are processes of joblib's loky, threads, or those of a
@@ -63,7 +63,7 @@ def default_jobs() -> int:
 
 @dataclass(frozen=True)
 class Workers:
-    """Who does the work of a run.
+    """How `run_all` distributes the work.
 
     Attributes:
         jobs: Tasks at a time; all cores where not given.

@@ -1,4 +1,4 @@
-"""What an engine gives to the executor: its workers, or why there are none."""
+"""A pool of workers, as an engine hands it to the executor, or why it has none."""
 
 from concurrent.futures import Executor
 from dataclasses import dataclass

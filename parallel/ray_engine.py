@@ -1,4 +1,4 @@
-"""Workers of a Ray cluster: one that runs, by its address, or one started here."""
+"""Workers of a Ray cluster: a running one, by its address, or one started here."""
 
 import logging
 import socket

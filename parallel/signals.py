@@ -1,4 +1,4 @@
-"""What asks a process to end, and who hears it: Ctrl-C and SIGTERM."""
+"""The signals that end a process (Ctrl-C, SIGTERM), and who handles them."""
 
 import signal
 from collections.abc import Callable, Iterator

@@ -46,7 +46,7 @@ PLANNED_PAIRS = 20  # looked at for the plan
 
 @dataclass(frozen=True)
 class PatchSummary:
-    """What a patch run came to."""
+    """Summary of a patch run."""
 
     folder: Path
     photos: int

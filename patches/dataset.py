@@ -1,4 +1,4 @@
-"""Read patch pairs back from the shards of one or several `patches` folders.
+"""Dataset of patch pairs, read from the shards of one or more `patches` folders.
 
 NumPy and h5py only, so that notebooks and other frameworks can use it. Rows come in the
 order of the folders given, then of the shards' names, then of the shard. What the

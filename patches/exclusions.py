@@ -1,4 +1,4 @@
-"""What the workspace's `exclude.csv` takes out by hand: photos or single windows."""
+"""Manual exclusions of photos or windows: the workspace's `exclude.csv`."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""One aligned pair → its windows measured, and the patches that are kept."""
+"""One aligned pair → its measured windows and accepted patches."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which windows of a phone photo are candidates: a grid over the whole overlap."""
+"""The candidate windows of a phone photo: a grid over the whole overlap."""
 
 import numpy as np
 from numpy.typing import NDArray

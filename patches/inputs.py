@@ -1,4 +1,4 @@
-"""Everything that the patch stage's result depends on."""
+"""The inputs of the patch stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the manifest of a patches folder states."""
+"""The manifest of a patches folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

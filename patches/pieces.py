@@ -1,4 +1,4 @@
-"""The finished piece of one pair: what a worker hands over through the disk.
+"""The piece of one pair, which a worker hands over as a file.
 
 A piece holds every window's measurements and reasons and the kept patches' pixels. It
 is named after everything it was made from: a piece that exists is finished and right.

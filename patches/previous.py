@@ -1,4 +1,4 @@
-"""What a finished patch stage holds that a new run need not do again."""
+"""Reuse of an earlier patch stage's results."""
 
 from collections.abc import Mapping
 from contextlib import suppress

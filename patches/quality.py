@@ -1,4 +1,4 @@
-"""What a pair of patches is worth as training data.
+"""Quality measures of a patch pair as training data.
 
 Patches are RGB uint8 (N, S, S, 3); every figure is one number per patch, (N,), computed
 from that patch alone: neither memory nor a bit of the result depends on the others.

@@ -1,4 +1,4 @@
-"""The tables that the patch stage hands on: every window, and the patches kept.
+"""The tables of the patch stage: all windows, and the accepted patches.
 
 `COLUMNS` is the one place that says which columns a window has; `windows.h5` and the
 shards store them under these names.

@@ -1,4 +1,4 @@
-"""Which measured windows become patches, and the reason of every other."""
+"""Selection of measured windows as patches, with a reason for each rejection."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Every choice of the patch stage, with its default, in one place."""
+"""Settings of the patch stage, with their defaults."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -42,7 +42,7 @@ class PatchSettings:
     shard_patches: int = 4096  # about; a photo's patches stay together where they fit
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject invalid values."""
         limits = {
             "size": (16, 1024),
             "max_shift": (1, 512),
@@ -80,7 +80,7 @@ class PatchSettings:
         """As a manifest records them; what it does not name is the default.
 
         Raises:
-            DpedBuildError: They cannot be meant.
+            DpedBuildError: They are invalid.
         """
         known = {field.name for field in fields(cls)}
         try:

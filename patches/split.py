@@ -1,4 +1,4 @@
-"""Which photos are for training, which for choosing a model, which for judging it.
+"""The split of scenes into train, val and test.
 
 The split is by scene, never by patch, and is drawn from all pairs before any window is
 accepted: changing a threshold or adding photos moves nobody. `split.csv` is written

@@ -1,4 +1,4 @@
-"""Which files are photos, which of them need an extra, and which stand for others."""
+"""Photo file formats: suffixes, extras they need, and RAW beside JPEG."""
 
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""What a photo file may cost before its first pixel, and how many times it is drawn.
+"""Limits on photo headers and progressive scans, checked before decoding.
 
 A photo whose header was overwritten, or made to do so, has readers follow it byte by
 byte to the end of the file, gather metadata without end, or draw a picture of a few

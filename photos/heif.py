@@ -17,7 +17,7 @@ _CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 
 
 def is_heif(start: bytes) -> bool:
-    """Whether a file that begins so is a HEIF photo, whatever its name says."""
+    """Whether a file that begins so is a HEIF photo, regardless of its name."""
     return brand(start) in BRANDS
 
 

@@ -1,4 +1,4 @@
-"""HEIF's own way to name a colour space, as an ICC profile.
+"""HEIF's `nclx` colour information as an ICC profile.
 
 Codes of primaries and transfer curves: ITU-T H.273, tables 2 and 3.
 """

@@ -1,4 +1,4 @@
-"""Embedded ICC profiles → sRGB; a profile that cannot be used is passed over."""
+"""Embedded ICC profiles → sRGB; unusable profiles are ignored."""
 
 import io
 

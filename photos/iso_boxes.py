@@ -1,4 +1,4 @@
-"""The boxes of which HEIF and CR3 files consist (ISO/IEC 14496-12, 4.2)."""
+"""The box structure of HEIF and CR3 files (ISO/IEC 14496-12, 4.2)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The short way to the pixels of a plain JPEG, which most photos are."""
+"""Fast decoding of plain JPEG files, and a limit on progressive scans."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The EXIF orientation of a photo, and how its pixels are turned upright."""
+"""EXIF orientation, and turning pixels upright."""
 
 from collections.abc import Callable
 

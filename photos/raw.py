@@ -1,4 +1,4 @@
-"""RAW photos through LibRaw, all developed alike: what the sensor saw, in sRGB.
+"""RAW photos through LibRaw, all developed with the same settings into sRGB.
 
 The white balance is the camera's, the rest is the same for every camera and photo: no
 brightness or white point by the photo's content, sRGB's curve and primaries.

@@ -1,4 +1,4 @@
-"""How a photo is read: what every command that reads photos lets people choose."""
+"""Settings for reading photos, shared by all commands."""
 
 MAX_MEGAPIXELS = 200.0
 COLORS = ("srgb", "keep")

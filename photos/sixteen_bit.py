@@ -1,4 +1,4 @@
-"""16-bit PNG and TIFF → 8 bits, rounded; Pillow by itself cuts the lower byte off."""
+"""16-bit PNG and TIFF → 8 bits, rounded; Pillow alone would truncate."""
 
 import sys
 from collections.abc import Mapping

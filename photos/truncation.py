@@ -1,4 +1,4 @@
-"""Whether a file that cannot be decoded lacks its end: its directories tell."""
+"""Whether an undecodable file is truncated, according to its directories."""
 
 import struct
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ _ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.erro
 
 
 def lacks_end(path: Path) -> bool:
-    """Whether a TIFF, HEIF or RAW file says that it goes on where it has ended."""
+    """Whether a TIFF, HEIF or RAW file refers to data beyond its end."""
     try:
         length = path.stat().st_size
         with HeaderFile(path) as file:
@@ -51,7 +51,7 @@ def _numbers(tags: Mapping[int, Any], tag: int) -> tuple[int, ...]:
 
 
 def _directories(file: BinaryIO) -> Iterator[Directory]:
-    """The directories of a TIFF file, those below others as well."""
+    """The directories of a TIFF file, including sub-directories."""
     file.seek(0)
     header = file.read(8)
     if header[:4] in _BIG_TIFF_STARTS:

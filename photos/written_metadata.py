@@ -1,4 +1,4 @@
-"""What an enhanced photo says about itself: EXIF data by an allow-list, and sRGB.
+"""Metadata of enhanced photos: an allow-list of EXIF tags, and sRGB.
 
 EXIF is a TIFF file without pixels: a directory about the photo that names others about
 the exposure and the position (CIPA DC-008). Pillow reads and writes single directories;
@@ -29,7 +29,7 @@ PHOTO_TAGS = frozenset(
     {Base.Make, Base.Model, Base.DateTime}
     | {Base.XResolution, Base.YResolution, Base.ResolutionUnit}
 )
-# The rest of what EXIF tells about a photo; everything else there is file layout.
+# The rest of what EXIF states about a photo; everything else is file layout.
 PERSONAL_TAGS = frozenset(
     {Base.ImageDescription, Base.Artist, Base.Copyright, Base.HostComputer}
     | {Base.Rating, Base.RatingPercent, Base.XPTitle, Base.XPComment}
@@ -49,7 +49,7 @@ EXPOSURE_TAGS = frozenset(
     | {Base.SubjectDistance, Base.SubjectDistanceRange, Base.SceneCaptureType}
     | {Base.LensSpecification, Base.LensMake, Base.LensModel}
 )
-# Stated anew; interoperability and gamma tell of colours before they were sRGB.
+# Rewritten; interoperability and gamma describe the colours before sRGB.
 _RESTATED = frozenset(
     {Base.ColorSpace, Base.ExifImageWidth, Base.ExifImageHeight}
     | {Base.ExifInteroperabilityOffset, Base.Gamma}

@@ -1,4 +1,4 @@
-"""Train photo enhancers on patch shards, run them over photos, and judge them.
+"""Train photo enhancers on patch shards, run them over photos, and evaluate them.
 
 In: one or several `patches` folders (`dped_build.patches`). Out: a run folder with
 `generator.pt`, and from that enhanced photos and an evaluation.

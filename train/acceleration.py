@@ -1,4 +1,4 @@
-"""How fast the networks run: number format, memory layout and compilation.
+"""Acceleration of the networks: precision, memory layout and compilation.
 
 Autocast and compilation are put around each network's `forward`, so the training step
 reads the same with and without them, and what they return is float32: losses always

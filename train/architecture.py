@@ -1,4 +1,4 @@
-"""What builds a generator: the little that settings and model files say about it."""
+"""The architecture of a generator, as settings and model files state it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields

@@ -1,4 +1,4 @@
-"""Patches to batches: uint8 rows to float (B, 3, S, S) in [0, 1] on the device.
+"""Batches of patches: uint8 rows → float (B, 3, S, S) in [0, 1] on the device.
 
 Rows are drawn as the original code draws them: independently and uniformly, so one may
 come twice. The draws belong to the run's own generator, never to a worker or a loader,

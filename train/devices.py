@@ -1,4 +1,4 @@
-"""Which device a `--device` option means, and what to say when its memory is full."""
+"""Devices named by `--device`, and the error when their memory is full."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The adversary of the texture loss, as the original code builds it."""
+"""The discriminator of the texture loss, as in the original code."""
 
 from typing import cast
 

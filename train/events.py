@@ -1,4 +1,4 @@
-"""Write scalars and pictures where TensorBoard finds them.
+"""TensorBoard event files of scalars and pictures.
 
 TensorBoard's own writer loads TensorFlow wherever it is installed, and puts the name of
 the machine into the file's; its record format is all that is needed.

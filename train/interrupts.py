@@ -1,4 +1,4 @@
-"""Let a signal end a run between two iterations, when its state is whole."""
+"""End a run on a signal between two iterations, with consistent state."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the networks are made of, with TensorFlow's padding and norms.
+"""Layers of the networks, with TensorFlow's padding and norms.
 
 A generator is a flat list of layers that `Chain.forward` runs in order, so that others
 can go layer by layer. Features are (B, C, H, W).

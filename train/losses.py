@@ -1,4 +1,4 @@
-"""The terms that the generator and the discriminator minimise.
+"""Loss terms of the generator and the discriminator.
 
 Images are (B, 3, H, W) RGB in [0, 1], outputs of a generator a little beyond; losses
 are scalars without their weights. Sums and means are those of the original code, also

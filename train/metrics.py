@@ -1,4 +1,4 @@
-"""How close enhanced images are to their targets, by the field's two protocols.
+"""Image quality metrics (PSNR, SSIM, MS-SSIM), in the field's two protocols.
 
 Images are (B, 3, H, W) RGB in [0, 1]; all arithmetic is float64. "Per image", (B,), is
 the protocol of PIRM 2018 (Ignatov et al., "PIRM Challenge on Perceptual Image

@@ -1,4 +1,4 @@
-"""The photo enhancers, as the original code builds them.
+"""The generator networks, as in the original code.
 
 Images are (B, 3, H, W) RGB in [0, 1] of any size; outputs have the same size and are
 not clipped.

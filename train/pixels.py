@@ -1,4 +1,4 @@
-"""uint8 pixels, (H, W, 3), and what networks read, float (3, H, W) in [0, 1]."""
+"""Conversion between uint8 pixels (H, W, 3) and float tensors (3, H, W) in [0, 1]."""
 
 from io import BytesIO
 from typing import cast

@@ -1,4 +1,4 @@
-"""What one `--preset` stands for: network, loss and schedule of a published result.
+"""The presets of `--preset`: network, loss and schedule of a published result.
 
 A preset is data. A new one is an entry of `PRESETS`; what it does not name is as in
 `released`, the settings that the published DPED models come from.

@@ -1,4 +1,4 @@
-"""Several processes that train as one, started by torchrun.
+"""Training in several processes, started by torchrun.
 
 Every rank holds the same networks, draws the same batches and computes its own share of
 each; gradients are averaged before every optimizer step. Batches, learning rate and

@@ -1,4 +1,4 @@
-"""What `config.json` records of a run: settings, patches, weights and versions."""
+"""A run's `config.json`: settings, patches, weights and versions."""
 
 import dataclasses
 from pathlib import Path

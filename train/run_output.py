@@ -1,4 +1,4 @@
-"""What a run writes while it goes: figures, pictures, models and checkpoints."""
+"""Output of a run in progress: metrics, pictures, models and checkpoints."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every choice of a training run, with its default, in one place."""
+"""Settings of a training run, with their defaults."""
 
 import dataclasses
 import math
@@ -59,7 +59,7 @@ class TrainSettings:
     vgg: str | Path | None = None  # VGG-19 weights; None: where torch keeps its own
 
     def __post_init__(self) -> None:
-        """Fill in the preset and refuse what cannot be meant."""
+        """Fill in the preset and reject invalid values."""
         if self.preset not in PRESETS:
             raise UsageError(f"--preset {self.preset}: choose {_or(PRESETS)}")
         preset = PRESETS[self.preset]

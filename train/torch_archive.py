@@ -1,4 +1,4 @@
-"""Torch's files looked at without torch: zip archives of stored bytes and one pickle.
+"""Inspect torch's files without torch: zip archives of raw bytes and one pickle.
 
 torch compares no checksum when it loads: a flipped bit is another weight to it.
 """

@@ -1,4 +1,4 @@
-"""The numbers of a learning curve, on the validation photos, as the original logs them.
+"""The learning curve on the validation photos, as the original code logs it.
 
 PSNR and MS-SSIM per batch and unclipped (the training protocol), the generator's losses
 by term, and how often the discriminator is right on a random mix.

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and what a killed writer leaves behind.
+"""Atomic files, and the leftovers of killed writers.
 
 A file is written under a temporary name in the workspace's `.dped-build/`, put on the
 disk, and only then named.
@@ -109,7 +109,7 @@ def patient_file(path: Path) -> Iterator[io.FileIO]:
     """Yield a file for HDF5, which ends the whole process where a write fails.
 
     Raises:
-        OSError: Something could not be written; told when the file is closed.
+        OSError: Writing failed; raised when the file is closed.
     """
     with _PatientFile(path, "w+") as file:
         yield file

@@ -1,11 +1,11 @@
-"""What can go wrong in a way that the user can mend.
+"""Errors that the user can fix.
 
 DpedBuildError          exit 1: one line that says what, which file, and what to do
 ├── UsageError          exit 2: the command line itself is wrong
 └── PhotoError          one photo cannot be used; costs that photo only
     └── PhotoMemoryError    for want of memory: fewer at a time may do
 
-and Interrupted, exit 130, which says how to go on.
+and Interrupted, exit 130, which says how to resume.
 """
 
 NO_MEMORY = "not enough memory"
@@ -17,7 +17,7 @@ class DpedBuildError(Exception):
 
 
 class UsageError(DpedBuildError):
-    """The arguments cannot be right, whatever lies on the disk."""
+    """The arguments are wrong, regardless of the files."""
 
 
 class PhotoError(DpedBuildError):
@@ -37,4 +37,4 @@ class PhotoMemoryError(PhotoError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM where the way to go on is not simply the same command."""
+    """Ctrl-C or SIGTERM, when resuming takes more than the same command."""

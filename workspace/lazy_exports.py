@@ -1,4 +1,4 @@
-"""Exports that cost nothing until used: `--help` must not wait for OpenCV or torch."""
+"""Lazy package exports, so that `--help` does not load OpenCV or torch."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module

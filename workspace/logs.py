@@ -1,4 +1,4 @@
-"""A log on request: what happened to which pair, one JSON object a line.
+"""The log of `--log`: what happened to which pair, as JSON lines.
 
 Workers hand their results to the parent, which alone writes the log.
 """
@@ -64,7 +64,7 @@ def log_into(path: Path) -> Iterator[None]:
     finally:
         LOGGER.removeHandler(handler)
         LOGGER.setLevel(level)
-        with suppress(OSError):  # what a full disk did not take was told already
+        with suppress(OSError):  # a full disk was reported already
             handler.close()
 
 

@@ -1,4 +1,4 @@
-"""What a run will take, asked before the work."""
+"""Estimates of a run's work, disk and memory, made before it starts."""
 
 import shutil
 from collections.abc import Callable

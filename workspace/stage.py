@@ -1,4 +1,4 @@
-"""The folder that a stage publishes: complete or absent, summed, and not somebody's.
+"""A stage's folder: published atomically, with checksums, never over user files.
 
 A stage's folder (`aligned/`, `patches/`, `report/`) holds finished files only. Locks
 and temporary files live in `<workspace>/.dped-build/`. `SHA256SUMS` is written last:
@@ -61,7 +61,7 @@ class Stage:
 
     @property
     def folder(self) -> Path:
-        """Where the finished stage stands."""
+        """Folder of the finished stage."""
         return self.workspace / self.name
 
     @property
@@ -76,7 +76,7 @@ class Stage:
 
     @property
     def complete(self) -> bool:
-        """Whether the folder stands finished."""
+        """Whether the stage is finished."""
         return (self.folder / SUMS).is_file()
 
     def manifest(self) -> dict[str, Any] | None:
@@ -181,7 +181,7 @@ def _finish_publication(stage: Stage) -> None:
 
 
 def _replaced(built: Path) -> Path:
-    """Where the folder that `built` replaces stands for a moment."""
+    """Temporary place of the folder that `built` replaces."""
     return built.with_name(f"{built.name}-old")
 
 
@@ -260,7 +260,7 @@ def publish_folder(built: Path, target: Path) -> None:
 
 
 def fresh_folder(path: Path) -> Path:
-    """An empty folder at `path`, whatever stood there."""
+    """Make `path` an empty folder, replacing what was there."""
     with writing(path):
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)

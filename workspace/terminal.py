@@ -1,4 +1,4 @@
-"""What stderr shows while a command works: progress, where a line can be redrawn."""
+"""Progress on stderr, redrawn in place on a terminal."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ class Progress:
         self.shown = 0
 
     def __enter__(self) -> Callable[[int, int], None]:
-        """Hand out the function that is told (done, total)."""
+        """The function to call with (done, total)."""
         return self._update
 
     def __exit__(self, *error: object) -> None:

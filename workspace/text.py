@@ -1,4 +1,4 @@
-"""How numbers are told and names are sorted."""
+"""Number formatting and natural sort order."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""A table as text."""
+"""Plain-text tables."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ GAP = "  "
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """The first column to the left, the others to the right."""
+    """Align the first column left, the others right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         GAP.join(

@@ -1,4 +1,4 @@
-"""Pairs as a list made by hand states them: a CSV with the columns phone and dslr."""
+"""Pairing by a handmade CSV with the columns phone and dslr."""
 
 import csv
 import io

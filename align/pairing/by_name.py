@@ -1,4 +1,4 @@
-"""Two lists of photos → pairs by name, and the photos that are left over."""
+"""Pairing by file name; photos without a partner are left over."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Pairs by place: the first photo of one folder with the first of the other."""
+"""Pairing by order: the first photo of one folder with the first of the other."""
 
 import re
 from collections.abc import Sequence

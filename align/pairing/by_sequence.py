@@ -1,4 +1,4 @@
-"""Pairs by what photos show, in the order in which they were taken.
+"""Pairing by content, in the order in which the photos were taken.
 
 Both cameras went through the same scenes in the same order, each with gaps and bursts
 of its own. Every phone photo is compared with the few DSLR photos that look most like
@@ -36,7 +36,7 @@ Likenesses = dict[tuple[int, int], int]  # of places in both sequences: inliers
 
 @dataclass(frozen=True)
 class Sequenced:
-    """What a pairing by sequence came to."""
+    """Result of a pairing by sequence."""
 
     matches: int  # pairs whose photos look alike
     by_place: int  # pairs that only stand between the same neighbours

@@ -1,4 +1,4 @@
-"""Pairs by capture time: one offset between the two clocks explains the whole set.
+"""Pairing by capture time, with one clock offset for the whole set.
 
 Cameras' clocks differ by seconds or by hours. The difference of the times of a pair is
 the same for all pairs, that of unrelated photos is not: the offset is where most

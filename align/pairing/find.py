@@ -1,4 +1,4 @@
-"""Two folders of photos → which belongs to which, by whichever way was asked."""
+"""Pairing of two folders of photos, by the requested method."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -120,7 +120,7 @@ def find_pairs(
         settings: Of the alignment, for pairing by what photos show.
         workers: Who reads the photos for that.
         workspace: Where the result is kept if it took long.
-        force: Look again, whatever is kept.
+        force: Ignore the cache.
         progress: Called with photos read and photos to read.
 
     Raises:
@@ -258,7 +258,7 @@ def _as_taken(
 
 
 def look_at(look: Look) -> Seen:
-    """When a photo was taken and what it shows; None for what cannot be told."""
+    """When a photo was taken and what it shows; None if unknown."""
     time = capture_time(look.path)
     try:
         photo = read_photo(

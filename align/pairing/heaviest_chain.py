@@ -1,4 +1,4 @@
-"""The heaviest chain of matches that keeps the order of two sequences.
+"""The heaviest order-preserving chain of matches between two sequences.
 
 With weights of one this is the longest common subsequence; photos that no match of the
 chain holds are skipped, on either side. After Jacobson and Vo, "Heaviest increasing /

@@ -1,4 +1,4 @@
-"""A pairing that took long to find out, kept until a photo or a setting changes.
+"""Cache of a slow pairing, valid until a photo or a setting changes.
 
 It lies in the workspace's scratch folder, as `pairing.json`.
 """

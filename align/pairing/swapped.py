@@ -1,4 +1,4 @@
-"""Pairs whose DSLR photos seem to be exchanged: each phone photo fits the other's."""
+"""Detection of pairs whose DSLR photos seem to be exchanged."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations

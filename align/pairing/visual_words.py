@@ -1,7 +1,7 @@
-"""Small sketches of photos: how alike two look, and which of thousands to compare.
+"""Similarity of photos by visual words, to choose which of thousands to compare.
 
 A sketch holds a photo's strongest keypoints. Two sketches are compared as a pair is
-aligned, by a homography. Which are worth comparing is told by visual words (Sivic and
+aligned, by a homography. Visual words select which are worth comparing (Sivic and
 Zisserman, "Video Google", ICCV 2003): photos of one scene share rare ones.
 """
 
@@ -83,7 +83,7 @@ def vocabulary(sketches: Sequence[Sketch]) -> Vectors:
 
 
 def word_counts(one: Sketch, words: Vectors) -> Vectors:
-    """How often each word stands in a sketch, (W,)."""
+    """How often each word occurs in a sketch, (W,)."""
     nearest = (_vectors(one) @ words.T).argmax(axis=1)
     return np.bincount(nearest, minlength=len(words)).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Where a phone window lies in the DSLR photo, to a fraction of a pixel.
+"""Sub-pixel registration of phone windows in the DSLR photo.
 
 `refine` is the whole way: `search` (a coarse place, on the `pyramid`), `field` (what
 the neighbours say), `prior` and `likelihood` (both together with the pixels), `blocks`

@@ -1,4 +1,4 @@
-"""How the parts of a window lie against the whole: depth edges, moving objects.
+"""Displacement of a window's parts against the whole: depth edges, moving objects.
 
 A part is a square of 2x2 of the window's 5x5 blocks. What the blocks' own quadratics
 say once the window has its place is the shift of each part on its own.

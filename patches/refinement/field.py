@@ -1,4 +1,4 @@
-"""The displacement field over a photo: what its neighbours say about each window.
+"""The displacement field over a photo: a prediction of each window from its neighbours.
 
 What one homography leaves over is lens distortion, smooth over the photo, and parallax,
 smooth over neighbouring windows except at depth edges. So the field is a Gaussian

@@ -1,4 +1,4 @@
-"""What the pixels say about each window's place: a quadratic around a given place.
+"""The pixels' likelihood of each window's position: a quadratic around a given one.
 
 Gauss-Newton on an affine warp with gain and offset projected out (Lucas and Kanade,
 1981; Baker and Matthews, IJCV 2004). Gradients come from the DSLR: in the phone photo,

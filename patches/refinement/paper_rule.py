@@ -1,4 +1,4 @@
-"""Windows placed as the DPED paper did, for comparison: `--rule paper`.
+"""The DPED paper's placement of windows, for comparison: `--rule paper`.
 
 Ignatov et al., "DSLR-Quality Photos on Mobile Devices with Deep Convolutional
 Networks", ICCV 2017, section 2: the DSLR patch stays where the homography puts it; the

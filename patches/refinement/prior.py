@@ -1,4 +1,4 @@
-"""What is expected of each window, and what that and its pixels say together."""
+"""The prior of each window's position, and its posterior with the pixels."""
 
 from dataclasses import dataclass
 

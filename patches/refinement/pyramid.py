@@ -1,4 +1,4 @@
-"""Both photos at one size and in one band, a strip of window rows at a time.
+"""Both photos at one pyramid level, band-passed, a strip of window rows at a time.
 
 Bands and gradients are many floats a pixel. Strips bound them whatever the photo; what
 a strip is made from are the photos' grey levels.

@@ -1,4 +1,4 @@
-"""Where each phone window lies in the DSLR photo, to a fraction of a pixel.
+"""Sub-pixel registration of each phone window in the DSLR photo, coarse to fine.
 
 The DSLR luma, brought onto the phone's grid by the homography, is matched window by
 window: a coarse search, a fit at half the size that hardly knows its neighbours, and at

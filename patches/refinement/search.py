@@ -1,4 +1,4 @@
-"""A first, coarse place for every window: NCC over a square of shifts."""
+"""Coarse position of every window: NCC over a square of shifts."""
 
 from typing import Any
 

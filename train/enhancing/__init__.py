@@ -1,4 +1,4 @@
-"""A trained generator over whole photos of any size: `enhance`.
+"""Enhance whole photos of any size with a trained generator: `enhance`.
 
 `enhance` goes from file to file, `strips` and `inference` run a network strip by strip
 with the result of running it whole, `row_store` keeps features where memory ends.

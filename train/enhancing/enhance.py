@@ -117,7 +117,7 @@ def _enhance_file(
     settings: EnhanceSettings,
     result: EnhancedFiles,
 ) -> None:
-    """Enhance one photo and enter what came of it into the result."""
+    """Enhance one photo and record the outcome in the result."""
     try:
         pixels = read_photo(photo, max_megapixels=settings.max_megapixels)
     except PhotoError as error:
@@ -133,7 +133,7 @@ def _enhance_file(
 
 
 def summary(result: EnhancedFiles) -> list[str]:
-    """What came of the photos in a few lines, failures aside."""
+    """The outcome of all photos in a few lines, without failures."""
     lines = [f"→ {path}" for path in result.written[:LISTED_PICTURES]]
     more = len(result.written) - LISTED_PICTURES
     lines += [f"  … and {more} more"] if more > 0 else []

@@ -1,4 +1,4 @@
-"""Every choice of `enhance`, with its default."""
+"""Settings of `enhance`, with their defaults."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class EnhanceSettings:
     max_megapixels: float = MAX_MEGAPIXELS  # larger photos are recorded as failed
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject invalid values."""
         if self.format not in FORMATS:
             raise UsageError(f"--format {self.format}: one of {', '.join(FORMATS)}")
         if not 1 <= self.quality <= 100:

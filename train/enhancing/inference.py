@@ -1,4 +1,4 @@
-"""A generator over one whole photo, layer by layer, in strips of rows.
+"""Inference on one whole photo, layer by layer, in strips of rows.
 
 Threads take strips: each reads the rows that the layer's kernel reaches, convolves them
 and puts the result into a store, all of which stays in its core's cache. An instance

@@ -1,4 +1,4 @@
-"""Which photos `enhance` was asked for, and which file each becomes."""
+"""The photos to enhance, and the output file of each."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Room for a network's features of one photo: memory up to a budget, then the disk.
+"""Storage of a photo's features: in memory up to a budget, then on disk.
 
 A store holds features (1, C, H, W) and is written and read in strips of rows, by
 several threads at a time. Its rows lie one after the other, channels last, so that a

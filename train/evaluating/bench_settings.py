@@ -1,4 +1,4 @@
-"""Every choice of `bench`, with its default."""
+"""Settings of `bench`, with their defaults."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class BenchSettings:
     device: str = "auto"  # auto: the CPU, and the GPU where there is one
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Reject invalid values."""
         if not re.fullmatch(r"\d{1,5}x\d{1,5}", self.size) or not all(
             MIN_SIDE <= side <= MAX_SIDE for side in (self.width, self.height)
         ):

@@ -1,4 +1,4 @@
-"""The measured generators as a table, with what its columns mean."""
+"""Table of the measured generators, with a legend."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""How good a generator is on patches it has not seen, in both papers' protocols.
+"""Evaluate a generator on unseen patches, in both papers' protocols.
 
 `figures` says what is measured. The phone's patches as they are (`input`), and other
 tools' outputs for them, are held against the DSLR's beside the generator's `output`.

@@ -1,4 +1,4 @@
-"""Outputs of another tool, found in a folder and cut to the patches of a split.
+"""Outputs of another tool, read from a folder and cut to the patches of a split.
 
 The folder holds whole photos of the phone photos' upright size, named after their pairs
 (`0001.jpg`, `0001-enhanced.png`), or, where its images are of the patches' size, one

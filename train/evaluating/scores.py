@@ -1,4 +1,4 @@
-"""What is measured of every patch, and how that becomes the figures of a set of them.
+"""Scores of each patch, and their means over a set of patches.
 
 | figure | values | mean over |
 |---|---|---|
