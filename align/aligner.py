@@ -39,9 +39,9 @@ def align_pair(
 ) -> Alignment:
     """Find the homography from a phone photo to a DSLR photo of the same scene.
 
-    Matching starts at a small size and goes on to larger ones only until the pair is
-    aligned; where it never is, the attempt with the most inliers is told. Photos that
-    do not match are a result, not an error.
+    Matching starts at a small size and continues at larger ones until the pair aligns;
+    if it never does, the attempt with the most inliers is returned. Photos that do not
+    match are a result, not an error.
 
     Args:
         phone: Upright RGB uint8 (H, W, 3).

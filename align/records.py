@@ -53,7 +53,7 @@ Reason = Annotated[str, Meta(extra_json_schema={"enum": REASONS})]  # later ones
 
 @dataclass(frozen=True)
 class Alignment:
-    """How a phone photo and a DSLR photo lie on each other, or why they do not.
+    """How a phone and a DSLR photo align, or the reason why they do not.
 
     Attributes:
         pair: Name of the pair (the file stem).
@@ -120,7 +120,7 @@ class Alignment:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Alignment":
-        """The record of one line; keys that a later version added are passed over.
+        """The record of one line; keys of later versions are ignored.
 
         Raises:
             ValueError: It is not as we write it.

@@ -17,9 +17,9 @@ PAIRINGS = ("name", "order", "time", "sequence")
 class AlignSettings:
     """How photos are paired, matched and judged; recorded in the manifest."""
 
-    crops: str = "jpg"  # format of the crops for people: jpg, png or none
+    crops: str = "jpg"  # format of the cropped previews: jpg, png or none
     color: str = "srgb"  # srgb: convert embedded profiles; keep: values as stored
-    max_megapixels: float = MAX_MEGAPIXELS  # larger photos are refused by their header
+    max_megapixels: float = MAX_MEGAPIXELS  # largest photo to read, by its header
     matching_sides: tuple[int, ...] = (300, 600, 1200)  # px, tried until one aligns
     ratio: float = 0.8  # of the distances to nearest and second nearest descriptor
     threshold_px: float = 3.0  # reprojection error of an inlier, px of the matched size
@@ -48,13 +48,13 @@ class AlignSettings:
 
 @dataclass(frozen=True)
 class PairingSettings:
-    """Which photo belongs to which; recorded in the manifest where not by name."""
+    """How photos are paired; recorded in the manifest unless by name."""
 
     pair_by: str = "name"  # or order, time, sequence
-    pairs_csv: Path | None = None  # a list made by hand, instead
+    pairs_csv: Path | None = None  # a handmade list instead
     clock_offset_s: float | None = None  # DSLR clock minus phone clock; None: estimated
     time_tolerance_s: float = 2.0  # between both photos of a scene, clocks set alike
-    recursive: bool = False  # photos below the two folders as well
+    recursive: bool = False  # search sub-folders, too
     part: str | None = None  # K/N: the Kth of N shares of the pairs, from 1
 
     def to_json(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class PairingSettings:
         return stated
 
     def share(self, count: int) -> slice:
-        """Which of `count` pairs are of this part: neighbours, as many in each."""
+        """The contiguous slice of `count` pairs that this part covers."""
         if self.part is None:
             return slice(count)
         number, parts = map(int, self.part.split("/"))

@@ -54,7 +54,7 @@ def extract_patches(
     *,
     settings: PatchSettings | None = None,
 ) -> Patches:
-    """Cut one aligned pair into the patch pairs that can be trusted.
+    """Cut one aligned pair into patch pairs, keeping those that can be trusted.
 
     Args:
         phone: Upright RGB uint8 (H, W, 3).

@@ -93,13 +93,13 @@ class Windows:
 
 @dataclass(frozen=True)
 class Patches(Windows):
-    """The patches of one photo that were kept: the shard's columns and their pixels.
+    """The accepted patches of one photo: the shard's columns and pixels.
 
     Attributes:
         phone: Phone pixels, (N, S, S, 3) u8; never resampled, but for windows that
             `rule="paper"` turned.
         dslr: DSLR pixels on the same grid, sampled once, (N, S, S, 3) u8.
-        windows: Every candidate window, kept or not.
+        windows: Every candidate window, accepted or not.
         reasons: Of every candidate window: `accepted` or why not.
     """
 

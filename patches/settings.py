@@ -16,14 +16,14 @@ COMPRESSIONS = ("none", "gzip")
 
 @dataclass(frozen=True)
 class PatchSettings:
-    """How windows are refined, which are kept, and how photos are split.
+    """How windows are refined and selected, and how photos are split.
 
     With `rule="paper"` windows are placed and kept as the DPED paper did, by NCC alone:
-    `max_sigma` and `max_depth` do not count, `max_rotation` limits the search, and so
-    does the whole part of `max_shift`, but at most `paper_rule.MAX_SHIFT`.
+    `max_sigma` and `max_depth` are ignored; the search is limited by `max_rotation` and
+    the whole part of `max_shift`, at most `paper_rule.MAX_SHIFT`.
     """
 
-    rule: str = "refined"  # or paper: the phone's window itself shifted and turned
+    rule: str = "refined"  # or paper: the phone window itself is shifted and rotated
     size: int = 100  # px; DPED's patch
     max_shift: float = 40.0  # phone px at the window's centre
     max_rotation: float = 5.0  # degrees

@@ -75,7 +75,7 @@ def train(
     resume: bool = False,
     progress: bool = True,
 ) -> TrainResult:
-    """Train on the patches of one or several folders, or go on with an unfinished run.
+    """Train on the patches of one or several folders, or resume an unfinished run.
 
     `best.pt` is chosen on the `val` split; where none of the folders has one, on whole
     photos held out of `train`; with fewer than three photos not at all. A finished run
@@ -85,16 +85,16 @@ def train(
         patches: `patches` folders.
         run_dir: Folder for everything that is written.
         settings: How to train.
-        resume: Go on where an unfinished run stands; without a checkpoint, from 0.
-        progress: Tell on stderr how far it is.
+        resume: Resume an unfinished run, from 0 if it has no checkpoint.
+        progress: Show progress on stderr.
 
     Returns:
         `run_dir`, the `iteration` reached, and `metrics`: the lines of `metrics.jsonl`.
 
     Raises:
-        DpedBuildError: No patches or VGG weights, a run that cannot go on or that
-            another process is at, no such device, too little memory on it, or a loss
-            that became NaN.
+        DpedBuildError: No patches or VGG weights, a run that cannot resume or is
+            in use by another process, no such device, too little memory on it, or a
+            loss that became NaN.
         Interrupted: Ctrl-C or SIGTERM; the checkpoint is written before.
     """
     folder = Path(run_dir)

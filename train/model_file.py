@@ -60,7 +60,7 @@ def save_generator(
 def load_generator(path: str | Path) -> nn.Module:
     """Rebuild the generator in a run folder or a `generator.pt`, on the CPU.
 
-    A run folder stands for its `generator.pt`, the weights at its last checkpoint; name
+    A run folder means its `generator.pt`, the weights at its last checkpoint; name
     its `best.pt` for those that did best on the validation photos.
 
     Raises:

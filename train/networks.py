@@ -55,8 +55,8 @@ class FastGenerator(Chain):
     Takes and returns (B, 3, H, W) of any size, odd ones too; the output lies in
     [-0.08, 1.08].
 
-    One skip spans them all, first layer to second deconvolution: the paper's text tells
-    of a second one, the code has none.
+    One skip spans them all, first layer to second deconvolution: the paper
+    mentions a second one, the code has none.
     """
 
     def __init__(

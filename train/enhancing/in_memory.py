@@ -28,7 +28,7 @@ def enhance(
         tile: Bound the memory by working on about `tile` x `tile` pixels at a time;
             None: on the whole photo. The result is the same to one level of 255.
         device: Where to compute.
-        bits: 16 keeps the steps between the levels that the network makes.
+        bits: 16 keeps the network's precision between 8-bit levels.
 
     Returns:
         The enhanced photo, RGB uint8, or uint16 for 16 bits, (H, W, 3).
