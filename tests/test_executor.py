@@ -213,7 +213,7 @@ def test_a_signal_while_ray_starts_is_an_interruption(monkeypatch):
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_a_scheduler_is_of_clusters_only(backend):
-    with pytest.raises(UsageError, match="--scheduler is of dask or ray"):
+    with pytest.raises(UsageError, match="--scheduler is for dask and ray"):
         list(run_all(square, [1], Workers(2, backend, scheduler="tcp://x:1")))
 
 

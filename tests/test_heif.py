@@ -110,7 +110,7 @@ def test_primaries_become_the_colorants_of_display_p3():
 
 def test_an_hdr_photo_is_refused_unless_its_values_are_kept(saved):
     path = saved(colours(), color_primaries=9, transfer_characteristics=PQ)
-    with pytest.raises(PhotoError, match="PQ is not shown as sRGB") as caught:
+    with pytest.raises(PhotoError, match="PQ cannot be converted to sRGB") as caught:
         read_photo(path)
     assert caught.value.reason == "unreadable"
     assert photo_size(path) == (60, 40)

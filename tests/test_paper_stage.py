@@ -130,7 +130,7 @@ def test_a_rule_nobody_knows_is_refused(tmp_path):
 
 def test_the_help_states_the_papers_limit():
     words = " ".join(run("patches", "--help").split())
-    assert f"with --rule paper: at most {MAX_SHIFT}" in words
+    assert f"at most {MAX_SHIFT} with --rule paper" in words
 
 
 def test_the_report_shows_no_uncertainty_where_none_is_stated(finished):

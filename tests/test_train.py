@@ -152,7 +152,7 @@ def test_a_terminated_run_saves_and_goes_on(patches, uninterrupted, tmp_path):
 
     killer = threading.Thread(target=terminate_after_the_first_line)
     killer.start()
-    with pytest.raises(Interrupted, match=r"iteration \d; .* Go on with --resume"):
+    with pytest.raises(Interrupted, match=r"iteration \d; .* Continue with --resume"):
         run(patches, run_dir, long)
     killer.join()
     assert (run_dir / "checkpoint.pt").exists()
@@ -263,7 +263,7 @@ def test_other_patches_are_refused(uninterrupted, tmp_path):
 def test_a_folder_with_other_things_is_never_written_into(patches, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/thesis.txt").write_text("mine")
-    with pytest.raises(DpedBuildError, match="no training run"):
+    with pytest.raises(DpedBuildError, match="not a training run"):
         run(patches, tmp_path / "run")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
 
