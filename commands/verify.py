@@ -45,4 +45,4 @@ def verify(*, workspace: Path, folder: Path | None, as_json: bool) -> None:
     if not as_json:
         runs = f", {counted(found.runs, 'training run')}" if found.runs else ""
         told = f"{found.files} files, {found.patches} sampled patches{runs}"
-        click.echo(f"{told}: as stated")
+        click.echo(f"{told}: intact")

@@ -130,4 +130,4 @@ def test_a_workspace_of_imported_patches_is_verified_through_the_command(
     run(source, "--out", tmp_path / "patches", "--jobs", 1)
     shutil.rmtree(source)
     done = CliRunner().invoke(cli, ["verify", "-w", str(tmp_path)])
-    assert (done.exit_code, "as stated" in done.output) == (0, True), done.output
+    assert (done.exit_code, "intact" in done.output) == (0, True), done.output
