@@ -47,11 +47,11 @@ LISTED = 10  # files that gave nothing
         ),
         "test_photos": (
             int,
-            "Groups of 50 patches for test, of two folders.  [default: 10 %]",
+            "Groups of 50 patches in the test split (two folders).  [default: 10 %]",
         ),
         "val_photos": (
             int,
-            "Groups of 50 patches for val, of two folders.  [default: 5 %]",
+            "Groups of 50 patches in the val split (two folders).  [default: 5 %]",
         ),
         "split_seed": (int, "Random seed of the split."),
         "compress": (click.Choice(COMPRESSIONS), "Compression of the pixel data."),
