@@ -7,12 +7,13 @@ OPENCV := $(shell sed -n 's/^opencv-contrib-python==//p' constraints.txt)
 # The reference outputs of the original TensorFlow code lie beside some checkouts.
 TEST_EXTRAS := test$(if $(wildcard ../shared/data/oracle),$(shell echo ,)tensorflow)
 
-.PHONY: help demo test lint types tests soak format clean
+.PHONY: help demo test lint types tests test-long soak format clean
 help:
 	@echo 'make demo    install into .venv and run the whole way through on a small photo set'
-	@echo 'make test    install the test extra, then lint, types and the test suite'
+	@echo 'make test    install the test extra, then lint, types and the quick tests'
 	@echo 'make lint | types | tests    one part of make test, on an installed .venv'
-	@echo 'make soak    the long checks'
+	@echo 'make test-long    the tests that make test leaves out; CI runs both'
+	@echo 'make soak    half an hour of kills, damage and fuzzing'
 	@echo 'make format  rewrite the sources in the house format'
 	@echo 'make clean   remove .venv and build output; data/ stays'
 
@@ -33,6 +34,9 @@ types:  # mypy cannot follow the editable import hook: it reads the package thro
 
 tests:
 	.venv/bin/pytest -n auto --dist loadfile
+
+test-long: .venv/test.installed
+	.venv/bin/pytest -n auto --dist worksteal -m 'long and not soak'
 
 soak: .venv/test.installed
 	.venv/bin/pytest -n auto --dist load -m soak

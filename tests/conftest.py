@@ -2,7 +2,9 @@
 
 import json
 import os
+import random
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 from two_folders import make_photos
@@ -17,6 +20,15 @@ from two_folders import make_photos
 from dped_build.align import align_folders
 from dped_build.patches import PatchSettings, build_shards
 from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """What a test draws without a seed of its own is the same in every run."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")
@@ -72,13 +84,42 @@ def take_pair(
 
 
 @pytest.fixture(scope="session")
-def photo_set(tmp_path_factory, textured) -> Path:
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Makes a folder once a run, for all workers of xdist: to be copied, not changed.
+
+    Takes its name and what fills it; who comes second waits for the first.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def make_once(name: str, make: Callable[[Path], object]) -> Path:
+        folder, finished = root / name, root / f"{name}.finished"
+        with FileLock(root / f"{name}.lock"):
+            if not finished.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                make(folder)
+                finished.touch()
+        return folder
+
+    return make_once
+
+
+@pytest.fixture(scope="session")
+def photo_set(made_once, textured) -> Path:
     """A folder with raw/phone, raw/dslr and truth: seven scenes of two cameras.
 
     10 and 11 are taken within a minute, the sky of 3 is clipped, the photos of 6 show
     different scenes, 5 has no DSLR photo, 12 has no time.
     """
-    folder = tmp_path_factory.mktemp("photos")
+    return made_once("photos", lambda folder: write_photo_set(folder, textured))
+
+
+def write_photo_set(
+    folder: Path, textured: Callable[[int, tuple[int, int]], NDArray[np.uint8]]
+) -> None:
+    """Fill `photo_set`."""
     pictures = {pair: textured(pair, (600, 400)) for pair in (2, 3, 5, 6, 10, 11, 12)}
     pictures[3][:, :250] = 255
     for pair, picture in pictures.items():
@@ -87,25 +128,34 @@ def photo_set(tmp_path_factory, textured) -> Path:
         shown = (picture, pictures[2]) if pair == 6 else (picture,)
         take_pair(folder, str(pair), shown, taken=taken)
     (folder / "raw/dslr/5.png").unlink()
-    return folder
 
 
 @pytest.fixture(scope="session")
-def aligned_set(photo_set, tmp_path_factory) -> Path:
+def aligned_set(photo_set, made_once) -> Path:
     """A workspace in which `photo_set` is aligned; to be copied, not changed."""
-    workspace = tmp_path_factory.mktemp("aligned")
     cameras = photo_set / "raw/phone", photo_set / "raw/dslr"
-    align_folders(*cameras, workspace=workspace, jobs=1)
-    return workspace
+    return made_once(
+        "aligned", lambda folder: align_folders(*cameras, workspace=folder, jobs=1)
+    )
 
 
 @pytest.fixture(scope="session")
-def patched_set(aligned_set, tmp_path_factory) -> Path:
+def patched_set(aligned_set, made_once) -> Path:
     """`aligned_set` cut into patches of 64 px; to be copied, not changed."""
-    workspace = tmp_path_factory.mktemp("patched")
-    shutil.copytree(aligned_set / "aligned", workspace / "aligned")
-    build_shards(workspace, settings=PatchSettings(size=64, shard_patches=20), jobs=1)
-    return workspace
+    settings = PatchSettings(size=64, shard_patches=20)
+
+    def cut(workspace: Path) -> None:
+        shutil.copytree(aligned_set / "aligned", workspace / "aligned")
+        build_shards(workspace, settings=settings, jobs=1)
+
+    return made_once("patched", cut)
+
+
+@pytest.fixture
+def charts_left_out(monkeypatch) -> None:
+    """Reports with empty charts, which take most of their time to draw."""
+    empty = b'<svg xmlns="http://www.w3.org/2000/svg"><defs></defs></svg>'
+    monkeypatch.setattr("dped_build.report.charts._chart", lambda draw, *, size: empty)
 
 
 @pytest.fixture(scope="module")
@@ -121,11 +171,12 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def camera_folders(
-    tmp_path_factory: pytest.TempPathFactory,
+    made_once: Callable[[str, Callable[[Path], object]], Path],
     textured: Callable[[int, tuple[int, int]], NDArray[np.uint8]],
 ) -> Path:
     """iphone/ and canon/ with three good pairs of small photos; never changed."""
-    return make_photos(tmp_path_factory.mktemp("cameras") / "raw", textured)
+    folder = made_once("cameras", lambda folder: make_photos(folder / "raw", textured))
+    return folder / "raw"
 
 
 @pytest.fixture

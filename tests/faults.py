@@ -149,12 +149,12 @@ class Command:
                     found.append(pid)
         return found
 
-    def seconds_until_gone(self, seconds=20):
-        """How long its processes outlive this call; stops counting at `seconds`."""
-        started = time.monotonic()
-        while self.processes() and time.monotonic() < started + seconds:
+    def leaves_no_process(self, seconds=60):
+        """Whether all that it started ends by itself; waits so long at most."""
+        until = time.monotonic() + seconds
+        while self.processes() and time.monotonic() < until:
             time.sleep(0.05)
-        return time.monotonic() - started
+        return not self.processes()
 
 
 def is_progress(line):

@@ -52,7 +52,7 @@ def test_bf16_gives_float32_close_to_the_networks_own():
     assert all(p.grad.dtype == torch.float32 for p in fast.parameters())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside torch
 def test_a_compiled_network_gives_the_same_and_keeps_its_names():
     plain, fast = network(), network()

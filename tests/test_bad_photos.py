@@ -180,7 +180,6 @@ def test_the_judge_sees_harm(tmp_path):
         assert reader.read(good) == "photo"
 
 
-@pytest.mark.slow
 def test_three_thousand_damaged_files_cost_neither_time_nor_memory(tmp_path):
     outcomes, harm = [], {}
     with Reader() as reader:
@@ -260,7 +259,6 @@ def both_stages(raw, workspace):
     return aligned, build_shards(workspace, settings=PatchSettings(size=64), jobs=2)
 
 
-@pytest.mark.slow
 def test_eighty_bad_photos_cost_their_pairs_and_nobody_else(three_pairs, tmp_path):
     both_stages(three_pairs, tmp_path / "clean")
     reasons = {}
@@ -311,7 +309,6 @@ def test_names_of_any_kind_are_paired_or_refused_by_name(tmp_path):
         assert pair.name.isprintable() and f"{pair.message}".isprintable()
 
 
-@pytest.mark.slow
 def test_the_stages_take_photos_of_any_name(three_pairs, tmp_path):
     for camera, suffix in (("phone", ".jpg"), ("dslr", ".png")):
         good = three_pairs / camera / f"2{suffix}"

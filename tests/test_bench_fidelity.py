@@ -12,13 +12,13 @@ from fidelity import CHECKS, Row, report
 
 SCRIPT = Path(__file__).parents[1] / "bench" / "fidelity.py"
 ROWS = {"networks": 4, "photos": 6, "losses": 8, "steps": 5, "evaluation": 20}
-MARKS = {"losses": (), "evaluation": pytest.mark.soak}  # the others: slow
+MARKS = {"losses": (), "evaluation": pytest.mark.soak}  # the others: long
 NEEDS_TENSORFLOW = ("networks", "photos", "evaluation")
 
 
 @pytest.mark.parametrize(
     "check",
-    [pytest.param(n, marks=MARKS.get(n, pytest.mark.slow)) for n in CHECKS],
+    [pytest.param(n, marks=MARKS.get(n, pytest.mark.long)) for n in CHECKS],
 )
 def test_figures_are_the_original_codes(shared_data, check):
     if check in NEEDS_TENSORFLOW:

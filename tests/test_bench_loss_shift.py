@@ -84,7 +84,7 @@ def test_the_report_states_both_of_the_papers_claims():
     assert "nan" not in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_script_reads_a_patches_folder_and_draws(tmp_path):
     folder = write_patches(tmp_path)
     command = [sys.executable, SCRIPT, folder, "--out", tmp_path / "plots" / "a.png"]

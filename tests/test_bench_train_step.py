@@ -49,7 +49,9 @@ def give(state, plain):
         mine.data.copy_(theirs)
 
 
-@pytest.mark.parametrize("model", ["dped", "fast"])
+@pytest.mark.parametrize(
+    "model", [pytest.param("dped", marks=pytest.mark.long), "fast"]
+)
 def test_the_plain_port_computes_our_losses(model, tmp_path):
     """Those of the second iteration show both optimisers and the discriminator."""
     pixels = write_shard(tmp_path, count=6)
@@ -111,7 +113,10 @@ def setup_for(model, *, vgg, device="cpu", **changes):
     return Setup(settings, torch.device(device), vgg, Path(), ())
 
 
-def test_every_measure_has_its_row_and_the_defaults_are_named():
+def test_every_measure_has_its_row_and_the_defaults_are_named(monkeypatch):
+    # Found out by compiling something, which tests of the acceleration do.
+    here = "dped_build.train.acceleration.can_compile"
+    monkeypatch.setattr(here, lambda device: True)
     names = [way.name for way, _ in ways(setup_for("dped", vgg=random_vgg(2)))]
     assert names == [
         "plain fp32",
@@ -152,7 +157,7 @@ def test_on_a_gpu_the_defaults_are_every_measure_at_once(monkeypatch):
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_figures_of_a_run_agree_with_each_other():
     tiny = ("--model", "fast", "--batch-size", "1", "--vgg-width", "1", "--rounds", "1")
     chosen = ("--ways", "eager fp32", "--without", "NHWC,unfused")

@@ -90,6 +90,7 @@ def test_a_table_names_every_model_beside_dped(without_processes, model_path):
     assert "24 x 16 px" in result.stdout
 
 
+@pytest.mark.long
 def test_memory_is_that_of_a_process_which_enhances(model_path):
     settings = BenchSettings(size="16x16", device="cpu")
     small = module._peak_mb(model_path, settings)

@@ -83,7 +83,6 @@ def test_the_version_is_told():
     assert told.stdout.startswith(b"dped-build, version ")
 
 
-@pytest.mark.slow
 def test_commands_in_a_pipe_print_plain_lines(raw, work):
     write_patches(work)
     small = ["--loss", "mse", "--model", "srcnn", "--batch-size", "2"]
@@ -102,7 +101,7 @@ def test_commands_in_a_pipe_print_plain_lines(raw, work):
         said = done.stdout + done.stderr
         assert b"\x1b" not in said, command
         assert b"\r" not in said, command
-        assert done.returncode in (0, 1), said
+        assert done.returncode == 0, said
 
 
 def test_the_page_of_options_is_as_the_commands_are():

@@ -224,7 +224,6 @@ def test_patches_record_what_the_file_says(aligned_set, work):
     assert (settings["size"], settings["min_corr"]) == (64, 0.8)
 
 
-@pytest.mark.slow
 def test_a_run_records_what_the_file_says_and_goes_on_with_it(work):
     write_patches(work)
     text = '[train]\nmodel = "srcnn"\nloss = "mse"\niterations = 1\nbatch_size = 2\n'

@@ -68,7 +68,7 @@ def root(tmp_path_factory, textured):
     "jobs, backend",
     [
         (8, "threading"),
-        pytest.param(2, "loky", marks=pytest.mark.slow),
+        (2, "loky"),
         pytest.param(2, "threading", marks=pytest.mark.soak),
         pytest.param(8, "loky", marks=pytest.mark.soak),
     ],
@@ -107,7 +107,6 @@ def test_the_order_of_files_on_the_disk_does_not_show(root, tmp_path, monkeypatc
     assert results(tmp_path / "work") == results(root / "whole")
 
 
-@pytest.mark.slow
 def test_locale_time_zone_umask_hash_seed_and_folder_do_not_show(root, tmp_path):
     elsewhere = tmp_path / "else where"
     elsewhere.mkdir()
@@ -155,7 +154,7 @@ def furthest_px(a, b):
 
 
 @x86
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["no-avx512", "no-avx2"])
 def test_another_processor_accepts_the_same_windows(root, tmp_path, name):
     raw = root / "raw/iphone", root / "raw/canon"

@@ -142,7 +142,7 @@ def test_the_reference_has_the_public_names_and_no_other(monkeypatch):
     assert sorted(listed) == sorted([*names, "Patches", "Windows"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_figures_can_be_drawn_again(tmp_path):
     script = DOCS / "make_figures.py"
     subprocess.run([sys.executable, script, tmp_path], check=True)
@@ -150,7 +150,6 @@ def test_the_figures_can_be_drawn_again(tmp_path):
     assert drawn == {path.name for path in (DOCS / "figures").iterdir()}
 
 
-@pytest.mark.slow
 def test_displaced_smooth_windows_exceed_the_threshold_and_rich_ones_do_not(
     monkeypatch,
 ):

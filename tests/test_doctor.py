@@ -39,7 +39,6 @@ def run(*arguments):
     return CliRunner().invoke(cli, ["doctor", *map(str, arguments)])
 
 
-@pytest.mark.slow
 def test_this_installation_works_and_says_so_on_one_screen(tmp_path):
     result = run("-w", tmp_path)
     assert result.exit_code == 0, result.output
@@ -54,7 +53,6 @@ def test_this_installation_works_and_says_so_on_one_screen(tmp_path):
     )
 
 
-@pytest.mark.slow
 def test_the_self_check_finds_patches_near_the_truth(tmp_path):
     placed = self_check.place_patches(tmp_path, jobs=1)
     assert placed.patches >= 4

@@ -8,14 +8,11 @@ import pytest
 from faults import make_pairs, tree
 
 from dped_build.align import align_folders
-from dped_build.parallel.engines import CLUSTERS
 from dped_build.parallel.executor import Workers
 from dped_build.patches import PatchSettings, build_shards
 
 SETTINGS = PatchSettings(size=48)
 MODULES = {"dask": "distributed", "ray": "ray"}
-
-pytestmark = pytest.mark.slow
 
 
 def run(raw, work, *, progress=lambda done, total: None, **options):
@@ -40,13 +37,16 @@ def root(tmp_path_factory, textured):
     return root
 
 
-@pytest.mark.parametrize("backend", CLUSTERS)
+@pytest.mark.parametrize(
+    "backend", ["dask", pytest.param("ray", marks=pytest.mark.long)]
+)
 def test_a_cluster_gives_the_bytes_of_one_process(root, tmp_path, backend):
     pytest.importorskip(MODULES[backend])
     run(root / "raw", tmp_path, workers=Workers(2, backend))
     assert results(tmp_path) == results(root / "whole")
 
 
+@pytest.mark.long
 def test_a_worker_killed_in_mid_run_costs_nothing(root, tmp_path):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(

@@ -121,7 +121,7 @@ def real_patches(shared_data, tmp_path):
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_released_fast_generator_has_its_published_figures(
     shared_data, real_patches
 ):

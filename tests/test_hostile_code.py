@@ -142,7 +142,6 @@ def large_models(folder):
     return sorted(folder.iterdir())
 
 
-@pytest.mark.slow
 def test_models_that_state_gigabytes_take_no_memory(tmp_path):
     """The bound of .mat files is brought down here, for a smaller file to break it."""
     files = large_models(tmp_path)
@@ -163,7 +162,6 @@ for name in sys.argv[1:]:
     assert peak < PEAK
 
 
-@pytest.mark.slow
 def test_a_tensorflow_index_that_states_more_than_its_data_is_refused(tmp_path):
     tensorflow = pytest.importorskip("tensorflow")
     prefix = tmp_path / "iphone_orig"

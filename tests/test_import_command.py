@@ -104,7 +104,7 @@ def real_patches(shared_data, tmp_path_factory):
     return folder / "patches"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", RELEASED)
 def test_released_models_have_their_published_figures_on_imported_patches(
     shared_data, real_patches, tmp_path, name

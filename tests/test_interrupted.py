@@ -29,10 +29,7 @@ from dped_build.patches import PatchSettings, build_shards
 from dped_build.train.run_files import CHECKPOINT
 from dped_build.workspace.durable import SCRATCH
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 PAIRS = 30
 KILLS = 3  # of each command
 GO_ON = "Interrupted; finished work is kept. Run the same command to resume."
@@ -94,8 +91,8 @@ def work_of(workspace, stage):
     [
         ("ctrl-c-twice", "loky"),
         ("terminate-group", "loky"),
-        ("ctrl-c", "dask"),
-        ("terminate", "ray"),
+        pytest.param("ctrl-c", "dask", marks=pytest.mark.long),
+        pytest.param("terminate", "ray", marks=pytest.mark.long),
         *(
             pytest.param(asked, "loky", marks=LONG)
             for asked in ("ctrl-c", "interrupt", "terminate")
@@ -122,7 +119,7 @@ def test_who_is_asked_to_stop_says_one_line_and_goes_on(
         time.sleep(0.03)
     assert run.end() == 130
     assert run.told() == [GO_ON]
-    assert run.seconds_until_gone() < (2 if backend == "loky" else 10)
+    assert run.leaves_no_process()
     assert 1 < len(work_of(work, "aligned")) < PAIRS
     finish(said, *align(photos, work), env=log)
     assert tree(work / "aligned") == tree(whole / "aligned")
@@ -136,7 +133,7 @@ def test_workers_of_a_killed_run_end_by_themselves(photos, tmp_path):
     assert len(run.workers()) == 2
     run.send(signal.SIGKILL)
     run.end()
-    assert run.seconds_until_gone() < 5
+    assert run.leaves_no_process()
 
 
 @pytest.mark.parametrize("stage", ["aligned", pytest.param("patches", marks=LONG)])
@@ -152,16 +149,15 @@ def test_a_worker_that_the_system_kills_costs_nothing(photos, whole, tmp_path, s
     assert run.told() == []
     assert tree(work / stage) == tree(whole / stage)
     assert leftovers(work) == []
-    assert run.seconds_until_gone() < 2
+    assert run.leaves_no_process()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["aligned", "patches", "imported"])
 def test_a_command_killed_at_random_instants_loses_and_redoes_nothing(
     photos, source, whole, tmp_path, name
 ):
-    seed = random.randrange(2**32)
-    print("seed", seed)  # shown when the test fails
-    rng = random.Random(seed)
+    rng = random.Random(0)
     work, said, log = tmp_path / "work", tmp_path / "said", tmp_path / "log"
     work.mkdir()
     if name == "patches":
@@ -208,4 +204,4 @@ def test_training_that_is_asked_to_stop_says_one_line(tmp_path, asked):
     assert told.startswith("Interrupted")
     assert told.endswith("Continue with --resume.")
     assert temporaries(tmp_path) == []
-    assert run.seconds_until_gone() < 2
+    assert run.leaves_no_process()

@@ -369,7 +369,6 @@ def test_the_command_tells_what_it_did(days, tmp_path):
     assert (told["newly_done"], told["cut"]) == (False, 7)
 
 
-@pytest.mark.slow
 def test_a_merge_killed_at_any_instant_is_whole_or_absent(days, tmp_path):
     folders = [os.fspath(path) for path in sources(days)]
     merge_workspaces(sources(days), tmp_path / "whole")
@@ -400,7 +399,6 @@ def check_sums(workspace, stage):
         assert sha256(folder / name) == digest
 
 
-@pytest.mark.slow
 def test_parts_of_one_run_merge_into_its_bytes(tmp_path, textured):
     names = [f"{number:02d}" for number in range(7)]
     raw = shoot(tmp_path / "raw", textured, names)
@@ -460,7 +458,6 @@ def test_a_workspace_that_is_withdrawn_takes_its_patches_along(days, tmp_path):
     assert not any(name.startswith("day3") for name in photos)
 
 
-@pytest.mark.slow
 def test_parts_of_different_sets_are_not_taken_for_one(tmp_path, textured):
     names = [f"{number:02d}" for number in range(6)]
     raw = shoot(tmp_path / "raw", textured, names[:4])

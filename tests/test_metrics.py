@@ -46,6 +46,7 @@ def _patches(shared_data, camera):
     return torch.from_numpy(rgb).permute(0, 3, 1, 2) / 255
 
 
+@pytest.mark.long
 def test_both_protocols_on_the_400_real_pairs(shared_data):
     phone, dslr = (_patches(shared_data, camera) for camera in ("iphone", "canon"))
     folder = shared_data / "oracle" / "losses"

@@ -95,7 +95,10 @@ def test_norm_accepts_moments_from_elsewhere():
 @pytest.mark.parametrize(
     "kind, model, photo, output",
     [
-        ("generator", "iphone_orig", "china", "china_iphone"),
+        pytest.param(
+            *("generator", "iphone_orig", "china", "china_iphone"),
+            marks=pytest.mark.long,
+        ),
         ("generator", "blackberry_orig", "coffee", "coffee_blackberry"),
         (
             "fast_generator",

@@ -251,7 +251,6 @@ def test_the_command_writes_the_file_and_says_how_exact_it_is(tmp_path, model):
     assert worst(out, made_network(), noise(1, 33, 20)) <= TOLERANCE["fp16"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_released_weights_give_the_original_codes_output(
     tmp_path, shared_data, precision
@@ -271,7 +270,7 @@ def test_released_weights_give_the_original_codes_output(
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE[precision])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_benchmark_holds_every_way_against_eager_pytorch(model):
     script = Path(__file__).parents[1] / "bench" / "deployment.py"
     command = [sys.executable, script, model, "--size", "41x30", "--repeat", "1"]

@@ -57,7 +57,7 @@ def test_every_requirement_has_its_exact_version_in_the_constraints():
     assert required - {"dped-build"} <= pinned
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_installation_from_the_sdist_holds_one_package(tmp_path):
     build = [sys.executable, "-m", "build", "--sdist", "--outdir", tmp_path, ROOT]
     subprocess.run(build, check=True, capture_output=True)

@@ -35,7 +35,7 @@ SECRETS = {
 }
 POSITION = ((51, 1), (28, 1), (193827, 5000))  # degrees, minutes, seconds
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def all_exif() -> bytes:

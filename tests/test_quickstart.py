@@ -55,7 +55,7 @@ def test_the_committed_figures_are_those_of_good_patches(committed):
     assert "the same pixels as above: True" in said(committed)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("default")  # of the kernel's libraries
 def test_the_notebook_runs_without_error_and_finds_the_same(committed, monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS))

@@ -65,7 +65,6 @@ def alone(patches, tmp_path_factory):
     return run
 
 
-@pytest.mark.slow
 def test_two_ranks_give_the_loss_curve_of_one_process(patches, alone, tmp_path):
     done = train(2, patches, tmp_path / "run")
     assert done.returncode == 0, done.stderr
@@ -76,7 +75,7 @@ def test_two_ranks_give_the_loss_curve_of_one_process(patches, alone, tmp_path):
     assert files == {path.name.split(".")[0] for path in alone.iterdir()}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_goes_on_with_another_number_of_ranks(patches, alone, tmp_path):
     run = tmp_path / "run"
     assert train(2, patches, run, iterations=2).returncode == 0
@@ -86,7 +85,7 @@ def test_a_run_goes_on_with_another_number_of_ranks(patches, alone, tmp_path):
     assert_alike(run, alone)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_batch_that_cannot_be_shared_is_refused(patches, tmp_path):
     done = train(2, patches, tmp_path / "run", "--batch-size", 3)
     assert done.returncode != 0
@@ -94,7 +93,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(patches, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_the_leader_refuses_is_told_once(patches, alone):
     done = train(2, patches, alone, "--seed", 1)
     assert done.returncode != 0

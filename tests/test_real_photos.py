@@ -117,7 +117,7 @@ def test_mirrored_demo_pictures_are_never_aligned(demo_pictures, side):
 
 
 @pytest.mark.parametrize(
-    "side", [*SIDES[:-1], pytest.param(SIDES[-1], marks=pytest.mark.slow)]
+    "side", [*SIDES[:-1], pytest.param(SIDES[-1], marks=pytest.mark.long)]
 )
 def test_hundreds_of_unrelated_pairs_are_never_aligned(real_pictures, side):
     """At no size; some postcards even carry the same logo in the same place."""

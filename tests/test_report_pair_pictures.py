@@ -14,6 +14,7 @@ from dped_build.report.workspace_reader import read_workspace
 from dped_build.workspace.stage import write_sums
 
 NAMES = ["0001", "0002", "0003"]
+pytestmark = pytest.mark.usefixtures("charts_left_out")
 
 
 @pytest.fixture

@@ -248,7 +248,6 @@ def nodes(schema):
             yield from nodes(value)
 
 
-@pytest.mark.slow
 def test_everything_that_is_written_holds_to_its_schema(written):
     for name, values in written.items():
         assert values, name
@@ -256,7 +255,6 @@ def test_everything_that_is_written_holds_to_its_schema(written):
             check(name, value)
 
 
-@pytest.mark.slow
 def test_every_schema_is_held_against_something(written):
     needs_tensorflow = {"import-model-summary"}
     tested_below = {"doctor", "merge-summary"}
@@ -264,7 +262,6 @@ def test_every_schema_is_held_against_something(written):
     assert set(SCHEMAS) - elsewhere == set(written)
 
 
-@pytest.mark.slow
 def test_a_key_that_is_not_documented_is_refused_wherever_it_stands(written):
     free = {"report": {"settings", "runs"}}  # repeated from files with their schemas
     for name, values in written.items():
@@ -293,12 +290,10 @@ def at(value, place):
     return value
 
 
-@pytest.mark.slow
 def test_what_doctor_says_holds_to_its_schema(tmp_path):
     check("doctor", run("doctor", "-w", tmp_path, "--json"))
 
 
-@pytest.mark.slow
 def test_what_merge_says_and_writes_holds_to_its_schemas(camera_folders, tmp_path):
     for day, names in (("a", ("0001", "0002")), ("b", ("0010",))):
         for camera in ("iphone", "canon"):

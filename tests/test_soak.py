@@ -112,7 +112,7 @@ def test_a_command_killed_at_random_instants_ends_in_the_same_bytes(
     rng, seconds = random.Random(seed), json.loads((root / "seconds.json").read_text())
     earlier, written = STEPS[name]
     wanted = contents(name, root / name / written)
-    said, kills, rounds, orphans = tmp_path / "said", 0, 0, []
+    said, kills, rounds = tmp_path / "said", 0, 0
     while kills < KILLS:
         work, log = tmp_path / f"{rounds}/work", tmp_path / f"{rounds}/log"
         shutil.copytree(root / (earlier or "empty"), work)
@@ -122,7 +122,7 @@ def test_a_command_killed_at_random_instants_ends_in_the_same_bytes(
                 said, *arguments(name, root, work), env={"DPED_BUILD_LOG": str(log)}
             )
             ended = not kill_at_random(run, rng, 1.2 * seconds[name])
-            orphans.append(run.seconds_until_gone())
+            assert run.leaves_no_process()
             reached = check_after_kill(name, work / written, reached)
             kills += not ended
         assert run.end() == 0, run.said.read_text()
@@ -133,10 +133,7 @@ def test_a_command_killed_at_random_instants_ends_in_the_same_bytes(
         assert finished_twice(log) == []
         shutil.rmtree(work)
         rounds += 1
-    print(
-        f"{name}: {kills} kills, {rounds} rounds, orphans {max(orphans):.1f} s, {seed}"
-    )
-    assert max(orphans) < 10
+    print(f"{name}: {kills} kills, {rounds} rounds, seed {seed}")
 
 
 @pytest.mark.parametrize("name", ["align", "patches", "import", "report", "enhance"])
@@ -158,7 +155,7 @@ def test_a_command_interrupted_at_random_instants_says_one_line(
         time.sleep(rng.uniform(0, seconds[name] / 2))
         run.send(number, group=group)
         code = run.end()
-        assert run.seconds_until_gone() < 2
+        assert run.leaves_no_process()
         if code:
             stopped += 1
             assert code == 130, run.said.read_text()

@@ -38,6 +38,7 @@ def test_adam_is_tensorflows():
     torch.testing.assert_close(weight.detach(), expected, rtol=1e-10, atol=0)
 
 
+@pytest.mark.long
 def test_losses_after_a_step_are_the_original_codes(shared_data):
     """Both optimizers and the discriminator's swaps show in the second iteration."""
     state = first_state(shared_data)

@@ -215,7 +215,6 @@ def limit_files(limit):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, limit", [("patches", 60_000), ("patches", 150_000), ("train", 40_000)]
 )

@@ -106,6 +106,7 @@ def test_threads_are_left_as_they_were_after_an_error_too(monkeypatch):
         forward_in_strips(build(ARCHITECTURES[2]), photo(20, 20), tile=None, device=CPU)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "kind, model, photo, output",
     [

@@ -114,7 +114,6 @@ def test_no_test_photo_is_among_those_that_several_phones_train_on(rig):
     assert not train & val
 
 
-@pytest.mark.slow
 def test_training_takes_the_patches_of_several_phones(rig, tmp_path):
     folders = [str(rig / phone / "patches") for phone in LAG]
     small = ["--model", "srcnn", "--loss", "mse", "--iterations", "2"]
