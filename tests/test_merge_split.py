@@ -65,6 +65,13 @@ def test_all_photos_of_a_joined_scene_move_together():
     assert {row.split for row in rows} == {"train"}
 
 
+def test_a_scene_begins_with_its_first_photo():
+    one = [SplitRow("a1", "a1", "train"), SplitRow("a2", "a1", "train")]
+    other = [SplitRow("b1", "b1", "test")]
+    rows = unite_splits([one, other], at(a1=0, a2=55, b1=100))
+    assert rows == [*one, *other]
+
+
 def test_parts_that_cut_a_scene_in_two_do_not_test_on_what_they_train_on(
     tmp_path, textured
 ):

@@ -85,9 +85,14 @@ def test_each_fault_has_its_reason(reason):
         ({"clipped_phone": 0.2}, "clipped"),
         ({"sigma_px": 0.26}, "uncertain"),
         ({"depth_px": 0.41}, "depth_edge"),
+        ({"shift_px": (0.0, 10.0)}, "shift_limit"),  # where the search ends
+        ({"sigma_px": np.nan}, "uncertain"),
+        ({"depth_px": np.nan}, "depth_edge"),
+        ({"sharpness_ratio": np.nan}, "soft_target"),
+        ({"color_fit_psnr": np.nan}, "color_misfit"),
     ],
 )
-def test_both_signs_and_both_cameras_count(faults, reason):
+def test_both_signs_both_cameras_limits_and_what_is_unknown_count(faults, reason):
     assert reason_of(faults) == reason
 
 

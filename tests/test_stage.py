@@ -301,6 +301,60 @@ def test_a_file_outside_of_a_stage_is_named_on_the_disk(tmp_path, synced):
     assert synced == [tmp_path / "run"]
 
 
+@pytest.fixture
+def synced_sizes(monkeypatch):
+    """The size of every file at the time it was put on the disk."""
+    found, fsync = [], os.fsync
+
+    def record(descriptor):
+        fsync(descriptor)
+        status = os.fstat(descriptor)
+        found.extend([status.st_size] if stat.S_ISREG(status.st_mode) else [])
+
+    monkeypatch.setattr(os, "fsync", record)
+    return found
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, synced_sizes):
+    target, replace = tmp_path / "a", Path.replace
+    with pytest.MonkeyPatch.context() as patch:
+        before = []
+        patch.setattr(
+            Path, "replace", lambda *at: (before.extend(synced_sizes), replace(*at))
+        )
+        write_atomic(target, b"content")
+    assert before == synced_sizes == [len(b"content")]
+
+
+def test_a_line_of_the_journal_is_on_the_disk_when_it_is_added(tmp_path, synced_sizes):
+    journal = Journal(tmp_path / "journal.jsonl")
+    sizes = []
+    for pair in ("1", "2"):
+        journal.append({"pair": pair})
+        sizes.append(journal.path.stat().st_size)
+    assert synced_sizes == sizes
+
+
+def test_the_old_folder_comes_back_where_the_new_one_cannot_be_moved(
+    stage, monkeypatch
+):
+    enter(stage)
+    fill(stage.folder, "old")
+    fill(stage.build, "new")
+    replace = Path.replace
+
+    def refuse(path, target):
+        if path == stage.build:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refuse)
+        with pytest.raises(DpedBuildError, match="cannot be written"):
+            publish_folder(stage.build, stage.folder)
+    assert stage.manifest()["text"] == "old"
+
+
 @pytest.mark.parametrize(
     "number, told", [(errno.EINVAL, None), (errno.EIO, "cannot be written")]
 )
