@@ -155,8 +155,10 @@ def fail_and_mend(disk, monkeypatch, name, root, work, *, at, kind, number):
     with disk.failing(work, monkeypatch, at=at, kind=kind, number=number):
         result = call(name, root, work)
     assert disk.failed
-    assert result.exit_code in (0, 1), result.output
-    if result.exit_code:
+    if result.exit_code == 0:  # what failed was to be cleared away
+        assert published(name, work) == after
+    else:
+        assert result.exit_code == 1, result.output
         (line,) = told(result)
         assert line.startswith("Error: ")
         assert os.strerror(number).lower() in line.lower()
