@@ -232,9 +232,9 @@ def are_parts(sources: Sequence[Source]) -> bool:
         for one in alignments
     }
     if len(sets) > 1:
+        told = ", ".join(str(source.workspace) for source in sources)
         raise DpedBuildError(
-            f"{', '.join(str(s.workspace) for s in sources)}: parts of different sets "
-            "of photos (were some added meanwhile?); run dped-build align --part again "
-            "for each"
+            f"{told}: parts of different sets of photos (were some added meanwhile?); "
+            "run dped-build align --part again for each"
         )
     return True

@@ -48,7 +48,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
 def missing(path: Path) -> DpedBuildError:
     """The one-line error for a file of a patches folder that is not there."""
     return DpedBuildError(
-        f"{path} is missing: restore it, or run dped-build patches --force"
+        f"{path} is missing: restore it, or make the patches again with --force"
     )
 
 
@@ -56,8 +56,8 @@ def damaged(path: Path, error: Exception) -> DpedBuildError:
     """The one-line error for a file of a patches folder that cannot be trusted."""
     said = " ".join(str(error).split())[:MESSAGE] or type(error).__name__
     return DpedBuildError(
-        f"{path} is damaged ({said}): restore it, or delete it and run dped-build "
-        "patches --force"
+        f"{path} is damaged ({said}): restore it, or delete it and make the "
+        "patches again with --force"
     )
 
 
