@@ -9,7 +9,8 @@ import sys
 import warnings
 
 import cv2
-import threadpoolctl  # noqa: F401  # which sets a variable when it is imported
+import joblib  # noqa: F401  # which sets a variable when it is imported
+import threadpoolctl  # noqa: F401  # likewise
 import torch
 from PIL import Image
 
