@@ -54,6 +54,7 @@ from dped_build.workspace.errors import DpedBuildError
 ROOM = "dped_build.train.batches._room"
 TOLERANCE = 0.05  # of the mean loss, beside twice what float32 differs from itself
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1")
+RANKS_SECONDS = 45
 RANK = "--rank"  # this script as torchrun starts it
 
 
@@ -241,7 +242,7 @@ def communicate(setup: Setup, results: Results) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=RANKS_SECONDS if setup.device.type == "cuda" else None,
         check=False,
     )
     if ran.returncode:

@@ -25,6 +25,7 @@ from tables import machine, table
 BENCH = Path(__file__).parent
 RESULTS, KERNELS, LOG, REPORT = "results.jsonl", "kernels.md", "log.txt", "report.md"
 SECONDS = 420
+PROBE_SECONDS = 120
 LEAST = 15  # seconds; with less left, a part is not begun
 END = 5  # seconds between asking a part to end and ending it
 LAST_BEGUN = 0.6  # of a part's time, after which `train_step` begins no further way
@@ -93,7 +94,7 @@ def planned(options: argparse.Namespace) -> list[Part]:
         Part("ceilings", 15, 40, ("ceilings.py",)),
         Part("step dped", 90, 130, step("dped", *kernels, *usual)),
         Part("step fast", 60, 100, step("fast", *kernels, *usual)),
-        Part("checks", 60, 90, ("agreement.py",)),
+        Part("checks", 75, 110, ("agreement.py",)),
         Part("train fast", 60, 80, loop("fast", "dped")),
         Part("train dped", 60, 80, loop("dped", "dped")),
         Part("photos", 35, 60, ("whole_photos.py",)),
@@ -131,7 +132,12 @@ def probe() -> None:
 def look_at(*, small: bool) -> Machine:
     """The machine; where there is no GPU that can be used, why."""
     line = [sys.executable, __file__, "--probe"]
-    ran = subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+    try:
+        ran = subprocess.run(
+            line, capture_output=True, text=True, check=False, timeout=PROBE_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return Machine(None, ["no GPU can be used: torch does not answer"])
     if ran.returncode:
         why = (ran.stderr.strip().splitlines() or ["torch cannot be loaded"])[-1]
         return Machine(None, [f"no GPU can be used: {why[:LONGEST]}"])

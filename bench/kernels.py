@@ -9,15 +9,15 @@ from torch.profiler import ProfilerActivity, profile
 
 DEAREST = 25
 LONGEST = 100  # characters of a name; Triton's names tell what is in a kernel
-STEPS = 5
+STEPS = {"cuda": 5, "cpu": 1}
 
 
 def dearest_kernels(step: Callable[[], object], device: torch.device) -> str:
     """The kernels of an iteration as a Markdown table; on a CPU, the operations."""
-    on_gpu = device.type == "cuda"
+    on_gpu, steps = device.type == "cuda", STEPS[device.type]
     kinds = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * on_gpu]
     with profile(activities=kinds) as found:
-        for _ in range(STEPS):
+        for _ in range(steps):
             step()
         if on_gpu:
             torch.cuda.synchronize()
@@ -27,7 +27,7 @@ def dearest_kernels(step: Callable[[], object], device: torch.device) -> str:
         annotation = getattr(event, "is_user_annotation", False)
         if event.device_type == wanted and not annotation:
             own = event.self_device_time_total if on_gpu else event.self_cpu_time_total
-            spent[event.key] = own / 1000 / STEPS, event.count
+            spent[event.key] = own / 1000 / steps, event.count
     total = sum(ms for ms, _ in spent.values())
     rows = sorted(spent.items(), key=lambda item: -item[1][0])[:DEAREST]
     return f"{total:.2f} ms an iteration in {len(spent)} kernels\n\n" + table(
@@ -37,7 +37,7 @@ def dearest_kernels(step: Callable[[], object], device: torch.device) -> str:
                 name[:LONGEST].replace("|", "/"),
                 f"{ms:.3f}",
                 f"{ms / max(total, 1e-9):.1%}",
-                f"{calls / STEPS:.3g}",
+                f"{calls / steps:.3g}",
             ]
             for name, (ms, calls) in rows
         ],

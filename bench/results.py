@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import Any
 
 from dped_build.workspace.errors import DpedBuildError
@@ -12,6 +13,7 @@ from dped_build.workspace.errors import DpedBuildError
 FAILURES = (
     *(DpedBuildError, RuntimeError, OSError, ImportError, MemoryError, AssertionError),
     *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError),
+    SubprocessError,
 )
 FAILED = "failed"
 LONGEST = 160  # characters of a failure

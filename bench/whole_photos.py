@@ -39,7 +39,7 @@ def made_photo(width: int, height: int) -> NDArray[np.uint8]:
     )
     shapes = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
     grain = Image.fromarray(fine).filter(ImageFilter.GaussianBlur(1))
-    return np.asarray(Image.blend(shapes, grain, 0.2))
+    return np.array(Image.blend(shapes, grain, 0.2))
 
 
 def generator(model: str, work: Path) -> tuple[nn.Module, str]:
