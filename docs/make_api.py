@@ -13,6 +13,7 @@ from pathlib import Path
 
 PAGE = Path(__file__).with_name("api.md")
 PUBLIC = {
+    "dped_build.photos": ("read_photo",),
     "dped_build.align": (
         "align_pair",
         "align_folders",

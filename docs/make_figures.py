@@ -24,7 +24,7 @@ from dped_build.align.sampling import sample_patches
 from dped_build.patches import PatchSettings, extract_patches
 from dped_build.patches.extract import cut
 from dped_build.patches.quality import lumas, normalised_cross_correlation
-from dped_build.photos.reading import read_photo
+from dped_build.photos import read_photo
 from dped_build.selftest.demo_set import SCENES, picture_folder
 from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
 
