@@ -38,7 +38,7 @@ from dped_build.train.acceleration import (
     reproducible,
 )
 from dped_build.train.batches import Batches
-from dped_build.train.devices import choose_device
+from dped_build.train.devices import choose_device, full_float32
 from dped_build.train.loop import train
 from dped_build.train.replay import Replay
 from dped_build.train.settings import TrainSettings
@@ -290,6 +290,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as made,
         torch._dynamo.config.patch(recompile_limit=GRAPHS),
+        full_float32(),
     ):
         setup = setup_in(Path(made), device, small=options.small)
         for name, check in {
