@@ -9,6 +9,7 @@ import torch
 from oracle import first_discriminator, real_patches
 
 from dped_build.exchange.tensorflow_checkpoint import generator_state
+from dped_build.train import losses
 from dped_build.train.losses import (
     BLUR_KERNEL,
     blur,
@@ -168,3 +169,13 @@ def test_the_first_discriminator_judges_real_patches_as_in_the_original(shared_d
     torch.testing.assert_close(
         logits.softmax(dim=1)[real], reference[real], rtol=0, atol=1e-5
     )
+
+
+def test_the_blur_passes_gradients_also_after_use_without_any():
+    losses._taps.cache_clear()
+    images = torch.rand(1, 3, 30, 30, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        color_loss(images, 1 - images)
+    images.requires_grad_()
+    color_loss(images, 1 - images).backward()
+    assert images.grad.abs().sum() > 0

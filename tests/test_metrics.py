@@ -145,3 +145,11 @@ def test_any_size_can_be_compared(size):
 def test_different_shapes_are_refused(metric):
     with pytest.raises(ValueError, match="do not match"):
         metric(torch.zeros(1, 3, 20, 20), torch.zeros(2, 3, 20, 20))
+
+
+@pytest.mark.parametrize("size", [(160, 192), (161, 177)])
+def test_of_flat_images_ms_ssim_knows_the_brightness_at_the_coarsest_scale_only(size):
+    dark, bright = (torch.full((1, 3, *size), level) for level in (0.2, 0.6))
+    brightness = (2 * 0.2 * 0.6 + 0.01**2) / (0.2**2 + 0.6**2 + 0.01**2)
+    found = float(ms_ssim(dark, bright))
+    assert found == pytest.approx(brightness**0.1333, abs=1e-6)
