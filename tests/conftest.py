@@ -21,6 +21,9 @@ from dped_build.align import align_folders
 from dped_build.patches import PatchSettings, build_shards
 from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
 
+# Read when torch is loaded, here and in processes: who waits for a core does not spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:

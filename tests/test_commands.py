@@ -18,6 +18,8 @@ from dped_build.commands.demo import DEMO_TRAINING
 from dped_build.selftest.demo_set import DSLR, PHONE, TRUTH, write_demo_set
 from dped_build.selftest.truth import compare_with_truth
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def run(*arguments, code=0):
     """Run the command in this process; returns stdout and stderr together."""
@@ -28,7 +30,7 @@ def run(*arguments, code=0):
 
 
 @pytest.fixture(scope="module")
-def demo(made_once):
+def demo(made_once, one_thread):
     """The demo's photo set, aligned and cut."""
 
     def make(folder):
