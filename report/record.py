@@ -9,11 +9,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-Count = Annotated[int, Meta(ge=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Maker = Annotated[str, Meta(pattern="^dped-build ")]
-ByReason = dict[str, Count]  # the most frequent first
+from dped_build.align.records import REASONS as PAIR_REASONS
+from dped_build.align.records import Size
+from dped_build.patches.records import REASONS as WINDOW_REASONS
+from dped_build.patches.split import SPLITS
+from dped_build.workspace.json_files import Count, Program, Sha256, Share
+
+Status = Literal["aligned", "rejected", "failed"]
+Split = Annotated[str, Meta(extra_json_schema={"enum": SPLITS})]
+PairReason = Annotated[str, Meta(extra_json_schema={"enum": PAIR_REASONS})]
+WindowReason = Annotated[str, Meta(extra_json_schema={"enum": WINDOW_REASONS})]
 Settings = dict[str, Any]  # JSON of another stage, repeated as it stands there
 Point = tuple[float, float]
 Curves = dict[str, list[Point]]  # (iteration, value), by name
@@ -31,8 +36,9 @@ class PairCounts(Struct, frozen=True):
     aligned: Annotated[Count, "Aligned."]
     rejected: Annotated[Count, "Photos that do not match."]
     failed: Annotated[Count, "Unusable files."]
-    lost_before_pairing: Annotated[ByReason, "Photos, by reason."]
-    lost_in_alignment: Annotated[ByReason, "Pairs, by reason."]
+    # The most frequent first.
+    lost_before_pairing: Annotated[dict[PairReason, Count], "Photos, by reason."]
+    lost_in_alignment: Annotated[dict[PairReason, Count], "Pairs, by reason."]
 
 
 class SplitCounts(Struct, frozen=True):
@@ -145,7 +151,7 @@ class WindowCounts(Struct, frozen=True):
     judged: Annotated[Count, "Neither excluded by hand nor surplus."]
     accepted: Annotated[Count, "Accepted."]
     accepted_share: Annotated[Share, "Of the judged."]
-    reasons: Annotated[ByReason, "Windows not accepted, by reason."]
+    reasons: Annotated[dict[WindowReason, Count], "Windows not accepted, by reason."]
     size: Annotated[int, "Side, px."]
     clipped_share: Annotated[
         Share, "Of the accepted: more than a tenth clipped on either side."
@@ -170,11 +176,11 @@ class ShownPatch(Struct, frozen=True):
     pair: Annotated[str, "Name."]
     window_xy: Annotated[tuple[int, int], "Top-left pixel, phone px."]
     ncc: Annotated[float | None, "NCC."]
-    reason: Annotated[str | None, "Null: accepted."]
+    reason: Annotated[WindowReason | None, "Null: accepted."]
     file: Annotated[str | None, "Its shard."]
     row: Annotated[Count, "In the shard, or in windows.h5."]
     picture: Annotated[str, "Path within the report."]
-    picture_size: Annotated[tuple[int, int], "Width, height, px."]
+    picture_size: Annotated[Size, "Width, height, px."]
 
 
 class PatchGroup(Struct, frozen=True):
@@ -238,12 +244,12 @@ class PairRow(Struct, frozen=True):
     """A record of alignment.jsonl, its windows and its pictures."""
 
     pair: Annotated[str, "Name."]
-    status: Annotated[str, "As in alignment.jsonl."]
-    reason: Annotated[str | None, "Likewise."]
+    status: Annotated[Status, "As in alignment.jsonl."]
+    reason: Annotated[PairReason | None, "Likewise."]
     message: Annotated[str | None, "Likewise."]
     phone: Annotated[str | None, "File name."]
     dslr: Annotated[str | None, "File name."]
-    split: Annotated[str | None, "Of the photo."]
+    split: Annotated[Split | None, "Of the photo."]
     matches: Annotated[Count | None, "Matches."]
     inliers: Annotated[Count | None, "Inliers."]
     inlier_rmse_px: Annotated[float | None, "Phone px."]
@@ -256,7 +262,7 @@ class PairRow(Struct, frozen=True):
     picture: Annotated[
         str | None, "Path of its pictures within the report, without suffix."
     ]
-    picture_size: Annotated[tuple[int, int] | None, "Of the crops shown."]
+    picture_size: Annotated[Size | None, "Of the crops shown."]
     on_one_grid: Annotated[bool | None, "Both crops show the same pixels."]
     exposure_ev: Annotated[float | None, "DSLR over phone luminance, stops."]
     color_ev: Annotated[float | None, "Difference in colour, stops."]
@@ -267,7 +273,7 @@ class AlignMade(Struct, frozen=True):
     """How the photos were aligned."""
 
     created_with: Annotated[str | None, "Program."]
-    sums: Annotated[Digest | None, "Of SHA256SUMS."]
+    sums: Annotated[Sha256 | None, "Of SHA256SUMS."]
     settings: Annotated[Settings, "As in its manifest."]
     command: Annotated[str, "That leads to the same."]
 
@@ -276,8 +282,8 @@ class PatchesMade(Struct, frozen=True):
     """How the patches were made."""
 
     created_with: Annotated[str | None, "Program."]
-    sums: Annotated[Digest | None, "Of SHA256SUMS."]
-    dataset_id: Annotated[Digest | None, "As in the manifest."]
+    sums: Annotated[Sha256 | None, "Of SHA256SUMS."]
+    dataset_id: Annotated[Sha256 | None, "As in the manifest."]
     settings: Annotated[Settings, "As in its manifest."]
     command: Annotated[str, "That leads to the same."]
 
@@ -311,7 +317,7 @@ class Report(Struct, frozen=True):
 
     format: Annotated[Literal["dped-build/report"], "What this is."]
     version: Annotated[Literal[1], "Rises when a meaning changes."]
-    created_with: Annotated[Maker, "Name and version of the program."]
+    created_with: Program
     phone_camera: Annotated[str, "Name."]
     dslr_camera: Annotated[str, "Name."]
     imported: Annotated[bool, "The patches were cut by others."]
@@ -367,9 +373,9 @@ class DifferingSetting(Struct, frozen=True):
 class Outcome(Struct, frozen=True):
     """What became of a pair in one workspace."""
 
-    status: Annotated[str, "Of the pair."]
-    reason: Annotated[str | None, "Null: aligned."]
-    split: Annotated[str | None, "Of the photo."]
+    status: Annotated[Status, "Of the pair."]
+    reason: Annotated[PairReason | None, "Null: aligned."]
+    split: Annotated[Split | None, "Of the photo."]
     windows: Annotated[Count | None, "Candidates."]
     accepted: Annotated[Count | None, "Accepted."]
     used: Annotated[bool, "It gave patches, or was aligned where nothing is cut."]
@@ -389,7 +395,7 @@ class SideBySide(Struct, frozen=True):
 
     format: Annotated[Literal["dped-build/side-by-side"], "What this is."]
     version: Annotated[Literal[1], "Rises when a meaning changes."]
-    created_with: Annotated[Maker, "Name and version of the program."]
+    created_with: Program
     workspaces: Annotated[list[Column], "The columns."]
     sections: Annotated[list[Section], "Tables."]
     settings: Annotated[list[DifferingSetting], "Settings that differ."]

@@ -7,14 +7,13 @@ from documents import (
     common,
     exchange,
     patches,
-    report,
-    side_by_side,
     study,
     training,
     workspace,
 )
 from dped_build.align.aligned_folder import Local
 from dped_build.align.records import Alignment
+from dped_build.report.record import Report, SideBySide
 from dped_build.study.answers import AnswersDocument
 
 DOCUMENTS: dict[str, tuple[str, Any]] = {
@@ -54,12 +53,12 @@ DOCUMENTS: dict[str, tuple[str, Any]] = {
     ),
     "patches-summary": ("dped-build patches --json", patches.PatchesSummary),
     "plan": ("dped-build align, patches --dry-run --json", alignment.Plan),
-    "report": ("report/report.json, report --json", report.Report),
+    "report": ("report/report.json, report --json", Report),
     "run-config": ("runs/<name>/config.json", training.RunConfig),
     "run-metrics": ("A line of runs/<name>/metrics.jsonl", training.RunMetrics),
     "side-by-side": (
         "<side-by-side>/report.json; dped-build report -w A -w B --json",
-        side_by_side.SideBySide,
+        SideBySide,
     ),
     "study-answers": ("answers-*.json, saved by a study's page", AnswersDocument),
     "study-key": ("study/key.json", study.StudyKey),
