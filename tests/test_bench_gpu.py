@@ -48,7 +48,7 @@ def write_pictures(folder, count=6):
     return pixels
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_whole_command_runs_in_miniature(tmp_path):
     write_pictures(tmp_path / "data/dped")
     for name in ABSENT:
