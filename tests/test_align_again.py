@@ -10,6 +10,7 @@ from two_folders import align, check_sums, contents, records, stop_after, times
 
 from dped_build.align import AlignSettings, align_folders, folders
 from dped_build.align.aligned_folder import read_aligned
+from dped_build.parallel.executor import Workers
 from dped_build.workspace.durable import SCRATCH
 from dped_build.workspace.errors import DpedBuildError, PhotoMemoryError
 from dped_build.workspace.stage import (
@@ -156,7 +157,7 @@ def test_a_folder_in_the_place_of_an_unfinished_crop_costs_its_pair(raw, work):
 
 
 def test_lost_worker_is_recorded_and_the_pair_tried_again(raw, work, monkeypatch):
-    def lose_the_second(function, tasks, **options):
+    def lose_the_second(function, tasks, workers):
         for index, task in enumerate(tasks):
             yield index, None if index == 1 else function(task)
 
@@ -177,7 +178,9 @@ def test_a_photo_that_memory_did_not_suffice_for_is_tried_again(raw, work, monke
 
     with monkeypatch.context() as patch:
         patch.setattr("dped_build.align.worker.read_photo", fail)
-        assert align(raw, work, backend="threading").reasons == {"too_large": 3}
+        assert align(raw, work, workers=Workers(1, "threading")).reasons == {
+            "too_large": 3
+        }
     assert "not enough memory" in records(work)["0002"]["message"]
     assert align(raw, work).newly_done == 3
     align(raw, work.with_name("at once"))

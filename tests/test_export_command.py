@@ -107,6 +107,8 @@ class Summary:
     """As `export_onnx` returns it."""
 
     path: Path
+    precision: str = "fp16"
+    opset: int = 17
     bytes: int = 1000
     largest_difference: float = 0.0
 

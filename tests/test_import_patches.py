@@ -169,7 +169,7 @@ def test_bytes_depend_neither_on_jobs_nor_on_interruptions(dped, imported, tmp_p
 def test_a_block_on_which_a_worker_died_is_tried_again(
     dped, imported, tmp_path, monkeypatch
 ):
-    def lose_the_second(function, tasks, **options):
+    def lose_the_second(function, tasks, workers):
         for index, task in enumerate(tasks):
             yield index, None if index == 1 else function(task)
 

@@ -278,4 +278,4 @@ def test_two_exchanged_photos_are_noticed(raw, work):
     code, text = run(raw, work)
     assert (code, "seem to be" in text) == (0, False)  # nothing new was looked at
     code, text = run(raw, work, "--force")
-    assert "0001 and 0002 seem to be exchanged" in text
+    assert "0001 and 0002 look exchanged" in text

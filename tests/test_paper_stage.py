@@ -143,5 +143,5 @@ def test_the_report_shows_no_uncertainty_where_none_is_stated(finished):
     assert not (folder / "sigma.svg").exists()
     page = (folder / "index.html").read_text()
     assert "sigma.svg" not in page
-    assert "the paper's rule, NCC alone" in page
+    assert "The paper's rule placed and accepted these windows by NCC alone" in page
     assert "dped-build patches --rule paper" in page
