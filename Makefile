@@ -9,7 +9,7 @@ TEST_EXTRAS := test$(if $(wildcard ../shared/data/oracle),$(shell echo ,)tensorf
 
 .PHONY: help demo test lint types tests test-long soak format clean
 help:
-	@echo 'make demo    install into .venv and run the whole way through on a small photo set'
+	@echo 'make demo    install into .venv and run the whole pipeline on a small photo set'
 	@echo 'make test    install the test extra, then lint, types and the quick tests'
 	@echo 'make lint | types | tests    one part of make test, on an installed .venv'
 	@echo 'make test-long    the tests that make test leaves out; CI runs both'

@@ -1,9 +1,9 @@
 """Two folders of photos of the same scenes → aligned pairs in `<workspace>/aligned/`.
 
-Reading order: `photos` (files to arrays), `find_pairs` (which belong together),
-`features` and `homography` (what two photos share), `aligner` (one pair), `sampling`
-and `crops` (the DSLR photo on the phone's grid), `folders` (the stage). `stage`,
-`executor`, `lazy` and `errors` serve the later stages too.
+Reading order: `pairing` (which photos belong together), `features` and `homography`
+(what two photos share), `aligner` (one pair), `sampling` and `crops` (the DSLR photo on
+the phone's grid), `worker` (one pair of files), `folders` (the stage), `records` and
+`aligned_folder` (what it writes, read back).
 """
 
 from typing import TYPE_CHECKING

@@ -18,7 +18,7 @@ from dped_build.patches import build_shards
 Function = tuple[str, int, str]  # file, line, name; as `pstats` has it
 Shares = dict[str, float]  # module → share
 ROOT = Path(dped_build.align.__file__).parents[1]
-PARTS = ("align", "patches")
+ROOMS = ("workspace", "parallel", "photos", "align", "patches")  # what two stages run
 ELSEWHERE = "imports and the rest"
 
 
@@ -75,8 +75,8 @@ def _askers(
 
 
 def _module(function: Function) -> str | None:
-    """`align.photos` for a function of the package's, else None."""
+    """`photos.reading` for a function of the package's, else None."""
     path = Path(function[0])
-    if path.parent.parent != ROOT or path.parent.name not in PARTS:
+    if not path.is_relative_to(ROOT) or path.relative_to(ROOT).parts[0] not in ROOMS:
         return None
-    return f"{path.parent.name}.{path.stem}"
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)

@@ -93,7 +93,7 @@ pairing_options = one_record(  # how photos find their partners
         "crops": (click.Choice(CROP_FORMATS), "Format of the cropped previews."),
         "color": (click.Choice(COLORS), "Colour space; srgb converts ICC profiles."),
         "max_megapixels": (float, "Largest photo to read, by its header."),
-        "min_inliers": (click.IntRange(min=4), "Fewest inliers of the homography."),
+        "min_inliers": (click.IntRange(min=4), "Fewest inliers that accept a pair."),
         "min_overlap": (
             click.FloatRange(0, 1),
             "Smallest share of the phone photo in view.",

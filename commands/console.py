@@ -84,7 +84,7 @@ class CommandGroup(click.Group):
 
 
 def workspace_option(command: Command) -> Command:
-    """`--workspace`, which every command has."""
+    """`--workspace`, of commands that work in one."""
     return click.option(
         "--workspace",
         "-w",
@@ -201,7 +201,7 @@ def announce(plan: "Plan", *, as_json: bool, dry_run: bool) -> None:
     elif plan.todo:
         click.echo(
             f"{counted(plan.pairs, 'pair')}, {plan.todo:,} to do: about "
-            f"{size_text(plan.bytes)}, {plan.worker_gb:.1f} GB of memory a worker, "
+            f"{size_text(plan.bytes)} on disk, {plan.worker_gb:.1f} GB per worker, "
             f"{_duration(plan.seconds)}"
         )
     elif dry_run:

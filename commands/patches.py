@@ -36,7 +36,7 @@ from dped_build.workspace.text import counted
         "size": (int, "Side length of the patches, px."),
         "max_sigma": (
             float,
-            "Largest position uncertainty, phone px; 0: no test, nor --max-depth.",
+            "Largest position uncertainty, phone px; 0: neither it nor --max-depth.",
         ),
         "max_depth": (
             float,

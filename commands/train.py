@@ -38,7 +38,10 @@ from dped_build.workspace.text import quote
             "Kernel size of the strided layers.  [default: as published]",
         ),
         "prelu": (bool, "Use PReLU instead of ReLU."),
-        "loss": (str, "Sum of color, content, texture, mse.  [default: the preset's]"),
+        "loss": (
+            str,
+            "color, content, texture, mse, joined by +.  [default: the preset's]",
+        ),
         "color_weight": (float, "Weight of the colour loss."),
         "content_weight": (float, "Weight of the content (VGG) loss."),
         "texture_weight": (float, "Weight of the texture (adversarial) loss."),
@@ -92,8 +95,8 @@ def train(
 
     PATCHES default to those of the workspace. The content loss needs VGG-19 weights
     (--vgg FILE); --loss mse+texture needs none. Ctrl-C saves the run; --resume
-    continues it to the same weights as an uninterrupted run. Options not given (except
-    --vgg) are the run's.
+    continues it to the same weights as an uninterrupted run. With --resume,
+    options not given (except --vgg) are those of the run.
 
     \b
     Examples:

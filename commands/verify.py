@@ -44,5 +44,7 @@ def verify(*, workspace: Path, folder: Path | None, as_json: bool) -> None:
         raise DpedBuildError(f"{len(found.damage)} damaged; see the list above")
     if not as_json:
         runs = f", {counted(found.runs, 'training run')}" if found.runs else ""
-        told = f"{found.files} files, {found.patches} sampled patches{runs}"
-        click.echo(f"{told}: intact")
+        what = (
+            f"{counted(found.files, 'file')}, {found.patches:,} sampled patches{runs}"
+        )
+        click.echo(f"{what}: intact")

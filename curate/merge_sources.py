@@ -160,7 +160,7 @@ def common_settings(sources: Sequence[Source]) -> PatchSettings | None:
         if source.patches
     ]
     for other in found[1:]:
-        _refuse_other(found[0], other, "dped-build patches --force")
+        _refuse_other(found[0], other, "run dped-build patches --force on one of them")
     return PatchSettings.from_json(found[0][1]) if found else None
 
 
@@ -175,13 +175,17 @@ def _refuse_different(one: Source, other: Source) -> None:
         )
         for source in (one, other)
     )
-    _refuse_other(first, second, "dped-build align --force")
+    _refuse_other(
+        first,
+        second,
+        "name the photo folders alike, and run dped-build align --force on one of them",
+    )
 
 
 def _refuse_other(
     one: tuple[Path, Mapping[str, Any]],
     other: tuple[Path, Mapping[str, Any]],
-    command: str,
+    remedy: str,
 ) -> None:
     """Stop at the first setting in which two folders differ, and say the way out."""
     (first, before), (second, after) = one, other
@@ -190,8 +194,7 @@ def _refuse_other(
             option = name.replace("_", "-")
             raise DpedBuildError(
                 f"{first} was made with {option} = {before.get(name)}, {second} with "
-                f"{after.get(name)}: what is merged must be made alike; run {command} "
-                "on one of them"
+                f"{after.get(name)}, and only equal settings merge: {remedy}"
             )
 
 

@@ -1,7 +1,7 @@
 """Aligned photo pairs → refined, filtered patch pairs in `<workspace>/patches/`.
 
-Reading order: `grid` (candidate windows), `refine` and `field` (where each lies in the
-DSLR photo), `quality` (what it is worth), `selection` (which are kept), `extract` (one
+Reading order: `grid` (candidate windows), `refinement/` (where each lies in the DSLR
+photo), `quality` (what it is worth), `selection` (which are kept), `extract` (one
 pair, all of that), `split` and `shards` (files), `inputs`, `pieces`, `previous`,
 `publication` and `build` (the stage), `folder` (reading all of it back), `dataset` (the
 patches alone, for training).

@@ -158,8 +158,8 @@ def _open_shards(folder: Path, split: str) -> list[Shard]:
         raise ValueError(f"split {split!r}: the splits are {', '.join(SPLITS)}")
     if not folder.is_dir():
         raise DpedBuildError(
-            f"no patches in {folder}, there is no such folder: run dped-build patches "
-            "first, or name another"
+            f"{folder}: no such folder; run dped-build patches first, or name another "
+            "folder"
         )
     excluded = read_exclusions(folder.absolute().parent / EXCLUDE_FILE)
     return [

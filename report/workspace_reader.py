@@ -115,7 +115,7 @@ def require_something(workspace: Path) -> None:
     aligned = (workspace / "aligned" / "alignment.jsonl").is_file()
     if not aligned and not _is_published(workspace / "patches"):
         raise DpedBuildError(
-            f"{workspace}: nothing to report yet, for want of aligned photos; "
+            f"{workspace}: no aligned photos yet; "
             "run dped-build align PHONE_DIR DSLR_DIR first"
         )
 

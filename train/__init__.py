@@ -6,8 +6,8 @@ In: one or several `patches` folders (`dped_build.patches`). Out: a run folder w
 Reading order: `settings` and `presets` say what can be chosen, `networks`, `layers`,
 `discriminator`, `losses`, `vgg` and `metrics` what the papers define; `batches` brings
 the pixels, `step` is one iteration, `loop` a whole run with `validation`, `checkpoint`
-and `run_folder` at its side. `model_file`, `enhancement` with `tiles`, and `evaluation`
-use what was trained.
+and `run_folder` at its side. `model_file`, `enhancing/` and `evaluating/` use what
+was trained.
 """
 
 from typing import TYPE_CHECKING

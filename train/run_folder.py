@@ -134,7 +134,7 @@ def open_run(
     if differences:
         raise DpedBuildError(
             f"{run_dir} was trained with other settings ({'; '.join(differences)}): "
-            "use those, or name another --out"
+            "use the same, or name another --out"
         )
     iterations = config["settings"]["iterations"]
     if (done or 0) >= iterations:
