@@ -104,13 +104,18 @@ def site(photo_set, tmp_path_factory, one_thread):
     (folder / "holiday").mkdir()
     shutil.copy(photo, folder / "holiday")
     write_vgg(folder / "vgg19-dcbb9e9d.pth")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for words in command_lines(ROOT / "README.md"):
-            run(words)
-        write_dped_folders(folder)
-        shutil.copytree("raw/iphone", "enhanced")
-    return folder
+    cache = folder / "torch/hub/checkpoints"  # where torch looks before it downloads
+    cache.mkdir(parents=True)
+    shutil.copy(folder / "vgg19-dcbb9e9d.pth", cache)
+    with pytest.MonkeyPatch.context() as weights:
+        weights.setenv("TORCH_HOME", str(folder / "torch"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            for words in command_lines(ROOT / "README.md"):
+                run(words)
+            write_dped_folders(folder)
+            shutil.copytree("raw/iphone", "enhanced")
+        yield folder
 
 
 def write_days(raw):
