@@ -180,7 +180,8 @@ def photo_warnings(table: Sequence[PairRow]) -> list[Advice]:
         text = (
             f"The DSLR shows less fine detail than the phone in {soft:,} of "
             f"{counted(len(sharpness), 'photo')} (median ratio {middle:.2f}): a "
-            "network would learn to blur; see --min-sharpness-ratio"
+            "network would learn to blur; run dped-build patches --force "
+            "--min-sharpness-ratio 1 to keep sharper targets only"
         )
         warnings.append(Advice(text, sort="sharpness_ratio"))
     shares = [
