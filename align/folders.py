@@ -36,9 +36,10 @@ from dped_build.align.summary import AlignSummary, summarize
 from dped_build.align.worker import PairFiles, align_files, is_of, lost, unaligned
 from dped_build.parallel.executor import Workers, default_jobs, run_all
 from dped_build.workspace.durable import write_atomic
+from dped_build.workspace.errors import UsageError
 from dped_build.workspace.json_files import as_json
 from dped_build.workspace.logs import log_pair
-from dped_build.workspace.plan import Progress, refuse_full_disk
+from dped_build.workspace.plan import OnProgress, refuse_full_disk
 from dped_build.workspace.stage import (
     Journal,
     Stage,
@@ -67,8 +68,8 @@ def align_folders(
     probe: bool = True,
     dry_run: bool = False,
     announce: Callable[[AlignPlan], None] = lambda plan: None,
-    progress: Progress = lambda done, total: None,
-    pairing_progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
+    pairing_progress: OnProgress = lambda done, total: None,
 ) -> AlignSummary | None:
     """Align all pairs of two folders and publish `<workspace>/aligned/`.
 
@@ -101,6 +102,8 @@ def align_folders(
             than the finished stage's, full disk.
     """
     settings, pairing = settings or AlignSettings(), pairing or PairingSettings()
+    if jobs is not None and workers is not None:
+        raise UsageError("jobs and workers: give one of them")
     workers = workers or Workers(jobs or default_jobs())
     roots = {"phone": phone_dir, "dslr": dslr_dir}
     photos = list_both(roots, workspace=workspace, recursive=pairing.recursive)
@@ -215,7 +218,7 @@ class _Run:
         phone, dslr = self.cameras.values()
         return folder / phone / name, folder / dslr / name
 
-    def work(self, progress: Progress, *, probe: bool) -> int:
+    def work(self, progress: OnProgress, *, probe: bool) -> int:
         """Align what is left; every finished pair goes to the journal at once."""
         total = len(self.todo)
         paired = self.found.matched
@@ -230,7 +233,7 @@ class _Run:
         )
         return total
 
-    def _align(self, pairs: Sequence[Pair], progress: Progress, total: int) -> None:
+    def _align(self, pairs: Sequence[Pair], progress: OnProgress, total: int) -> None:
         tasks = [
             PairFiles(
                 pair,

@@ -237,19 +237,21 @@ def communicate(setup: Setup, results: Results) -> None:
     line = [sys.executable, *TORCHRUN, "--nproc-per-node=1", __file__, RANK]
     line += [str(setup.folder), setup.device.type, str(setup.settings.batch_size)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ran = subprocess.run(
-        line,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=RANKS_SECONDS if setup.device.type == "cuda" else None,
-        check=False,
-    )
-    if ran.returncode:
-        print(ran.stdout, ran.stderr, sep="\n")
-        said = [s for s in ran.stderr.splitlines() if "Error" in s] or ["no message"]
+    pipe = subprocess.PIPE
+    limit = RANKS_SECONDS if setup.device.type == "cuda" else None
+    with subprocess.Popen(
+        line, env=environment, stdout=pipe, stderr=pipe, text=True
+    ) as run:
+        try:
+            out, err = run.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            run.terminate()  # torchrun then ends its worker, which a kill would leave
+            raise
+    if run.returncode:
+        print(out, err, sep="\n")
+        said = [s for s in err.splitlines() if "Error" in s] or ["no message"]
         raise DpedBuildError(f"torchrun: {said[-1]}")
-    found = ran.stdout.strip().splitlines()[-1]
+    found = out.strip().splitlines()[-1]
     judge(results, "torchrun, one process", found=found, allowed="runs", holds=True)
 
 

@@ -308,7 +308,9 @@ def main() -> None:
     for name in (RESULTS, KERNELS, LOG, REPORT):
         (options.out / name).unlink(missing_ok=True)
     signal.signal(signal.SIGTERM, _interrupt)
+    begun = time.monotonic()
     on = look_at(small=options.small)
+    options.seconds -= time.monotonic() - begun
     with tempfile.TemporaryDirectory() as options.work:
         outcomes = measure(parts, options, on)
     found = read_rows(options.out / RESULTS)

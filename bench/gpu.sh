@@ -7,8 +7,10 @@
 #   bench/gpu.sh --small         the same in miniature on a CPU
 #
 # Nothing is installed: Python 3.11 or later with torch, triton, numpy, scipy, h5py, Pillow,
-# click, matplotlib, filelock, tqdm, tensorboard and threadpoolctl must be there, OpenCV
-# need not. What is missing may lie in .whl/ as wheels.
+# msgspec, filelock, tqdm, tensorboard and threadpoolctl must be there, OpenCV need not.
+# What is missing may lie in .whl/ as wheels; msgspec's is 0.2 MB:
+#   pip download --no-deps --only-binary=:all: --python-version 3.12 \
+#     --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 -d .whl msgspec
 #
 # Real patches, which the repository does not hold, are taken from .gpu-data/ (or --data):
 #   dped/iphone/N.jpg, dped/canon/N.jpg    DPED's pairs of 100 x 100 px (400 are 4 MB)

@@ -30,7 +30,7 @@ from train_step import GRAPHS, MODEL_PRESETS, Setup, our_step, run_block
 from dped_build.patches.dataset import PatchDataset
 from dped_build.train.acceleration import choose_acceleration
 from dped_build.train.batches import Batches
-from dped_build.train.devices import choose_device
+from dped_build.train.devices import choose_device, full_float32
 from dped_build.train.evaluating.scores import BATCH, measure, summarize
 from dped_build.train.loop import train
 from dped_build.train.model_file import load_generator
@@ -151,6 +151,8 @@ def report(options: argparse.Namespace, results: Results) -> None:
     LOGGER.setLevel(logging.INFO)
     with suppress(Interrupted):
         train(folder, run, settings, progress=False)
+    if len(clock.seen) < 2:
+        raise DpedBuildError("fewer than two evaluations in the time given")
     how = choose_acceleration(settings, device)
     row: dict[str, Any] = {
         "iterations": clock.seen[-1][1],
@@ -174,7 +176,7 @@ def main() -> None:
     made.add_argument("--model", choices=MODEL_PRESETS, default="fast")
     made.add_argument("--seconds", type=float, default=40.0)
     options = made.parse_args()
-    with torch._dynamo.config.patch(recompile_limit=GRAPHS):
+    with full_float32(), torch._dynamo.config.patch(recompile_limit=GRAPHS):
         report(options, Results(options.results, options.part))
 
 

@@ -165,21 +165,17 @@ def common_settings(sources: Sequence[Source]) -> PatchSettings | None:
 
 
 def _refuse_different(one: Source, other: Source) -> None:
-    first, second = (
-        (
-            source.workspace / "aligned",
-            {
-                **{name: source.aligned.manifest[name] for name in CAMERA_KEYS},
-                **{n: source.aligned.manifest["settings"].get(n) for n in ALIKE},
-            },
-        )
-        for source in (one, other)
-    )
-    _refuse_other(
-        first,
-        second,
-        "name the photo folders alike, and run dped-build align --force on one of them",
-    )
+    """Stop where two alignments are of other cameras, or were made otherwise."""
+    again = "run dped-build align --force on one of them"
+
+    def stated(source: Source) -> list[tuple[Path, dict[str, Any]]]:
+        manifest, folder = source.aligned.manifest, source.workspace / "aligned"
+        settings = {name: manifest["settings"].get(name) for name in ALIKE}
+        return [(folder, {n: manifest[n] for n in CAMERA_KEYS}), (folder, settings)]
+
+    (camera, settings), (other_camera, other_settings) = stated(one), stated(other)
+    _refuse_other(camera, other_camera, f"name the photo folders alike, and {again}")
+    _refuse_other(settings, other_settings, again)
 
 
 def _refuse_other(

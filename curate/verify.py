@@ -23,7 +23,7 @@ from dped_build.patches.folder import read_keys
 from dped_build.patches.manifest import is_imported
 from dped_build.patches.shards import FORMAT, WINDOWS_FILE
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.plan import Progress
+from dped_build.workspace.plan import OnProgress
 from dped_build.workspace.stage import SUMS, Stage, read_sums, sha256
 
 RUNS = "runs"
@@ -49,7 +49,7 @@ class Verification:
 
 
 def verify_workspace(
-    workspace: Path, *, progress: Progress = lambda done, total: None
+    workspace: Path, *, progress: OnProgress = lambda done, total: None
 ) -> Verification:
     """Check every stage and run that is there: checksums, counts, NCC of a sample.
 
@@ -93,7 +93,7 @@ def _find(folder: Path) -> tuple[list[Stage], list[Path]]:
     return stages, runs
 
 
-def _meter(folders: Iterable[Path], progress: Progress) -> Advance:
+def _meter(folders: Iterable[Path], progress: OnProgress) -> Advance:
     """Tells how much of all files in these folders is read."""
     paths = [path for folder in folders for path in folder.rglob("*")]
     sizes = {path: path.stat().st_size for path in paths if path.is_file()}

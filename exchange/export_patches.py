@@ -16,7 +16,7 @@ from dped_build.exchange.patch_source import PatchSource, open_source
 from dped_build.parallel.executor import default_jobs
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import json_bytes
-from dped_build.workspace.plan import Plan, Progress, refuse_full_disk
+from dped_build.workspace.plan import OnProgress, Plan, refuse_full_disk
 from dped_build.workspace.stage import (
     created_with,
     fresh_folder,
@@ -73,7 +73,7 @@ def export_patches(
     settings: ExportSettings | None = None,
     jobs: int | None = None,
     force: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
 ) -> ExportSummary:
     """Write the patches of a folder of shards in another format.
 
@@ -190,7 +190,7 @@ def _refuse_other(
         )
 
 
-def _steps(progress: Progress, total: int) -> Iterator[None]:
+def _steps(progress: OnProgress, total: int) -> Iterator[None]:
     """Tells the progress with every step."""
     for done in range(1, total + 1):
         progress(done, total)

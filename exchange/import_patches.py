@@ -39,7 +39,7 @@ from dped_build.patches.publication import Content, publish_content
 from dped_build.patches.shards import FORMAT
 from dped_build.patches.split import SplitRow, extend_split
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.plan import Plan, Progress, refuse_full_disk
+from dped_build.workspace.plan import OnProgress, Plan, refuse_full_disk
 from dped_build.workspace.stage import Stage
 
 SECONDS_PER_PAIR, SECONDS_PER_ROW = 0.001, 0.00025  # read, on one core; published
@@ -72,7 +72,7 @@ def import_patches(
     backend: str = "loky",
     force: bool = False,
     announce: Callable[[Plan], None] = lambda plan: None,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
 ) -> ImportSummary:
     """Turn folders of patch pairs into a folder of shards.
 
@@ -141,7 +141,7 @@ def _plan(tasks: Sequence[BlockTask], todo: Sequence[BlockTask], jobs: int) -> P
 
 
 def _work(
-    todo: Sequence[BlockTask], jobs: int, backend: str, progress: Progress
+    todo: Sequence[BlockTask], jobs: int, backend: str, progress: OnProgress
 ) -> dict[str, list[Refusal]]:
     """Read what is left; every finished block is a piece on the disk.
 

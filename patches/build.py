@@ -33,9 +33,9 @@ from dped_build.patches.records import ACCEPTED, Windows
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.shards import FORMAT
 from dped_build.workspace.durable import writing
-from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.logs import log_pair
-from dped_build.workspace.plan import Plan, Progress, refuse_full_disk
+from dped_build.workspace.plan import OnProgress, Plan, refuse_full_disk
 from dped_build.workspace.stage import Stage, opened, refuse_other_settings
 
 NAME = "patches"
@@ -80,7 +80,7 @@ def build_shards(
     rehash: bool = False,
     dry_run: bool = False,
     announce: Callable[[Plan], None] = lambda plan: None,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
 ) -> PatchSummary | None:
     """Cut all aligned pairs of a workspace and publish `<workspace>/patches/`.
 
@@ -106,6 +106,8 @@ def build_shards(
         DpedBuildError: No alignment, a photo changed since, other settings than the
             finished stage's, a full disk.
     """
+    if jobs is not None and workers is not None:
+        raise UsageError("jobs and workers: give one of them")
     workers = workers or Workers(jobs or default_jobs())
     stage = patch_stage(workspace)
     require_aligned(workspace)
@@ -211,7 +213,7 @@ def _work(
     todo: Sequence[PieceTask],
     scratch: Path,
     workers: Workers,
-    progress: Progress,
+    progress: OnProgress,
 ) -> dict[str, PieceFailure]:
     """Cut what is left; every finished pair is a piece on the disk.
 

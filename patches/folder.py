@@ -137,7 +137,9 @@ def read_split_rows(folder: Path) -> list[SplitRow] | None:
     try:
         return parse_split(b"".join(read_lines(path)).decode())
     except (OSError, ValueError, csv.Error) as error:
-        raise DamagedSplitError(f"{path}: not UTF-8 text; restore it") from error
+        said = " ".join(str(error).split())[:100]
+        what = f"{path}: cannot be read ({said}); restore it"
+        raise DamagedSplitError(what) from error
 
 
 def read_rows(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from dped_build.align.geometry import FloatArray, translation
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample
-from dped_build.report.tables import StoredPatches, Windows
+from dped_build.report.tables import StoredPatches, WindowTable
 
 BY_REASON = ("flat", "uncertain", "depth_edge")
 
@@ -48,7 +48,7 @@ def choose_patches(stored: StoredPatches, *, count: int) -> dict[str, list[int]]
 
 
 def choose_rejected(
-    windows: Windows, pairs: Mapping[str, Alignment], *, size: int, count: int
+    windows: WindowTable, pairs: Mapping[str, Alignment], *, size: int, count: int
 ) -> dict[str, list[int]]:
     """Rows of rejected windows that their pair's crops show whole.
 
@@ -77,7 +77,7 @@ def choose_rejected(
 def cut_window(
     crops: tuple[NDArray[np.uint8], NDArray[np.uint8]],
     record: Alignment,
-    windows: Windows,
+    windows: WindowTable,
     row: int,
     *,
     size: int,
@@ -111,7 +111,7 @@ def cut_window(
 
 def shown_patches(
     stored: StoredPatches,
-    windows: Windows | None,
+    windows: WindowTable | None,
     pairs: Mapping[str, Alignment],
     *,
     size: int,
@@ -142,7 +142,7 @@ def _stored_patch(stored: StoredPatches, row: int) -> ChosenPatch:
     )
 
 
-def _rejected_window(windows: Windows, row: int) -> ChosenPatch:
+def _rejected_window(windows: WindowTable, row: int) -> ChosenPatch:
     return ChosenPatch(
         pair=windows.pairs[windows.pair[row]],
         window_xy=_point(windows.table.window_xy[row]),
@@ -167,7 +167,7 @@ def _known(matrix: FloatArray, otherwise: FloatArray) -> FloatArray:
 
 
 def _within_crops(
-    windows: Windows, pairs: Mapping[str, Alignment], size: int
+    windows: WindowTable, pairs: Mapping[str, Alignment], size: int
 ) -> NDArray[np.bool_]:
     """Whether each window lies in its pair's `phone_box`, (W,)."""
     boxes = np.zeros((len(windows.pairs), 4), np.int64)

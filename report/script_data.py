@@ -15,7 +15,7 @@ from dped_build.report.advice import POOR
 from dped_build.report.drawing import reason_rgb
 from dped_build.report.labels import reason_text
 from dped_build.report.record import Report
-from dped_build.report.tables import Windows
+from dped_build.report.tables import WindowTable
 
 ESCAPES = str.maketrans(
     {
@@ -85,7 +85,7 @@ def color(reason: str) -> str:
 def windows_script(
     number: int,
     record: Alignment,
-    windows: Windows,
+    windows: WindowTable,
     rows: NDArray[np.intp],
     *,
     size: int,

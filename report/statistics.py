@@ -20,7 +20,7 @@ from dped_build.report.record import (
     SearchLimits,
     Spread,
 )
-from dped_build.report.tables import MEASURES, Windows
+from dped_build.report.tables import MEASURES, WindowTable
 
 DPED_PATCHES_PER_PHOTO = 28  # 160K training patches from 5,727 iPhone photos (Table 1)
 NCC_THRESHOLDS = (0.80, 0.85, 0.90, 0.95, 0.97)
@@ -79,7 +79,7 @@ def reason_counts(records: Sequence[Alignment]) -> dict[str, int]:
     return _most_first(counts)
 
 
-def window_outcomes(windows: Windows) -> Outcomes:
+def window_outcomes(windows: WindowTable) -> Outcomes:
     """Candidate windows, accepted windows, and how many each reason cost.
 
     `judged` leaves out what was not refused for its quality: windows taken out by hand,
@@ -103,12 +103,12 @@ def window_outcomes(windows: Windows) -> Outcomes:
     )
 
 
-def judged_windows(windows: Windows) -> NDArray[np.bool_]:
+def judged_windows(windows: WindowTable) -> NDArray[np.bool_]:
     """Which windows were accepted or refused for their quality, (W,)."""
     return ~windows.refused_for(*NOT_JUDGED)
 
 
-def clipped_share(windows: Windows) -> float:
+def clipped_share(windows: WindowTable) -> float:
     """Share of the accepted windows with many clipped pixels on either side."""
     table = windows.table
     clipped = np.fmax(table.clipped_phone, table.clipped_dslr)[windows.accepted]
@@ -141,7 +141,7 @@ def spread_edges(values: ArrayLike, *, symmetric: bool = False) -> NDArray[np.fl
 
 
 def ncc_statistics(
-    windows: Windows, thresholds: Sequence[float] = NCC_THRESHOLDS
+    windows: WindowTable, thresholds: Sequence[float] = NCC_THRESHOLDS
 ) -> Ncc:
     """NCC histograms by outcome, and what thresholds would take by NCC alone."""
     ncc = windows.table.ncc
@@ -154,7 +154,7 @@ def ncc_statistics(
     )
 
 
-def accepted_spreads(windows: Windows) -> dict[str, Spread]:
+def accepted_spreads(windows: WindowTable) -> dict[str, Spread]:
     """Spread of every measured column over the accepted windows."""
     columns = {"ncc": windows.table.ncc, "shift_length_px": windows.moved_px}
     columns |= {name: windows.measure(name) for name in MEASURES}
@@ -164,7 +164,7 @@ def accepted_spreads(windows: Windows) -> dict[str, Spread]:
     return {name: values for name, values in spreads.items() if values.n}
 
 
-def accepted_histograms(windows: Windows) -> dict[str, Histogram]:
+def accepted_histograms(windows: WindowTable) -> dict[str, Histogram]:
     """Shift, rotation, uncertainty and depth of the accepted windows.
 
     A column without any value has no histogram: the paper's rule states no uncertainty.
@@ -183,7 +183,7 @@ def accepted_histograms(windows: Windows) -> dict[str, Histogram]:
     return {name: found for name, found in histograms.items() if any(found.counts)}
 
 
-def search_limits(windows: Windows, settings: PatchSettings) -> SearchLimits:
+def search_limits(windows: WindowTable, settings: PatchSettings) -> SearchLimits:
     """How many windows stop within a hundredth of a search limit, or beyond it."""
     table, max_shift = windows.table, settings.max_shift
     if settings.rule == "paper":
@@ -204,7 +204,7 @@ def search_limits(windows: Windows, settings: PatchSettings) -> SearchLimits:
 
 
 def frame_cells(
-    windows: Windows, phone_sizes: dict[str, tuple[int, int]], *, window_size: int
+    windows: WindowTable, phone_sizes: dict[str, tuple[int, int]], *, window_size: int
 ) -> Frame:
     """Acceptance and mean shift of the accepted windows, per cell of the phone frame.
 
@@ -256,7 +256,7 @@ def _frame_shape(sizes: NDArray[np.float64], window_size: int) -> tuple[int, int
     return max(1, int(width / cell)), max(1, int(height / cell))
 
 
-def windows_of_pairs(windows: Windows) -> dict[str, PairWindows]:
+def windows_of_pairs(windows: WindowTable) -> dict[str, PairWindows]:
     """How the windows of each pair came out; judged as in `window_outcomes`."""
     judged, measures = judged_windows(windows), {}
     by_hand = windows.refused_for(BY_HAND)

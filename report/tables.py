@@ -25,7 +25,7 @@ MEASURES = (  # one number a window, NaN where it was not measured
 
 
 @dataclass(frozen=True)
-class Windows:
+class WindowTable:
     """Every candidate window; row i of each array, (W,), is window i."""
 
     pairs: list[str]
@@ -91,14 +91,14 @@ def _codes(texts: Iterable[str]) -> tuple[list[str], NDArray[np.intp]]:
     return names, np.array([numbers[text] for text in found], dtype=np.intp)
 
 
-def read_windows(path: Path) -> Windows:
+def read_windows(path: Path) -> WindowTable:
     """All candidate windows; a column that is absent is NaN.
 
     Raises:
         DpedBuildError: The file is damaged.
     """
     rows = read_rows(path, reasons=True, lenient=True)
-    return Windows(
+    return WindowTable(
         *_codes(rows.pairs), *_codes(rows.reasons), rows.accepted, rows.windows
     )
 

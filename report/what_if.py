@@ -15,7 +15,7 @@ from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
 from dped_build.report.record import OptionValues, OtherValue, WhatIf
 from dped_build.report.statistics import BY_HAND, NCC_THRESHOLDS
-from dped_build.report.tables import Windows
+from dped_build.report.tables import WindowTable
 
 OPTIONS: dict[str, tuple[float, ...]] = {  # from lenient to strict
     "max_sigma": (0.5, 0.35, 0.15, 0.1),
@@ -42,7 +42,7 @@ def thresholds(settings: PatchSettings | None) -> list[float]:
     return sorted({*NCC_THRESHOLDS} | in_force)
 
 
-def what_if(windows: Windows, settings: PatchSettings) -> WhatIf:
+def what_if(windows: WindowTable, settings: PatchSettings) -> WhatIf:
     """Accepted windows under other values of one setting, the others as they are."""
     rows = windows.rows_of_pairs()
     now = accepted_with(windows, rows, settings)
@@ -81,7 +81,7 @@ def with_value(settings: PatchSettings, name: str, value: float) -> PatchSetting
 
 
 def accepted_with(
-    windows: Windows, rows: Mapping[str, NDArray[np.intp]], settings: PatchSettings
+    windows: WindowTable, rows: Mapping[str, NDArray[np.intp]], settings: PatchSettings
 ) -> int:
     """How many windows these settings would accept; hand exclusions stay as they were.
 
@@ -101,7 +101,7 @@ def accepted_with(
 
 
 def _row(
-    windows: Windows,
+    windows: WindowTable,
     rows: Mapping[str, NDArray[np.intp]],
     settings: PatchSettings,
     value: float,

@@ -25,7 +25,7 @@ from dped_build.patches.shards import WINDOWS_FILE
 from dped_build.patches.split import SPLITS
 from dped_build.report.tables import (
     StoredPatches,
-    Windows,
+    WindowTable,
     damaged,
     read_stored,
     read_windows,
@@ -46,7 +46,7 @@ class PatchSet:
     manifest: dict[str, Any]
     settings: dict[str, Any]  # of the patch stage
     chosen_with: PatchSettings | None  # None: chosen by others, or no windows
-    windows: Windows | None
+    windows: WindowTable | None
     stored: StoredPatches
     split: dict[str, str]  # pair → train, val or test
     training_identity: str | None  # of what a run on these patches learns from

@@ -204,3 +204,9 @@ def test_cameras_are_called_as_their_folders_were_given(raw, monkeypatch):
     assert names == {"phone_camera": "iphone", "dslr_camera": "canon"}
     names = camera_names(raw / "a" / "photos", raw / "b" / "photos")
     assert names == {"phone_camera": "phone", "dslr_camera": "dslr"}
+
+
+def test_jobs_and_workers_are_two_ways_to_say_one_thing(raw, tmp_path):
+    cameras = raw / "iphone", raw / "canon"
+    with pytest.raises(UsageError, match="give one of them"):
+        align_folders(*cameras, workspace=tmp_path / "w", jobs=1, workers=Workers(1))

@@ -26,7 +26,7 @@ from dped_build.train.replay import Replay
 from dped_build.train.step import new_state, train_step
 
 ROOT = Path(__file__).parents[1]
-ABSENT = ("cv2", "simplejpeg", "pillow_heif", "rawpy", "loky", "skimage")
+ABSENT = ("cv2", "simplejpeg", "pillow_heif", "rawpy", "joblib", "skimage")
 PARTS = (
     *("ceilings", "step dped", "step fast", "checks", "train fast", "train dped"),
     *("photos", "more fast", "more dped"),

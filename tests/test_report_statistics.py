@@ -23,7 +23,7 @@ from dped_build.report.statistics import (
     window_outcomes,
     windows_of_pairs,
 )
-from dped_build.report.tables import StoredPatches, Windows
+from dped_build.report.tables import StoredPatches, WindowTable
 from dped_build.report.workspace_reader import Run
 
 
@@ -35,7 +35,7 @@ def make_windows(xy, *, pair=None, accepted=None, ncc=None, shift=None, pairs=("
         columns["ncc"] = np.array(ncc, np.float32)
     shift = np.zeros((count, 2)) if shift is None else shift
     columns["shift_px"] = np.array(shift, np.float32)
-    return Windows(
+    return WindowTable(
         pairs=list(pairs),
         pair=np.zeros(count, int) if pair is None else np.array(pair),
         reasons=["accepted", "low_ncc"],

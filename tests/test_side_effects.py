@@ -127,6 +127,19 @@ def test_float32_is_whole_within_the_block():
     assert changes_since(before) == {}
 
 
+def test_float32_is_whole_where_torchs_newer_switches_are_used():
+    script = (
+        "import torch; from dped_build.train.devices import full_float32\n"
+        "cudnn = torch.backends.cudnn\n"
+        "cudnn.conv.fp32_precision = 'ieee'\n"
+        "with full_float32():\n"
+        "    assert cudnn.rnn.fp32_precision == 'ieee'\n"
+        "assert cudnn.conv.fp32_precision == 'ieee'\n"
+        "assert cudnn.rnn.fp32_precision == 'tf32'"
+    )  # torch forgets nothing of it: in a process of its own
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_an_error_without_a_log_goes_nowhere(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(LOGGER, "propagate", False)  # pytest listens at the root
     log_error(ValueError("lost"))

@@ -25,7 +25,7 @@ def make_photos(root, textured):
 
 
 def align(raw, work, **options):
-    options = {"jobs": 1, **options}
+    options = options if "workers" in options else {"jobs": 1, **options}
     return align_folders(raw / "iphone", raw / "canon", workspace=work, **options)
 
 

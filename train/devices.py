@@ -45,12 +45,25 @@ def full_float32() -> Iterator[None]:
 
     Torch would have them use TF32, which has ten bits.
     """
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
+    switches = _roundings()
+    before = [getattr(place, name) for place, name, _ in switches]
+    for place, name, value in switches:
+        setattr(place, name, value)
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        for (place, name, _), value in zip(switches, before, strict=True):
+            setattr(place, name, value)
+
+
+def _roundings() -> list[tuple[Any, str, Any]]:
+    """What lets convolutions round: its place, its name, and its value without."""
+    cudnn: Any = torch.backends.cudnn
+    try:
+        _ = cudnn.allow_tf32
+    except RuntimeError:  # torch's newer switches are in use and exclude the older
+        return [(part, "fp32_precision", "ieee") for part in (cudnn.conv, cudnn.rnn)]
+    return [(cudnn, "allow_tf32", False)]
 
 
 def to_device(values: NDArray[Any], device: torch.device) -> Tensor:

@@ -32,7 +32,7 @@ from dped_build.train.devices import choose_device, enough_memory, full_float32
 from dped_build.train.discriminator import PATCH
 from dped_build.train.events import EventFile
 from dped_build.train.interrupts import deferred_signals
-from dped_build.train.progress import Progress
+from dped_build.train.progress import TrainingProgress
 from dped_build.train.replay import Replay
 from dped_build.train.run_config import describe_run
 from dped_build.train.run_files import CHECKPOINT
@@ -233,7 +233,7 @@ def _pretrain(run: Run, state: TrainingState, asked_to_stop: threading.Event) ->
     if run.progress:
         say(f"{total} discriminator steps first, phone against DSLR")
     with closing(
-        Progress(total=total, start=state.pretrained, show=run.progress)
+        TrainingProgress(total=total, start=state.pretrained, show=run.progress)
     ) as shown:
         while state.pretrained < total:
             state.pretrained += 1
@@ -254,7 +254,9 @@ def _iterate(run: Run, state: TrainingState, asked_to_stop: threading.Event) -> 
     """Repeat the training step until the run is finished or asked to stop."""
     settings = run.settings
     with closing(
-        Progress(total=settings.iterations, start=state.iteration, show=run.progress)
+        TrainingProgress(
+            total=settings.iterations, start=state.iteration, show=run.progress
+        )
     ) as shown:
         while state.iteration < settings.iterations:
             run.training.turn_to(state.iteration + 1)

@@ -12,7 +12,7 @@ FIRST_AFTER = 10.0  # seconds, so that a slow run says soon how slow
 LOSSES_EVERY = 5.0  # seconds between readings of the losses, which wait for a GPU
 
 
-class Progress:
+class TrainingProgress:
     """Iterations done, their rate and the losses, on stderr; silent where not shown."""
 
     def __init__(self, *, total: int, start: int, show: bool) -> None:

@@ -15,7 +15,7 @@ from dped_build.train.events import EventFile
 from dped_build.train.metrics import finite_or_none
 from dped_build.train.model_file import FILE_NAME, save_generator
 from dped_build.train.pixels import to_pixels
-from dped_build.train.progress import Progress
+from dped_build.train.progress import TrainingProgress
 from dped_build.train.run_files import BEST, CHECKPOINT
 from dped_build.train.settings import TrainSettings
 from dped_build.train.step import TrainingState, is_finite, means
@@ -41,7 +41,7 @@ class Run:
     progress: bool
 
 
-def write_evaluation(run: Run, state: TrainingState, shown: Progress) -> None:
+def write_evaluation(run: Run, state: TrainingState, shown: TrainingProgress) -> None:
     """Evaluate, and write the numbers, a picture and the best generator so far."""
     line: dict[str, Any] = {"iteration": state.iteration}
     line |= {f"train_{name}": value for name, value in means(state).items()}
@@ -69,7 +69,7 @@ def write_evaluation(run: Run, state: TrainingState, shown: Progress) -> None:
 
 
 def _show(
-    run: Run, state: TrainingState, line: dict[str, Any], shown: Progress
+    run: Run, state: TrainingState, line: dict[str, Any], shown: TrainingProgress
 ) -> None:
     """The numbers for TensorBoard and the reader, and a before | after | target."""
     numbers = {name: line[name] for name in line if line[name] is not None}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dped_build.workspace.errors import DpedBuildError
 
-Progress = Callable[[int, int], None]  # done, total
+OnProgress = Callable[[int, int], None]  # done, total
 
 
 @dataclass(frozen=True)

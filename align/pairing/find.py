@@ -39,11 +39,10 @@ from dped_build.photos.reading import (
     read_photo,
 )
 from dped_build.workspace.errors import DpedBuildError, PhotoError, UsageError
-from dped_build.workspace.plan import Progress
+from dped_build.workspace.plan import OnProgress
 from dped_build.workspace.text import counted
 
 Seen = tuple[datetime | None, Sketch | None]  # when a photo was taken, what it shows
-MEASURED = ("time", "sequence")  # ways to pair that read every photo
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def find_pairs(
     workers: Workers,
     workspace: Path,
     force: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
 ) -> FoundPairs:
     """All photos of two folders as pairs and leftovers.
 
@@ -178,7 +177,7 @@ def _by_time(
     dslr: list[Path],
     looks: Looks,
     pairing: PairingSettings,
-    progress: Progress,
+    progress: OnProgress,
 ) -> FoundPairs:
     total, times = len(phone) + len(dslr), list[datetime | None]()
     for look in (*looks["phone"], *looks["dslr"]):
@@ -209,7 +208,7 @@ def _by_sequence(
     looks: Looks,
     settings: AlignSettings,
     workers: Workers,
-    progress: Progress,
+    progress: OnProgress,
 ) -> FoundPairs:
     tasks = [*looks["phone"], *looks["dslr"]]
     seen: list[Seen] = [(None, None)] * len(tasks)

@@ -24,7 +24,7 @@ from dped_build.train.enhancing.picture_files import (
 from dped_build.train.model_file import load_generator
 from dped_build.workspace.durable import STALE_SECONDS, drop_temporaries
 from dped_build.workspace.errors import Interrupted, PhotoError
-from dped_build.workspace.plan import Progress
+from dped_build.workspace.plan import OnProgress
 
 # What the CPU enhances whole. With the 64 channels of `dped`, a layer's output for 4
 # megapixels takes 1 GB, and several are there at a time.
@@ -50,7 +50,7 @@ def enhance_files(
     *,
     out: str | Path | None = None,
     settings: EnhanceSettings | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
 ) -> EnhancedFiles:
     """Enhance photos into `<stem>-enhanced.png`, beside each or all in `out`.
 

@@ -27,7 +27,7 @@ from dped_build.train.model_file import load_generator
 from dped_build.train.networks import build_generator
 from dped_build.train.pixels import to_unit
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.plan import Progress
+from dped_build.workspace.plan import OnProgress
 
 PUBLISHED = {  # the papers' networks, and some of the fast paper's Tables 1 and 2
     "dped": Architecture(),
@@ -69,7 +69,7 @@ def benchmark(
     models: Sequence[str | Path] = (),
     *,
     settings: BenchSettings | None = None,
-    progress: "Progress" = lambda done, total: None,
+    progress: "OnProgress" = lambda done, total: None,
 ) -> list[Measured]:
     """Measure run folders and `.pt` files, or else the `PUBLISHED` networks.
 

@@ -1,6 +1,6 @@
 """Evaluate a generator on unseen patches, in both papers' protocols.
 
-`figures` says what is measured. The phone's patches as they are (`input`), and other
+`scores` says what is measured. The phone's patches as they are (`input`), and other
 tools' outputs for them, are held against the DSLR's beside the generator's `output`.
 """
 
@@ -50,7 +50,7 @@ def evaluate(
         folders: One or several `patches` folders.
         split: `train`, `val` or `test`.
         device: Where to compute: auto, cpu or cuda.
-        compare: Name of another tool → folder of its outputs (see `comparison`). Where
+        compare: Name of another tool → folder of its outputs (see `other_tools`). Where
             one of them lacks a patch, that patch counts for none.
         progress: Told how many of how many patches are done.
         tell: Told, a line each, what is missing or unfit in those folders.
