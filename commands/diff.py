@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,11 @@ from dped_build.commands.console import (
 )
 from dped_build.patches.settings import TOLERANCE_PX
 from dped_build.workspace.errors import DpedBuildError
+
+if TYPE_CHECKING:
+    from dped_build.curate.diff import Changes, Difference
+
+SHOWN = 8  # names in each list
 
 
 @click.command()
@@ -41,7 +47,33 @@ def diff(*, a: Path, b: Path, tolerance: float, exit_code: bool, as_json: bool) 
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=1))
     else:
-        for line in found.lines():
+        for line in summary_lines(found):
             click.echo(line)
     if found and exit_code:
         raise DpedBuildError(f"{a} and {b} differ")
+
+
+def summary_lines(found: "Difference") -> list[str]:
+    """All of it in words; long lists are cut short."""
+    lines = _told("aligned pairs", found.pairs)
+    for pair, (before, after) in list(found.outcomes.items())[:SHOWN]:
+        lines.append(f"  {pair}: {before}, now {after}")
+    if len(found.outcomes) > SHOWN:
+        lines.append(f"  and {len(found.outcomes) - SHOWN} more outcomes")
+    return lines + _told("accepted windows", found.windows)
+
+
+def _told(what: str, changes: "Changes | None") -> list[str]:
+    if changes is None:
+        return []
+    lines = [f"{what}: {changes.before:,} in A, {changes.after:,} in B"]
+    moved = [f"{name} by {px:g} px" for name, px in changes.moved.items()]
+    for verb, names in (
+        ("gained", changes.gained),
+        ("lost", changes.lost),
+        ("moved", moved),
+    ):
+        more = f", and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+        if names:
+            lines.append(f"  {verb} {len(names):,}: {', '.join(names[:SHOWN])}{more}")
+    return lines if changes else [f"{lines[0]}: the same"]

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,11 @@ from dped_build.commands.console import (
 from dped_build.train.enhancing.enhance_settings import FORMATS, EnhanceSettings
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.terminal import Progress
+
+if TYPE_CHECKING:
+    from dped_build.train.enhancing.enhance import EnhancedFiles
+
+LISTED_PICTURES = 10  # after which the summary only counts
 
 
 @click.command()
@@ -67,7 +72,7 @@ def enhance(
       dped-build enhance data/runs/released-dped IMG_0001.jpg
       dped-build enhance generator.pt holiday/ --out enhanced --format jpg
     """
-    from dped_build.train.enhancing.enhance import enhance_files, summary
+    from dped_build.train.enhancing.enhance import enhance_files
 
     settings = EnhanceSettings(**options)
     with Progress("photos", quiet=as_json) as progress:
@@ -81,9 +86,24 @@ def enhance(
             echo_warning(f"note: {message}")
         for message in result.failed.values():
             echo_warning(f"failed: {message}")
-        click.echo("\n".join(summary(result)))
+        click.echo("\n".join(summary_lines(result)))
     if not result.written and not result.skipped:
         why = "; rename *-enhanced files to enhance them again"
         raise DpedBuildError(
             f"no photo was enhanced{why if result.passed_over else ''}"
         )
+
+
+def summary_lines(result: "EnhancedFiles") -> list[str]:
+    """The outcome of all photos in a few lines, without failures."""
+    lines = [f"→ {path}" for path in result.written[:LISTED_PICTURES]]
+    more = len(result.written) - LISTED_PICTURES
+    lines += [f"  … and {more} more"] if more > 0 else []
+    earlier = len(result.passed_over)
+    counts = {
+        "enhanced": len(result.written),
+        "kept as before": len(result.skipped),
+        f"earlier result{'s' if earlier > 1 else ''} passed over": earlier,
+        "failed": len(result.failed),
+    }
+    return [*lines, ", ".join(f"{n} {what}" for what, n in counts.items() if n)]

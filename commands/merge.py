@@ -1,7 +1,9 @@
 """The command `dped-build merge`."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +15,10 @@ from dped_build.commands.console import (
     workspace_option,
 )
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.text import counted
+
+if TYPE_CHECKING:
+    from dped_build.curate.merge import MergeSummary
 
 
 @click.command()
@@ -52,10 +58,30 @@ def merge(
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=1))
     else:
-        for line in found.lines():
+        for line in summary_lines(found):
             click.echo(line)
         left = found.aligned - (found.cut or 0)
         following = "patches" if left else "report"
         click.echo(f"→ {workspace}  (next: dped-build {following}{where(workspace)})")
     if not found.aligned:
         raise DpedBuildError(f"{workspace}: no pair is aligned in these workspaces")
+
+
+def summary_lines(found: "MergeSummary") -> Iterator[str]:
+    """The summary for the terminal."""
+    done = "" if found.newly_done else " (nothing new to do)"
+    pairs = counted(found.pairs, "pair")
+    told = f"{found.aligned:,} of {pairs} aligned"
+    yield f"{counted(len(found.prefixes), 'workspace')}: {told}{done}"
+    if any(found.prefixes):
+        names = ", ".join(f"{prefix}…" for prefix in found.prefixes)
+        yield f"  names came twice: pairs are now called {names}"
+    if found.cut is not None:
+        left = found.aligned - found.cut
+        more = f", {left:,} left to do" if left else ""
+        yield f"  patches of {counted(found.cut, 'pair')} taken over{more}"
+    if found.moved:
+        yield (
+            f"  {counted(found.moved, 'pair')} changed split: one scene was drawn "
+            "into two, and train wins"
+        )

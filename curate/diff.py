@@ -16,8 +16,6 @@ from dped_build.patches.settings import TOLERANCE_PX
 from dped_build.patches.shards import WINDOWS_FILE
 from dped_build.workspace.errors import DpedBuildError, UsageError
 
-SHOWN = 8  # names in each list
-
 
 @dataclass(frozen=True)
 class Changes:
@@ -63,31 +61,6 @@ class Difference:
     def to_json(self) -> dict[str, Any]:
         """All of it, for scripts."""
         return asdict(self)
-
-    def lines(self) -> list[str]:
-        """All of it in words; long lists are cut short."""
-        lines = _told("aligned pairs", self.pairs)
-        for pair, (before, after) in list(self.outcomes.items())[:SHOWN]:
-            lines.append(f"  {pair}: {before}, now {after}")
-        if len(self.outcomes) > SHOWN:
-            lines.append(f"  and {len(self.outcomes) - SHOWN} more outcomes")
-        return lines + _told("accepted windows", self.windows)
-
-
-def _told(what: str, changes: Changes | None) -> list[str]:
-    if changes is None:
-        return []
-    lines = [f"{what}: {changes.before:,} in A, {changes.after:,} in B"]
-    moved = [f"{name} by {px:g} px" for name, px in changes.moved.items()]
-    for verb, names in (
-        ("gained", changes.gained),
-        ("lost", changes.lost),
-        ("moved", moved),
-    ):
-        more = f", and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-        if names:
-            lines.append(f"  {verb} {len(names):,}: {', '.join(names[:SHOWN])}{more}")
-    return lines if changes else [f"{lines[0]}: the same"]
 
 
 def compare_workspaces(

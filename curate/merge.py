@@ -8,7 +8,7 @@ one set give the files of one run, byte for byte, where the split is drawn anew.
 no alignment, so that nobody can draw another split than the sources know.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -50,7 +50,6 @@ from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import as_json
 from dped_build.workspace.plan import Plan, refuse_full_disk
 from dped_build.workspace.stage import Stage, opened
-from dped_build.workspace.text import counted
 
 
 @dataclass(frozen=True)
@@ -78,25 +77,6 @@ class MergeSummary:
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
         return {**asdict(self), "workspace": str(self.workspace)}
-
-    def lines(self) -> Iterator[str]:
-        """For the terminal."""
-        done = "" if self.newly_done else " (nothing new to do)"
-        pairs = counted(self.pairs, "pair")
-        told = f"{self.aligned:,} of {pairs} aligned"
-        yield f"{counted(len(self.prefixes), 'workspace')}: {told}{done}"
-        if any(self.prefixes):
-            names = ", ".join(f"{prefix}…" for prefix in self.prefixes)
-            yield f"  names came twice: pairs are now called {names}"
-        if self.cut is not None:
-            left = self.aligned - self.cut
-            more = f", {left:,} left to do" if left else ""
-            yield f"  patches of {counted(self.cut, 'pair')} taken over{more}"
-        if self.moved:
-            yield (
-                f"  {counted(self.moved, 'pair')} changed split: one scene was drawn "
-                "into two, and train wins"
-            )
 
 
 def merge_workspaces(

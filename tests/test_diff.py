@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from dped_build.cli import cli
+from dped_build.commands.diff import summary_lines
 from dped_build.curate.diff import compare_workspaces
 from dped_build.workspace.errors import DpedBuildError, UsageError
 
@@ -26,7 +27,7 @@ def test_equal_workspaces_do_not_differ(two):
     assert not found
     assert found.pairs.before == found.pairs.after == 5
     assert found.windows.before > 20
-    assert all(line.endswith("the same") for line in found.lines())
+    assert all(line.endswith("the same") for line in summary_lines(found))
 
 
 def test_windows_gained_lost_and_moved_are_listed(two):
@@ -71,7 +72,7 @@ def test_pairs_and_their_outcomes_are_listed(two):
     assert found.outcomes == {"10": ("aligned", "small_overlap")}
     assert sorted(found.pairs.lost) == ["10", "12"]
     assert set(found.pairs.moved) == {"2"}
-    assert "  10: aligned, now small_overlap" in found.lines()
+    assert "  10: aligned, now small_overlap" in summary_lines(found)
 
 
 def test_a_stage_that_one_lacks_is_left_out(two):

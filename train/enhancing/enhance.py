@@ -30,7 +30,6 @@ from dped_build.workspace.plan import OnProgress
 # megapixels takes 1 GB, and several are there at a time.
 WHOLE_PIXELS = 4_000_000
 AUTO_TILE = 1024  # pixels, for larger photos
-LISTED_PICTURES = 10  # after which the summary only counts
 
 
 @dataclass(frozen=True)
@@ -130,21 +129,6 @@ def _enhance_file(
     picture = enhance(model, pixels, tile=tile, device=device, bits=settings.bits)
     write_picture(target, picture, source=exif, settings=settings)
     result.written.append(target)
-
-
-def summary(result: EnhancedFiles) -> list[str]:
-    """The outcome of all photos in a few lines, without failures."""
-    lines = [f"→ {path}" for path in result.written[:LISTED_PICTURES]]
-    more = len(result.written) - LISTED_PICTURES
-    lines += [f"  … and {more} more"] if more > 0 else []
-    earlier = len(result.passed_over)
-    counts = {
-        "enhanced": len(result.written),
-        "kept as before": len(result.skipped),
-        f"earlier result{'s' if earlier > 1 else ''} passed over": earlier,
-        "failed": len(result.failed),
-    }
-    return [*lines, ", ".join(f"{n} {what}" for what, n in counts.items() if n)]
 
 
 def _choose_tile(photo: NDArray[np.uint8], device: torch.device) -> int | None:
