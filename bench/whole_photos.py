@@ -97,7 +97,7 @@ def main() -> None:
         for line in benchmark(few, settings=settings):
             times = line.gpu or line.cpu
             table.add(
-                f"{line.name}, {size}",
+                f"{Path(line.name).name}, {size}",
                 parameters=line.parameters,
                 GMAC=line.gmacs,
                 ms=times.median_ms if times else FAILED,
