@@ -20,12 +20,12 @@ from dped_build.workspace.json_files import (
     read_lines,
 )
 from dped_build.workspace.stage import Stage, sha256
+from dped_build.workspace.text import one_line
 
 FORMAT = "dped-build/alignment"
 NAME = "aligned"
 CAMERA_KEYS = ("phone_camera", "dslr_camera")  # of every manifest
 NEEDED = ("phone", "dslr", "phone_size", "dslr_size", "phone_to_dslr")  # where aligned
-MESSAGE = 200  # letters of a reason that may hold what the file says
 
 FileState = tuple[Annotated[Count, "Bytes."], Annotated[int, "Changed, ns since 1970."]]
 Folder = Annotated[str, Meta(pattern="^[^\0]*$")]
@@ -237,7 +237,7 @@ def _require_sound(manifest: Mapping[str, Any], records: Sequence[Alignment]) ->
 
 
 def _damaged(path: Path, error: Exception) -> DpedBuildError:
-    said = " ".join(str(error).split())[:MESSAGE]
+    said = one_line(error)
     return DpedBuildError(
         f"{path}: damaged ({said}); run dped-build align again with --force"
     )

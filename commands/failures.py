@@ -25,6 +25,7 @@ from dped_build.workspace.errors import (
     UsageError,
 )
 from dped_build.workspace.logs import log, log_error, log_into
+from dped_build.workspace.text import one_line
 
 RESUMABLE = ("align", "patches", "import", "report", "demo")
 SAME_AGAIN = "Interrupted; finished work is kept. Run the same command to resume."
@@ -131,7 +132,7 @@ def _tell_fault(
     if meta.get(DEBUG.name):
         sys.__excepthook__(kind, error, trace)
         return
-    said = " ".join(str(error).split())[:200]
+    said = one_line(error)
     click.echo(
         f"{click.style('Error:', fg='red', bold=True)} {kind.__name__}: {said}; this "
         "is a bug in dped-build: run the same command with --debug and report the "

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from dped_build.align.aligned_folder import MESSAGE
 from dped_build.train.run_files import (
     BEST,
     CHECKPOINT,
@@ -29,6 +28,7 @@ from dped_build.workspace.json_files import (
     read_lines,
 )
 from dped_build.workspace.stage import SUMS
+from dped_build.workspace.text import one_line
 
 
 class Curve(NamedTuple):
@@ -67,7 +67,7 @@ def check_run(folder: Path) -> tuple[list[str], list[str]]:
     try:
         return _check_whole(folder, names)
     except (OSError, ValueError) as error:
-        said = " ".join(str(error).split())[:MESSAGE]
+        said = one_line(error)
         return [f"{folder}: cannot be read ({said})"], []
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from dped_build.align.aligned_folder import (
     CAMERA_KEYS,
-    MESSAGE,
     aligned_stage,
     read_aligned,
 )
@@ -25,6 +24,7 @@ from dped_build.patches.shards import FORMAT, WINDOWS_FILE
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.plan import OnProgress
 from dped_build.workspace.stage import SUMS, Stage, read_sums, sha256
+from dped_build.workspace.text import one_line
 
 RUNS = "runs"
 STAGE_MARKS = (  # by which a stage's folder is known, and the format of its manifest
@@ -144,7 +144,7 @@ def _check_contents(stages: Iterable[Stage]) -> tuple[int, list[str]]:
     except DpedBuildError as error:  # sums that fit content that does not
         return 0, [str(error)]
     except (OSError, KeyError, ValueError, TypeError) as error:  # as h5py says it
-        said = " ".join(str(error).split())[:MESSAGE]
+        said = one_line(error)
         at = shards or alignment
         return 0, [f"{at.folder if at else ''}: cannot be read ({said})"]
 

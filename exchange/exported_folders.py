@@ -33,7 +33,7 @@ from dped_build.workspace.json_files import (
     read_document,
     read_lines,
 )
-from dped_build.workspace.text import natural_key
+from dped_build.workspace.text import natural_key, one_line
 
 EXPORT_FORMAT = "dped-build/export"
 FILE_NAMES = ("phone_file_name", "dslr_file_name")  # `datasets` loads these as images
@@ -138,7 +138,7 @@ def find_exported(source: Path, settings: ImportSettings) -> PatchFolders | None
         blocks, leftovers = _blocks(root, lines), [*_strangers(root, lines)]
         return PatchFolders(root, EXPORTED_FOLDERS, cameras, blocks, leftovers)
     except (OSError, ValueError) as error:
-        said = " ".join(str(error).split())[:200]
+        said = one_line(error)
         raise DpedBuildError(
             f"{root}: its metadata is damaged ({said}); export it again, or delete its "
             "manifest.json to import the pictures alone"

@@ -4,6 +4,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.text import one_line
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,6 @@ def needs_extra(name: str) -> UsageError:
 
 def cannot_start(name: str, error: Exception) -> DpedBuildError:
     """What to say where an engine cannot be started here."""
-    what = " ".join(str(error).split())[:200]
     return DpedBuildError(
-        f"--backend {name}: cannot start here ({what}); use --backend loky"
+        f"--backend {name}: cannot start here ({one_line(error)}); use --backend loky"
     )

@@ -30,6 +30,7 @@ from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, empty_windows
 from dped_build.patches.split import DamagedSplitError, SplitRow, parse_split
 from dped_build.workspace.json_files import read_document, read_lines
 from dped_build.workspace.stage import Stage
+from dped_build.workspace.text import one_line
 
 MANIFEST = "manifest.json"
 SPLIT_FILE = "split.csv"
@@ -137,7 +138,7 @@ def read_split_rows(folder: Path) -> list[SplitRow] | None:
     try:
         return parse_split(b"".join(read_lines(path)).decode())
     except (OSError, ValueError, csv.Error) as error:
-        said = " ".join(str(error).split())[:100]
+        said = one_line(error, 100)
         what = f"{path}: cannot be read ({said}); restore it"
         raise DamagedSplitError(what) from error
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from dped_build.patches.records import COLUMNS
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import is_plain_name
+from dped_build.workspace.text import one_line
 
 # What h5py raises of files that are not as they were written; RecursionError included.
 DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError)
-MESSAGE = 200  # characters of what HDF5 says
 LARGEST = 1024  # px, side of a patch
 LARGEST_CHUNK = 2**26  # bytes
 SQUEEZING = h5py.h5z.FILTER_DEFLATE
@@ -54,7 +54,7 @@ def missing(path: Path) -> DpedBuildError:
 
 def damaged(path: Path, error: Exception) -> DpedBuildError:
     """The one-line error for a file of a patches folder that cannot be trusted."""
-    said = " ".join(str(error).split())[:MESSAGE] or type(error).__name__
+    said = one_line(error) or type(error).__name__
     return DpedBuildError(
         f"{path} is damaged ({said}): restore it, or delete it and make the "
         "patches again with --force"

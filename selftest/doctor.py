@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dped_build.parallel.executor import default_jobs
 from dped_build.selftest import installation, machine
-from dped_build.selftest.installation import BROKEN, one_line
+from dped_build.selftest.installation import BROKEN, tidy_error
 from dped_build.selftest.machine import OK, WRONG, Finding
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.logs import log_error
@@ -77,5 +77,5 @@ def _tried(name: str, run: Callable[[], str]) -> Finding:
         told = run()
     except (DpedBuildError, *BROKEN) as error:
         log_error(error)
-        return Finding(name, WRONG, one_line(error), REPORT_IT)
+        return Finding(name, WRONG, tidy_error(error), REPORT_IT)
     return Finding(name, OK, f"{told} in {time.perf_counter() - begun:.1f} s")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dped_build.selftest.machine import NOTE, OK, WRONG, Finding, tilde
+from dped_build.workspace.text import one_line
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -55,7 +56,7 @@ def import_errors(modules: Iterable[str] = TRIED) -> dict[str, str]:
         try:
             import_module(module)
         except BROKEN as error:
-            broken[module] = one_line(error)
+            broken[module] = tidy_error(error)
     return broken
 
 
@@ -124,9 +125,9 @@ def vgg_weights() -> Finding:
     )
 
 
-def one_line(error: BaseException) -> str:
+def tidy_error(error: BaseException) -> str:
     """An error's text, short and without the user's folders."""
-    return tilde(" ".join(str(error).split())[:200]) or type(error).__name__
+    return tilde(one_line(error)) or type(error).__name__
 
 
 def _fits(version: str, bound: "SpecifierSet") -> bool:

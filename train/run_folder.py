@@ -47,6 +47,7 @@ from dped_build.workspace.json_files import (
     read_lines,
 )
 from dped_build.workspace.stage import SUMS, write_sums
+from dped_build.workspace.text import one_line
 
 SAMPLES = "samples"
 MAX_BATCH = 2**14  # that is taken from a recorded run
@@ -203,7 +204,7 @@ def _differences(before: RunConfig, now: RunConfig) -> list[str]:
 
 
 def _short(value: object) -> str:
-    return " ".join(str(value).split())[:40]
+    return one_line(value, 40)
 
 
 def _forget_evaluations(run_dir: Path) -> None:

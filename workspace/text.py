@@ -3,15 +3,18 @@
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
+LINE = 200  # characters of what a library or a file says
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """A number with its noun: `1 pair`, `2,000 pairs`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def one_line(text: object, limit: int = LINE) -> str:
+    """What a library or a file says, fit for a message of one line."""
+    return " ".join(str(text).split())[:limit]
 
 
 def size_text(number: float) -> str:
