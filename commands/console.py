@@ -1,4 +1,4 @@
-"""What every command shares: options, defaults from a file, progress.
+"""What commands share: the group, options, and what they print alike.
 
 No heavy imports: `--help` must answer at once.
 """
@@ -101,6 +101,11 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
 
 
+def jobs_option(text: str) -> Decorator:
+    """`--jobs`, with what works at a time."""
+    return click.option("--jobs", type=click.IntRange(min=1), help=text)
+
+
 def with_options(*options: Decorator) -> Decorator:
     """Several options, shown in this order."""
     return lambda command: functools.reduce(lambda c, o: o(c), options[::-1], command)
@@ -132,11 +137,7 @@ stage_options = with_options(  # of the stages that work through many photos
     one_record(
         "workers",
         Workers,
-        click.option(
-            "--jobs",
-            type=click.IntRange(min=1),
-            help="Worker processes.  [default: all cores]",
-        ),
+        jobs_option("Worker processes.  [default: all cores]"),
         click.option(
             "--backend",
             type=click.Choice(BACKENDS),

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from dped_build.commands.align import align
-from dped_build.commands.console import FOLDER
+from dped_build.commands.console import FOLDER, jobs_option
 from dped_build.commands.enhance import enhance
 from dped_build.commands.evaluate import evaluate
 from dped_build.commands.patches import patches
@@ -29,7 +29,7 @@ DEMO_TRAINING = {  # a small network and loss, so that two cores take a minute o
 
 @click.command()
 @click.argument("folder", type=FOLDER, default=Path("data/demo"))
-@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes.")
+@jobs_option("Worker processes.")
 @click.pass_context
 def demo(context: click.Context, folder: Path, *, jobs: int | None) -> None:
     """Run the whole pipeline on a small simulated set.

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from dped_build.commands.console import (
     FOLDER,
+    jobs_option,
     json_option,
     new,
     no_blas_threads,
@@ -63,11 +64,7 @@ WINDOWS = Path("windows")  # the SOURCE that means those of --workspace
         "precision": (click.Choice(PRECISIONS), "Weight precision of the ONNX model."),
     },
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    help="Encoding threads.  [default: all cores]",
-)
+@jobs_option("Encoding threads.  [default: all cores]")
 @click.option("--force", is_flag=True, help="Replace an earlier export.")
 @json_option
 @workspace_option

@@ -11,6 +11,7 @@ import click
 from dped_build.commands.console import (
     FOLDER,
     announce,
+    jobs_option,
     json_option,
     new,
     no_blas_threads,
@@ -57,11 +58,7 @@ LISTED = 10  # files that gave nothing
         "compress": (click.Choice(COMPRESSIONS), "Compression of the pixel data."),
     },
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    help="Worker processes.  [default: all cores]",
-)
+@jobs_option("Worker processes.  [default: all cores]")
 @click.option("--force", is_flag=True, help="Replace an import of another source.")
 @json_option
 @no_blas_threads

@@ -9,6 +9,7 @@ from dped_build.commands.console import (
     DEFAULT_WORKSPACE,
     FOLDER,
     WORKSPACE_VARIABLE,
+    jobs_option,
     json_option,
 )
 from dped_build.workspace.errors import DpedBuildError, UsageError
@@ -25,11 +26,7 @@ class Workspaces(click.Option):
 
 
 @click.command()
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    help="Worker threads.  [default: all cores, at most 8]",
-)
+@jobs_option("Worker threads.  [default: all cores, at most 8]")
 @click.option(
     "--fail-below",
     type=click.FloatRange(0, 1),

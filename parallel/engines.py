@@ -11,9 +11,8 @@ from typing import TypeVar
 
 from dped_build.parallel.pool import Pool
 
-BACKENDS = ("loky", "threading", "dask", "ray")
-
 CLUSTERS = ("dask", "ray")
+BACKENDS = ("loky", "threading", *CLUSTERS)
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
