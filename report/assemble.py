@@ -11,6 +11,7 @@ import numpy as np
 from dped_build.align.records import Alignment
 from dped_build.curate.verify import pairs_of_an_earlier_alignment
 from dped_build.patches.exclusions import is_excluded
+from dped_build.patches.manifest import SplitCount
 from dped_build.report.advice import advice_on
 from dped_build.report.made_with import made_with
 from dped_build.report.pair_pictures import PairPicture
@@ -23,7 +24,6 @@ from dped_build.report.record import (
     PatchGroup,
     Report,
     Sample,
-    SplitCounts,
     TrainingRun,
     WindowCounts,
 )
@@ -151,7 +151,7 @@ def _exclusions(inputs: Inputs) -> list[Exclusion]:
 
 def _patch_counts(inputs: Inputs, patches: PatchSet, pairs: PairCounts) -> PatchCounts:
     splits = {
-        name: SplitCounts(int(split["photos"]), int(split["patches"]))
+        name: SplitCount(int(split["photos"]), int(split["patches"]))
         for name, split in patches.manifest.get("splits", {}).items()
     }
     total = sum(split.patches for split in splits.values())

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from dped_build.align.records import REASONS as PAIR_REASONS
 from dped_build.align.records import Size
+from dped_build.patches.manifest import SplitCount
 from dped_build.patches.records import REASONS as WINDOW_REASONS
 from dped_build.patches.split import SPLITS
 from dped_build.workspace.json_files import Count, Program, Sha256, Share
@@ -41,19 +42,12 @@ class PairCounts(Struct, frozen=True):
     lost_in_alignment: Annotated[dict[PairReason, Count], "Pairs, by reason."]
 
 
-class SplitCounts(Struct, frozen=True):
-    """One split."""
-
-    photos: Annotated[Count, "Photo pairs."]
-    patches: Annotated[Count, "Patches."]
-
-
 class PatchCounts(Struct, frozen=True):
     """Stored patches."""
 
     stored: Annotated[Count, "Patches."]
     shards: Annotated[Count, "Files."]
-    splits: Annotated[dict[str, SplitCounts], "By split."]
+    splits: Annotated[dict[str, SplitCount], "By split."]
     per_photo: Annotated[float | None, "Patches a pair."]
     dped_per_photo: Annotated[float, "The same of DPED's iPhone set."]
     pairs_not_aligned_now: Annotated[Count, "Cut from an earlier alignment."]

@@ -189,23 +189,13 @@ class Architecture(TypedDict):
     prelu: Annotated[bool, "Learned slopes instead of ReLU."]
 
 
-class TrainSettings(TypedDict):
+class TrainSettings(Architecture):
     """Complete settings of dped-build train."""
 
     preset: Annotated[
         Literal["released", "paper", "johnson", "srcnn", "fast", "reproduction"],
         "Settings of a publication that the others started from.",
     ]
-    model: Annotated[Literal["dped", "fast", "johnson", "srcnn"], "The network."]
-    channels: Annotated[
-        Count, "Width of the first layer; 0 here and below: as published."
-    ]
-    blocks: Annotated[Count, "Residual blocks."]
-    kernel: Annotated[Count, "Side of the residual blocks' kernels, px."]
-    strided_kernel: Annotated[
-        Count, "Side of the strided kernels of the fast network, px."
-    ]
-    prelu: Annotated[bool, "Learned slopes instead of ReLU."]
     loss: Annotated[
         str, Meta(pattern="^[a-z+]+$"), "Sum of color, content, texture and mse."
     ]

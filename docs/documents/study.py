@@ -71,8 +71,8 @@ class Consistency(TypedDict):
     share: Annotated[Share | None, "Of them."]
 
 
-class LeftChosen(TypedDict):
-    """Left picture chosen (pairs)."""
+class Preference(TypedDict):
+    """How often something was chosen."""
 
     answers: Annotated[Count, "Comparisons."]
     chosen: Annotated[float, "How often chosen; no preference counts half."]
@@ -87,7 +87,11 @@ class LeftChosen(TypedDict):
     ]
 
 
-class ComparedClass(TypedDict):
+class LeftChosen(Preference):
+    """Left picture chosen (pairs)."""
+
+
+class ComparedClass(Preference):
     """One class."""
 
     class_: Annotated[str, "Its name."]
@@ -99,17 +103,6 @@ class ComparedClass(TypedDict):
         list[float | None],
         Meta(min_length=2, max_length=2),
         "Low and high end of a 95 % interval.",
-    ]
-    answers: Annotated[Count, "Comparisons."]
-    chosen: Annotated[float, "How often chosen; no preference counts half."]
-    preference: Annotated[Share | None, "Share chosen."]
-    wilson95: Annotated[
-        Interval | None,
-        "Wilson interval over answers.",
-    ]
-    clustered95: Annotated[
-        Interval | None,
-        "Interval over participants.",
     ]
     chosen_of_all: Annotated[Share, "Share of all answers."]
 
@@ -131,23 +124,12 @@ class RatedClass(TypedDict):
     counts: Annotated[list[int], Meta(min_length=5, max_length=5), "Ratings of 1 to 5."]
 
 
-class ComparedPair(TypedDict):
+class ComparedPair(Preference):
     """Two classes."""
 
     first: Annotated[str, "Class."]
     second: Annotated[str, "Class."]
     no_preference: Annotated[Count, "Answers."]
-    answers: Annotated[Count, "Comparisons."]
-    chosen: Annotated[float, "How often chosen; no preference counts half."]
-    preference: Annotated[Share | None, "Share chosen."]
-    wilson95: Annotated[
-        Interval | None,
-        "Wilson interval over answers.",
-    ]
-    clustered95: Annotated[
-        Interval | None,
-        "Interval over participants.",
-    ]
 
 
 class CollectSettings(TypedDict):
