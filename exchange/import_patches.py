@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dped_build.align.aligned_folder import CAMERA_KEYS
 from dped_build.exchange.exported_folders import find_exported
 from dped_build.exchange.import_blocks import (
     Block,
@@ -214,7 +215,7 @@ def _split(blocks: Sequence[Block], settings: ImportSettings) -> list[SplitRow]:
 
 
 def _cameras(folders: PatchFolders) -> dict[str, str]:
-    return dict(zip(("phone_camera", "dslr_camera"), folders.cameras, strict=True))
+    return dict(zip(CAMERA_KEYS, folders.cameras, strict=True))
 
 
 def _read_previous(stage: Stage, *, force: bool) -> dict[str, Any] | None:
