@@ -42,6 +42,11 @@ from dped_build.workspace.text import counted
             float,
             "Largest shift within a window (depth, motion), px; 0: no test.",
         ),
+        "min_valid": (
+            float,
+            "Smallest share of valid pixels (neither hidden, moved nor at another "
+            "depth); 0: no test.",
+        ),
         "max_shift": (
             float,
             "Largest shift in x or y, phone px; at most 5 with --rule paper.",
