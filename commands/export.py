@@ -27,6 +27,7 @@ from dped_build.exchange.export_settings import (
     fits,
     require_option,
 )
+from dped_build.patches.settings import PatchSettings
 from dped_build.workspace.terminal import Progress
 from dped_build.workspace.text import counted, quote, size_text
 
@@ -93,9 +94,10 @@ def export(
       a run folder or generator.pt:
         onnx          any height and width → NAME.onnx, here
 
-    exclude.csv applies. Each folder has a dataset card (README.md), the columns of
-    every patch, and SHA256SUMS. `dped-build import` reads dped-folders and png back,
-    with photos, splits and geometry.
+    exclude.csv applies. All folders but dped-folders keep the masks of valid pixels.
+    Each has a dataset card (README.md), the columns of every patch, and SHA256SUMS.
+    `dped-build import` reads dped-folders and png back, with photos, splits and
+    geometry.
 
     \b
     Examples:
@@ -127,6 +129,13 @@ def export(
             jobs=jobs,
             force=force,
             progress=progress,
+        )
+    if summary.masked_out:
+        click.echo(
+            f"{counted(summary.masked_out, 'patch', 'patches')} left out: under "
+            f"{PatchSettings.min_valid:.0%} valid, and {form} has no masks (png, "
+            "webdataset, lmdb and parquet have)",
+            err=True,
         )
     if as_json:
         click.echo(json.dumps(summary.to_json(), indent=1))

@@ -38,15 +38,26 @@ of field that differs leaves some DSLR patches less sharp than the phone's
 (`sharpness_ratio` below 1). Nobody has looked for people or private matter in the
 pictures on behalf of this card."""
 
+NEED_MASKS = "because they need a mask, which this format has not"
+MASKS = """\
+Each pair has a mask: {place}. It is 255 where both patches show the same point of the
+scene and 0 elsewhere: hidden from one camera, moved, or at another depth. Count the
+pixels at 255 alone."""
+
 
 def dataset_card(
-    manifest: Mapping[str, Any], *, reading: str, data_files: Mapping[str, str]
+    manifest: Mapping[str, Any],
+    *,
+    reading: str,
+    masks: str,
+    data_files: Mapping[str, str],
 ) -> str:
     """The card, Markdown below YAML.
 
     Args:
         manifest: Of the export.
         reading: How its format is read, Markdown.
+        masks: Where the patches' masks are, likewise; empty: it has none.
         data_files: Split → pattern of its files, for `datasets`; empty: it reads none.
     """
     size, cameras = manifest["size"], f"{_phone(manifest)} | {_dslr(manifest)}"
@@ -72,11 +83,13 @@ def dataset_card(
             "|---|---|---|",
             *counts,
             "",
-            *(_excluded(manifest["excluded"])),
+            *_left_out(manifest["excluded"], "by hand"),
+            *_left_out(manifest["masked_out"], NEED_MASKS),
             "## Reading",
             "",
             reading,
             "",
+            *([MASKS.format(place=masks), ""] if masks else []),
             "## Columns",
             "",
             "| column | meaning |",
@@ -136,10 +149,8 @@ def _license(stated: str | None) -> list[str]:
     return ["license: other", f"license_name: {json.dumps(stated)}"]
 
 
-def _excluded(count: int) -> Sequence[str]:
-    if not count:
-        return ()
-    return (f"{count:,} more were left out by hand.", "")
+def _left_out(count: int, why: str) -> Sequence[str]:
+    return (f"{count:,} more were left out {why}.", "") if count else ()
 
 
 def _phone(manifest: Mapping[str, Any]) -> str:

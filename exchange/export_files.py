@@ -50,8 +50,9 @@ class Output:
             self.advance()
 
     def encoded(self, split: str, encode: Encode) -> Iterator[Encoded]:
-        """The rows of a split with the files of both pictures, in order."""
-        return encoded(self.patches(split), encode, jobs=self.jobs)
+        """The rows of a split with the files of their pictures, in order."""
+        masks = self.source.masked
+        return encoded(self.patches(split), encode, masks=masks, jobs=self.jobs)
 
     def write(self, name: str, data: bytes) -> None:
         """Write one file below the folder; its sum needs no second reading."""
@@ -86,9 +87,11 @@ class Written:
         psnr_db: Of the pictures against the patches, both cameras; None: lossless.
         data_files: Split → pattern of its files, for `datasets`; empty: it reads none.
         reading: How to read it, Markdown for the card.
+        masks: Where those of the patches are, likewise; empty where none is written.
     """
 
     reading: str
+    masks: str = ""
     metadata: list[str] = field(default_factory=list)
     psnr_db: float | None = None
     data_files: dict[str, str] = field(default_factory=dict)

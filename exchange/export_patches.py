@@ -9,7 +9,7 @@ from typing import Any
 
 from dped_build.exchange.dataset_card import dataset_card
 from dped_build.exchange.export_files import Output, Written, sync_all
-from dped_build.exchange.export_settings import ExportSettings
+from dped_build.exchange.export_settings import WITHOUT_MASKS, ExportSettings
 from dped_build.exchange.exported_folders import EXPORT_FORMAT
 from dped_build.exchange.out_folder import held, out_stage
 from dped_build.exchange.patch_source import PatchSource, open_source
@@ -46,6 +46,7 @@ class ExportSummary:
     size: int
     splits: Mapping[str, Mapping[str, int]]
     excluded: int
+    masked_out: int  # patches that need a mask, which the format has not
     psnr_db: float | None  # of the pictures against the patches; None: lossless
     bytes: int
     newly_done: int  # patches
@@ -77,7 +78,8 @@ def export_patches(
 ) -> ExportSummary:
     """Write the patches of a folder of shards in another format.
 
-    What `exclude.csv` takes out is left out, as training does. The same shards and
+    What `exclude.csv` takes out is left out, as training does; so are patches that need
+    their mask, where the format has none. The same shards and
     settings give the same bytes. The folder is published as a whole, or not at all; a
     finished export of the same is left as it is.
 
@@ -97,7 +99,8 @@ def export_patches(
     """
     settings = settings or ExportSettings()
     settings.require_fit(form)
-    opened = open_source(source, settings.chosen_splits())
+    whole = form in WITHOUT_MASKS
+    opened = open_source(source, settings.chosen_splits(), whole=whole)
     stated = _stated(opened, form, settings)
     out = out or default_folder(source, form)
     stage = out_stage(out, EXPORT_FORMAT)
@@ -137,7 +140,10 @@ def _fill(output: Output, form: str, stated: Mapping[str, Any]) -> dict[str, Any
         "metadata": written.metadata,
     }
     card = dataset_card(
-        manifest, reading=written.reading, data_files=written.data_files
+        manifest,
+        reading=written.reading,
+        masks=written.masks,
+        data_files=written.data_files,
     )
     output.write("README.md", card.encode())
     output.write("manifest.json", json_bytes(manifest))
@@ -159,6 +165,7 @@ def _stated(source: PatchSource, form: str, settings: ExportSettings) -> dict[st
         "size": source.size,
         "splits": source.counts(),
         "excluded": source.excluded,
+        "masked_out": source.masked_out,
         "pictures": settings.pictures if dped else "png",
         "quality": settings.quality if jpeg else None,
         "license": settings.license,
@@ -208,6 +215,7 @@ def _summary(
             manifest["size"],
             manifest["splits"],
             manifest["excluded"],
+            manifest.get("masked_out", 0),
             manifest["psnr_db"],
             sum(path.stat().st_size for path in out.rglob("*") if path.is_file()),
             newly_done,

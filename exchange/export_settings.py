@@ -6,6 +6,7 @@ from dped_build.patches.split import SPLITS
 from dped_build.workspace.errors import UsageError
 
 PATCH_FORMATS = ("dped-folders", "png", "webdataset", "lmdb", "parquet")
+WITHOUT_MASKS = ("dped-folders",)  # they take the patches that need none
 TABLE_FORMATS = ("csv",)
 MODEL_FORMATS = ("onnx",)
 FORMATS = (*PATCH_FORMATS, *TABLE_FORMATS, *MODEL_FORMATS)

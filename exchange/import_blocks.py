@@ -19,7 +19,8 @@ from dped_build.patches.manifest import IMPORTED, LISTING
 DPED_FOLDERS, PAIRED_FOLDERS = "dped-folders", "paired-folders"
 EXPORTED_FOLDERS = "exported-folders"
 BLOCK = 50  # patches in a pseudo-photo: the batch of DPED's tables
-VERSION = 1  # rises when the same files would give other pieces
+VERSION = 1  # rises when the same files would give other patches
+PIECE_VERSION = 2  # rises when pieces hold other arrays
 UNKNOWN_PHOTOS = f"unknown: {BLOCK} neighbours in the order of names count as one"
 UNKNOWN_GEOMETRY = "unknown: identity, place (0, 0), refinement NaN"
 
@@ -38,6 +39,7 @@ class Block:
         files: Of each pair.
         geometry: Of each pair, a row of `exported_folders.ROW`, as an array would take
             four times the memory; empty where unknown.
+        masks: The file of each pair's mask; empty where there are none.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Block:
     places: tuple[str, str]
     files: Sequence[Files]
     geometry: Sequence[bytes] = ()
+    masks: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -88,13 +91,14 @@ class BlockTask:
 
 def block_task(block: Block, size: int, scratch: Path) -> BlockTask:
     """Look at every file of a block, and say where in `scratch` its piece goes."""
-    found = [_size_and_time(path) for files in block.files for path in files]
-    names = [path.name for files in block.files for path in files]
+    paths = [*(path for files in block.files for path in files), *block.masks]
+    found = [_size_and_time(path) for path in paths]
+    names = [path.name for path in paths]
     rows = [[block.group, row.hex()] for row in block.geometry]
     lengths = [length for length, _ in found]
     stated = [VERSION, size, block.places, names, lengths, *([rows] if rows else [])]
     key = _digest(stated)
-    name = _digest([key, [time for _, time in found]])[:32]
+    name = _digest([key, [time for _, time in found], PIECE_VERSION])[:32]
     return BlockTask(block, size, key, scratch / f"{name}.npz")
 
 

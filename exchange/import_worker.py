@@ -1,6 +1,7 @@
 """One block of patch pairs → its piece on the disk; runs in workers."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from dped_build.patches.records import ACCEPTED, Windows, empty_windows
 from dped_build.photos.reading import read_photo
 from dped_build.workspace.errors import PhotoError
 
+MIDDLE_GREY = 127  # of masks; brighter is valid
 Pixels = NDArray[np.uint8]
 
 
@@ -25,8 +27,11 @@ def make_block(task: BlockTask) -> list[Refusal]:
     """
     block, kept, refused = task.block, [], []
     patches: list[tuple[Pixels, Pixels]] = []
+    valid = whole_masks(len(block.files), task.size)
     for number, files in enumerate(block.files):
         try:
+            if block.masks:
+                valid[number] = _read_mask(block.masks[number], task.size)
             patches.append(_read_pair(files, task))
             kept.append(number)
         except PhotoError as error:
@@ -36,7 +41,7 @@ def make_block(task: BlockTask) -> list[Refusal]:
         np.array([pair[side] for pair in patches], np.uint8).reshape(shape)
         for side in (0, 1)
     )
-    valid = whole_masks(len(kept), task.size)
+    valid = valid[kept]
     windows = measure(phone, dslr, valid)
     if block.geometry:
         stated = geometry_columns([block.geometry[number] for number in kept])
@@ -76,3 +81,16 @@ def _read_pair(files: Files, task: BlockTask) -> tuple[Pixels, Pixels]:
             f"most are {size}x{size} px",
         )
     return phone, dslr
+
+
+def _read_mask(path: Path, size: int) -> NDArray[np.bool_]:
+    """A mask as `export` writes it, (S, S)."""
+    picture = read_photo(path, color="keep")
+    if picture.shape[:2] != (size, size):
+        height, width = picture.shape[:2]
+        raise PhotoError(
+            "other_size",
+            f"{path.parent.name}/{path.name}: a mask of {width}x{height} px, its "
+            f"patches {size}x{size} px",
+        )
+    return np.asarray(picture[..., 0] > MIDDLE_GREY)

@@ -14,6 +14,7 @@ REASON_RGB: dict[str, Rgb] = {
     "flat": (150, 160, 170),
     "uncertain": (240, 200, 60),
     "depth_edge": (200, 90, 220),
+    "low_valid": (130, 90, 235),
     "shift_limit": (225, 60, 80),
     "outside": (120, 95, 80),
     "soft_target": (70, 130, 240),
