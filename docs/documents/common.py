@@ -129,8 +129,8 @@ class PatchSettings(
     max_depth: Annotated[
         float, "How far the parts of a window may lie apart, phone px; 0: any."
     ]
-    min_valid: Annotated[
-        Share, "Smallest share of valid pixels in a window; 0: no test."
+    min_valid: NotRequired[
+        Annotated[Share, "Smallest share of valid pixels in a window; 0: no test."]
     ]
     max_per_photo: Annotated[Count, "Patches of one photo; 0: all."]
     min_sharpness_ratio: Annotated[

@@ -38,7 +38,9 @@ class ExportManifest(Written):
     size: Annotated[int, "Side of a patch, px."]
     splits: SplitCounts
     excluded: Annotated[Count, "Patches left out by exclude.csv."]
-    masked_out: Annotated[Count, "Patches left out because they need a mask."]
+    masked_out: NotRequired[
+        Annotated[Count, "Patches left out because they need a mask."]
+    ]
     pictures: Annotated[Literal["png", "jpg"], "Format of the pictures."]
     quality: Annotated[Count | None, "Of JPEG; null: PNG."]
     license: Annotated[str | None, "Of the patches, as stated."]
@@ -62,8 +64,8 @@ class ExportRecord(Cut):
     ncc: Annotated[
         float | None, "NCC of the two patches; null here and below: unknown."
     ]
-    valid_share: Annotated[
-        Share | None, "Share of valid pixels, which ncc and those below are over."
+    valid_share: NotRequired[
+        Annotated[Share, "Share of valid pixels, which ncc and those below are over."]
     ]
     sharpness_ratio: Annotated[float | None, "Fine detail, DSLR over phone."]
     color_fit_psnr: Annotated[float | None, "PSNR after the best 3x4 colour fit, dB."]
