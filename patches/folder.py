@@ -28,7 +28,7 @@ from dped_build.patches.hdf5_files import (
     stored,
 )
 from dped_build.patches.manifest import require_shards, require_sound
-from dped_build.patches.masks import Bits
+from dped_build.patches.masks import Bits, packed_length
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, empty_windows
 from dped_build.patches.split import DamagedSplitError, SplitRow, parse_split
 from dped_build.workspace.json_files import read_document, read_lines
@@ -241,14 +241,17 @@ def read_valid(path: Path, rows: Sequence[int]) -> NDArray[np.uint8]:
         return _taken(valid, rows)
 
 
-def read_masks(path: Path, rows: NDArray[np.intp]) -> Bits:
-    """The masks of rows of `windows.h5`, packed.
+def read_masks(path: Path, rows: NDArray[np.intp], size: int) -> Bits:
+    """The masks of rows of `windows.h5`, packed, where patches are `size` px a side.
 
     Raises:
         DpedBuildError: The file is missing or damaged.
     """
     with opened(path) as file:
-        return _taken(_whole(file, BITS), rows.tolist())
+        bits = _whole(file, BITS)
+        if bits.shape != (len(stored(file, "photo")), packed_length(size)):
+            raise OSError(f"{BITS} is {bits.shape}")
+        return _taken(bits, rows.tolist())
 
 
 def _taken(stored_rows: h5py.Dataset, rows: Sequence[int]) -> NDArray[np.uint8]:

@@ -102,7 +102,7 @@ def test_every_patch_has_its_mask_and_figures_of_the_valid_pixels(masked):
 def test_every_candidate_has_its_mask(masked):
     path = masked / "patches/windows.h5"
     table = read_rows(path, reasons=True)
-    valid = unpacked(read_masks(path, np.arange(len(table))), SIZE)
+    valid = unpacked(read_masks(path, np.arange(len(table)), SIZE), SIZE)
     outside = table.reasons == "outside"
     places = table.windows.window_xy.tolist()
     for mask, place, hidden in zip(valid, places, outside, strict=True):
@@ -156,7 +156,9 @@ def test_a_merged_set_has_the_masks_of_its_parts(masked, tmp_path, monkeypatch):
         assert all(map(np.array_equal, values, whole[place]))
     path = "patches/windows.h5"
     rows = np.arange(len(read_rows(masked / path)))
-    both = (read_masks(folder / path, rows) for folder in (masked, tmp_path / "all"))
+    both = (
+        read_masks(folder / path, rows, SIZE) for folder in (masked, tmp_path / "all")
+    )
     assert np.array_equal(*both)
 
 

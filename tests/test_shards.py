@@ -264,7 +264,7 @@ def test_windows_come_back_with_pair_status_and_reason(tmp_path):
     rows = read_rows(tmp_path / "windows.h5").rows_of_pairs()
     for pair, table in tables.items():
         assert_same(found[pair], table)
-        bits = read_masks(tmp_path / "windows.h5", rows[pair])
+        bits = read_masks(tmp_path / "windows.h5", rows[pair], SIZE)
         np.testing.assert_array_equal(bits, MASKS[pair])
     assert read_keys(tmp_path / "windows.h5")["x"] == "key of x"
     with h5py.File(tmp_path / "windows.h5") as file:
