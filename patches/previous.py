@@ -111,8 +111,6 @@ def read_previous(stage: Stage) -> Previous | None:
     rows, measured = table.rows_of_pairs(), table.by_pair()
     if set(measured) != set(keys):
         raise damaged(windows, ValueError("pairs without a key"))
-    size = manifest["settings"].get("size")
-    masks = {
-        pair: partial(read_masks, windows, own, size) for pair, own in rows.items()
-    }
+    side = manifest["settings"].get("size")
+    masks = {pair: partial(read_masks, windows, at, side) for pair, at in rows.items()}
     return Previous(manifest, keys, measured, masks, stored)

@@ -126,9 +126,7 @@ def test_masks_of_a_stranger_are_refused(work, what):
     assert verify_workspace(work).damage
 
 
-@pytest.mark.parametrize(
-    "shape", [(1, 128), (10**6, 128), (9, 127), (9,), (2**40, 128)]
-)
+@pytest.mark.parametrize("shape", [(1, 128), (9, 127), (9,), (2**40, 128)])
 def test_packed_masks_of_a_stranger_are_refused(work, shape):
     path = work / "patches/windows.h5"
     replaced(path, "valid_bits", of_shape("valid_bits", shape, "u1"))

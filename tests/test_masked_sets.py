@@ -156,10 +156,8 @@ def test_a_merged_set_has_the_masks_of_its_parts(masked, tmp_path, monkeypatch):
         assert all(map(np.array_equal, values, whole[place]))
     path = "patches/windows.h5"
     rows = np.arange(len(read_rows(masked / path)))
-    both = (
-        read_masks(folder / path, rows, SIZE) for folder in (masked, tmp_path / "all")
-    )
-    assert np.array_equal(*both)
+    folders = masked, tmp_path / "all"
+    assert np.array_equal(*(read_masks(f / path, rows, SIZE) for f in folders))
 
 
 @pytest.mark.parametrize(
