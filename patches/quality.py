@@ -27,7 +27,7 @@ LEAST_ERROR = 1e-10  # mean square in [0, 1]; no colour fit is stated above 100 
 DEPENDENT = 1e-13
 
 Pixels = NDArray[np.uint8]
-Mask = NDArray[np.bool_]  # (S, S)
+Mask = NDArray[np.uint8]  # (S, S), 0 where a pixel does not count
 
 
 def lumas(patches: Pixels) -> Pixels:
@@ -97,13 +97,13 @@ def _measured(
     measure: Callable[..., float], *sides: Pixels, valid: Masks | None
 ) -> FloatArray:
     """`measure(*patches, mask)` of each patch; a mask of ones is passed as None."""
-    masks: Iterable[Mask | None] = [None] * len(sides[0]) if valid is None else valid
+    if valid is None:
+        return _figures(measure(*x, None) for x in zip(*sides, strict=True))
     values = []
-    for mask, *patches in zip(masks, *sides, strict=True):
-        if mask is None or mask.all():
-            values.append(measure(*patches, None))
-        else:
-            values.append(measure(*patches, mask) if mask.any() else math.nan)
+    for mask, *patches in zip(valid.view(np.uint8), *sides, strict=True):
+        counting = cv2.countNonZero(mask)
+        some = mask if counting < mask.size else None
+        values.append(measure(*patches, some) if counting else math.nan)
     return _figures(values)
 
 
@@ -116,18 +116,22 @@ def _quotient(value: float, by: float) -> float:
 
 
 def _seen(plane: Pixels, mask: Mask | None) -> Pixels:
-    """The pixels that count."""
-    return plane if mask is None else plane[mask]
+    """A plane with zeros for the pixels that do not count: they add to no sum."""
+    return plane if mask is None else cv2.bitwise_and(plane, plane, mask=mask)
+
+
+def _counting(plane: Pixels, mask: Mask | None) -> int:
+    return int(plane.size if mask is None else cv2.countNonZero(mask))
 
 
 def _deviation(luma: Pixels, mask: Mask | None) -> float:
-    seen = _seen(luma, mask)
-    return math.sqrt(_comoments([seen])[0][0]) / seen.size
+    pixels = _counting(luma, mask)
+    return math.sqrt(_comoments([_seen(luma, mask)], pixels)[0][0]) / pixels
 
 
 def _correlation(phone: Pixels, dslr: Pixels, mask: Mask | None) -> float:
     seen = [_seen(phone, mask), _seen(dslr, mask)]
-    (phone_power, product), (_, dslr_power) = _comoments(seen)
+    (phone_power, product), (_, dslr_power) = _comoments(seen, _counting(phone, mask))
     return _quotient(product, math.sqrt(phone_power * dslr_power))
 
 
@@ -141,35 +145,40 @@ def _detail(luma: Pixels, mask: Mask | None) -> float:
     fine = cv2.subtract(grey, cv2.GaussianBlur(grey, (side, side), DETAIL_SIGMA))
     within = None
     if mask is not None:  # beyond the border lie reflected pixels of the same reach
-        within = cv2.erode(mask.astype(np.uint8), np.ones((side, side), np.uint8))
+        within = cv2.erode(mask, np.ones((side, side), np.uint8))
     _, deviation = cv2.meanStdDev(fine, mask=within)
     return _quotient(float(deviation[0, 0]), _deviation(luma, mask))
 
 
 def _clipped(patch: Pixels, mask: Mask | None) -> float:
     low, high = (CLIPPED_BELOW,) * 3, (CLIPPED_ABOVE,) * 3
-    seen = _seen(cv2.inRange(patch, low, high), mask)
-    return (seen.size - int(cv2.countNonZero(seen))) / seen.size
+    within = cv2.inRange(patch, low, high)
+    pixels = _counting(within, mask)
+    return (pixels - int(cv2.countNonZero(_seen(within, mask)))) / pixels
 
 
 def _color_fit_error(phone: Pixels, dslr: Pixels, mask: Mask | None) -> float:
     """Mean square error of the least-squares fit, for values in [0, 1]."""
-    planes = [_seen(x, mask) for x in (*cv2.split(phone), *cv2.split(dslr))]
-    pixels: int = planes[0].size
-    return _unexplained(_comoments(planes), known=3) / (3 * (255 * pixels) ** 2)
+    planes = [*cv2.split(phone), *cv2.split(dslr)]
+    pixels = _counting(planes[0], mask)
+    comoments = _comoments([_seen(plane, mask) for plane in planes], pixels)
+    return _unexplained(comoments, known=3) / (3 * (255 * pixels) ** 2)
 
 
-def _comoments(planes: Sequence[Pixels]) -> list[list[int]]:
-    """Covariances of K planes of n pixels times n², exactly: n Σxy - Σx Σy, K x K."""
+def _comoments(planes: Sequence[Pixels], pixels: int) -> list[list[int]]:
+    """Covariances of K planes of n pixels times n², exactly: n Σxy - Σx Σy, K x K.
+
+    Beyond the `pixels` that count, planes are 0.
+    """
     sums = [round(cv2.sumElems(x)[0]) for x in planes]
     squares = [round(cv2.norm(x, cv2.NORM_L2SQR)) for x in planes]
     found = [[0] * len(planes) for _ in planes]
     for i, x in enumerate(planes):
-        found[i][i] = x.size * squares[i] - sums[i] ** 2
+        found[i][i] = pixels * squares[i] - sums[i] ** 2
         for j in range(i):
             apart = round(cv2.norm(x, planes[j], cv2.NORM_L2SQR))
             product = (squares[i] + squares[j] - apart) // 2
-            found[i][j] = found[j][i] = x.size * product - sums[i] * sums[j]
+            found[i][j] = found[j][i] = pixels * product - sums[i] * sums[j]
     return found
 
 
