@@ -12,6 +12,7 @@ from dped_build.patches.folder import (
     read_manifest,
     read_pixels,
     read_rows,
+    read_valid,
 )
 from dped_build.patches.shards import WINDOWS_FILE
 
@@ -30,8 +31,9 @@ def read_pair(patches: Path, pair: str) -> StoredClaims:
         rows = np.flatnonzero(found.pairs == pair)
         if len(rows):
             phone, dslr = read_pixels([(path, row) for row in rows.tolist()])
-            columns = (getattr(found.windows.rows(rows), name) for name in COLUMNS[2:])
-            parts.append(StoredClaims(phone, dslr, *columns))
+            valid = read_valid(path, rows.tolist()).astype(np.bool_)
+            columns = (getattr(found.windows.rows(rows), name) for name in COLUMNS[3:])
+            parts.append(StoredClaims(phone, dslr, valid, *columns))
     return StoredClaims(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS)
     )
