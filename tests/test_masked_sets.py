@@ -310,3 +310,15 @@ def test_the_table_of_windows_has_the_share(masked, tmp_path):
     text = (tmp_path / "windows.csv").read_text()
     assert "valid_share" in text.splitlines()[0].split(",")
     assert ",0.984375," in text
+
+
+@pytest.mark.parametrize("form", ["parquet", "png"])
+def test_datasets_reads_masks_as_pictures(masked, tmp_path, form, monkeypatch):
+    datasets = pytest.importorskip("datasets", reason="the extra `test`")
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    export_patches(masked, tmp_path / "out", form=form)
+    found = datasets.load_dataset(str(tmp_path / "out"))
+    for row in found["train"]:
+        expected = 255 * mask_of(*row["window_xy"], SIZE)
+        assert np.array_equal(np.asarray(row["valid"]), expected)
