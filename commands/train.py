@@ -47,6 +47,10 @@ from dped_build.workspace.text import quote
         "texture_weight": (float, "Weight of the texture (adversarial) loss."),
         "tv_weight": (float, "Weight of the total variation."),
         "mse_weight": (float, "Weight of the squared error."),
+        "masks": (
+            bool,
+            "Use partly valid patches, too; only valid pixels count.",
+        ),
         "vgg": (FOLDER, "VGG-19 weights: vgg19-dcbb9e9d.pth or the MatConvNet .mat."),
         "iterations": (int, "Training steps.  [default: the preset's]"),
         "batch_size": (int, "Patches per step.  [default: the preset's]"),

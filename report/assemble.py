@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -235,25 +235,30 @@ def _is_of_these(inputs: Inputs, run: Run) -> bool | None:
 def _training_runs(
     inputs: Inputs, samples: Sequence[Sequence[Sample]]
 ) -> list[TrainingRun]:
-    """Every run; the phone unchanged is measured once for each batch size."""
+    """Every run; the phone unchanged is measured once for each way to train."""
 
     @cache
-    def measured(batch_size: int) -> dict[str, float] | None:
+    def measured(batch_size: int, masks: bool) -> dict[str, float] | None:
         from dped_build.report.baseline import phone_unchanged  # torch is slow
 
-        return phone_unchanged(inputs.workspace / "patches", batch_size)
+        return phone_unchanged(inputs.workspace / "patches", batch_size, masks=masks)
 
     runs = []
     for run, own in zip(inputs.runs, samples, strict=True):
         of_these = _is_of_these(inputs, run)
         size = _batch_size(run) if of_these else None
-        phone = None if size is None else measured(size)
+        masks = _settings(run).get("masks") is True
+        phone = None if size is None else measured(size, masks)
         other = of_these is False
         runs.append(training_run(run, phone=phone, other_patches=other, samples=own))
     return runs
 
 
-def _batch_size(run: Run) -> int | None:
+def _settings(run: Run) -> dict[str, Any]:
     settings = run.config.get("settings")
-    size = settings.get("batch_size") if isinstance(settings, dict) else None
+    return settings if isinstance(settings, dict) else {}
+
+
+def _batch_size(run: Run) -> int | None:
+    size = _settings(run).get("batch_size")
     return size if isinstance(size, int) and size > 0 else None
