@@ -76,7 +76,7 @@ def color_fit_psnr(
     spread = counted @ centred.mT / source.shape[2]
     shared = (wanted - mean) @ counted.mT / source.shape[2]
     # A grey or flat image has no spread in some direction of colour space.
-    matrix = shared @ torch.linalg.pinv(spread, atol=1e-12, hermitian=True)
+    matrix = shared @ torch.linalg.pinv(spread.nan_to_num(), atol=1e-12, hermitian=True)
     fitted = (matrix @ centred + mean).clamp(0, 1)
     error = _weighted((fitted - wanted).square(), flat).mean(dim=(1, 2))
     return _decibels(torch.where(error < ROUNDING, 0.0, error))
