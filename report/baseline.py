@@ -39,7 +39,7 @@ def phone_unchanged(
     if batches is None:
         return None
     sums = {"psnr": 0.0, "ms_ssim": 0.0}
-    for phone, dslr, valid, _ in batches.in_order(size=batch_size):
+    for phone, dslr, valid, *_ in batches.in_order(size=batch_size):
         for name, metric in (("psnr", psnr), ("ms_ssim", ms_ssim)):
             value = metric(phone, dslr, per_batch=True, valid=valid)
             sums[name] += float(value) * len(phone)

@@ -12,7 +12,7 @@ from shards import add_masks, half_masks, write_patches, write_shard
 
 from dped_build.cli import cli
 from dped_build.patches.dataset import PatchDataset
-from dped_build.train import TrainSettings, load_generator, train
+from dped_build.train import TrainSettings, load_generator, ranks, train
 from dped_build.train import batches as batches_module
 from dped_build.train.batches import Batches, training_and_validation
 from dped_build.train.evaluating.evaluate import evaluate
@@ -25,7 +25,12 @@ from dped_build.train.losses import (
 )
 from dped_build.train.metrics import psnr
 from dped_build.train.replay import Replay
-from dped_build.train.step import discriminator_step, generator_losses, new_state
+from dped_build.train.step import (
+    _generator_gradients,
+    discriminator_step,
+    generator_losses,
+    new_state,
+)
 
 CPU = torch.device("cpu")
 TERMS = ("color", "content", "texture", "mse", "tv")
@@ -299,6 +304,25 @@ def test_a_replayed_step_has_its_masks_replaced_too(monkeypatch):
     assert torch.equal(seen[0][1], ~valid)  # its place in memory holds the second
 
 
+def test_ranks_with_unequal_masks_have_the_gradient_of_one_process(folder, monkeypatch):
+    batches = Batches(PatchDataset(folder, masks=True), device=CPU)
+    settings = TrainSettings(channels=4, blocks=1, loss="color+texture+mse")
+
+    def gradients(count, rank):
+        monkeypatch.setattr(ranks, "count", lambda: count)
+        monkeypatch.setattr(ranks, "rank", lambda: rank)
+        state = new_state(settings, CPU)
+        drawn = batches.draw(np.random.default_rng(1), size=4)
+        _generator_gradients(state, settings.loss_weights(), None, *drawn)
+        return [parameter.grad for parameter in state.generator.parameters()]
+
+    halves = zip(gradients(2, 0), gradients(2, 1), strict=True)
+    for whole, (one, other) in zip(gradients(1, 0), halves, strict=True):
+        scale = whole.abs().max().item()
+        mean = (one + other) / 2
+        torch.testing.assert_close(mean, whole, rtol=0, atol=1e-4 * scale + 1e-5)
+
+
 # ---- a whole run
 
 
@@ -391,7 +415,7 @@ def test_scores_are_of_the_valid_pixels_and_say_so(folder):
     report = evaluate(torch.nn.Identity(), folder, masks=True)
     scramble(folder, seed=2)
     assert evaluate(torch.nn.Identity(), folder, masks=True) == report
-    phone, dslr, valid, _ = Batches(
+    phone, dslr, valid, *_ = Batches(
         PatchDataset(folder, "test", masks=True), device=CPU
     ).take(np.arange(4))
     assert (report["n"], report["masked"]) == (4, 3)

@@ -43,6 +43,9 @@ class Batch(NamedTuple):
     dslr: Tensor
     valid: Tensor | None = None  # bool (B, 1, S, S); None: a set without masks
     features: Tensor | None = None  # of `dslr`, by the VGG, where they are kept
+    weight: Tensor | None = (
+        None  # of a mean over valid pixels among the ranks'; None: 1
+    )
 
 
 class Batches:
@@ -107,7 +110,11 @@ class Batches:
         places = random.integers(len(self._pool[0]), size=size)
         where = to_device(ranks.own_share(places), self.device)
         features = None if self._features is None else self._features[where]
-        return _batch([pixels[where] for pixels in self._pool], features)
+        batch = _batch([pixels[where] for pixels in self._pool], features)
+        if batch.valid is None or ranks.count() == 1:
+            return batch
+        valid_of_all = self._pool[2][to_device(places, self.device)].float().mean()
+        return batch._replace(weight=batch.valid.float().mean() / valid_of_all)
 
     def in_order(self, *, size: int) -> Iterator[Batch]:
         """Every pair once, in batches of `size`; the last may be smaller."""

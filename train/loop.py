@@ -247,7 +247,7 @@ def _pretrain(run: Run, state: TrainingState, asked_to_stop: threading.Event) ->
         while state.pretrained < total:
             state.pretrained += 1
             state.summed += 1
-            phone, dslr, valid, _ = run.training.draw(
+            phone, dslr, valid, *_ = run.training.draw(
                 state.random, size=run.settings.batch_size
             )
             clip = run.settings.clip_gradient

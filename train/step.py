@@ -33,6 +33,7 @@ from dped_build.train.settings import TrainSettings
 
 EPSILON = 1e-8
 BETAS = (0.9, 0.999)
+OF_PIXELS = {"color", "content", "mse"}  # terms that are means over valid pixels
 
 # Runs a function, known by a name, of tensors; `replay` is another way than to call it.
 Run = Callable[..., Any]
@@ -126,7 +127,7 @@ def train_step(
         follow(state.average, state.generator, decay=decay, iteration=state.iteration)
 
     if state.discriminator is not None:
-        phone, dslr, valid, _ = batches.draw(state.random, size=batch_size)
+        phone, dslr, valid, *_ = batches.draw(state.random, size=batch_size)
         enhanced = state.run("fakes", partial(_fakes, state), phone)
         discriminator_step(state, enhanced, dslr, valid=valid, clip=clip)
 
@@ -145,6 +146,7 @@ def _generator_gradients(
     dslr: Tensor,
     valid: Tensor | None,
     features: Tensor | None,
+    weight: Tensor | None,
 ) -> dict[str, Tensor]:
     """The generator's losses of a batch, their gradient left with its parameters."""
     terms = generator_losses(
@@ -158,6 +160,8 @@ def _generator_gradients(
     )
     if "texture" in terms:  # a sum over the batch, where all others are means
         terms["texture"] = terms["texture"] * ranks.count()
+    if weight is not None:  # ranks are averaged as if all had as many valid pixels
+        terms |= {name: terms[name] * weight for name in OF_PIXELS & set(terms)}
     loss = weighted_sum(terms, weights)
     find_gradients(state.generator_optimizer, loss)
     return {"loss": loss.detach(), **{n: term.detach() for n, term in terms.items()}}

@@ -40,7 +40,7 @@ def validate(
     """
     random = np.random.default_rng([seed, state.iteration])
     totals: dict[str, float] = defaultdict(float)
-    for phone, dslr, valid, _ in batches.in_order(size=batch_size):
+    for phone, dslr, valid, *_ in batches.in_order(size=batch_size):
         enhanced = state.enhancer(phone)
         values = generator_losses(
             enhanced,

@@ -207,6 +207,7 @@ class TrainSettings(Architecture):
     texture_weight: Annotated[Amount, "Weight of the adversarial loss."]
     tv_weight: Annotated[Amount, "Weight of the total variation."]
     mse_weight: Annotated[Amount, "Weight of the squared error."]
+    masks: NotRequired[Annotated[bool, "Partly valid patches, too. Absent: false."]]
     iterations: Annotated[Positive, "Training steps."]
     batch_size: Annotated[Positive, "Patches a step."]
     learning_rate: Annotated[float, Meta(gt=0), "Of Adam."]

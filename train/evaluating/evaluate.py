@@ -130,7 +130,7 @@ def _measure_photo(
 ) -> Tensor:
     """(2 + tools, N, parts): the phone's patches, the model's output, each tool's."""
     parts, start = [], 0
-    for phone, dslr, valid, _ in batches.in_order(size=BATCH):
+    for phone, dslr, valid, *_ in batches.in_order(size=BATCH):
         stop = start + len(phone)
         others = [to_unit(pixels[start:stop].to(dslr.device)) for pixels in outputs]
         sides = (phone, model(phone), *others)
