@@ -427,6 +427,17 @@ def test_scores_are_of_the_valid_pixels_and_say_so(folder):
     assert figures["psnr_pirm"] == pytest.approx(float(of_images))
 
 
+def test_patches_that_are_valid_nowhere_are_not_scored(tmp_path):
+    folder, valid, told = tmp_path / "patches", half_masks(4, 20), []
+    write_shard(folder, "test-00000.h5", ["a"], split="test", per_photo=4, size=20)
+    valid[1] = 0
+    add_masks(folder / "test-00000.h5", valid)
+    model = torch.nn.Identity()
+    report = evaluate(model, folder, masks=True, tell=told.append)
+    assert (report["n"], report["masked"], told) == (3, 3, [])
+    assert None not in report["input"].values()
+
+
 def test_without_masks_whole_patches_alone_are_scored(folder):
     report = evaluate(torch.nn.Identity(), folder)
     assert (report["n"], report["left_out"]) == (1, 3)

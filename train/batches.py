@@ -43,9 +43,7 @@ class Batch(NamedTuple):
     dslr: Tensor
     valid: Tensor | None = None  # bool (B, 1, S, S); None: a set without masks
     features: Tensor | None = None  # of `dslr`, by the VGG, where they are kept
-    weight: Tensor | None = (
-        None  # of a mean over valid pixels among the ranks'; None: 1
-    )
+    weight: Tensor | None = None  # of this rank's mean over valid pixels; None: 1
 
 
 class Batches:

@@ -160,15 +160,8 @@ def _train(
     )
     if progress:
         say(_beginning(settings, how, learn, judge, split=validation is not None))
-        if learn.masked:
-            say(
-                f"{learn.masked} patches have masks; {learn.valid_share:.1%} of all "
-                "pixels are valid"
-            )
-        elif training.left_out:
-            say(
-                f"{training.left_out} partly valid patches left out (--masks uses them)"
-            )
+        if learn.masked or training.left_out:
+            say(_about_masks(training, learn))
     with (
         writing(folder),
         closing(EventFile(folder, start=state.iteration)) as events,
@@ -212,6 +205,13 @@ def _beginning(
         f"{settings.batch_size} a batch{_shared(how)}, "
         f"{how.device.type} {how.precision}{', compiled' if how.compiled else ''}"
     )
+
+
+def _about_masks(training: PatchDataset, learn: Batches) -> str:
+    if training.left_out:
+        return f"{training.left_out} partly valid patches left out (--masks uses them)"
+    share = f"{learn.valid_share:.1%}"
+    return f"{learn.masked} patches have masks; {share} of all pixels are valid"
 
 
 def _shared(how: Acceleration) -> str:

@@ -69,6 +69,7 @@ def evaluate(
     """
     where = choose_device(device)
     patches = PatchDataset(folders, split, masks=masks)
+    usable = rows_to_use(patches)
     roots = [folders] if isinstance(folders, str | Path) else folders
     others = [
         find_outputs(name, folder, patches, [Path(root) for root in roots], tell=tell)
@@ -79,38 +80,41 @@ def evaluate(
     full = f"{where} has too little memory to evaluate with this model"
     with enough_memory(full), full_float32():
         model = model.to(where).eval()
-        for photo, rows in _rows_of_photos(patches).items():
+        for photo, rows in _rows_of_photos(patches, usable).items():
             kept, outputs = _common_rows(others, rows, tell=tell)
             if len(kept):
                 batches = Batches(patches, device=where, rows=kept)
                 measured[photo] = _measure_photo(model, batches, outputs)
             done += len(rows)
-            progress(done, len(patches))
+            progress(done, len(usable))
     if not measured:
         raise DpedBuildError(
             f"no {split} patch has a usable image in every folder to compare with"
         )
     names = [other.name for other in others]
     overall = _figures(torch.cat(list(measured.values()), dim=1), names)
-    if overall["n"] < len(patches):
-        tell(f"{overall['n']} of {len(patches)} patches are in every folder and count")
+    if overall["n"] < len(usable):
+        tell(f"{overall['n']} of {len(usable)} patches are in every folder and count")
     return {
         **overall,
-        **_about_masks(patches),
+        **_about_masks(patches, usable),
         "photos": {photo: _figures(of_it, names) for photo, of_it in measured.items()},
     }
 
 
-def _about_masks(patches: PatchDataset) -> dict[str, float]:
-    masked = int((patches.valid_share < 1).sum())
-    if patches.masks and masked:
-        return {"masked": masked, "valid_share": float(patches.valid_share.mean())}
+def _about_masks(patches: PatchDataset, usable: NDArray[np.int64]) -> dict[str, float]:
+    shares = patches.valid_share[usable]
+    if patches.masks and (shares < 1).any():
+        masked = int((shares < 1).sum())
+        return {"masked": masked, "valid_share": float(shares.mean())}
     return {"left_out": patches.left_out} if patches.left_out else {}
 
 
-def _rows_of_photos(patches: PatchDataset) -> dict[str, NDArray[np.int64]]:
+def _rows_of_photos(
+    patches: PatchDataset, usable: NDArray[np.int64]
+) -> dict[str, NDArray[np.int64]]:
     rows: dict[str, list[int]] = defaultdict(list)
-    for row in rows_to_use(patches).tolist():
+    for row in usable.tolist():
         rows[patches.photos[row]].append(row)
     return {name: np.asarray(numbers) for name, numbers in rows.items()}
 
