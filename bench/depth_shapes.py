@@ -1,0 +1,86 @@
+"""What is there of a plane: outlines of things that stand before a wall.
+
+Places are metres from the middle of the thing, x to the right and y down.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from depth_world import Mask, sampled
+
+from dped_build.align.geometry import FloatArray
+
+LATTICE = 128  # of the noise that leaves are cut from
+OCTAVES = ((1.0, 1.0), (0.7, 2.7), (0.8, 0.23))  # weight, leaves a lattice cell
+BODY = (  # x, y, radii of ellipses, mirrored left to right; of the height
+    (0.0, -0.43, 0.05, 0.07),
+    (0.0, -0.17, 0.12, 0.21),
+    (0.13, -0.12, 0.04, 0.21),
+    (0.06, 0.22, 0.055, 0.28),
+)
+
+
+@dataclass(frozen=True)
+class Board:
+    """A rectangle."""
+
+    width: float  # m
+    height: float  # m
+
+    def covers(self, x: FloatArray, y: FloatArray) -> Mask:
+        """Whether places (N,) are on it."""
+        return (np.abs(x) < self.width / 2) & (np.abs(y) < self.height / 2)
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A railing; poles, without the rails."""
+
+    width: float  # m
+    height: float  # m
+    step: float  # m, from bar to bar
+    bar: float  # m across
+    rail: float = 0.0  # m across
+
+    def covers(self, x: FloatArray, y: FloatArray) -> Mask:
+        """Whether places (N,) are on it."""
+        inside = Board(self.width, self.height).covers(x, y)
+        on_bar = np.abs((x / self.step) % 1 - 0.5) * self.step < self.bar / 2
+        on_rail = self.height / 2 - np.abs(y) < self.rail
+        return np.asarray(inside & (on_bar | on_rail))
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """Foliage, with more holes outwards."""
+
+    radius: float  # m
+    leaf: float  # m across
+    seed: int
+
+    def covers(self, x: FloatArray, y: FloatArray) -> Mask:
+        """Whether places (N,) are on it."""
+        rng = np.random.default_rng(self.seed)
+        noise = rng.standard_normal((LATTICE, LATTICE)).astype(np.float32)
+        cells = np.stack([x, y], axis=-1) / self.leaf
+        grown = np.zeros(x.shape, np.float32)
+        for weight, scale in OCTAVES:
+            grown += weight * sampled(noise, cells * scale, cv2.BORDER_WRAP)
+        away = np.hypot(x, y) / self.radius
+        return np.asarray((away < 1) & (grown > 2.2 * away**2 - 1.0))
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who stands."""
+
+    height: float = 1.72  # m
+
+    def covers(self, x: FloatArray, y: FloatArray) -> Mask:
+        """Whether places (N,) are on it."""
+        u, v = np.abs(x) / self.height, y / self.height
+        covered = np.zeros(u.shape, bool)
+        for cx, cy, rx, ry in BODY:
+            covered |= ((u - cx) / rx) ** 2 + ((v - cy) / ry) ** 2 < 1
+        return covered
