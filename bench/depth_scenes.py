@@ -79,7 +79,11 @@ class Truth:
 
 
 def photograph_scene(
-    scene: DepthScene, pictures: Sequence[Path], *, long_side: int, seed: int
+    scene: DepthScene,
+    pictures: Sequence[Path],
+    *,
+    long_side: int,
+    seed: int | tuple[int, ...],
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Truth]:
     """The phone's photo, the DSLR's, RGB uint8 each, and the truth."""
     rng = np.random.default_rng(seed)

@@ -79,8 +79,10 @@ def read_patches(files: Iterable[Path], pair: str) -> Iterator[Patch]:
                 valid = np.ones(phone.shape[:2], bool)
                 if "valid" in file:
                     valid = file["valid"][row] > 0
-                matrices = (file[f"patch_to_{side}"][row] for side in ("phone", "dslr"))
-                yield Patch(phone, file["dslr"][row], *matrices, valid)
+                to_phone, to_dslr = (
+                    file[f"patch_to_{side}"][row] for side in ("phone", "dslr")
+                )
+                yield Patch(phone, file["dslr"][row], to_phone, to_dslr, valid)
 
 
 def judge(patch: Patch, truth: Truth) -> Tally:
@@ -176,7 +178,7 @@ def _phone_pixels(
     last = np.array(truth.visible.shape[::-1]) - 1
     inside = ((nearest >= 0) & (nearest <= last)).all(axis=-1)
     column, row = np.moveaxis(np.clip(nearest, 0, last), -1, 0)
-    return column, row, inside
+    return column, row, np.asarray(inside)
 
 
 def _errors_px(
@@ -190,7 +192,7 @@ def _errors_px(
     return np.asarray(np.linalg.norm(apart, axis=-1))
 
 
-def _mapped(matrix: FloatArray, points: NDArray[np.generic]) -> FloatArray:
+def _mapped(matrix: FloatArray, points: FloatArray | NDArray[np.int64]) -> FloatArray:
     """Points (..., 2) through a homography."""
     seen = points @ matrix[:, :2].T + matrix[:, 2]
     return np.asarray(seen[..., :2] / seen[..., 2:])

@@ -19,7 +19,7 @@ Mask = NDArray[np.bool_]
 Triple = tuple[float, float, float]
 
 NOTHING = 255  # index of no plane
-NEAREST, FARTHEST = 0.1, 1000.0  # m
+NEAREST, FARTHEST = 1e-3, 1e3  # lengths of a ray
 STRIP_RAYS = 100_000  # cast at once, so that their arrays stay in the cache
 UNDISTORT_STEPS = 10  # each brings 1.5 digits at a distortion of 0.03
 REMAP_ROW = 4096  # cv2.remap takes at most 32,767 points in a row

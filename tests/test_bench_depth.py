@@ -22,8 +22,9 @@ from scoring import luma
 BENCH = Path(__file__).parents[1] / "bench" / "depth.py"
 LONG_SIDE = 384
 SIZE = 100
-CARD_AT, CARD = (0.1, 0.0, 2.0), Board(0.5, 2.0)
-SCENE = DepthScene((0.1, 0.0, 0.0), (Plane((0, 0, 8), 8), Plane(CARD_AT, 0.8, CARD)))
+WALL = Plane((0, 0, 40), 40)
+CARD = Plane((0.1, 0, 2), 0.8, Board(0.5, 2.0))
+SCENE = DepthScene((0.1, 0, 0), (WALL, CARD))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def taken(picture):
 
 @pytest.fixture(scope="module")
 def flat(picture):
-    wall = DepthScene((0.1, 0.0, 0.0), (Plane((0, 0, 8), 8),))
+    wall = DepthScene((0.1, 0, 0), (WALL,))
     return photograph_scene(wall, [picture], long_side=LONG_SIDE, seed=3)
 
 
@@ -78,7 +79,7 @@ def test_known_points_lie_where_the_truth_says(taken):
     phone, dslr = SCENE.cameras(LONG_SIDE, tuple(turn))
     rng = np.random.default_rng(1)
     card = [(0.1 + x, y, 2.0) for x, y in rng.uniform(-0.2, 0.2, (20, 2))]
-    wall = [(x, y, 8.0) for x, y in rng.uniform((1.7, -1), (2.4, 1), (20, 2))]
+    wall = [(x, y, 40.0) for x, y in rng.uniform((9, -5), (12, 5), (20, 2))]
     seen = phone.project(np.array(card + wall)).astype(np.float32)
     found = cv2.remap(truth.dslr_points, seen[:, None], None, cv2.INTER_LINEAR)
     expected = dslr.project(np.array(card + wall))
@@ -90,7 +91,7 @@ def test_known_points_lie_where_the_truth_says(taken):
 def test_a_card_hides_as_much_wall_as_it_is_displaced(taken):
     truth = taken[2]
     phone, _ = SCENE.cameras(LONG_SIDE, (0, 0, 0))
-    displaced = phone.focal_px * 0.1 * (1 / 2 - 1 / 8)  # px
+    displaced = phone.focal_px * 0.1 * (1 / 2 - 1 / 40)  # px
     row = truth.visible.shape[0] // 2
     card = np.flatnonzero(truth.surface[row] == 1)
     hidden = np.flatnonzero(~truth.visible[row])
@@ -125,8 +126,8 @@ def test_photos_agree_with_the_truth(flat):
 
 def test_what_has_moved_is_seen_where_it_went(picture):
     still = photograph_scene(SCENE, [picture], long_side=LONG_SIDE, seed=3)[2]
-    card = replace(SCENE.planes[1], moves=(0.1, 0, 0))
-    scene = replace(SCENE, planes=(SCENE.planes[0], card))
+    card = replace(CARD, moves=(0.1, 0, 0))
+    scene = replace(SCENE, planes=(WALL, card))
     moved = photograph_scene(scene, [picture], long_side=LONG_SIDE, seed=3)[2]
     step = (moved.dslr_points - still.dslr_points)[still.surface == 1]
     _, dslr = scene.cameras(LONG_SIDE, (0, 0, 0))
