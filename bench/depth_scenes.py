@@ -69,7 +69,7 @@ class Truth:
     def save(self, path: Path) -> None:
         """Write an .npz file."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, **vars(self))
+        np.savez(path, **vars(self))
 
     @classmethod
     def load(cls, path: Path) -> Self:

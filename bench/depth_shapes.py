@@ -5,14 +5,13 @@ Places are metres from the middle of the thing, x to the right and y down.
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from depth_world import Mask, sampled
+from depth_world import Mask
 
 from dped_build.align.geometry import FloatArray
 
-LATTICE = 128  # of the noise that leaves are cut from
-OCTAVES = ((1.0, 1.0), (0.7, 2.7), (0.8, 0.23))  # weight, leaves a lattice cell
+WAVES = 30  # that leaves are cut from
+LONGEST, SHORTEST = 8.0, 0.7  # of the waves, leaves
 BODY = (  # x, y, radii of ellipses, mirrored left to right; of the height
     (0.0, -0.43, 0.05, 0.07),
     (0.0, -0.17, 0.12, 0.21),
@@ -62,11 +61,13 @@ class Leaves:
     def covers(self, x: FloatArray, y: FloatArray) -> Mask:
         """Whether places (N,) are on it."""
         rng = np.random.default_rng(self.seed)
-        noise = rng.standard_normal((LATTICE, LATTICE)).astype(np.float32)
-        cells = np.stack([x, y], axis=-1) / self.leaf
-        grown = np.zeros(x.shape, np.float32)
-        for weight, scale in OCTAVES:
-            grown += weight * sampled(noise, cells * scale, cv2.BORDER_WRAP)
+        lengths = self.leaf * np.geomspace(LONGEST, SHORTEST, WAVES)
+        angles, phases = rng.uniform(0, 2 * np.pi, (2, WAVES))
+        grown = np.zeros(x.shape)
+        for length, angle, phase in zip(lengths, angles, phases, strict=True):
+            along = x * np.cos(angle) + y * np.sin(angle)
+            grown += np.sin(2 * np.pi * along / length + phase)
+        grown /= np.sqrt(WAVES / 2)
         away = np.hypot(x, y) / self.radius
         return np.asarray((away < 1) & (grown > 2.2 * away**2 - 1.0))
 

@@ -197,16 +197,6 @@ def first_met(
     return depth, index, places
 
 
-def sampled(
-    image: NDArray[np.float32], points: FloatArray, border: int = cv2.BORDER_REFLECT
-) -> NDArray[np.float32]:
-    """Cubic samples (N, ...) of an image (H, W, ...) at points (N, 2)."""
-    rows = -(-len(points) // REMAP_ROW)
-    padded = np.resize(points.astype(np.float32), (rows, REMAP_ROW, 2))
-    found = cv2.remap(image, padded, None, cv2.INTER_CUBIC, borderMode=border)
-    return np.asarray(found.reshape(-1, *image.shape[2:])[: len(points)], np.float32)
-
-
 def _colour(
     plane: Plane, texture: list[Light], places: FloatArray, apart: FloatArray
 ) -> Light:
@@ -221,6 +211,16 @@ def _colour(
         chosen = weight > 0
         if chosen.any():
             shrunk = np.array(texels.shape[1::-1]) / (width, height)
-            part = sampled(texels, (points[chosen] + 0.5) * shrunk - 0.5)
+            part = _sampled(texels, (points[chosen] + 0.5) * shrunk - 0.5)
             light[chosen] += weight[chosen, None].astype(np.float32) * part
     return light
+
+
+def _sampled(texels: Light, points: FloatArray) -> Light:
+    """Cubic samples (N, 3) at points (N, 2)."""
+    rows = -(-len(points) // REMAP_ROW)
+    padded = np.resize(points.astype(np.float32), (rows, REMAP_ROW, 2))
+    found = cv2.remap(
+        texels, padded, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
+    return np.asarray(found.reshape(-1, 3)[: len(points)])
