@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from depth_scenes import SCENES, Truth, truth_path, write_scene
+from depth_photos import Truth, truth_path, write_scene
+from depth_scenes import SCENES
 from depth_scoring import Tally, attainable, judge, read_patches
 from pictures import list_pictures
 from processes import DPED_BUILD, in_workers, run, run_plain

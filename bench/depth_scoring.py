@@ -13,7 +13,7 @@ from typing import Self
 import cv2
 import h5py
 import numpy as np
-from depth_scenes import Truth
+from depth_photos import Truth
 from depth_world import Mask
 from numpy.typing import NDArray
 from scoring import MIN_CORR, PHASES, SIZE, Photo, luma, ncc

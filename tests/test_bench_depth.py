@@ -13,11 +13,15 @@ from PIL import Image
 
 sys.path.append(str(Path(__file__).parents[1] / "bench"))
 
-from depth_scenes import SCENES, DepthScene, Truth, photograph_scene, truth_path
+import depth
+from depth_photos import Truth, photograph_scene, truth_path
+from depth_scenes import DepthScene
 from depth_scoring import Patch, Tally, attainable, judge, read_patches
 from depth_shapes import Bars, Board, Leaves, Person
 from depth_world import Camera, Plane
 from scoring import luma
+
+from dped_build.workspace.errors import DpedBuildError
 
 BENCH = Path(__file__).parents[1] / "bench" / "depth.py"
 LONG_SIDE = 384
@@ -243,7 +247,8 @@ def test_the_command_prints_every_way_and_keeps_its_scenes(tmp_path, picture):
     assert "other settings" in again.stderr
 
 
-def test_every_scene_has_a_name_and_depth():
-    assert len(SCENES) == 8
-    for scene in SCENES.values():
-        assert len({plane.centre[2] for plane in scene.planes}) > 1
+def test_an_unknown_scene_is_named_with_those_there_are(tmp_path):
+    options = depth.parser().parse_args([str(tmp_path), "--scenes", "table,moon"])
+    with pytest.raises(DpedBuildError, match="moon: no such scene; there are railing"):
+        list(depth.report(options))
+    assert not list(tmp_path.iterdir())
