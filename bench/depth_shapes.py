@@ -60,6 +60,9 @@ class Leaves:
 
     def covers(self, x: FloatArray, y: FloatArray) -> Mask:
         """Whether places (N,) are on it."""
+        away = np.hypot(x, y) / self.radius
+        covered = away < 1
+        x, y, away = x[covered], y[covered], away[covered]
         rng = np.random.default_rng(self.seed)
         lengths = self.leaf * np.geomspace(LONGEST, SHORTEST, WAVES)
         angles, phases = rng.uniform(0, 2 * np.pi, (2, WAVES))
@@ -67,9 +70,8 @@ class Leaves:
         for length, angle, phase in zip(lengths, angles, phases, strict=True):
             along = x * np.cos(angle) + y * np.sin(angle)
             grown += np.sin(2 * np.pi * along / length + phase)
-        grown /= np.sqrt(WAVES / 2)
-        away = np.hypot(x, y) / self.radius
-        return np.asarray((away < 1) & (grown > 2.2 * away**2 - 1.0))
+        covered[covered] = grown / np.sqrt(WAVES / 2) > 2.2 * away**2 - 1.0
+        return np.asarray(covered)
 
 
 @dataclass(frozen=True)
