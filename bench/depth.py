@@ -11,7 +11,6 @@ exact truth. Scenes that are there already are used again. Prints Markdown.
 
 import argparse
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -122,15 +121,11 @@ def _cut(names: Sequence[str], out: Path, *, jobs: int) -> Iterator[tuple[str, f
     common = ("--jobs", str(jobs), "--workspace")
     photos = (out / "phone", out / "dslr")
     run([DPED_BUILD, "align", *photos, "--crops", "none", *common, aligned])
-    known = subprocess.run(
-        [DPED_BUILD, "patches", "--help"], capture_output=True, text=True, check=True
-    )
     for way, given in OURS.items():
-        if all(option in known.stdout for option in given[:1]):
-            workspace = _folder(out, way)
-            shutil.rmtree(workspace, ignore_errors=True)
-            shutil.copytree(aligned, workspace)
-            yield way, run([DPED_BUILD, "patches", *given, *common, workspace]).cpu_s
+        workspace = _folder(out, way)
+        shutil.rmtree(workspace, ignore_errors=True)
+        shutil.copytree(aligned, workspace)
+        yield way, run([DPED_BUILD, "patches", *given, *common, workspace]).cpu_s
 
 
 def _folder(out: Path, way: str) -> Path:

@@ -12,17 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.patches.dataset import NoPatchesError, PatchDataset
+from dped_build.patches.dataset import WHOLE, NoPatchesError, PatchDataset
 from dped_build.patches.folder import (
     SHARDS,
     read_manifest,
     read_rows,
     read_split_rows,
-    read_valid,
 )
 from dped_build.patches.records import COLUMNS, Windows, concatenate
-from dped_build.patches.settings import PatchSettings
-from dped_build.patches.shards import ROWS_AT_ONCE, WINDOWS_FILE
+from dped_build.patches.shards import WINDOWS_FILE
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import is_plain_name
 
@@ -106,10 +104,10 @@ class PatchSource:
         """
         found, table = self.datasets[split], self.tables[split]
         names = keys(found.photos.tolist(), found.window_xy)
-        for row, (key, valid) in enumerate(zip(names, _masks(found), strict=True)):
+        for row, key in enumerate(names):
             if not self.chosen[split][row]:
                 continue
-            phone, dslr = found[row]
+            phone, dslr, valid = found[row]
             pair = str(found.photos[row])
             columns = {name: getattr(table, name)[row] for name in COLUMNS}
             group = self.groups.get(pair, pair)
@@ -138,14 +136,14 @@ def open_source(
     datasets = {}
     for split in splits:
         with contextlib.suppress(NoPatchesError):
-            datasets[split] = PatchDataset(folder, split)
+            datasets[split] = PatchDataset(folder, split, masks=True)
     if not datasets:
         raise NoPatchesError(f"{folder}: no patches of {', '.join(splits)} to export")
     if len({found.patch_size for found in datasets.values()}) > 1:
         raise DpedBuildError(f"{folder}: its splits have patches of different sizes")
     shards = [shard for found in datasets.values() for shard in found.shards]
     tables = {split: _table(folder, found) for split, found in datasets.items()}
-    least = PatchSettings.min_valid if whole else -np.inf
+    least = WHOLE if whole else -np.inf
     chosen = {name: ~(table.valid_share < least) for name, table in tables.items()}
     if not any(rows.any() for rows in chosen.values()):
         raise NoPatchesError(
@@ -215,15 +213,6 @@ def _table(folder: Path, found: PatchDataset) -> Windows:
     if not same or pairs != found.photos.tolist():
         raise _changed(folder)
     return table
-
-
-def _masks(found: PatchDataset) -> Iterator[NDArray[np.bool_]]:
-    """The mask of every row of a dataset, (S, S), some at a time in memory."""
-    for shard in found.shards:
-        rows = shard.rows.tolist()
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            some = read_valid(shard.path, rows[start : start + ROWS_AT_ONCE])
-            yield from some.astype(bool)
 
 
 def _changed(folder: Path) -> DpedBuildError:

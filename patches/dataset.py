@@ -34,12 +34,12 @@ from dped_build.patches.folder import (
 )
 from dped_build.patches.hdf5_files import DAMAGE, damaged, missing, opened, stored
 from dped_build.patches.manifest import is_imported
+from dped_build.patches.settings import PatchSettings
 from dped_build.patches.shards import FORMAT, VERSION
 from dped_build.patches.split import SPLITS
 from dped_build.workspace.errors import DpedBuildError, UsageError
 
-WHOLE = 0.98  # of a patch's pixels are valid: it needs no mask
-
+WHOLE = PatchSettings.min_valid  # share of valid pixels that makes masks needless
 Stamp = tuple[int, int, int]  # inode, size and modification time of a file
 
 
