@@ -38,6 +38,7 @@ from dped_build.report.statistics import (
     ncc_statistics,
     pair_counts,
     search_limits,
+    valid_shares,
     window_outcomes,
     windows_of_pairs,
 )
@@ -220,6 +221,8 @@ def _window_counts(inputs: Inputs, patches: PatchSet) -> WindowCounts | None:
         frame=frame_cells(windows, sizes, window_size=patches.window_size)
         if sizes and settings is not None
         else None,
+        min_valid=None if settings is None else settings.min_valid,
+        valid_shares=valid_shares(windows),
     )
 
 

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from dped_build.align.geometry import FloatArray, translation
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample
+from dped_build.patches.dataset import WHOLE
 from dped_build.report.tables import StoredPatches, WindowTable
 
-BY_REASON = ("flat", "uncertain", "depth_edge")
+BY_REASON = ("flat", "uncertain", "depth_edge", "low_valid")
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class ChosenPatch:
     pair: str
     window_xy: tuple[int, int]  # top-left pixel, phone px
     ncc: float | None
+    valid_share: float | None
     reason: str | None  # None: stored
     file: str | None  # its shard; None: a window
     row: int  # of the shard, or of windows.h5
@@ -30,7 +32,10 @@ Sheets = dict[str, list[ChosenPatch]]  # by group
 
 
 def choose_patches(stored: StoredPatches, *, count: int) -> dict[str, list[int]]:
-    """Rows of the best, worst and middling NCC, at most one of each photo per group."""
+    """Rows of the best, worst and middling NCC, and of those that need their masks.
+
+    Of each photo at most one per group.
+    """
     finite = np.flatnonzero(np.isfinite(stored.ncc))
     ncc = stored.ncc[finite]
     if not len(ncc):
@@ -44,6 +49,9 @@ def choose_patches(stored: StoredPatches, *, count: int) -> dict[str, list[int]]
     for group, key in orders.items():
         order = finite[np.argsort(key, kind="stable")]
         chosen[group] = _new_ones(order, chosen, stored.photo, count)
+    masked = np.flatnonzero(stored.valid_share < WHOLE)
+    order = masked[np.argsort(stored.valid_share[masked], kind="stable")]
+    chosen["partly valid"] = _new_ones(order, chosen, stored.photo, count)
     return {group: rows for group, rows in chosen.items() if rows}
 
 
@@ -136,6 +144,7 @@ def _stored_patch(stored: StoredPatches, row: int) -> ChosenPatch:
         pair=stored.photos[stored.photo[row]],
         window_xy=_point(stored.xy[row]),
         ncc=_number(stored.ncc[row]),
+        valid_share=_number(stored.valid_share[row]),
         reason=None,
         file=stored.files[stored.file[row]],
         row=int(stored.row[row]),
@@ -147,6 +156,7 @@ def _rejected_window(windows: WindowTable, row: int) -> ChosenPatch:
         pair=windows.pairs[windows.pair[row]],
         window_xy=_point(windows.table.window_xy[row]),
         ncc=_number(windows.table.ncc[row]),
+        valid_share=_number(windows.table.valid_share[row]),
         reason=windows.outcome(row),
         file=None,
         row=row,

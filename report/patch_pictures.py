@@ -7,12 +7,15 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dped_build.align.records import Alignment
 from dped_build.report.contact_sheet import ChosenPatch, Sheets, cut_window
 from dped_build.report.drawing import patch_triple, png
 from dped_build.report.pair_files import Photo, crop_files, read_reduced
 from dped_build.report.record import PatchGroup, Sample, ShownPatch
-from dped_build.report.tables import read_patch
+from dped_build.report.tables import read_patch, read_window_masks
 from dped_build.report.workspace_reader import Inputs, Run
 
 
@@ -47,6 +50,7 @@ def _shown(patch: ChosenPatch, picture: str, size: tuple[int, int]) -> ShownPatc
         pair=patch.pair,
         window_xy=patch.window_xy,
         ncc=patch.ncc,
+        valid_share=patch.valid_share,
         reason=patch.reason,
         file=patch.file,
         row=patch.row,
@@ -57,8 +61,8 @@ def _shown(patch: ChosenPatch, picture: str, size: tuple[int, int]) -> ShownPatc
 
 def _patch_pixels(
     inputs: Inputs, record: Alignment | None, patch: ChosenPatch
-) -> tuple[Photo, Photo] | None:
-    """Both sides of a stored patch, or of a rejected window; None without its crops."""
+) -> tuple[Photo, Photo, NDArray[np.bool_]] | None:
+    """Both sides and the mask of a patch or a rejected window; None without crops."""
     if patch.file is not None:
         return read_patch(inputs.workspace, patch.file, patch.row)
     if record is None or inputs.patches is None or inputs.patches.windows is None:
@@ -73,7 +77,12 @@ def _patch_pixels(
     if phone is None or dslr is None:
         return None
     windows, size = inputs.patches.windows, inputs.patches.window_size
-    return cut_window((phone, dslr), record, windows, patch.row, size=size)
+    valid = np.ones((size, size), np.bool_)
+    if windows.partly_valid[patch.row]:
+        rows = np.array([patch.row])
+        valid = read_window_masks(inputs.workspace, rows, size)[0]
+    sides = cut_window((phone, dslr), record, windows, patch.row, size=size)
+    return *sides, valid
 
 
 def copy_samples(

@@ -162,6 +162,11 @@ class WindowCounts(Struct, frozen=True):
     limits: Annotated[SearchLimits | None, "Of the search."] = None
     what_if: Annotated[WhatIf | None, "With other thresholds."] = None
     frame: Annotated[Frame | None, "Across the phone's frame."] = None
+    min_valid: Annotated[Share | None, "In force."] = None
+    valid_shares: Annotated[
+        dict[str, Histogram],
+        "Of the measured windows, by outcome; empty: all are valid everywhere.",
+    ] = {}
 
 
 class ShownPatch(Struct, frozen=True):
@@ -170,6 +175,7 @@ class ShownPatch(Struct, frozen=True):
     pair: Annotated[str, "Name."]
     window_xy: Annotated[tuple[int, int], "Top-left pixel, phone px."]
     ncc: Annotated[float | None, "NCC."]
+    valid_share: Annotated[float | None, "Of its pixels."]
     reason: Annotated[WindowReason | None, "Null: accepted."]
     file: Annotated[str | None, "Its shard."]
     row: Annotated[Count, "In the shard, or in windows.h5."]

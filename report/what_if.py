@@ -17,10 +17,11 @@ from dped_build.report.record import OptionValues, OtherValue, WhatIf
 from dped_build.report.statistics import BY_HAND, NCC_THRESHOLDS
 from dped_build.report.tables import WindowTable
 
+MASKED = 0.5  # as --min-valid, for training with masks
 OPTIONS: dict[str, tuple[float, ...]] = {  # from lenient to strict
     "max_sigma": (0.5, 0.35, 0.15, 0.1),
     "max_depth": (0.5, 0.3, 0.15, 0.1),
-    "min_valid": (0.5, 0.8, 0.95, 1.0),
+    "min_valid": (MASKED, 0.8, 0.95, 1.0),
     "min_sharpness_ratio": (0.8, 0.9, 1.0, 1.2),
     "min_color_fit": (20.0, 23.0, 26.0, 29.0),
     "max_clipped": (0.2, 0.1, 0.05, 0.01),

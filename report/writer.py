@@ -16,6 +16,7 @@ from dped_build.report.charts import (
     field_figure,
     histogram_figure,
     ncc_figure,
+    valid_figure,
 )
 from dped_build.report.contact_sheet import shown_patches
 from dped_build.report.page import render_page
@@ -32,6 +33,7 @@ from dped_build.report.record import (
 )
 from dped_build.report.script_data import windows_script
 from dped_build.report.settings import ReportSettings
+from dped_build.report.tables import read_window_masks
 from dped_build.report.workspace_reader import Inputs, read_workspace, require_something
 from dped_build.workspace.json_files import json_bytes
 from dped_build.workspace.stage import (
@@ -132,7 +134,10 @@ def _write_windows(
         if picture.on_one_grid and record.pair in rows:
             script = f"windows/{number + 1:04d}.js"
             own = rows[record.pair]
-            content = windows_script(number, record, windows, own, size=size)
+            partly = own[windows.partly_valid[own]]
+            found = read_window_masks(inputs.workspace, partly, size)
+            masks = dict(zip(partly.tolist(), found, strict=True))
+            content = windows_script(number, record, windows, own, masks, size=size)
             (built / script).write_bytes(content)
         scripts.append(script)
     return scripts
@@ -163,6 +168,10 @@ def draw_charts(report: Report) -> dict[str, bytes]:
         if windows.frame is not None:
             charts["field.svg"] = field_figure(windows.frame)
             charts["acceptance.svg"] = acceptance_figure(windows.frame)
+        if windows.valid_shares:
+            charts["valid.svg"] = valid_figure(
+                windows.valid_shares, min_valid=windows.min_valid
+            )
         for name, histogram in windows.accepted_histograms.items():
             label = HISTOGRAM_LABELS[name]
             charts[f"{name}.svg"] = histogram_figure(histogram, label=label)
