@@ -71,20 +71,13 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Aligned:
-    """A finished alignment, read back.
+    """A finished alignment, read back."""
 
-    Attributes:
-        manifest: `manifest.json`.
-        records: All records, by pair name, in order.
-        phone_root: The folder of the phone photos on this machine.
-        dslr_root: The folder of the DSLR photos.
-        states: (camera, path in its folder) → size and modification time when aligned.
-    """
-
-    manifest: Mapping[str, Any]
-    records: Mapping[str, Alignment]
-    phone_root: Path
-    dslr_root: Path
+    manifest: Mapping[str, Any]  # `manifest.json`
+    records: Mapping[str, Alignment]  # all records, by pair name, in order
+    phone_root: Path  # the folder of the phone photos on this machine
+    dslr_root: Path  # the folder of the DSLR photos
+    # (camera, path) → size and time when aligned.
     states: Mapping[tuple[str, str], FileState]
 
     def paths(self, record: Alignment) -> tuple[Path, Path]:

@@ -25,21 +25,13 @@ CONTRAST_PERCENTILES = (1, 99)  # stretched to the full range, for dark or hazy 
 
 @dataclass(frozen=True)
 class Features:
-    """What one photo offers for matching.
+    """What one photo offers for matching."""
 
-    Attributes:
-        size: (width, height) of the photo, px.
-        positions: (N, 2), px of the photo.
-        descriptors: Of unit length, (N, 128).
-        luma: The photo at the size searched, uint8 (h, w), contrast stretched.
-        scale: Px of that size per px of the photo, along x and y, (2,).
-    """
-
-    size: tuple[int, int]
-    positions: FloatArray
-    descriptors: NDArray[np.float32]
-    luma: NDArray[np.uint8]
-    scale: FloatArray
+    size: tuple[int, int]  # (width, height) of the photo, px
+    positions: FloatArray  # (N, 2), px of the photo
+    descriptors: NDArray[np.float32]  # of unit length, (N, 128)
+    luma: NDArray[np.uint8]  # at the size searched, (h, w), contrast stretched
+    scale: FloatArray  # Px of that size per px of the photo, along x and y, (2,)
 
 
 def find_features(photo: NDArray[np.uint8], side: int) -> Features:

@@ -54,25 +54,15 @@ from dped_build.workspace.stage import Stage, opened
 
 @dataclass(frozen=True)
 class MergeSummary:
-    """What a merge came to.
+    """What a merge came to."""
 
-    Attributes:
-        workspace: Where it stands.
-        pairs: Pairs with both photos.
-        aligned: Those of them that are aligned.
-        prefixes: What each source's names of pairs got in front; "" where nothing.
-        cut: Pairs whose windows went over, measured and cut; None: no source has any.
-        moved: Pairs that are in another split than in their source.
-        newly_done: Whether anything was written.
-    """
-
-    workspace: Path
-    pairs: int
-    aligned: int
-    prefixes: Sequence[str]
-    cut: int | None
-    moved: int
-    newly_done: bool
+    workspace: Path  # where it stands
+    pairs: int  # pairs with both photos
+    aligned: int  # those of them that are aligned
+    prefixes: Sequence[str]  # each source's, before its names of pairs; "": none
+    cut: int | None  # pairs whose windows went over; None: no source has any
+    moved: int  # pairs that are in another split than in their source
+    newly_done: bool  # whether anything was written
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""

@@ -20,22 +20,14 @@ ROWS_A_FILE = 4096  # of formats that gather patches in files, as our shards do
 
 @dataclass(frozen=True)
 class Output:
-    """A folder that is being filled, and where its patches come from.
+    """A folder that is being filled, and where its patches come from."""
 
-    Attributes:
-        folder: Empty at first; published as a whole.
-        source: Of the patches.
-        settings: The user's choices.
-        jobs: Threads that encode pictures.
-        advance: Called after every patch.
-        sums: File name → SHA-256 of what was written through `write`.
-    """
-
-    folder: Path
-    source: PatchSource
-    settings: ExportSettings
-    jobs: int
-    advance: Callable[[], None]
+    folder: Path  # empty at first; published as a whole
+    source: PatchSource  # of the patches
+    settings: ExportSettings  # the user's choices
+    jobs: int  # threads that encode pictures
+    advance: Callable[[], None]  # called after every patch
+    # File name → SHA-256 of what `write` wrote.
     sums: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -79,18 +71,13 @@ class Output:
 
 @dataclass(frozen=True)
 class Written:
-    """What a writer made of the patches.
+    """What a writer made of the patches."""
 
-    Attributes:
-        metadata: Files of JSON lines from which `import` knows every patch again.
-        psnr_db: Of the pictures against the patches, both cameras; None: lossless.
-        data_files: Split → pattern of its files, for `datasets`; empty: it reads none.
-        reading: How to read it, Markdown for the card.
-    """
-
-    reading: str
+    reading: str  # how to read it, Markdown for the card
+    # JSON lines from which `import` knows every patch.
     metadata: list[str] = field(default_factory=list)
-    psnr_db: float | None = None
+    psnr_db: float | None = None  # of the pictures, both cameras; None: lossless
+    # Split → pattern, for `datasets`; empty: it reads none.
     data_files: dict[str, str] = field(default_factory=dict)
 
 

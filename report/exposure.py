@@ -15,16 +15,12 @@ TO_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # Rec. 709, as sRGB
 
 
 class ToneDifference(NamedTuple):
-    """How the DSLR crop differs from the phone crop, in stops; None: unknown.
+    """How the DSLR crop differs from the phone crop, in stops; None: unknown."""
 
-    Attributes:
-        exposure_ev: log2 of the DSLR's luminance over the phone's, median over the
-            pixels that neither side clips; positive where the DSLR photo is brighter.
-        color_ev: The larger amount of the medians of log2 of the ratios red/green and
-            blue/green.
-    """
-
+    # log2 of the DSLR's luminance over the phone's, median over the pixels that neither
+    # side clips; positive where the DSLR photo is brighter.
     exposure_ev: float | None = None
+    # The larger of the medians of |log2| of the ratios red/green and blue/green.
     color_ev: float | None = None
 
 

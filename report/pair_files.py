@@ -25,19 +25,12 @@ REDUCED = {  # decoding at a fraction of the size costs a fraction of the time
 
 @dataclass(frozen=True)
 class PairFiles:
-    """Two files that show a pair.
+    """Two files that show a pair."""
 
-    Attributes:
-        paths: Phone and DSLR.
-        sides: The longer side of each picture, px.
-        content: What names each file's content.
-        on_one_grid: Whether equal pixels show the same: the crops, not the photos.
-    """
-
-    paths: tuple[Path, Path]
-    sides: tuple[int, int]
-    content: tuple[str, str]
-    on_one_grid: bool
+    paths: tuple[Path, Path]  # phone and DSLR
+    sides: tuple[int, int]  # the longer side of each picture, px
+    content: tuple[str, str]  # what names each file's content
+    on_one_grid: bool  # whether equal pixels show the same: the crops, not the photos
 
 
 def files_of_pair(inputs: Inputs, record: Alignment) -> PairFiles | None:

@@ -63,21 +63,13 @@ class AnswersDocument(TypedDict):
 
 @dataclass(frozen=True)
 class Answer:
-    """What was said to one question.
+    """What was said to one question."""
 
-    Attributes:
-        scene: Its place in the key.
-        classes: Shown, as places in the key: left and right, or the one that is rated.
-        value: How much the left one was preferred, 1, 0.5 or 0; or the rating, 1 to 5.
-        seconds: From the pictures' appearance to the answer.
-        repeat: Whether the question was asked for the second time.
-    """
-
-    scene: int
-    classes: tuple[int, ...]
-    value: float
-    seconds: float
-    repeat: bool
+    scene: int  # its place in the key
+    classes: tuple[int, ...]  # places in the key: left and right, or the one rated
+    value: float  # preference for the left one, 1, 0.5 or 0; or the rating, 1 to 5
+    seconds: float  # from the pictures' appearance to the answer
+    repeat: bool  # whether the question was asked for the second time
 
     @property
     def question(self) -> tuple[int, ...]:
@@ -92,19 +84,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Participant:
-    """One person's answers.
+    """One person's answers."""
 
-    Attributes:
-        file: The file's name.
-        name: What they called themselves; empty: nothing.
-        session: Drawn by the page for each participant.
-        answers: In the order in which they were given.
-    """
-
-    file: str
-    name: str
-    session: str
-    answers: tuple[Answer, ...]
+    file: str  # the file's name
+    name: str  # what they called themselves; empty: nothing
+    session: str  # drawn by the page for each participant
+    answers: tuple[Answer, ...]  # in the order in which they were given
 
     @property
     def first_answers(self) -> list[Answer]:

@@ -19,17 +19,11 @@ TOLERANCE = 1e-10
 
 @dataclass(frozen=True)
 class Strengths:
-    """Log odds against an average class; they sum to 0.
+    """Log odds against an average class; they sum to 0."""
 
-    Attributes:
-        strength: (K,).
-        error: Standard errors, (K,), as if all answers were independent.
-        clustered_error: Standard errors, (K,), that know who gave which answers
-            (sandwich); never smaller than `error`.
-    """
-
-    strength: NDArray[np.float64]
-    error: NDArray[np.float64]
+    strength: NDArray[np.float64]  # (K,)
+    error: NDArray[np.float64]  # (K,), as if all answers were independent
+    # (K,), knows who gave which; never below `error`.
     clustered_error: NDArray[np.float64]
 
 

@@ -56,27 +56,16 @@ class KeyDocument(TypedDict):
 
 @dataclass(frozen=True)
 class StudyKey:
-    """What resolves the answers of one study.
+    """What resolves the answers of one study."""
 
-    Attributes:
-        study: Its identity: answers to another page are not read with this key.
-        title: The page's.
-        mode: `pairs` or `rating`.
-        ties: Whether "no preference" was an answer.
-        classes: Names of the classes.
-        scenes: Names of the scenes.
-        pictures: Name in the page → (class, scene), as places in the two lists.
-        settings: As the study was made with.
-    """
-
-    study: str
+    study: str  # its identity: answers to another page are not read with this key
     title: str
-    mode: str
-    ties: bool
+    mode: str  # `pairs` or `rating`
+    ties: bool  # whether "no preference" was an answer
     classes: tuple[str, ...]
     scenes: tuple[str, ...]
-    pictures: dict[str, tuple[int, int]]
-    settings: dict[str, Any]
+    pictures: dict[str, tuple[int, int]]  # name in the page → places of class and scene
+    settings: dict[str, Any]  # as the study was made with
 
     @property
     def questions(self) -> int:

@@ -42,25 +42,15 @@ ASPECTS_ALIKE = 1.02  # ratio up to which two pictures have the same shape
 
 @dataclass(frozen=True)
 class Study:
-    """What was made.
+    """What was made."""
 
-    Attributes:
-        page: The page to open.
-        key_file: The file that stays.
-        key: What it holds.
-        questions: Per participant, without repeats.
-        repeats: Questions asked again.
-        left_out: Scenes that are not shown, and why.
-        shapes: Scenes whose pictures differ in shape.
-    """
-
-    page: Path
-    key_file: Path
-    key: StudyKey
-    questions: int
-    repeats: int
-    left_out: dict[str, str]
-    shapes: tuple[str, ...]
+    page: Path  # the page to open
+    key_file: Path  # the file that stays
+    key: StudyKey  # what it holds
+    questions: int  # per participant, without repeats
+    repeats: int  # questions asked again
+    left_out: dict[str, str]  # scenes that are not shown, and why
+    shapes: tuple[str, ...]  # scenes whose pictures differ in shape
 
 
 @dataclass
