@@ -139,10 +139,7 @@ def file_state(path: Path) -> FileState:
 
 
 def parse_records(lines: bytes | Iterable[bytes]) -> list[Alignment]:
-    """The records of an `alignment.jsonl`, in order.
-
-    Args:
-        lines: Its content, or its lines as `read_lines` yields them.
+    """The records of an `alignment.jsonl`, or of its lines, in order.
 
     Raises:
         ValueError: It is damaged.

@@ -50,14 +50,9 @@ def find_features(photo: NDArray[np.uint8], side: int) -> Features:
 def matching_luma(
     photo: NDArray[np.uint8], side: int
 ) -> tuple[NDArray[np.uint8], FloatArray]:
-    """Luma with its long side at most `side` px, contrast stretched, and its scale.
+    """Luma of an RGB photo, contrast stretched, uint8 (h, w); px per photo px, (2,).
 
-    Args:
-        photo: RGB (H, W, 3).
-        side: Length of the longer side, px; smaller photos keep their size.
-
-    Returns:
-        uint8 luma (h, w) and the scale of x and y, (2,): matched px per photo px.
+    The long side is at most `side` px; smaller photos keep their size.
     """
     luma = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     halved = 1
@@ -103,10 +98,8 @@ def match_keypoints(
 ) -> NDArray[np.int64]:
     """Mutual nearest neighbours that pass the ratio test: index pairs (M, 2).
 
-    Args:
-        phone: Descriptors of unit length, (N, 128).
-        dslr: Likewise, (K, 128).
-        ratio: Largest distance to the nearest, as a share of the second nearest's.
+    Descriptors of unit length, (N, 128) and (K, 128). `ratio` is the largest distance
+    to the nearest, as a share of the second nearest's.
     """
     if len(phone) < 2 or len(dslr) < 2:
         return np.empty((0, 2), np.int64)

@@ -84,10 +84,6 @@ def spread(items: Sequence[Item], count: int) -> list[Item]:
 def refuse_hopeless(records: Sequence[Alignment], advice: Callable[[], str]) -> None:
     """Stop where the probed pairs say that the set does not match.
 
-    Args:
-        records: Of the probed pairs.
-        advice: Says what else to try.
-
     Raises:
         DpedBuildError: Fewer than one in five of the readable pairs aligned.
     """

@@ -37,15 +37,9 @@ def summarize(
     advice: Callable[[], str],
     exchanged: Sequence[tuple[str, str]] = (),
 ) -> AlignSummary:
-    """The summary of a run.
+    """The summary of a run, of `newly_done` pairs.
 
-    Args:
-        folder: What it published.
-        found: Its pairs.
-        records: What became of them.
-        newly_done: How many of them this run did.
-        advice: Says which other pairing might fit; asked only where none does.
-        exchanged: Names of two pairs each that fit crosswise.
+    `advice` says which other pairing might fit; asked only where none does.
     """
     counts = counts_of(records)
     swapped = [record for record in records if seems_swapped(record)]

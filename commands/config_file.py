@@ -48,14 +48,8 @@ def file_defaults(
 ) -> dict[str, dict[str, Any]]:
     """What the workspace's file says for a command, as click's `default_map`.
 
-    Says on stderr what the file decides, as it is easily forgotten.
-
-    Args:
-        ctx: Of the group.
-        commands: All commands of the group by name.
-        name: The command.
-        args: Its arguments, as yet unread.
-        workspace: Whose file counts where the command has no `--workspace`.
+    Says on stderr what the file decides, as it is easily forgotten. `workspace` counts
+    where the command has no `--workspace`.
 
     Raises:
         UsageError: The file is none, or says something that no command knows.

@@ -114,10 +114,7 @@ def with_options(*options: Decorator) -> Decorator:
 def one_record(name: str, record: type, *options: Decorator) -> Decorator:
     """Options that reach the command as one record; those not given are its defaults.
 
-    Args:
-        name: Of the command's parameter.
-        record: A dataclass; its fields are named as the options' values.
-        options: In the order in which they are shown.
+    `name` is the command's parameter; the record's fields are named as the options.
     """
     names = [field.name for field in fields(record)]
 

@@ -53,12 +53,7 @@ class Difference:
 def compare_workspaces(
     a: Path, b: Path, *, tolerance_px: float = TOLERANCE_PX
 ) -> Difference:
-    """Compare what two workspaces hold.
-
-    Args:
-        a: A workspace.
-        b: Another.
-        tolerance_px: Corners that moved no further, in DSLR px, count as equal.
+    """Compare what two workspaces hold; corners up to `tolerance_px` apart are equal.
 
     Raises:
         UsageError: One of them is missing.

@@ -78,13 +78,9 @@ def merge_workspaces(
 ) -> MergeSummary:
     """Merge finished workspaces of one rig into `target`; the sources stay as they are.
 
-    Args:
-        workspaces: Two or more with a finished alignment, made with equal settings.
-        target: Where `aligned/` and, where a source has them, `patches/` go.
-        new_split: Draw the split anew from all pairs, as one run would; else every
-            photo stays in the split of its source. That of parts of one set is drawn
-            from all of them, once.
-        force: Replace what was made of other sources.
+    With `new_split`, the split is drawn from all pairs, as one run would; else every
+    photo stays in that of its source. That of parts of one set is drawn from all of
+    them, once. `force` replaces what was made of other sources.
 
     Raises:
         UsageError: The workspaces cannot be meant.
@@ -150,10 +146,7 @@ def _holds(
 ) -> bool:
     """Whether a folder of the target is what the sources give already.
 
-    Args:
-        stage: The folder.
-        difference: How it, finished, differs, in words; None: not.
-        force: Take a difference for a folder to be replaced.
+    `difference` says in words how it, finished, differs; `force` replaces it then.
 
     Raises:
         DpedBuildError: It differs or is damaged, and `force` is not given.

@@ -42,12 +42,9 @@ pictures on behalf of this card."""
 def dataset_card(
     manifest: Mapping[str, Any], *, reading: str, data_files: Mapping[str, str]
 ) -> str:
-    """The card, Markdown below YAML.
+    """The card, Markdown below YAML; `reading` says how the format is read, Markdown.
 
-    Args:
-        manifest: Of the export.
-        reading: How its format is read, Markdown.
-        data_files: Split → pattern of its files, for `datasets`; empty: it reads none.
+    `data_files`: split → pattern of its files, for `datasets`; empty: it reads none.
     """
     size, cameras = manifest["size"], f"{_phone(manifest)} | {_dslr(manifest)}"
     source, rows = manifest["source"], manifest["splits"]

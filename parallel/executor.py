@@ -84,11 +84,6 @@ def run_all(
     not known, so those handed out are tried again one by one, each in its own process.
     One job is done by this process itself, unless its memory is limited.
 
-    Args:
-        function: Of a task.
-        tasks: What to do.
-        workers: Who does it.
-
     Raises:
         UsageError: Memory cannot be limited here, a scheduler is named for a backend
             without one, or the backend's extra is missing.

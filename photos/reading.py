@@ -84,13 +84,9 @@ _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def list_photos(folder: Path, *, recursive: bool = False) -> list[Path]:
-    """The photos in `folder`, in natural order of their names.
+    """The photos in `folder` (`recursive`: and below), in natural order of their names.
 
     Of a photo that is there as JPEG and as RAW the JPEG is listed.
-
-    Args:
-        folder: Where they lie.
-        recursive: Look below it as well, hidden folders aside.
 
     Raises:
         UsageError: `folder` is missing or not a folder.

@@ -16,13 +16,8 @@ from dped_build.train.metrics import ms_ssim, psnr
 def phone_unchanged(patches: Path, batch_size: int) -> dict[str, float] | None:
     """PSNR and MS-SSIM of the phone's patches, by the protocol of the learning curve.
 
-    Args:
-        patches: The patches that the run was trained on.
-        batch_size: The run's.
-
-    Returns:
-        `psnr` and `ms_ssim`, per batch, unclipped, mean over the validation patches;
-        None where the run was trained without validation.
+    Per batch of the run's size, unclipped, mean over the validation patches; None where
+    the run was trained without validation.
     """
     try:
         training = PatchDataset(patches, "train")

@@ -27,14 +27,9 @@ class ToneDifference(NamedTuple):
 def tone_difference(
     phone: NDArray[np.uint8], dslr: NDArray[np.uint8]
 ) -> ToneDifference:
-    """Exposure and colour of the DSLR crop against the phone crop.
+    """Exposure and colour of the DSLR crop against the phone's, (H, W, 3) sRGB each.
 
-    Args:
-        phone: (H, W, 3) sRGB.
-        dslr: The same scene on the same pixels.
-
-    Returns:
-        Both unknown where fewer than MIN_PIXELS pixels can be compared.
+    Both unknown where fewer than MIN_PIXELS pixels can be compared.
     """
     levels = np.stack([phone, dslr]).reshape(2, -1, 3)
     usable = ((levels >= UNCLIPPED[0]) & (levels <= UNCLIPPED[1])).all(axis=(0, 2))

@@ -29,12 +29,7 @@ NO_VALUE = "\N{EN DASH}"
 
 
 def render_page(report: Report, figures: Collection[str]) -> bytes:
-    """`index.html`.
-
-    Args:
-        report: What the page shows.
-        figures: The names of the chart files that exist.
-    """
+    """`index.html`, with those charts that are among `figures`."""
     script = page_script()
     template = environment().get_template("index.html")
     return template.render(

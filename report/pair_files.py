@@ -87,14 +87,8 @@ def read_reduced(
 ) -> Photo | None:
     """A photo of at most `side` pixels, upright, (h, w, 3) RGB; None where unreadable.
 
-    Args:
-        path: The file.
-        full_side: The longer side of its picture, px.
-        side: The longer side wanted, px.
-        content: SHA-256 that the file should have; another is not shown.
-
-    Returns:
-        Colours as stored.
+    Colours as stored. `full_side` is the longer side of the picture in the file;
+    `content` the SHA-256 that the file should have: another is not shown.
     """
     factor = max((f for f in REDUCED if full_side // f >= side), default=1)
     try:

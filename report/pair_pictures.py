@@ -62,12 +62,9 @@ def write_pair_pictures(
     jobs: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[PairPicture]:
-    """Three pictures of every pair that has crops, or photos that can be read.
+    """Three pictures for each record that has crops, or photos that can be read.
 
     What an earlier report or an interrupted run made of the same files is taken over.
-
-    Returns:
-        One for each record.
     """
     for folder in (places.built / "pairs", places.scratch):
         folder.mkdir(parents=True, exist_ok=True)

@@ -17,11 +17,7 @@ from dped_build.report.workspace_reader import Inputs, Run
 
 
 def write_patches(inputs: Inputs, folder: Path, sheets: Sheets) -> list[PatchGroup]:
-    """A picture phone | DSLR | difference for each patch of the contact sheets.
-
-    Returns:
-        Those whose crops can be read.
-    """
+    """A picture phone | DSLR | difference for each patch whose crops can be read."""
     (folder / "patches").mkdir()
     records = {record.pair: record for record in inputs.pairs}
     shown, number = [], 0

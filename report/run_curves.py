@@ -22,11 +22,7 @@ def training_run(
 ) -> TrainingRun:
     """Curves by panel, best and last values of one run.
 
-    Args:
-        run: As it was logged.
-        phone: The measures of the phone unchanged, for a run that did not log them.
-        other_patches: Whether it learned from other patches than these.
-        samples: Its pictures.
+    `phone`: measures of the phone unchanged, for a run that did not log them.
     """
     curves = metric_curves(run.metrics)
     iterations = [point[0] for curve in curves.values() for point in curve]

@@ -90,16 +90,10 @@ def windows_script(
     *,
     size: int,
 ) -> bytes:
-    """A script that hands one pair's windows to the page.
+    """A script that hands one pair's windows, `rows` of all, to the page.
 
     Pages opened from a disk may not read other files, but may run their scripts.
-
-    Args:
-        number: The pair's place in the table, from 0.
-        record: The pair.
-        windows: All windows.
-        rows: Those of this pair.
-        size: Side of a window, px.
+    `number` is the pair's place in the table, from 0.
     """
     table, reasons = windows.table, [windows.outcome(row) for row in rows.tolist()]
     outcomes = sorted(set(reasons))

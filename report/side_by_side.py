@@ -45,12 +45,7 @@ Part = TypeVar("Part")
 
 
 def side_by_side(names: Sequence[str], reports: Sequence[Report]) -> SideBySide:
-    """What the page and `report.json` show of several reports.
-
-    Args:
-        names: What each workspace is called.
-        reports: Its own report.
-    """
+    """What the page and `report.json` show of several reports, by workspace name."""
     pairs = common_pairs([own.table for own in reports])
     return SideBySide(
         format=FORMAT,

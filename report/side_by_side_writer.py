@@ -49,13 +49,9 @@ def write_side_by_side(
     jobs: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SideBySideSummary:
-    """Write the report of each workspace, and a page that compares them.
+    """Write the report of each workspace, and into `out` a page that compares them.
 
-    Args:
-        workspaces: Two or more.
-        out: Folder of the page; None: `side-by-side` in the folder that holds them.
-        jobs: As of `write_report`.
-        progress: Likewise, for one workspace after the other.
+    Without `out`, it is `side-by-side` in the folder that holds them all.
 
     Raises:
         UsageError: A workspace is given twice, or no folder holds them all.

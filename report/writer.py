@@ -71,14 +71,8 @@ def write_report(
     """Write the report of a workspace, replacing an earlier one whole.
 
     Pictures of unchanged crops are taken over, from the earlier report or from a run
-    that was interrupted.
-
-    Args:
-        workspace: The folder that holds `aligned/` and, where they are made already,
-            `patches/` and `runs/`.
-        settings: How much the page shows; None: the defaults.
-        jobs: Threads that shrink photos; None: one per core, at most 8.
-        progress: Told how many pairs of how many have their pictures.
+    that was interrupted. `jobs`: threads that shrink photos; None: one per core, at
+    most 8.
 
     Raises:
         DpedBuildError: There is nothing to report, a file is damaged, or `report/`
@@ -117,8 +111,7 @@ def _write_windows(
 ) -> list[str | None]:
     """A script with the windows of each pair that has pictures to show them on.
 
-    Returns:
-        The script's path within the report, for each record.
+    Its path within the report for each record.
     """
     (built / "windows").mkdir()
     if inputs.patches is None or inputs.patches.windows is None:

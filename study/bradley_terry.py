@@ -30,9 +30,8 @@ class Strengths:
 def fit_strengths(wins: NDArray[np.float64]) -> Strengths:
     """The most probable strengths (Hunter, 2004, by Newton's method).
 
-    Args:
-        wins: How often each participant preferred class i to class j, (M, K, K), no
-            preference as half a win for each.
+    `wins`: how often each participant preferred class i to class j, (M, K, K), no
+    preference as half a win for each.
     """
     total = wins.sum(axis=0)
     strength = _maximise(total)

@@ -36,17 +36,9 @@ def collect_answers(
     *,
     settings: CollectSettings | None = None,
 ) -> dict[str, Any]:
-    """Write the results of a study, replacing earlier ones whole.
+    """Write the results of a study to `out`, replacing earlier ones whole.
 
-    Args:
-        paths: Answer files, or folders that hold them.
-        key_file: The study's `key.json`.
-        out: Folder for `study.json`, `study.csv`, `answers.csv`, `study.svg` and
-            `study.png`.
-        settings: Whose answers count; None: everybody's.
-
-    Returns:
-        What `study.json` holds.
+    `paths` are answer files, or folders of them. Returns what `study.json` holds.
 
     Raises:
         UsageError: A path does not exist.

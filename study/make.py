@@ -73,13 +73,6 @@ def make_study(
 ) -> Study:
     """Write a study's page with its pictures, and the key.
 
-    Args:
-        sources: The classes that are compared.
-        out: The study's folder.
-        settings: What is asked; None: the defaults.
-        force: Replace a study that stands there.
-        progress: Told how many scenes of how many are done.
-
     Raises:
         UsageError: A folder is missing.
         DpedBuildError: No scene is in all classes, no picture can be read, `out` holds

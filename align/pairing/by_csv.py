@@ -21,19 +21,12 @@ COLUMNS = ("phone", "dslr")
 
 
 def pair_by_csv(path: Path, phone: Sequence[Path], dslr: Sequence[Path]) -> list[Pair]:
-    """Pair photos as the lines of a CSV say; the others are left over.
+    """Pairs under the phone photos' names as a CSV says; all others are left over.
 
-    Both columns hold paths relative to the two folders, with or without suffix, or file
-    names alone where only one photo has them. They are looked up among the photos that
-    were found, and nothing is opened by them. Further columns are notes.
-
-    Args:
-        path: The file: UTF-8, the first line `phone,dslr`.
-        phone: Paths relative to the phone's folder.
-        dslr: Likewise.
-
-    Returns:
-        Pairs under the phone photos' names, in order.
+    UTF-8, the first line `phone,dslr`: paths relative to the two folders, with or
+    without suffix, or file names alone where only one photo has them. They are looked
+    up among the photos that were found; nothing is opened by them. Further columns are
+    notes.
 
     Raises:
         DpedBuildError: It cannot be read, or a line names no photo, several, or one

@@ -110,17 +110,9 @@ def find_pairs(
     force: bool = False,
     progress: OnProgress = lambda done, total: None,
 ) -> FoundPairs:
-    """All photos of two folders as pairs and leftovers.
+    """All photos of two folders, as `list_both` found them, as pairs and leftovers.
 
-    Args:
-        roots: The two folders.
-        photos: What `list_both` found in them.
-        pairing: How to pair.
-        settings: Of the alignment, for pairing by what photos show.
-        workers: Who reads the photos for that.
-        workspace: Where the result is kept if it took long.
-        force: Ignore the cache.
-        progress: Called with photos read and photos to read.
+    What took long is kept in the workspace; `force` ignores it.
 
     Raises:
         DpedBuildError: They cannot be paired that way.

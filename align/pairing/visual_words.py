@@ -82,12 +82,9 @@ def word_counts(one: Sketch, words: Vectors) -> Vectors:
 
 
 def most_alike(phone: Vectors, dslr: Vectors, count: int) -> NDArray[np.int64]:
-    """For each phone photo the DSLR photos that share most words: (N, count).
+    """For each phone photo the `count` DSLR photos that share most words: (N, count).
 
-    Args:
-        phone: Word counts, (N, W).
-        dslr: Likewise, (M, W).
-        count: How many; all where there are no more.
+    Word counts are (N, W) and (M, W).
     """
     count = min(count, len(dslr))
     rarity = np.log((1 + len(dslr)) / (1 + (dslr > 0).sum(axis=0))).astype(np.float32)
