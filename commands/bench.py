@@ -7,11 +7,7 @@ from typing import Any
 
 import click
 
-from dped_build.commands.console import (
-    FOLDER,
-    json_option,
-    settings_options,
-)
+from dped_build.commands.console import FOLDER, json_option, settings_options
 from dped_build.train.evaluating.bench_settings import BenchSettings
 from dped_build.workspace.terminal import Progress
 

@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dped_build.commands.console import (
-    FOLDER,
-    json_option,
-)
+from dped_build.commands.console import FOLDER, json_option
 from dped_build.patches.settings import TOLERANCE_PX
 from dped_build.workspace.errors import DpedBuildError
 

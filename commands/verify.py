@@ -6,11 +6,7 @@ from pathlib import Path
 
 import click
 
-from dped_build.commands.console import (
-    FOLDER,
-    json_option,
-    workspace_option,
-)
+from dped_build.commands.console import FOLDER, json_option, workspace_option
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.terminal import Progress
 from dped_build.workspace.text import counted

@@ -38,11 +38,7 @@ from dped_build.patches.exclusions import (
 from dped_build.patches.inputs import Inputs
 from dped_build.patches.pieces import Piece
 from dped_build.patches.previous import KnownSplit, read_previous
-from dped_build.patches.publication import (
-    Content,
-    draw_split,
-    publish_content,
-)
+from dped_build.patches.publication import Content, draw_split, publish_content
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.split import SplitRow, unite_splits
 from dped_build.workspace.durable import write_atomic

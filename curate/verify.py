@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.aligned_folder import (
-    CAMERA_KEYS,
-    aligned_stage,
-    read_aligned,
-)
+from dped_build.align.aligned_folder import CAMERA_KEYS, aligned_stage, read_aligned
 from dped_build.align.aligned_folder import FORMAT as ALIGNMENT
 from dped_build.align.records import Alignment, counts_of
 from dped_build.curate.run_check import check_run, is_run, run_files

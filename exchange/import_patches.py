@@ -29,12 +29,7 @@ from dped_build.exchange.import_worker import make_block
 from dped_build.exchange.out_folder import held, out_stage, with_name
 from dped_build.exchange.paired_folders import common_size, find_patch_folders
 from dped_build.parallel.executor import Workers, default_jobs, run_all
-from dped_build.patches.manifest import (
-    IMPORTED,
-    LISTING,
-    is_imported,
-    require_sound,
-)
+from dped_build.patches.manifest import IMPORTED, LISTING, is_imported, require_sound
 from dped_build.patches.pieces import Piece, read_piece
 from dped_build.patches.publication import Content, publish_content
 from dped_build.patches.shards import FORMAT

@@ -9,12 +9,7 @@ from pathlib import Path
 from dped_build.curate.merged_names import labels_of
 from dped_build.report.page import environment
 from dped_build.report.record import PairRow, SideBySide, to_json
-from dped_build.report.side_by_side import (
-    FORMAT,
-    common_pairs,
-    side_by_side,
-    text_of,
-)
+from dped_build.report.side_by_side import FORMAT, common_pairs, side_by_side, text_of
 from dped_build.report.workspace_reader import require_something
 from dped_build.report.writer import Table, csv_bytes, write_report
 from dped_build.workspace.errors import UsageError

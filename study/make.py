@@ -17,12 +17,7 @@ from dped_build.study.questions import (
     named,
     picture_name,
 )
-from dped_build.study.scenes import (
-    Scenes,
-    Source,
-    find_scenes,
-    picture_bytes,
-)
+from dped_build.study.scenes import Scenes, Source, find_scenes, picture_bytes
 from dped_build.study.settings import StudySettings
 from dped_build.workspace.errors import DpedBuildError, PhotoError
 from dped_build.workspace.json_files import json_bytes

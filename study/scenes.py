@@ -13,11 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.photos.encoding import encode
-from dped_build.photos.reading import (
-    is_plain_text,
-    list_photos,
-    printable,
-)
+from dped_build.photos.reading import is_plain_text, list_photos, printable
 from dped_build.study.key import MAX_CLASSES
 from dped_build.train.enhancing.photo_list import ENHANCED
 from dped_build.workspace.errors import DpedBuildError, UsageError

@@ -20,13 +20,7 @@ from dped_build.align.pairing.by_name import (
 from dped_build.align.pairing.by_order import pair_by_order
 from dped_build.align.pairing.by_sequence import pair_by_sequence
 from dped_build.align.pairing.by_time import pair_by_time, told_offset
-from dped_build.align.pairing.kept import (
-    Photos,
-    Roots,
-    keep,
-    pairing_key,
-    read_kept,
-)
+from dped_build.align.pairing.kept import Photos, Roots, keep, pairing_key, read_kept
 from dped_build.align.pairing.visual_words import Sketch, sketch
 from dped_build.align.settings import AlignSettings, PairingSettings
 from dped_build.parallel.executor import Workers, run_all
