@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -28,6 +28,11 @@ from dped_build.workspace.logs import log, log_error, log_into
 from dped_build.workspace.text import one_line
 
 RESUMABLE = ("align", "patches", "import", "report", "demo")
+# What `endings` and click tell; the rest are faults of ours.
+EXPECTED = (
+    *(click.ClickException, click.Abort, click.exceptions.Exit),
+    *(DpedBuildError, OSError, ImportError, MemoryError),
+)
 SAME_AGAIN = "Interrupted; finished work is kept. Run the same command to resume."
 
 
@@ -43,7 +48,9 @@ def endings(ctx: click.Context) -> Iterator[None]:
         signal.signal(number, _interrupt)
     sys.excepthook = partial(_tell_fault, ctx.meta)
     try:
-        yield
+        with ExitStack() as stack:
+            stack.push(_log_fault)
+            yield
         _ask_no_more()
         log("end", command=ctx.invoked_subcommand)
     except click.ClickException as error:
@@ -121,6 +128,16 @@ def _note(ctx: click.Context, error: BaseException) -> None:
         traceback.print_exception(error)
 
 
+def _log_fault(
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    trace: TracebackType | None,
+) -> None:
+    """Log a bug of ours; the excepthook runs when the log is closed already."""
+    if isinstance(error, Exception) and not isinstance(error, EXPECTED):
+        log_error(error)
+
+
 def _tell_fault(
     meta: Mapping[str, Any],
     kind: type[BaseException],
@@ -128,7 +145,6 @@ def _tell_fault(
     trace: TracebackType | None,
 ) -> None:
     """Report a bug of ours in one line; `--debug` adds the traceback."""
-    log_error(error)
     if meta.get(DEBUG.name):
         sys.__excepthook__(kind, error, trace)
         return
