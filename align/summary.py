@@ -1,9 +1,8 @@
 """Summary of an alignment run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dped_build.align.pairing.by_name import FoundPairs
 from dped_build.align.plan import is_hopeless, seems_swapped
@@ -22,10 +21,6 @@ class AlignSummary:
     swapped: bool  # most pairs look as if phone and DSLR were swapped
     advice: str = ""  # what to try where hardly any pair aligned
     exchanged: Sequence[tuple[str, str]] = ()  # pairs whose photos fit crosswise
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {**asdict(self), "folder": str(self.folder), "reasons": {**self.reasons}}
 
 
 def summarize(

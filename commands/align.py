@@ -1,7 +1,6 @@
 """The command `dped-build align`."""
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -18,6 +17,7 @@ from dped_build.align.settings import (
 from dped_build.commands.console import (
     FOLDER,
     announce,
+    echo_json,
     echo_reasons,
     echo_warning,
     new,
@@ -157,7 +157,7 @@ def align(
     if summary is None:
         return
     if as_json:
-        click.echo(json.dumps(summary.to_json(), indent=1))
+        echo_json(summary)
     else:
         click.echo(
             f"{summary.aligned:,} of {counted(summary.pairs, 'pair')} aligned"
@@ -203,7 +203,7 @@ def _announce(plan: "AlignPlan", *, as_json: bool, dry_run: bool) -> None:
     found = plan.found
     if as_json:
         if dry_run:
-            click.echo(json.dumps(_plan_json(plan), indent=1))
+            echo_json(_plan_json(plan))
         return
     if dry_run:
         _echo_pairs(found)

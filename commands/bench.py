@@ -1,13 +1,11 @@
 """The command `dped-build bench`."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dped_build.commands.console import FOLDER, json_option, settings_options
+from dped_build.commands.console import FOLDER, echo_json, json_option, settings_options
 from dped_build.train.evaluating.bench_settings import BenchSettings
 from dped_build.workspace.terminal import Progress
 
@@ -42,6 +40,6 @@ def bench(models: tuple[Path, ...], *, as_json: bool, **options: Any) -> None:  
     with Progress("measurements", quiet=as_json) as progress:
         measured = benchmark(models, settings=settings, progress=progress)
     if as_json:
-        click.echo(json.dumps([asdict(line) for line in measured], indent=1))
+        echo_json(measured)
     else:
         click.echo(table(measured, settings=settings))

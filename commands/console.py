@@ -7,7 +7,7 @@ import functools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -195,7 +195,7 @@ def announce(plan: "Plan", *, as_json: bool, dry_run: bool) -> None:
     """Print what a run will take, before it starts."""
     if as_json:
         if dry_run:
-            click.echo(json.dumps(asdict(plan), indent=1))
+            echo_json(plan)
     elif plan.todo:
         click.echo(
             f"{counted(plan.pairs, 'pair')}, {plan.todo:,} to do: about "
@@ -210,6 +210,17 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def echo_json(value: object) -> None:
+    """Print a result for scripts."""
+    click.echo(json.dumps(value, indent=1, default=_plain))
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return str(value)  # a path
 
 
 def echo_warning(text: str) -> None:

@@ -1,7 +1,5 @@
 """The command `dped-build enhance`."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +7,7 @@ import click
 
 from dped_build.commands.console import (
     FOLDER,
+    echo_json,
     echo_warning,
     json_option,
     settings_options,
@@ -16,6 +15,7 @@ from dped_build.commands.console import (
 from dped_build.train.enhancing.enhance_settings import FORMATS, EnhanceSettings
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.terminal import Progress
+from dped_build.workspace.text import quote
 
 if TYPE_CHECKING:
     from dped_build.train.enhancing.enhance import EnhancedFiles
@@ -80,13 +80,17 @@ def enhance(
             model, photos, out=out, settings=settings, progress=progress
         )
     if as_json:
-        click.echo(json.dumps(asdict(result), indent=1, default=str))
+        echo_json(result)
     else:
         for message in result.notes.values():
             echo_warning(f"note: {message}")
         for message in result.failed.values():
             echo_warning(f"failed: {message}")
         click.echo("\n".join(summary_lines(result)))
+        if result.written and out is not None:
+            before = photos[0] if photos[0].is_dir() else photos[0].parent
+            told = f"phone={quote(before)} enhanced={quote(out)}"
+            click.echo(f"(next: dped-build study {told})")
     if not result.written and not result.skipped:
         why = "; rename *-enhanced files to enhance them again"
         raise DpedBuildError(

@@ -1,7 +1,6 @@
 """The command `dped-build import`."""
 
 import functools
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 from dped_build.commands.console import (
     FOLDER,
     announce,
+    echo_json,
     jobs_option,
     json_option,
     new,
@@ -97,8 +97,10 @@ def import_(
             raise UsageError(f"{option} is for patches, {source} is a checkpoint")
         model = import_checkpoint(source, out, force=force)
         following = f"(next: dped-build enhance {quote(model)} PHOTO...)"
-        text = f"→ {model}  {following}"
-        click.echo(json.dumps({"model": str(model)}) if as_json else text)
+        if as_json:
+            echo_json({"model": model})
+        else:
+            click.echo(f"→ {model}  {following}")
         return
     from dped_build.exchange.import_patches import import_patches
 
@@ -113,7 +115,7 @@ def import_(
             progress=progress,
         )
     if as_json:
-        click.echo(json.dumps(summary.to_json(), indent=1))
+        echo_json(summary)
     else:
         click.echo(summary_text(summary))
 

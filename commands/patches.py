@@ -1,7 +1,6 @@
 """The command `dped-build patches`."""
 
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import click
 
 from dped_build.commands.console import (
     announce,
+    echo_json,
     echo_reasons,
     new,
     no_blas_threads,
@@ -100,7 +100,7 @@ def patches(
     if summary is None:
         return
     if as_json:
-        click.echo(json.dumps(summary.to_json(), indent=1))
+        echo_json(summary.to_json())
     else:
         total = sum(summary.windows.values())
         click.echo(

@@ -1,6 +1,5 @@
 """The command `dped-build study`."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import click
 
 from dped_build.commands.console import (
     FOLDER,
+    echo_json,
     json_option,
     settings_options,
     workspace_option,
@@ -141,10 +141,10 @@ def _make(
             sources, out, settings=settings, force=force, progress=progress
         )
     if as_json:
-        told = {**asdict(made), "page": str(made.page), "key_file": str(made.key_file)}
+        told = asdict(made)
         del told["key"]
         told |= {"classes": made.key.classes, "scenes": made.key.scenes}
-        click.echo(json.dumps(told, indent=1))
+        echo_json(told)
     else:
         click.echo(study_text(made))
         click.echo(
@@ -179,7 +179,7 @@ def _collect(
         [Path(file) for file in files], key, out, settings=settings
     )
     if as_json:
-        click.echo(json.dumps(numbers, indent=1))
+        echo_json(numbers)
     else:
         click.echo(results_text(numbers))
         click.echo(f"→ {out}")

@@ -1,6 +1,5 @@
 """The command `dped-build train`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from click.core import ParameterSource
 
 from dped_build.commands.console import (
     FOLDER,
+    echo_json,
     json_option,
     settings_options,
     where,
@@ -122,7 +122,7 @@ def train(
     last = result.metrics[-1] if result.metrics else {}
     if as_json:
         summary = {"run": str(run_dir), "iteration": result.iteration, "metrics": last}
-        click.echo(json.dumps(summary, indent=1))
+        echo_json(summary)
         return
     click.echo(f"{result.iteration} iterations done")
     named = "".join(f" {quote(folder)}" for folder in patches) or where(workspace)

@@ -1,9 +1,8 @@
 """What differs between two workspaces: pairs and windows gained, lost and moved."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -44,10 +43,6 @@ class Difference:
     def __bool__(self) -> bool:
         """Whether anything differs."""
         return bool(self.pairs or self.outcomes or self.windows)
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it, for scripts."""
-        return asdict(self)
 
 
 def compare_workspaces(

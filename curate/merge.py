@@ -9,10 +9,9 @@ no alignment, so that nobody can draw another split than the sources know.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from dped_build.align.aligned_folder import aligned_stage
 from dped_build.curate.merge_sources import (
@@ -59,10 +58,6 @@ class MergeSummary:
     cut: int | None  # pairs whose windows went over; None: no source has any
     moved: int  # pairs that are in another split than in their source
     newly_done: bool  # whether anything was written
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {**asdict(self), "workspace": str(self.workspace)}
 
 
 def merge_workspaces(

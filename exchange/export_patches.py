@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,6 @@ class ExportSummary:
     psnr_db: float | None  # of the pictures against the patches; None: lossless
     bytes: int
     newly_done: int  # patches
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {**asdict(self), "folder": str(self.folder)}
 
 
 def default_folder(source: Path, form: str) -> Path:

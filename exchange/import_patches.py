@@ -54,10 +54,6 @@ class ImportSummary:
     failed: Sequence[Mapping[str, str]]
     newly_done: int  # pairs
 
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {**asdict(self), "folder": str(self.folder)}
-
 
 def import_patches(
     source: Path,
