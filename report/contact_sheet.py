@@ -1,7 +1,6 @@
 """Which patches and windows the contact sheets show; numbers in, rows out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,21 +8,10 @@ from numpy.typing import NDArray
 from dped_build.align.geometry import FloatArray, translation
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample
+from dped_build.report.record import ChosenPatch
 from dped_build.report.tables import StoredPatches, WindowTable
 
 BY_REASON = ("flat", "uncertain", "depth_edge")
-
-
-@dataclass(frozen=True)
-class ChosenPatch:
-    """A stored patch, or a rejected window, that a contact sheet shows."""
-
-    pair: str
-    window_xy: tuple[int, int]  # top-left pixel, phone px
-    ncc: float | None
-    reason: str | None  # None: stored
-    file: str | None  # its shard; None: a window
-    row: int  # of the shard, or of windows.h5
 
 
 Sheets = dict[str, list[ChosenPatch]]  # by group

@@ -30,23 +30,34 @@ NO_VALUE = "\N{EN DASH}"
 
 def render_page(report: Report, figures: Collection[str]) -> bytes:
     """`index.html`, with those charts that are among `figures`."""
-    script = page_script()
-    template = environment().get_template("index.html")
-    return template.render(
+    return with_script(
+        environment(),
+        page_script(TEMPLATES, SCRIPTS),
+        page_data(report),
         report=report,
         figures=figures,
         names_shown=NAMES_SHOWN,
         numbers={row.pair: n for n, row in enumerate(report.table)},
         showpieces=showpieces(report.table),
-        data=Markup(script_json(page_data(report))),
+    )
+
+
+def with_script(
+    made: Environment, script: str, data: object, **values: object
+) -> bytes:
+    """`index.html` of these templates: the script with its hash, and what it reads."""
+    template = made.get_template("index.html")
+    return template.render(
+        data=Markup(script_json(data)),
         script=Markup(script),
         script_hash=script_hash(script),
+        **values,
     ).encode()
 
 
-def page_script() -> str:
-    """The page's script, one function around all of its parts."""
-    parts = ((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+def page_script(templates: Path, names: Sequence[str]) -> str:
+    """A page's script, one function around all of its parts."""
+    parts = ((templates / name).read_text(encoding="utf-8") for name in names)
     return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
 
 
@@ -62,15 +73,20 @@ def showpieces(rows: Sequence[PairRow]) -> list[PairRow]:
     return sorted(shown, key=lambda row: -(row.accepted or 0))[:SHOWPIECES]
 
 
-def environment() -> Environment:
-    """The templates, and the filters that they use."""
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+def bare_environment(templates: Path) -> Environment:
+    """A folder's templates; every text is escaped, and none may be missing."""
+    return Environment(
+        loader=FileSystemLoader(templates),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def environment() -> Environment:
+    """The report's templates, and the filters that they use."""
+    made = bare_environment(TEMPLATES)
     made.filters |= {
         "link": link,
         "count": count,

@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec.structs import astuple
+
 from dped_build.align.records import Alignment
-from dped_build.report.contact_sheet import ChosenPatch, Sheets, cut_window
+from dped_build.report.contact_sheet import Sheets, cut_window
 from dped_build.report.drawing import patch_triple, png
 from dped_build.report.pair_files import Photo, crop_files, read_reduced
-from dped_build.report.record import PatchGroup, Sample, ShownPatch
+from dped_build.report.record import ChosenPatch, PatchGroup, Sample, ShownPatch
 from dped_build.report.tables import read_patch
 from dped_build.report.workspace_reader import Inputs, Run
 
@@ -32,23 +34,10 @@ def write_patches(inputs: Inputs, folder: Path, sheets: Sheets) -> list[PatchGro
             triple = patch_triple(*pixels)
             (folder / name).write_bytes(png(triple))
             size = triple.shape[1], triple.shape[0]
-            patches.append(_shown(patch, name, size))
+            patches.append(ShownPatch(*astuple(patch), name, size))
         if patches:
             shown.append(PatchGroup(group, patches))
     return shown
-
-
-def _shown(patch: ChosenPatch, picture: str, size: tuple[int, int]) -> ShownPatch:
-    return ShownPatch(
-        pair=patch.pair,
-        window_xy=patch.window_xy,
-        ncc=patch.ncc,
-        reason=patch.reason,
-        file=patch.file,
-        row=patch.row,
-        picture=picture,
-        picture_size=size,
-    )
 
 
 def _patch_pixels(

@@ -14,7 +14,7 @@ from dped_build.align.records import Alignment
 from dped_build.report.advice import POOR
 from dped_build.report.drawing import reason_rgb
 from dped_build.report.labels import reason_text
-from dped_build.report.record import Report
+from dped_build.report.record import PairRow, Report
 from dped_build.report.tables import WindowTable
 
 ESCAPES = str.maketrans(
@@ -26,27 +26,8 @@ ESCAPES = str.maketrans(
         "\u2029": "\\u2029",
     }
 )
-COLUMNS = (  # of a row; the script reads them by these names
-    "pair",
-    "status",
-    "reason",
-    "message",
-    "split",
-    "inliers",
-    "inlier_rmse_px",
-    "overlap",
-    "windows",
-    "judged",
-    "excluded",
-    "accepted",
-    "exposure_ev",
-    "color_ev",
-    "sharpness_ratio",
-    "picture",
-    "picture_size",
-    "on_one_grid",
-    "script",
-)
+NOT_SHOWN = ("phone", "dslr", "matches")
+COLUMNS = tuple(n for n in PairRow.__struct_fields__ if n not in NOT_SHOWN)
 
 
 def script_json(value: object) -> str:

@@ -27,6 +27,7 @@ from dped_build.report.record import (
 )
 from dped_build.workspace.stage import created_with
 from dped_build.workspace.text import natural_key
+from dped_build.workspace.text_table import aligned
 
 FORMAT: Final = "dped-build/side-by-side"
 QUANTILES: dict[str, Callable[[Spread], float | None]] = {
@@ -267,11 +268,4 @@ def terminal_text(record: SideBySide) -> str:
                 continue
             shown = (text_of(value, row.form, row.digits) for value in row.values)
             lines.append([printable(row.reason or row.label), *shown])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [line[0].ljust(widths[0])]
-            + [text.rjust(w) for text, w in zip(line[1:], widths[1:], strict=True)]
-        ).rstrip()
-        for line in lines
-    )
+    return aligned(lines)

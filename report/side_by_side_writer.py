@@ -14,13 +14,7 @@ from dped_build.report.workspace_reader import require_something
 from dped_build.report.writer import Table, csv_bytes, write_report
 from dped_build.workspace.errors import UsageError
 from dped_build.workspace.json_files import json_bytes
-from dped_build.workspace.stage import (
-    Stage,
-    fresh_folder,
-    opened,
-    publish_folder,
-    write_sums,
-)
+from dped_build.workspace.stage import Stage, opened, rebuilt
 
 FOLDER = "side-by-side"
 CHARTS = ("ncc.svg", "shift.svg", "sigma.svg")  # of each workspace, shown in its column
@@ -65,8 +59,7 @@ def write_side_by_side(
     reports = [summary.report for summary in written]
     record = side_by_side(labels_of(workspaces), reports)
     tables = [own.table for own in reports]
-    with opened(stage):
-        built = fresh_folder(stage.build)
+    with rebuilt(stage) as built:
         charts = _charts([summary.index for summary in written])
         links = [_link(summary.index, folder) for summary in written]
         files = {
@@ -78,8 +71,6 @@ def write_side_by_side(
         }
         for name, content in files.items():
             (built / name).write_bytes(content)
-        write_sums(built)
-        publish_folder(built, stage.folder)
     return SideBySideSummary(
         folder / "index.html",
         [summary.index for summary in written],

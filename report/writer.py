@@ -34,14 +34,7 @@ from dped_build.report.script_data import windows_script
 from dped_build.report.settings import ReportSettings
 from dped_build.report.workspace_reader import Inputs, read_workspace, require_something
 from dped_build.workspace.json_files import json_bytes
-from dped_build.workspace.stage import (
-    Stage,
-    fresh_folder,
-    opened,
-    publish_folder,
-    read_sums,
-    write_sums,
-)
+from dped_build.workspace.stage import Stage, read_sums, rebuilt
 
 PAGE_ONLY = ("picture", "picture_size", "on_one_grid", "script")  # in no CSV file
 HISTOGRAM_LABELS = {
@@ -81,10 +74,9 @@ def write_report(
     settings = settings or ReportSettings()
     require_something(workspace)
     stage = Stage(workspace, "report", FORMAT)
-    with opened(stage):
+    with rebuilt(stage) as built:
         inputs = read_workspace(workspace)
         known = read_sums(stage.folder) if stage.complete else {}
-        built = fresh_folder(stage.build)
         places = Places(built, stage.scratch, stage.folder / "pairs", known)
         pictures = write_pair_pictures(
             inputs, places, settings, jobs=jobs, progress=progress
@@ -100,9 +92,7 @@ def write_report(
         page = {"index.html": render_page(report, charts)}
         for name, content in {**charts, **page, **_tables(report)}.items():
             (built / name).write_bytes(content)
-        write_sums(built)
-        publish_folder(built, stage.folder)
-        shutil.rmtree(stage.scratch, ignore_errors=True)
+    shutil.rmtree(stage.scratch, ignore_errors=True)
     return ReportSummary(stage.folder / "index.html", report)
 
 

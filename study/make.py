@@ -8,6 +8,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from dped_build.exchange.out_folder import out_stage
+from dped_build.photos.encoding import encode
 from dped_build.photos.reading import read_photo
 from dped_build.study.key import FORMAT, NAME, StudyKey
 from dped_build.study.page import render_page
@@ -17,18 +19,11 @@ from dped_build.study.questions import (
     named,
     picture_name,
 )
-from dped_build.study.scenes import Scenes, Source, find_scenes, picture_bytes
+from dped_build.study.scenes import Scenes, Source, find_scenes
 from dped_build.study.settings import StudySettings
 from dped_build.workspace.errors import DpedBuildError, PhotoError
 from dped_build.workspace.json_files import json_bytes
-from dped_build.workspace.stage import (
-    Stage,
-    created_with,
-    fresh_folder,
-    opened,
-    publish_folder,
-    write_sums,
-)
+from dped_build.workspace.stage import created_with, rebuilt
 from dped_build.workspace.text import natural_key
 
 PAGE = "page"  # the folder that is handed out
@@ -78,15 +73,13 @@ def make_study(
     classes = tuple(source.name for source in sources)
     secret = _secret(settings.seed)
     random = Random(secret)
-    whole = out.resolve()
-    stage = Stage(whole.parent, whole.name, FORMAT, option="--out")
-    with opened(stage):
+    stage = out_stage(out.resolve(), FORMAT)
+    with rebuilt(stage) as built:
         if stage.complete and not force:
             raise DpedBuildError(
                 f"{out}: holds a study whose answers need its key; add --force to "
                 "replace it, or choose another --out"
             )
-        built = fresh_folder(stage.build)
         shown = _write_pictures(
             classes,
             scenes,
@@ -105,8 +98,6 @@ def make_study(
         page = render_page({"study": identity, **asked})
         (built / PAGE / "index.html").write_bytes(page)
         (built / NAME).write_bytes(json_bytes(key.to_json()))
-        write_sums(built)
-        publish_folder(built, stage.folder)
     return Study(
         out / PAGE / "index.html",
         out / NAME,
@@ -139,11 +130,7 @@ def _write_pictures(
     random: Random,
     progress: Callable[[int, int], None],
 ) -> Shown:
-    """Write as many scenes as wanted, in random order; one of them in memory at a time.
-
-    Raises:
-        DpedBuildError: Not one scene can be read.
-    """
+    """Write as many scenes as wanted, in random order, one of them in memory."""
     order = list(scenes.files)
     random.shuffle(order)
     wanted = min(len(order), settings.scenes or len(order))
@@ -163,7 +150,7 @@ def _write_pictures(
         shown.names[scene] = [picture_name(secret, name, scene) for name in classes]
         written = dict(zip(shown.names[scene], pictures, strict=True))
         for name in sorted(written):  # no class comes first by the files' times
-            data = picture_bytes(written[name], quality=settings.quality)
+            data = encode(written[name], quality=settings.quality)
             shown.digest.update(data)
             (folder / f"{name}{_suffix(settings)}").write_bytes(data)
         aspects = [picture.shape[1] / picture.shape[0] for picture in pictures]

@@ -188,11 +188,7 @@ def _replaced(built: Path) -> Path:
 def refuse_other_settings(
     stage: Stage, recorded: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> None:
-    """Stop where a finished stage was made otherwise.
-
-    Raises:
-        DpedBuildError: Names the first setting that differs, and the ways out.
-    """
+    """Stop where a finished stage was made otherwise; names the first difference."""
     wanted = as_json(wanted)
     for name in (*wanted, *recorded):
         old, new = recorded.get(name), wanted.get(name)
@@ -265,6 +261,16 @@ def fresh_folder(path: Path) -> Path:
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
     return path
+
+
+@contextmanager
+def rebuilt(stage: Stage) -> Iterator[Path]:
+    """An empty folder, which takes the place of the stage's when the block ends."""
+    with opened(stage):
+        built = fresh_folder(stage.build)
+        yield built
+        write_sums(built)
+        publish_folder(built, stage.folder)
 
 
 def link_file(source: Path, target: Path) -> None:
