@@ -138,9 +138,6 @@ def _holds(
     """Whether a folder of the target is what the sources give already.
 
     `difference` says in words how it, finished, differs; `force` replaces it then.
-
-    Raises:
-        DpedBuildError: It differs or is damaged, and `force` is not given.
     """
     if not stage.complete:
         return False

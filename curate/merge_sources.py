@@ -119,11 +119,7 @@ def _sums(workspace: Path) -> list[bytes | None]:
 
 
 def refuse_changed(sources: Sequence[Source]) -> None:
-    """Stop where a source is not what was read.
-
-    Raises:
-        DpedBuildError: Names it.
-    """
+    """Stop where a source is not what was read (DpedBuildError)."""
     for source in sources:
         if _sums(source.workspace) != source.sums:
             raise DpedBuildError(

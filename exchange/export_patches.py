@@ -71,20 +71,11 @@ def export_patches(
     force: bool = False,
     progress: OnProgress = lambda done, total: None,
 ) -> ExportSummary:
-    """Write the patches of a folder of shards in another format.
+    """Write the patches of a folder of shards, or of its workspace, in another format.
 
     What `exclude.csv` takes out is left out, as training does. The same shards and
     settings give the same bytes. The folder is published as a whole, or not at all; a
-    finished export of the same is left as it is.
-
-    Args:
-        source: A folder of shards, or the workspace that holds one.
-        out: The folder to write; `default_folder` where not given.
-        form: One of PATCH_FORMATS.
-        settings: ExportSettings() where not given.
-        jobs: Threads that encode pictures; all cores where not given.
-        force: Replace another export there.
-        progress: Called with patches done and patches to do.
+    finished export of the same is left as it is, another replaced with `force`.
 
     Raises:
         DpedBuildError: No patches, damaged ones, another export or somebody's files in
@@ -171,11 +162,7 @@ def _stated(source: PatchSource, form: str, settings: ExportSettings) -> dict[st
 def _refuse_other(
     out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> None:
-    """Stop where a finished folder is another export.
-
-    Raises:
-        DpedBuildError: Names the first difference, and the ways out.
-    """
+    """Stop where a finished folder is another export."""
     different = [name for name in MADE_OF if found.get(name) != wanted[name]]
     if different:
         what = {"source": "other patches", "export": "another format"}

@@ -122,8 +122,7 @@ def path_key(path: Path) -> tuple[tuple[tuple[int, int | str], ...], ...]:
 def _is_link_within(path: Path, folder: Path) -> bool:
     """Whether a link leads to a folder below `folder`, which is entered anyway.
 
-    Raises:
-        DpedBuildError: It leads elsewhere: what it shows is no part of the folder.
+    A link elsewhere is refused: what it shows is no part of the folder.
     """
     if not path.is_symlink():
         return False

@@ -107,11 +107,7 @@ class Inputs:
 
 
 def require_something(workspace: Path) -> None:
-    """Refuse a workspace in which there is nothing to report.
-
-    Raises:
-        DpedBuildError: There is neither `aligned/` nor `patches/`.
-    """
+    """Refuse a workspace with neither `aligned/` nor `patches/` (DpedBuildError)."""
     aligned = (workspace / "aligned" / "alignment.jsonl").is_file()
     if not aligned and not _is_published(workspace / "patches"):
         raise DpedBuildError(
@@ -264,11 +260,7 @@ def recorded_settings(recorded: Mapping[str, Any]) -> PatchSettings:
 
 
 def _require_objects(manifest: Mapping[str, Any]) -> None:
-    """Refuse a manifest whose size or splits are not as we write them.
-
-    Raises:
-        TypeError, KeyError or ValueError: Says what is wrong.
-    """
+    """Refuse a manifest whose size or splits are not as we write them."""
     int(manifest.get("settings", {}).get("size", PatchSettings.size))
     for name, split in manifest.get("splits", {}).items():
         if name not in SPLITS or not isinstance(split["photos"], int):

@@ -179,11 +179,7 @@ def _is_same(one: Participant, other: Participant) -> bool:
 
 
 def _participant(file: str, document: Mapping[str, Any], key: StudyKey) -> Participant:
-    """One file's answers.
-
-    Raises:
-        ValueError: It is not as the page writes it.
-    """
+    """One file's answers; ValueError where it is not as the page writes it."""
     if document.get("format") != FORMAT:
         raise ValueError("not an answer file")
     if document.get("version") != VERSION:
