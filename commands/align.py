@@ -44,37 +44,30 @@ SHOWN = 20  # pairs and leftovers of a dry run; of more, the first and the last
 pairing_options = one_record(  # how photos find their partners
     "pairing",
     PairingSettings,
-    click.option(
-        "--pair-by",
-        type=click.Choice(PAIRINGS),
-        default=PairingSettings.pair_by,
-        show_default=True,
-        help="Pair by file name, position in the folder, EXIF time or content.",
-    ),
-    click.option(
-        "--pairs",
-        "pairs_csv",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        help="CSV of pairs, with the columns phone,dslr.",
-    ),
-    click.option(
-        "--clock-offset",
-        "clock_offset_s",
-        type=float,
-        help="DSLR clock minus phone clock, seconds.  [default: estimated]",
-    ),
-    click.option(
-        "--time-tolerance",
-        "time_tolerance_s",
-        type=click.FloatRange(min=0),
-        default=PairingSettings.time_tolerance_s,
-        show_default=True,
-        help="Largest time between the photos of a pair, seconds.",
-    ),
-    click.option(
-        "--recursive",
-        is_flag=True,
-        help="Search sub-folders, too: day1/0001 pairs with day1/0001.",
+    settings_options(
+        PairingSettings,
+        {
+            "pair_by": (
+                click.Choice(PAIRINGS),
+                "Pair by file name, position in the folder, EXIF time or content.",
+            ),
+            "pairs_csv": (
+                click.Path(path_type=Path, exists=True, dir_okay=False),
+                "CSV of pairs, with the columns phone,dslr.",
+            ),
+            "clock_offset_s": (
+                float,
+                "DSLR clock minus phone clock, seconds.  [default: estimated]",
+            ),
+            "time_tolerance_s": (
+                click.FloatRange(min=0),
+                "Largest time between the photos of a pair, seconds.",
+            ),
+            "recursive": (
+                bool,
+                "Search sub-folders, too: day1/0001 pairs with day1/0001.",
+            ),
+        },
     ),
     click.option(
         "--part",

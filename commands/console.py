@@ -6,6 +6,7 @@ No heavy imports: `--help` must answer at once.
 import functools
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ Decorator = Callable[[Any], Any]
 FOLDER = click.Path(path_type=Path)
 DEFAULT_WORKSPACE = Path("data")
 WORKSPACE_VARIABLE = "DPED_BUILD_WORKSPACE"
+UNITS = re.compile(r"_(s|gb|csv)$")
 SHORT_HELP = 60  # characters, which fit beside a name into 80 columns
 
 
@@ -169,14 +171,17 @@ stage_options = with_options(  # of the stages that work through many photos
 def settings_options(
     settings: type, options: Mapping[str, tuple[object, str]]
 ) -> Callable[[Command], Command]:
-    """One option for each named field of a settings class, its default from there."""
+    """One option for each named field of a settings class, its default from there.
+
+    The unit at the end of a field's name is not typed: `clock_offset_s`.
+    """
     defaults = {field.name: field.default for field in fields(settings)}
 
     def add(command: Command) -> Command:
         for name, (kind, text) in reversed(list(options.items())):
             default = defaults[name]
             command = click.option(
-                "--" + name.replace("_", "-"),
+                "--" + UNITS.sub("", name).replace("_", "-"),
                 name,
                 type=kind,
                 default=default,

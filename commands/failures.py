@@ -28,11 +28,8 @@ from dped_build.workspace.logs import log, log_error, log_into
 from dped_build.workspace.text import one_line
 
 RESUMABLE = ("align", "patches", "import", "report", "demo")
-# What `endings` and click tell; the rest are faults of ours.
-EXPECTED = (
-    *(click.ClickException, click.Abort, click.exceptions.Exit),
-    *(DpedBuildError, OSError, ImportError, MemoryError),
-)
+OURS = (DpedBuildError, OSError, ImportError, MemoryError)  # for the user to fix
+CLICKS = (click.ClickException, click.Abort, click.exceptions.Exit)
 SAME_AGAIN = "Interrupted; finished work is kept. Run the same command to resume."
 
 
@@ -55,34 +52,16 @@ def endings(ctx: click.Context) -> Iterator[None]:
         log("end", command=ctx.invoked_subcommand)
     except click.ClickException as error:
         raise _InRed(error) from error
-    except UsageError as error:
-        _note(ctx, error)
-        raise _InRed(click.UsageError(str(error))) from error
-    except DpedBuildError as error:
-        _note(ctx, error)
-        raise _InRed(click.ClickException(str(error))) from error
     except BrokenPipeError:  # who reads our output has seen enough
         raise
-    except OSError as error:  # the disk's or the system's, wherever it struck
-        _note(ctx, error)
-        where = f"{error.filename}: " if error.filename else ""
-        why = error.strerror or str(error).splitlines()[0]
-        said = (
-            f"{where}{why}; free space or fix the permissions, then run the same "
-            "command again"
-        )
-        raise _InRed(click.ClickException(said)) from error
-    except ImportError as error:  # of a library that lacks its own
-        _note(ctx, error)
-        said = f"{error}; dped-build doctor says what is wrong and what to do"
-        raise _InRed(click.ClickException(said)) from error
-    except MemoryError as error:
-        _note(ctx, error)
-        said = (
-            "not enough memory; lower --jobs, --batch-size or --tile, whichever "
-            "the command has, and run it again"
-        )
-        raise _InRed(click.ClickException(said)) from error
+    except OURS as error:
+        _ask_no_more()
+        log_error(error)
+        if ctx.meta.get(DEBUG.name):
+            traceback.print_exception(error)
+        wrong_use = isinstance(error, UsageError)
+        kind = click.UsageError if wrong_use else click.ClickException
+        raise _InRed(kind(_remedy(error))) from error
     except KeyboardInterrupt as error:
         _ask_no_more()
         said = SAME_AGAIN if ctx.invoked_subcommand in RESUMABLE else "Interrupted."
@@ -120,12 +99,23 @@ class _InRed(click.ClickException):
         )
 
 
-def _note(ctx: click.Context, error: BaseException) -> None:
-    """Put an error into the log, and with `--debug` its traceback on stderr."""
-    _ask_no_more()
-    log_error(error)
-    if ctx.meta.get(DEBUG.name):
-        traceback.print_exception(error)
+def _remedy(error: BaseException) -> str:
+    """What went wrong, and what to do about it."""
+    if isinstance(error, MemoryError):
+        return (
+            "not enough memory; lower --jobs, --batch-size or --tile, whichever "
+            "the command has, and run it again"
+        )
+    if isinstance(error, ImportError):  # of a library that lacks its own
+        return f"{error}; dped-build doctor says what is wrong and what to do"
+    if isinstance(error, OSError):  # the disk's or the system's, wherever it struck
+        where = f"{error.filename}: " if error.filename else ""
+        why = error.strerror or str(error).splitlines()[0]
+        return (
+            f"{where}{why}; free space or fix the permissions, then run the same "
+            "command again"
+        )
+    return str(error)
 
 
 def _log_fault(
@@ -134,7 +124,7 @@ def _log_fault(
     trace: TracebackType | None,
 ) -> None:
     """Log a bug of ours; the excepthook runs when the log is closed already."""
-    if isinstance(error, Exception) and not isinstance(error, EXPECTED):
+    if isinstance(error, Exception) and not isinstance(error, OURS + CLICKS):
         log_error(error)
 
 

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,10 +53,10 @@ class Output:
         self.sums[name] = hashlib.sha256(data).hexdigest()
 
     @contextmanager
-    def lines(self, name: str) -> Iterator[Callable[[object], None]]:
+    def lines(self, name: str) -> Iterator[Callable[[object], object]]:
         """A file of JSON lines; hands out what appends one."""
         with self.stream(name) as file:
-            yield partial(_append, file)
+            yield lambda value: file.write(json_bytes(value, indent=None))
 
     @contextmanager
     def stream(self, name: str) -> Iterator[BinaryIO]:
@@ -85,7 +84,3 @@ def sync_all() -> None:
     """Put everything written on the disk; a call a file would take minutes."""
     if hasattr(os, "sync"):
         os.sync()
-
-
-def _append(file: BinaryIO, value: object) -> None:
-    file.write(json_bytes(value, indent=None))

@@ -57,7 +57,7 @@ def side_by_side(names: Sequence[str], reports: Sequence[Report]) -> SideBySide:
             for name, report in zip(names, reports, strict=True)
         ],
         sections=[
-            Section(title, [row for row in rows if _says_something(row)])
+            Section(title, [row for row in rows if row.values != [None] * len(reports)])
             for title, rows in (
                 ("Pairs", pair_rows(reports)),
                 ("Windows", window_rows(reports)),
@@ -72,7 +72,11 @@ def side_by_side(names: Sequence[str], reports: Sequence[Report]) -> SideBySide:
             (pair for pair in pairs if pair.differs),
             key=lambda pair: -max(own.accepted or 0 for own in _known(pair)),
         ),
-        other_splits=[pair for pair in pairs if _splits(pair) > 1],
+        other_splits=[
+            pair
+            for pair in pairs
+            if len({own.split for own in _known(pair) if own.split}) > 1
+        ],
     )
 
 
@@ -88,7 +92,7 @@ def pair_rows(reports: Sequence[Report]) -> list[Measure]:
         _row("aligned", [own.aligned for own in pairs]),
         _row(
             "aligned, of all pairs",
-            [_share(own.aligned, own.paired) for own in pairs],
+            [own.aligned / own.paired if own.paired else None for own in pairs],
             form="percent",
         ),
     ]
@@ -212,10 +216,6 @@ def _known(pair: CommonPair) -> list[Outcome]:
     return [own for own in pair.workspaces if own is not None]
 
 
-def _splits(pair: CommonPair) -> int:
-    return len({own.split for own in _known(pair) if own.split})
-
-
 def _each(parts: Iterable[Part | None], value: Callable[[Part], Value]) -> list[Value]:
     """A value of each workspace that has this part; None for the others."""
     return [None if part is None else value(part) for part in parts]
@@ -241,14 +241,6 @@ def _reason_rows(found: Sequence[Mapping[str, int]]) -> list[Measure]:
         _row(reason_text(reason), [own.get(reason, 0) for own in found], reason=reason)
         for reason, _ in sorted(total.items(), key=lambda item: (-item[1], item[0]))
     ]
-
-
-def _says_something(row: Measure) -> bool:
-    return any(value is not None for value in row.values)
-
-
-def _share(part: float, whole: float) -> Value:
-    return part / whole if whole else None
 
 
 def text_of(value: Value, form: Form, digits: int) -> str:
