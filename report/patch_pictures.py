@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from msgspec.structs import astuple
+from msgspec.structs import asdict
 
 from dped_build.align.records import Alignment
 from dped_build.report.contact_sheet import Sheets, cut_window
@@ -34,7 +34,7 @@ def write_patches(inputs: Inputs, folder: Path, sheets: Sheets) -> list[PatchGro
             triple = patch_triple(*pixels)
             (folder / name).write_bytes(png(triple))
             size = triple.shape[1], triple.shape[0]
-            patches.append(ShownPatch(*astuple(patch), name, size))
+            patches.append(ShownPatch(**asdict(patch), picture=name, picture_size=size))
         if patches:
             shown.append(PatchGroup(group, patches))
     return shown
