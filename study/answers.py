@@ -15,7 +15,7 @@ from dped_build.photos.reading import printable
 from dped_build.study.key import Identity, Mode, StudyKey
 from dped_build.workspace.errors import UsageError
 from dped_build.workspace.json_files import Count, Number, converted, read_document
-from dped_build.workspace.text import natural_key
+from dped_build.workspace.text import natural_key, one_line
 
 FORMAT, VERSION = "dped-build/study-answers", 1
 CHOICES: dict[str, float] = {"left": 1.0, "right": 0.0, "none": 0.5}
@@ -147,7 +147,7 @@ def read_answers(files: Sequence[Path], key: StudyKey) -> Answers:
         except OSError as error:
             left_out[name] = f"cannot be read ({error.strerror or error})"
         except ValueError as error:
-            left_out[name] = _told(error)
+            left_out[name] = f"refused: {one_line(printable(str(error)), 120)}"
     participants: list[Participant] = []
     for one in sorted(found, key=lambda one: -len(one.answers)):
         same = next((other for other in participants if _is_same(one, other)), None)
@@ -167,10 +167,6 @@ def _unused(name: str, left_out: Mapping[str, str], found: list[Participant]) ->
         number += 1
         unused = f"{name} ({number})"
     return unused
-
-
-def _told(error: Exception) -> str:
-    return f"refused: {printable(' '.join(str(error).split()))[:120]}"
 
 
 def _is_same(one: Participant, other: Participant) -> bool:
@@ -202,7 +198,7 @@ def _answer(given: GivenAnswer, key: StudyKey) -> Answer:
     shown = given["shown"]
     if len(shown) != (1 if key.mode == "rating" else 2):
         raise ValueError("an answer shows something else")
-    places = [key.pictures.get(name) for name in shown]
+    places = [key.places.get(name) for name in shown]
     known = [place for place in places if place is not None]
     if len(known) != len(shown):
         raise ValueError("a picture is not of this study")

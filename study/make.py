@@ -8,6 +8,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from msgspec import to_builtins
+
 from dped_build.exchange.out_folder import out_stage
 from dped_build.photos.encoding import encode
 from dped_build.photos.reading import read_photo
@@ -97,7 +99,7 @@ def make_study(
         key = _key(identity, classes, shown, settings, recorded)
         page = render_page({"study": identity, **asked})
         (built / PAGE / "index.html").write_bytes(page)
-        (built / NAME).write_bytes(json_bytes(key.to_json()))
+        (built / NAME).write_bytes(json_bytes(to_builtins(key)))
     return Study(
         out / PAGE / "index.html",
         out / NAME,
@@ -192,19 +194,21 @@ def _key(
     settings: StudySettings,
     recorded: dict[str, Any],
 ) -> StudyKey:
-    scenes = tuple(sorted(shown.names, key=natural_key))
-    pictures = {
-        name: (of, number)
-        for number, scene in enumerate(scenes)
-        for of, name in enumerate(shown.names[scene])
-    }
+    scenes = sorted(shown.names, key=natural_key)
     return StudyKey(
+        FORMAT,
+        1,
+        created_with(),
         identity,
         settings.heading,
         settings.mode,
         settings.ties,
-        classes,
+        list(classes),
         scenes,
-        pictures,
+        {
+            name: {"class": classes[of], "scene": scene}
+            for scene in scenes
+            for of, name in enumerate(shown.names[scene])
+        },
         recorded,
     )
