@@ -42,10 +42,12 @@ class StudyKey(Struct, frozen=True, dict=True):
     mode: Mode
     ties: Annotated[bool, '"No preference" is an answer.']
     classes: Annotated[
-        list[Name], Meta(min_length=1, max_length=MAX_CLASSES), "What is compared."
+        tuple[Name, ...],
+        Meta(min_length=1, max_length=MAX_CLASSES),
+        "What is compared.",
     ]
     scenes: Annotated[
-        list[Name], Meta(min_length=1, max_length=100_000), "Pictures by name."
+        tuple[Name, ...], Meta(min_length=1, max_length=100_000), "Pictures by name."
     ]
     pictures: Annotated[
         dict[PictureName, Annotated[Picture, "One picture."]], "By name in the page."

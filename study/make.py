@@ -194,7 +194,7 @@ def _key(
     settings: StudySettings,
     recorded: dict[str, Any],
 ) -> StudyKey:
-    scenes = sorted(shown.names, key=natural_key)
+    scenes = tuple(sorted(shown.names, key=natural_key))
     return StudyKey(
         FORMAT,
         1,
@@ -203,7 +203,7 @@ def _key(
         settings.heading,
         settings.mode,
         settings.ties,
-        list(classes),
+        classes,
         scenes,
         {
             name: {"class": classes[of], "scene": scene}
