@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.geometry import FloatArray, visible_rows
+from dped_build.align.geometry import FloatArray, rescaling, visible_rows
 from dped_build.align.sampling import sample
 
 KEYPOINTS_PER_PX = 1  # strongest kept, per px of the long side
@@ -123,10 +123,10 @@ def agreement(phone: Features, dslr: Features, phone_to_dslr: FloatArray) -> flo
         min(n, round(AGREEMENT_SIDE * n / max(phone.size))) for n in phone.size
     )
     size = (max(width, 1), max(height, 1))
-    to_phone = np.linalg.inv(_reduction(np.array(size) / phone.size))
+    to_phone = np.linalg.inv(rescaling(*np.array(size) / phone.size))
     to_dslr = phone_to_dslr @ to_phone
-    one = _detail(sample(phone.luma, _reduction(phone.scale) @ to_phone, size))
-    other = _detail(sample(dslr.luma, _reduction(dslr.scale) @ to_dslr, size))
+    one = _detail(sample(phone.luma, rescaling(*phone.scale) @ to_phone, size))
+    other = _detail(sample(dslr.luma, rescaling(*dslr.scale) @ to_dslr, size))
     rows = visible_rows(to_dslr, size, dslr.size)
     x = np.arange(size[0])
     inside = ((x >= rows[:, :1]) & (x <= rows[:, 1:])).astype(np.float32)
@@ -138,12 +138,6 @@ def agreement(phone: Features, dslr: Features, phone_to_dslr: FloatArray) -> flo
     correlation = shared / np.sqrt(variances[0] * variances[1])
     weight = np.sqrt(np.minimum(*variances)) * whole
     return float((correlation * weight).sum() / weight.sum())
-
-
-def _reduction(scale: FloatArray) -> FloatArray:
-    """Photo px → px of the photo scaled by (x, y); centres map to centres."""
-    x, y = scale
-    return np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5], [0, 0, 1]])
 
 
 def _detail(luma: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -19,6 +19,7 @@ import click
 from click.core import ParameterSource
 
 from dped_build.workspace.errors import UsageError
+from dped_build.workspace.json_files import read_bounded
 
 FILE = "dped-build.toml"
 MAX_BYTES = 2**16
@@ -116,16 +117,11 @@ def read_config(
 def _parsed(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
-    if not path.is_file():  # a pipe would be waited for
-        raise UsageError(f"{path}: no regular file; rename it")
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ValueError(f"longer than {MAX_BYTES >> 10} KiB")
-        return tomllib.loads(data.decode("utf-8-sig"))
+        return tomllib.loads(read_bounded(path, MAX_BYTES).decode("utf-8-sig"))
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+        why = error.strerror or error
+        raise UsageError(f"{path}: cannot be read ({why})") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8; save it as such") from error
     except RecursionError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from dped_build.curate.merged_names import labels_of
+from dped_build.curate.merged_names import labels_of, shared_folder
 from dped_build.report.page import environment
 from dped_build.report.record import PairRow, SideBySide, to_json
 from dped_build.report.side_by_side import FORMAT, common_pairs, side_by_side, text_of
@@ -81,11 +81,8 @@ def write_side_by_side(
 
 def _common(workspaces: Sequence[Path]) -> Path:
     """The folder that holds all workspaces, as relative as they were given."""
-    try:
-        common = Path(os.path.commonpath([path.resolve() for path in workspaces]))
-    except ValueError:  # other drives
-        common = Path(workspaces[0].anchor)
-    if common == Path(common.anchor):
+    common = shared_folder([path.resolve() for path in workspaces])
+    if common is None:
         raise UsageError("no folder holds these workspaces; say --out DIR")
     here = Path.cwd()
     return common.relative_to(here) if common.is_relative_to(here) else common
