@@ -55,18 +55,13 @@ pairing_options = one_record(  # how photos find their partners
                 click.Path(path_type=Path, exists=True, dir_okay=False),
                 "CSV of pairs, with the columns phone,dslr.",
             ),
-            "clock_offset_s": (
-                float,
-                "DSLR clock minus phone clock, seconds.  [default: estimated]",
-            ),
+            "clock_offset_s": "DSLR clock minus phone clock, seconds.  "
+            "[default: estimated]",
             "time_tolerance_s": (
                 click.FloatRange(min=0),
                 "Largest time between the photos of a pair, seconds.",
             ),
-            "recursive": (
-                bool,
-                "Search sub-folders, too: day1/0001 pairs with day1/0001.",
-            ),
+            "recursive": "Search sub-folders, too: day1/0001 pairs with day1/0001.",
         },
     ),
     click.option(
@@ -85,7 +80,7 @@ pairing_options = one_record(  # how photos find their partners
     {
         "crops": (click.Choice(CROP_FORMATS), "Format of the cropped previews."),
         "color": (click.Choice(COLORS), "Colour space; srgb converts ICC profiles."),
-        "max_megapixels": (float, "Largest photo to read, by its header."),
+        "max_megapixels": "Largest photo to read, by its header.",
         "min_inliers": (click.IntRange(min=4), "Fewest inliers that accept a pair."),
         "min_overlap": (
             click.FloatRange(0, 1),

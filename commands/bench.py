@@ -15,9 +15,9 @@ from dped_build.workspace.terminal import Progress
 @settings_options(
     BenchSettings,
     {
-        "size": (str, "Width x height of the photo, px."),
+        "size": "Width x height of the photo, px.",
         "repeat": (click.IntRange(min=1), "Rounds to time, after one to warm up."),
-        "device": (str, "Device: cpu, cuda, or auto: the CPU, and a GPU if any."),
+        "device": "Device: cpu, cuda, or auto: the CPU, and a GPU if any.",
     },
 )
 @json_option

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 import click
 
@@ -169,17 +169,21 @@ stage_options = with_options(  # of the stages that work through many photos
 
 
 def settings_options(
-    settings: type, options: Mapping[str, tuple[object, str]]
+    settings: type, options: Mapping[str, str | tuple[object, str]]
 ) -> Callable[[Command], Command]:
-    """One option for each named field of a settings class, its default from there.
+    """One option for each named field of a settings class: its help, or kind and help.
 
-    The unit at the end of a field's name is not typed: `clock_offset_s`.
+    Kind, where not given, and default are the field's. The unit at the end of a field's
+    name is not typed: `clock_offset_s`.
     """
     defaults = {field.name: field.default for field in fields(settings)}
+    hints = get_type_hints(settings)
 
     def add(command: Command) -> Command:
-        for name, (kind, text) in reversed(list(options.items())):
-            default = defaults[name]
+        for name, told in reversed(list(options.items())):
+            default, hint = defaults[name], hints[name]
+            own = next(iter(get_args(hint)), hint)  # of `float | None`
+            kind, text = (own, told) if isinstance(told, str) else told
             command = click.option(
                 "--" + UNITS.sub("", name).replace("_", "-"),
                 name,

@@ -30,21 +30,21 @@ LISTED_PICTURES = 10  # after which the summary only counts
 @settings_options(
     EnhanceSettings,
     {
-        "recursive": (bool, "Search sub-folders, too."),
-        "skip_existing": (bool, "Skip photos whose output file exists."),
+        "recursive": "Search sub-folders, too.",
+        "skip_existing": "Skip photos whose output file exists.",
         "format": (
             click.Choice(FORMATS),
             "Output format: png16 has 16 bits a channel.",
         ),
         "quality": (click.IntRange(1, 100), "JPEG quality (4:4:4)."),
-        "keep_metadata": (bool, "Keep all EXIF data, even position and serials."),
+        "keep_metadata": "Keep all EXIF data, even position and serials.",
         "tile": (
             click.IntRange(min=16),
             "Tile size, px, to bound memory.  [default: 1024 above 4 megapixels, on a "
             "CPU]",
         ),
-        "device": (str, "Device: auto, cpu or cuda."),
-        "max_megapixels": (float, "Largest photo to read, by its header."),
+        "device": "Device: auto, cpu or cuda.",
+        "max_megapixels": "Largest photo to read, by its header.",
     },
 )
 @json_option

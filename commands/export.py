@@ -52,14 +52,14 @@ WINDOWS = Path("windows")  # the SOURCE that means those of --workspace
 @settings_options(
     ExportSettings,
     {
-        "splits": (str, "Splits to export, separated by commas."),
+        "splits": "Splits to export, separated by commas.",
         "pictures": (
             click.Choice(PICTURES),
             "Picture format of dped-folders: jpg as in DPED, or lossless png.",
         ),
         "quality": (click.IntRange(1, 100), "JPEG quality of dped-folders."),
-        "license": (str, "Licence for the dataset card, such as CC-BY-4.0."),
-        "credits": (str, "Photographers, for the dataset card."),
+        "license": "Licence for the dataset card, such as CC-BY-4.0.",
+        "credits": "Photographers, for the dataset card.",
         "precision": (click.Choice(PRECISIONS), "Weight precision of the ONNX model."),
     },
 )

@@ -40,21 +40,17 @@ LISTED = 10  # files that gave nothing
 @settings_options(
     ImportSettings,
     {
-        "phone": (str, "Name of the phone's folder.  [default: the other one]"),
-        "dslr": (str, "Name of the DSLR's folder.  [default: canon, dslr, gt, high…]"),
+        "phone": "Name of the phone's folder.  [default: the other one]",
+        "dslr": "Name of the DSLR's folder.  [default: canon, dslr, gt, high…]",
         "split": (
             click.Choice(SPLITS),
             "Put all pairs of two folders into this split.",
         ),
-        "test_photos": (
-            int,
-            "Groups of 50 patches in the test split (two folders).  [default: 10 %]",
-        ),
-        "val_photos": (
-            int,
-            "Groups of 50 patches in the val split (two folders).  [default: 5 %]",
-        ),
-        "split_seed": (int, "Random seed of the split."),
+        "test_photos": "Groups of 50 patches in the test split (two folders).  "
+        "[default: 10 %]",
+        "val_photos": "Groups of 50 patches in the val split (two folders).  "
+        "[default: 5 %]",
+        "split_seed": "Random seed of the split.",
         "compress": (click.Choice(COMPRESSIONS), "Compression of the pixel data."),
     },
 )
