@@ -1,7 +1,7 @@
 """Put the report together: what was read and drawn in, one record out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Final
 
@@ -46,6 +46,10 @@ from dped_build.report.workspace_reader import Inputs, PatchSet, Run
 from dped_build.workspace.stage import created_with
 
 FORMAT: Final = "dped-build/report"
+OF_RECORD = (  # columns of the table that are an alignment's
+    *("pair", "status", "reason", "message", "phone", "dslr"),
+    *("matches", "inliers", "inlier_rmse_px", "overlap"),
+)
 NO_WINDOWS = PairWindows(windows=0, judged=0, excluded=0, accepted=0)
 
 
@@ -108,22 +112,9 @@ def _pair_row(
     script: str | None,
 ) -> PairRow:
     return PairRow(
-        pair=record.pair,
-        status=record.status,
-        reason=record.reason,
-        message=record.message,
-        phone=record.phone,
-        dslr=record.dslr,
+        **{name: getattr(record, name) for name in OF_RECORD},
+        **asdict(windows),
         split=split,
-        matches=record.matches,
-        inliers=record.inliers,
-        inlier_rmse_px=record.inlier_rmse_px,
-        overlap=record.overlap,
-        windows=windows.windows,
-        judged=windows.judged,
-        excluded=windows.excluded,
-        accepted=windows.accepted,
-        sharpness_ratio=windows.sharpness_ratio,
         picture=picture.path,
         picture_size=picture.size,
         on_one_grid=picture.on_one_grid,
@@ -203,11 +194,7 @@ def _window_counts(inputs: Inputs, patches: PatchSet) -> WindowCounts | None:
         if record.aligned and record.phone_size is not None
     }
     return WindowCounts(
-        candidates=outcomes.candidates,
-        judged=outcomes.judged,
-        accepted=outcomes.accepted,
-        accepted_share=outcomes.accepted_share,
-        reasons=outcomes.reasons,
+        **asdict(outcomes),
         size=patches.window_size,
         clipped_share=clipped_share(windows),
         ncc=ncc_statistics(windows, thresholds(settings)),
