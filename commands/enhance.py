@@ -87,10 +87,11 @@ def enhance(
         for message in result.failed.values():
             echo_warning(f"failed: {message}")
         click.echo("\n".join(summary_lines(result)))
-        if result.written and out is not None:
+        if result.written:
             before = photos[0] if photos[0].is_dir() else photos[0].parent
-            told = f"phone={quote(before)} enhanced={quote(out)}"
-            click.echo(f"(next: dped-build study {told})")
+            when = "" if out else ", with --out FOLDER"
+            told = f"phone={quote(before)} enhanced={quote(out or Path('FOLDER'))}"
+            click.echo(f"(next{when}: dped-build study {told})")
     if not result.written and not result.skipped:
         why = "; rename *-enhanced files to enhance them again"
         raise DpedBuildError(

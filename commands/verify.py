@@ -61,5 +61,6 @@ def _following(folder: Path | None, workspace: Path, found: "Verification") -> s
         named = where(folder)
     if found.patches:
         return f"  (next: dped-build train{named})"
-    alone = found.runs and folder is not None and not (folder / "runs").is_dir()
+    whole = found.runs and not found.notes
+    alone = whole and folder is not None and not (folder / "runs").is_dir()
     return f"  (next: dped-build evaluate{named})" if alone else ""
