@@ -1,9 +1,10 @@
 """A folder of shards → a folder in a format that other tools read."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,13 @@ def export_patches(
         share = SHARE[stated["pictures"]]
         plan = Plan(total, total, int(raw * share), 0)
         refuse_full_disk(stage.workspace, plan, "choose another --out")
-        steps = _steps(progress, total)
+        done = count(1)
         output = Output(
             fresh_folder(stage.build),
             opened,
             settings,
             jobs or default_jobs(),
-            lambda: next(steps),
+            lambda: progress(next(done), total),
         )
         try:
             manifest = _fill(output, form, stated)
@@ -171,13 +172,6 @@ def _refuse_other(
             f"{out}: holds an export with {other}; add --force to replace it, or "
             "choose another --out"
         )
-
-
-def _steps(progress: OnProgress, total: int) -> Iterator[None]:
-    """Tells the progress with every step."""
-    for done in range(1, total + 1):
-        progress(done, total)
-        yield
 
 
 def _summary(

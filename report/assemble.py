@@ -8,7 +8,6 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from dped_build.align.records import Alignment
 from dped_build.curate.verify import pairs_of_an_earlier_alignment
 from dped_build.patches.exclusions import is_excluded
 from dped_build.patches.manifest import SplitCount
@@ -100,28 +99,19 @@ def _pair_table(inputs: Inputs, drawn: Drawn) -> list[PairRow]:
     ):
         cut = bool(windows) and record.aligned and record.pair in split
         own = windows.get(record.pair, NO_WINDOWS) if cut else PairWindows()
-        rows.append(_pair_row(record, split.get(record.pair), own, picture, script))
+        row = PairRow(
+            **{name: getattr(record, name) for name in OF_RECORD},
+            **asdict(own),
+            split=split.get(record.pair),
+            picture=picture.path,
+            picture_size=picture.size,
+            on_one_grid=picture.on_one_grid,
+            exposure_ev=picture.tone.exposure_ev,
+            color_ev=picture.tone.color_ev,
+            script=script,
+        )
+        rows.append(row)
     return rows
-
-
-def _pair_row(
-    record: Alignment,
-    split: str | None,
-    windows: PairWindows,
-    picture: PairPicture,
-    script: str | None,
-) -> PairRow:
-    return PairRow(
-        **{name: getattr(record, name) for name in OF_RECORD},
-        **asdict(windows),
-        split=split,
-        picture=picture.path,
-        picture_size=picture.size,
-        on_one_grid=picture.on_one_grid,
-        exposure_ev=picture.tone.exposure_ev,
-        color_ev=picture.tone.color_ev,
-        script=script,
-    )
 
 
 def _exclusions(inputs: Inputs) -> list[Exclusion]:
