@@ -139,11 +139,7 @@ def file_state(path: Path) -> FileState:
 
 
 def parse_records(lines: bytes | Iterable[bytes]) -> list[Alignment]:
-    """The records of an `alignment.jsonl`, or of its lines, in order.
-
-    Raises:
-        ValueError: It is damaged.
-    """
+    """The records of an `alignment.jsonl`, or of its lines; ValueError if damaged."""
     if isinstance(lines, bytes):  # which end at line feeds alone
         lines = lines.splitlines()
     records = [Alignment.from_json(parse_object(line)) for line in lines]
@@ -153,11 +149,7 @@ def parse_records(lines: bytes | Iterable[bytes]) -> list[Alignment]:
 
 
 def read_records(path: Path) -> list[Alignment]:
-    """The records of the `alignment.jsonl` at `path`, in order.
-
-    Raises:
-        DpedBuildError: It cannot be read.
-    """
+    """The records of an `alignment.jsonl`, in order; DpedBuildError if damaged."""
     try:
         return parse_records(read_lines(path))
     except (OSError, ValueError) as error:
@@ -165,11 +157,7 @@ def read_records(path: Path) -> list[Alignment]:
 
 
 def read_aligned(workspace: Path) -> Aligned | None:
-    """The finished alignment of a workspace; None where there is none.
-
-    Raises:
-        DpedBuildError: A file of it cannot be read.
-    """
+    """A workspace's finished alignment; None without, DpedBuildError if damaged."""
     stage = aligned_stage(workspace)
     manifest = stage.manifest()
     if manifest is None:

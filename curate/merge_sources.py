@@ -129,11 +129,7 @@ def refuse_changed(sources: Sequence[Source]) -> None:
 
 
 def common_settings(sources: Sequence[Source]) -> PatchSettings | None:
-    """The settings of the sources' patches; None where no source has any.
-
-    Raises:
-        DpedBuildError: They differ.
-    """
+    """The settings of all sources' patches, which must not differ; None without any."""
     found = [
         (
             patch_stage(source.workspace).folder,

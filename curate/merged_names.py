@@ -65,11 +65,7 @@ def shared_folder(paths: Sequence[Path]) -> Path | None:
 
 
 def common_folder(roots: Sequence[Path]) -> Path:
-    """The deepest folder that holds all photos.
-
-    Raises:
-        DpedBuildError: There is none but the root of the file system.
-    """
+    """The deepest folder that holds all photos; the file system's root is none."""
     common = shared_folder(roots)
     if common is None:
         told = " and ".join(dict.fromkeys(map(str, roots)))

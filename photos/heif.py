@@ -42,11 +42,7 @@ class HeifImage(Image.Image):
                 self.info[key] = self._photo.info[key]
 
     def profile(self) -> bytes | None:
-        """The ICC profile of its colours, embedded or made; None for sRGB.
-
-        Raises:
-            ValueError: An HDR photo.
-        """
+        """The ICC profile of its colours; None for sRGB, ValueError for HDR."""
         nclx = self.info.get("nclx_profile")
         embedded: bytes | None = self.info.get("icc_profile")
         return embedded or (profile_of(nclx) if nclx else None)

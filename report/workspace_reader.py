@@ -117,11 +117,7 @@ def require_something(workspace: Path) -> None:
 
 
 def read_workspace(workspace: Path) -> Inputs:
-    """Read everything but the pictures.
-
-    Raises:
-        DpedBuildError: There is nothing to report, or a file is damaged.
-    """
+    """Read everything but the pictures; nothing to report or damage is an error."""
     require_something(workspace)
     aligned, patches = workspace / "aligned", workspace / "patches"
     records = aligned / "alignment.jsonl"
@@ -245,11 +241,7 @@ def _read_patches(folder: Path) -> PatchSet:
 
 
 def recorded_settings(recorded: Mapping[str, Any]) -> PatchSettings:
-    """The settings of a finished patch stage; what they do not name is the default.
-
-    Raises:
-        DpedBuildError: They cannot be meant.
-    """
+    """The settings of a finished patch stage; what they do not name is the default."""
     try:
         return PatchSettings.from_json(recorded)
     except DpedBuildError as error:

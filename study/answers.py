@@ -115,11 +115,7 @@ class Answers:
 
 
 def answer_files(paths: Sequence[Path]) -> list[Path]:
-    """The files named, and the `.json` files of the folders named.
-
-    Raises:
-        UsageError: There are none, or one does not exist.
-    """
+    """The files named, and the `.json` files of folders; UsageError without any."""
     if not paths:
         raise UsageError("--collect: name the answer files, as in --collect *.json")
     files: dict[Path, None] = {}

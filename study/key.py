@@ -85,11 +85,7 @@ class StudyKey(Struct, frozen=True, dict=True):
 
 
 def read_key(path: Path) -> StudyKey:
-    """The key of a study.
-
-    Raises:
-        DpedBuildError: The file is missing or not a key.
-    """
+    """The key of a study (DpedBuildError: the file is missing or not a key)."""
     try:
         return converted(read_document(path), StudyKey)
     except FileNotFoundError as error:

@@ -45,11 +45,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Tell what the disk refuses in one line.
-
-    Raises:
-        DpedBuildError: Names `path`, the reason, and what to do.
-    """
+    """Tell in one line (DpedBuildError) what the disk refuses of `path`."""
     try:
         yield
     except OSError as error:

@@ -60,11 +60,7 @@ def decoded(data: bytes, kind: type[Kind]) -> Kind:
 
 
 def converted(value: object, kind: type[Kind]) -> Kind:
-    """A value that came from JSON, as what is declared.
-
-    Raises:
-        ValueError: It does not fit.
-    """
+    """A value that came from JSON as what is declared; ValueError if it does not fit."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

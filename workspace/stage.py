@@ -274,11 +274,7 @@ def rebuilt(stage: Stage) -> Iterator[Path]:
 
 
 def link_file(source: Path, target: Path) -> None:
-    """A second name for a finished file, or a copy of it.
-
-    Raises:
-        DpedBuildError: The file is gone, or the disk full.
-    """
+    """A second name for a finished file, or a copy; DpedBuildError where it is gone."""
     if not source.is_file():
         raise DpedBuildError(
             f"{source}: disappeared while the command ran; run the same command again"
