@@ -60,7 +60,7 @@ def decoded(data: bytes, kind: type[Kind]) -> Kind:
 
 
 def converted(value: object, kind: type[Kind]) -> Kind:
-    """A value that came from JSON as what is declared; ValueError if it does not fit."""
+    """A value that came from JSON as what is declared; ValueError if it is not."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
