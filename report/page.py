@@ -8,9 +8,8 @@ page's policy (CSP) runs no script but this one, and those that it loads itself.
 import base64
 import hashlib
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,6 +17,7 @@ from markupsafe import Markup
 
 from dped_build.report.labels import MEASURES, OPTIONS, reason_text
 from dped_build.report.record import PairRow, Report
+from dped_build.report.run_curves import flat
 from dped_build.report.script_data import page_data, script_json
 from dped_build.workspace.text import counted, size_text
 
@@ -141,15 +141,3 @@ def change(difference: int, whole: int) -> str:
         return "\N{PLUS-MINUS SIGN}0 %" if not difference else NO_VALUE
     sign = "+" if difference > 0 else "\N{MINUS SIGN}"
     return f"{sign}{abs(100 * difference / whole):.1f} %"
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings in one level, under names joined by spaces."""
-    settings: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            settings |= flat(value, f"{name} ")
-        else:
-            settings[name] = value
-    return settings
