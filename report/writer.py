@@ -2,7 +2,6 @@
 
 import csv
 import io
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +91,6 @@ def write_report(
         page = {"index.html": render_page(report, charts)}
         for name, content in {**charts, **page, **_tables(report)}.items():
             (built / name).write_bytes(content)
-    shutil.rmtree(stage.scratch, ignore_errors=True)
     return ReportSummary(stage.folder / "index.html", report)
 
 

@@ -271,6 +271,7 @@ def rebuilt(stage: Stage) -> Iterator[Path]:
         yield built
         write_sums(built)
         publish_folder(built, stage.folder)
+        shutil.rmtree(stage.scratch, ignore_errors=True)
 
 
 def link_file(source: Path, target: Path) -> None:
