@@ -1,12 +1,12 @@
 """The command `dped-build evaluate`."""
 
-import json
 from pathlib import Path
 
 import click
 
 from dped_build.commands.console import (
     FOLDER,
+    echo_json,
     echo_warning,
     json_option,
     workspace_option,
@@ -94,7 +94,7 @@ def evaluate(
     for problem in problems:
         echo_warning(problem)
     if as_json:
-        click.echo(json.dumps(result, indent=1))
+        echo_json(result)
         return
     count = len(result["photos"])
     of = f"of {count} photos" if count > 1 else "of one photo"

@@ -1,9 +1,10 @@
 """A folder of shards → a folder in a format that other tools read."""
 
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,6 @@ class ExportSummary:
     bytes: int
     newly_done: int  # patches
 
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {**asdict(self), "folder": str(self.folder)}
-
 
 def default_folder(source: Path, form: str) -> Path:
     """Where an export goes: `export/FORMAT` in the workspace, else `SOURCE-FORMAT`."""
@@ -76,21 +73,12 @@ def export_patches(
     force: bool = False,
     progress: OnProgress = lambda done, total: None,
 ) -> ExportSummary:
-    """Write the patches of a folder of shards in another format.
+    """Write the patches of a folder of shards, or of its workspace, in another format.
 
     What `exclude.csv` takes out is left out, as training does; so are patches that need
     their mask, where the format has none. The same shards and
     settings give the same bytes. The folder is published as a whole, or not at all; a
-    finished export of the same is left as it is.
-
-    Args:
-        source: A folder of shards, or the workspace that holds one.
-        out: The folder to write; `default_folder` where not given.
-        form: One of PATCH_FORMATS.
-        settings: ExportSettings() where not given.
-        jobs: Threads that encode pictures; all cores where not given.
-        force: Replace another export there.
-        progress: Called with patches done and patches to do.
+    finished export of the same is left as it is, another replaced with `force`.
 
     Raises:
         DpedBuildError: No patches, damaged ones, another export or somebody's files in
@@ -114,13 +102,13 @@ def export_patches(
         share = SHARE[stated["pictures"]]
         plan = Plan(total, total, int(raw * share), 0)
         refuse_full_disk(stage.workspace, plan, "choose another --out")
-        steps = _steps(progress, total)
+        done = count(1)
         output = Output(
             fresh_folder(stage.build),
             opened,
             settings,
             jobs or default_jobs(),
-            lambda: next(steps),
+            lambda: progress(next(done), total),
         )
         try:
             manifest = _fill(output, form, stated)
@@ -182,11 +170,7 @@ def _stated(source: PatchSource, form: str, settings: ExportSettings) -> dict[st
 def _refuse_other(
     out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> None:
-    """Stop where a finished folder is another export.
-
-    Raises:
-        DpedBuildError: Names the first difference, and the ways out.
-    """
+    """Stop where a finished folder is another export."""
     different = [name for name in MADE_OF if found.get(name) != wanted[name]]
     if different:
         what = {"source": "other patches", "export": "another format"}
@@ -195,13 +179,6 @@ def _refuse_other(
             f"{out}: holds an export with {other}; add --force to replace it, or "
             "choose another --out"
         )
-
-
-def _steps(progress: OnProgress, total: int) -> Iterator[None]:
-    """Tells the progress with every step."""
-    for done in range(1, total + 1):
-        progress(done, total)
-        yield
 
 
 def _summary(

@@ -56,11 +56,7 @@ class ExportSettings:
         return [name for name in SPLITS if name in self.splits.split(",")]
 
     def require_fit(self, form: str) -> None:
-        """Refuse options that do not apply to `form`.
-
-        Raises:
-            UsageError: Names the first.
-        """
+        """Refuse options that do not apply to `form` (UsageError)."""
         for field in fields(self):
             if getattr(self, field.name) != field.default:
                 require_option(field.name, form)
@@ -72,11 +68,7 @@ def fits(name: str, form: str) -> bool:
 
 
 def require_option(name: str, form: str) -> None:
-    """Refuse an option that applies to other formats only.
-
-    Raises:
-        UsageError: Names it, and the formats.
-    """
+    """Refuse an option that applies to other formats only (UsageError)."""
     if not fits(name, form):
         forms = ", ".join(OWN_OPTIONS[name])
         raise UsageError(f"--{name} is for --format {forms}, not for {form}")

@@ -168,11 +168,7 @@ def _exported(source: Path) -> tuple[Path, dict[str, Any] | None]:
 
 
 def _read_lines(root: Path, name: str) -> list[_Line]:
-    """The lines of one metadata file.
-
-    Raises:
-        OSError or ValueError: Says what is wrong.
-    """
+    """The lines of one metadata file; OSError or ValueError says what is wrong."""
     place = _inside(name).parent
     return [
         _parsed(place, decoded(line, PlacedLine)) for line in read_lines(root / name)
@@ -198,23 +194,14 @@ def _parsed(place: PurePosixPath, line: PlacedLine) -> _Line:
 
 
 def _inside(name: str) -> PurePosixPath:
-    """A relative path that stays where it starts.
-
-    Raises:
-        ValueError: It does not.
-    """
+    """A relative path that stays where it starts; ValueError where it does not."""
     if not all(map(is_plain_name, name.split("/"))):
         raise ValueError(f"{name!r:.80} is no path below the folder")
     return PurePosixPath(name)
 
 
 def _require_consistent(lines: Sequence[_Line]) -> None:
-    """Refuse lines each of which may be ours, but not all of them together.
-
-    Raises:
-        ValueError: Two names of a camera's folders, a picture listed twice, masks of
-            some pairs alone, or a photo in two splits.
-    """
+    """Refuse lines each of which may be ours, but not all of them together."""
     found = {tuple(path.parent.name for path in line.files) for line in lines}
     if len(found) != 1:
         raise ValueError(f"{len(found)} pairs of folders instead of one")

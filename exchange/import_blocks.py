@@ -29,26 +29,17 @@ Files = tuple[Path, Path]  # the phone's and the DSLR's patch of a pair
 
 @dataclass(frozen=True)
 class Block:
-    """The files of one photo or pseudo-photo.
+    """The files of one photo or pseudo-photo."""
 
-    Attributes:
-        name: Of the photo or pseudo-photo.
-        group: The scene that it shows.
-        split: Where it belongs; None where that is to be drawn.
-        places: The phone's and the DSLR's folder relative to the source, for messages.
-        files: Of each pair.
-        geometry: Of each pair, a row of `exported_folders.ROW`, as an array would take
-            four times the memory; empty where unknown.
-        masks: The file of each pair's mask; empty where there are none.
-    """
-
-    name: str
-    group: str
-    split: str | None
-    places: tuple[str, str]
-    files: Sequence[Files]
+    name: str  # of the photo or pseudo-photo
+    group: str  # the scene that it shows
+    split: str | None  # where it belongs; None where that is to be drawn
+    places: tuple[str, str]  # both cameras' folders in the source, for messages
+    files: Sequence[Files]  # of each pair
+    # Of each pair, a row of `exported_folders.ROW`, as an array would take four times
+    # the memory; empty where unknown.
     geometry: Sequence[bytes] = ()
-    masks: Sequence[Path] = ()
+    masks: Sequence[Path] = ()  # of each pair; empty where there are none
 
 
 @dataclass(frozen=True)
@@ -73,20 +64,12 @@ class PatchFolders:
 
 @dataclass(frozen=True)
 class BlockTask:
-    """A block to read; paths in, a piece on the disk out.
+    """A block to read; paths in, a piece on the disk out."""
 
-    Attributes:
-        block: What to read.
-        size: Side of a patch, px.
-        key: SHA-256 of the files' names and sizes.
-        out: Its piece, named after the files' times too: a piece that exists is of
-            these very files.
-    """
-
-    block: Block
-    size: int
-    key: str
-    out: Path
+    block: Block  # what to read
+    size: int  # side of a patch, px
+    key: str  # SHA-256 of the files' names and sizes
+    out: Path  # its piece; its name holds the files' times
 
 
 def block_task(block: Block, size: int, scratch: Path) -> BlockTask:

@@ -20,11 +20,7 @@ Pixels = NDArray[np.uint8]
 
 
 def make_block(task: BlockTask) -> list[Refusal]:
-    """Read a block and write its piece, whatever single files are like.
-
-    Returns:
-        The pairs that gave no patch, in order.
-    """
+    """Read a block and write its piece; gives the pairs without a patch, in order."""
     block, kept, refused = task.block, [], []
     patches: list[tuple[Pixels, Pixels]] = []
     valid = whole_masks(len(block.files), task.size)

@@ -35,11 +35,7 @@ io_backend:
 
 
 def write(output: Output) -> Written:
-    """Write all splits.
-
-    Raises:
-        DpedBuildError: The package lmdb is missing, or the disk full.
-    """
+    """Write all splits (DpedBuildError: no package lmdb, or a full disk)."""
     for split in output.splits:
         _write_split(output, split)
     masks = "`<split>_valid.lmdb`, under the same keys" if output.source.masked else ""

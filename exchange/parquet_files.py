@@ -26,11 +26,7 @@ rows[0]["phone"], rows[0]["dslr"]  # two PIL images
 
 
 def write(output: Output) -> Written:
-    """Write all splits.
-
-    Raises:
-        DpedBuildError: The package pyarrow is missing.
-    """
+    """Write all splits (DpedBuildError: the package pyarrow is missing)."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

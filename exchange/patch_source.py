@@ -13,12 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.patches.dataset import WHOLE, NoPatchesError, PatchDataset
-from dped_build.patches.folder import (
-    SHARDS,
-    read_manifest,
-    read_rows,
-    read_split_rows,
-)
+from dped_build.patches.folder import SHARDS, read_manifest, read_rows, read_split_rows
 from dped_build.patches.records import COLUMNS, Windows, concatenate
 from dped_build.patches.shards import WINDOWS_FILE
 from dped_build.workspace.errors import DpedBuildError

@@ -18,14 +18,8 @@ def phone_unchanged(
 ) -> dict[str, float] | None:
     """PSNR and MS-SSIM of the phone's patches, by the protocol of the learning curve.
 
-    Args:
-        patches: The patches that the run was trained on.
-        batch_size: The run's.
-        masks: Whether it was trained with masks.
-
-    Returns:
-        `psnr` and `ms_ssim`, per batch, unclipped, mean over the validation patches;
-        None where the run was trained without validation.
+    Per batch of the run's size, unclipped, mean over the validation patches; None where
+    the run was trained without validation. `masks`: whether it was trained with them.
     """
     try:
         training = PatchDataset(patches, "train", masks=masks)

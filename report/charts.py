@@ -12,7 +12,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -253,7 +252,6 @@ def _chart(draw: Callable[[Axes], None], *, size: tuple[float, float]) -> bytes:
 
 def _svg(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    FigureCanvasSVG(figure)
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     start = buffer.getvalue().decode()
     return start.replace("<defs>", f"{DARK_RULE}<defs>", 1).encode()

@@ -1,7 +1,6 @@
 """Which patches and windows the contact sheets show; numbers in, rows out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +9,10 @@ from dped_build.align.geometry import FloatArray, translation
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample
 from dped_build.patches.dataset import WHOLE
+from dped_build.report.record import ChosenPatch
 from dped_build.report.tables import StoredPatches, WindowTable
 
 BY_REASON = ("flat", "uncertain", "depth_edge", "low_valid")
-
-
-@dataclass(frozen=True)
-class ChosenPatch:
-    """A stored patch, or a rejected window, that a contact sheet shows."""
-
-    pair: str
-    window_xy: tuple[int, int]  # top-left pixel, phone px
-    ncc: float | None
-    valid_share: float | None
-    reason: str | None  # None: stored
-    file: str | None  # its shard; None: a window
-    row: int  # of the shard, or of windows.h5
 
 
 Sheets = dict[str, list[ChosenPatch]]  # by group
@@ -58,17 +45,10 @@ def choose_patches(stored: StoredPatches, *, count: int) -> dict[str, list[int]]
 def choose_rejected(
     windows: WindowTable, pairs: Mapping[str, Alignment], *, size: int, count: int
 ) -> dict[str, list[int]]:
-    """Rows of rejected windows that their pair's crops show whole.
+    """Rows of rejected windows that their pair's crops show whole, one of each photo.
 
-    Args:
-        windows: All windows.
-        pairs: The alignments.
-        size: Side of a window, px.
-        count: Of each group, at most; one of each photo.
-
-    Returns:
-        `just rejected` and `worst`: by NCC, of those that NCC alone rejected; then a
-        group for each of BY_REASON that occurs.
+    `just rejected` and `worst`: by NCC, of those that NCC alone rejected; then a group
+    for each of BY_REASON that occurs.
     """
     shown = _within_crops(windows, pairs, size)
     low = np.flatnonzero(shown & windows.refused_for("low_ncc"))
@@ -90,19 +70,10 @@ def cut_window(
     *,
     size: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A window as the patch stage placed it, cut from the pair's crops.
+    """A window as the patch stage placed it, cut from the pair's crops at full size.
 
     Near to what would have been stored; the DSLR's crop was sampled once already.
-
-    Args:
-        crops: Phone and DSLR, at full size, (H, W, 3) each.
-        record: The pair.
-        windows: All windows.
-        row: The one to cut.
-        size: Its side, px.
-
-    Returns:
-        Phone and DSLR, (size, size, 3) each.
+    Returns phone and DSLR, (size, size, 3) each.
     """
     left, top = (record.phone_box or (0, 0))[:2]
     to_crop = translation(-left, -top)

@@ -8,23 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from dped_build.align.records import Alignment
-from dped_build.report.contact_sheet import ChosenPatch, Sheets, cut_window
+from dped_build.report.contact_sheet import Sheets, cut_window
 from dped_build.report.drawing import patch_triple, png
 from dped_build.report.pair_files import Photo, crop_files, read_reduced
-from dped_build.report.record import PatchGroup, Sample, ShownPatch
+from dped_build.report.record import ChosenPatch, PatchGroup, Sample, ShownPatch
 from dped_build.report.tables import read_patch, read_window_masks
 from dped_build.report.workspace_reader import Inputs, Run
 
 
 def write_patches(inputs: Inputs, folder: Path, sheets: Sheets) -> list[PatchGroup]:
-    """A picture phone | DSLR | difference for each patch of the contact sheets.
-
-    Returns:
-        Those whose crops can be read.
-    """
+    """A picture phone | DSLR | difference for each patch whose crops can be read."""
     (folder / "patches").mkdir()
     records = {record.pair: record for record in inputs.pairs}
     shown, number = [], 0
@@ -39,24 +36,10 @@ def write_patches(inputs: Inputs, folder: Path, sheets: Sheets) -> list[PatchGro
             triple = patch_triple(*pixels)
             (folder / name).write_bytes(png(triple))
             size = triple.shape[1], triple.shape[0]
-            patches.append(_shown(patch, name, size))
+            patches.append(ShownPatch(**asdict(patch), picture=name, picture_size=size))
         if patches:
             shown.append(PatchGroup(group, patches))
     return shown
-
-
-def _shown(patch: ChosenPatch, picture: str, size: tuple[int, int]) -> ShownPatch:
-    return ShownPatch(
-        pair=patch.pair,
-        window_xy=patch.window_xy,
-        ncc=patch.ncc,
-        valid_share=patch.valid_share,
-        reason=patch.reason,
-        file=patch.file,
-        row=patch.row,
-        picture=picture,
-        picture_size=size,
-    )
 
 
 def _patch_pixels(

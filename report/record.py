@@ -169,8 +169,8 @@ class WindowCounts(Struct, frozen=True):
     ] = {}
 
 
-class ShownPatch(Struct, frozen=True):
-    """One patch of a contact sheet."""
+class ChosenPatch(Struct, frozen=True):
+    """A stored patch, or a rejected window, that a contact sheet shows."""
 
     pair: Annotated[str, "Name."]
     window_xy: Annotated[tuple[int, int], "Top-left pixel, phone px."]
@@ -179,6 +179,11 @@ class ShownPatch(Struct, frozen=True):
     reason: Annotated[WindowReason | None, "Null: accepted."]
     file: Annotated[str | None, "Its shard."]
     row: Annotated[Count, "In the shard, or in windows.h5."]
+
+
+class ShownPatch(ChosenPatch, frozen=True):
+    """One patch of a contact sheet."""
+
     picture: Annotated[str, "Path within the report."]
     picture_size: Annotated[Size, "Width, height, px."]
 

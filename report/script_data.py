@@ -15,7 +15,7 @@ from dped_build.align.records import Alignment
 from dped_build.report.advice import POOR
 from dped_build.report.drawing import reason_rgb
 from dped_build.report.labels import reason_text
-from dped_build.report.record import Report
+from dped_build.report.record import PairRow, Report
 from dped_build.report.tables import WindowTable
 
 ESCAPES = str.maketrans(
@@ -28,27 +28,8 @@ ESCAPES = str.maketrans(
     }
 )
 CELLS = 16  # a side, in which the panel shows a mask; windows have 16 px or more
-COLUMNS = (  # of a row; the script reads them by these names
-    "pair",
-    "status",
-    "reason",
-    "message",
-    "split",
-    "inliers",
-    "inlier_rmse_px",
-    "overlap",
-    "windows",
-    "judged",
-    "excluded",
-    "accepted",
-    "exposure_ev",
-    "color_ev",
-    "sharpness_ratio",
-    "picture",
-    "picture_size",
-    "on_one_grid",
-    "script",
-)
+NOT_SHOWN = ("phone", "dslr", "matches")
+COLUMNS = tuple(n for n in PairRow.__struct_fields__ if n not in NOT_SHOWN)
 
 
 def script_json(value: object) -> str:
@@ -93,17 +74,11 @@ def windows_script(
     *,
     size: int,
 ) -> bytes:
-    """A script that hands one pair's windows to the page.
+    """A script that hands one pair's windows, `rows` of all, to the page.
 
     Pages opened from a disk may not read other files, but may run their scripts.
-
-    Args:
-        number: The pair's place in the table, from 0.
-        record: The pair.
-        windows: All windows.
-        rows: Those of this pair.
-        masks: Row → mask (S, S), of those that are partly valid.
-        size: Side of a window, px.
+    `number` is the pair's place in the table, from 0.
+    `masks`: row → mask (S, S), of those that are partly valid.
     """
     table, reasons = windows.table, [windows.outcome(row) for row in rows.tolist()]
     outcomes = sorted(set(reasons))

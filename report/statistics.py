@@ -231,11 +231,7 @@ def frame_cells(
 
     Photos of the most frequent orientation only, each scaled to one frame: a lens does
     not turn with the upright photo, so portrait and landscape must not be mixed.
-
-    Args:
-        windows: The windows.
-        phone_sizes: Width and height of each pair's upright phone photo, pixels.
-        window_size: Side of a window, pixels.
+    `phone_sizes`: (width, height) of each pair's upright phone photo, px.
     """
     sizes = np.array([phone_sizes.get(pair, (0, 0)) for pair in windows.pairs], float)
     sizes = sizes.reshape(-1, 2)[windows.pair]  # (W, 2)

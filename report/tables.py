@@ -101,11 +101,7 @@ def _codes(texts: Iterable[str]) -> tuple[list[str], NDArray[np.intp]]:
 
 
 def read_windows(path: Path) -> WindowTable:
-    """All candidate windows; a column that is absent is NaN.
-
-    Raises:
-        DpedBuildError: The file is damaged.
-    """
+    """All candidate windows; an absent column is NaN, a damaged file an error."""
     rows = read_rows(path, reasons=True, lenient=True)
     return WindowTable(
         *_codes(rows.pairs), *_codes(rows.reasons), rows.accepted, rows.windows
@@ -113,11 +109,7 @@ def read_windows(path: Path) -> WindowTable:
 
 
 def read_stored(folder: Path, files: list[str]) -> StoredPatches:
-    """The small columns of the shards named in `files`.
-
-    Raises:
-        DpedBuildError: A shard is missing or damaged.
-    """
+    """The small columns of the shards `files`; one missing or damaged is an error."""
     names: list[str] = []
     file, row, photo, xy, ncc, valid_share = [], [], [], [], [], []
     for index, name in enumerate(files):
@@ -144,11 +136,7 @@ def read_stored(folder: Path, files: list[str]) -> StoredPatches:
 def read_patch(
     workspace: Path, file: str, row: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
-    """One stored patch pair, phone and DSLR, each (S, S, 3) RGB, and its mask (S, S).
-
-    Raises:
-        DpedBuildError: The shard is missing or damaged.
-    """
+    """A stored patch pair, phone and DSLR, each (S, S, 3) RGB, and its mask (S, S)."""
     with opened(workspace / "patches" / file) as shard:
         phone, dslr = stored(shard, "phone")[row], stored(shard, "dslr")[row]
         if VALID not in shard:

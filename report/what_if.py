@@ -89,10 +89,7 @@ def accepted_with(
 ) -> int:
     """How many windows these settings would accept; hand exclusions stay as they were.
 
-    Args:
-        windows: All windows.
-        rows: Those of each pair: `--max-per-photo` looks at one photo at a time.
-        settings: To select with.
+    `rows` are those of each pair: `--max-per-photo` looks at one photo at a time.
     """
     taken_out = windows.refused_for(BY_HAND)
     without_share = replace(settings, max_per_photo=0)

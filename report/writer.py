@@ -2,7 +2,6 @@
 
 import csv
 import io
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,14 +35,7 @@ from dped_build.report.settings import ReportSettings
 from dped_build.report.tables import read_window_masks
 from dped_build.report.workspace_reader import Inputs, read_workspace, require_something
 from dped_build.workspace.json_files import json_bytes
-from dped_build.workspace.stage import (
-    Stage,
-    fresh_folder,
-    opened,
-    publish_folder,
-    read_sums,
-    write_sums,
-)
+from dped_build.workspace.stage import Stage, read_sums, rebuilt
 
 PAGE_ONLY = ("picture", "picture_size", "on_one_grid", "script")  # in no CSV file
 HISTOGRAM_LABELS = {
@@ -73,14 +65,8 @@ def write_report(
     """Write the report of a workspace, replacing an earlier one whole.
 
     Pictures of unchanged crops are taken over, from the earlier report or from a run
-    that was interrupted.
-
-    Args:
-        workspace: The folder that holds `aligned/` and, where they are made already,
-            `patches/` and `runs/`.
-        settings: How much the page shows; None: the defaults.
-        jobs: Threads that shrink photos; None: one per core, at most 8.
-        progress: Told how many pairs of how many have their pictures.
+    that was interrupted. `jobs`: threads that shrink photos; None: one per core, at
+    most 8.
 
     Raises:
         DpedBuildError: There is nothing to report, a file is damaged, or `report/`
@@ -89,10 +75,9 @@ def write_report(
     settings = settings or ReportSettings()
     require_something(workspace)
     stage = Stage(workspace, "report", FORMAT)
-    with opened(stage):
+    with rebuilt(stage) as built:
         inputs = read_workspace(workspace)
         known = read_sums(stage.folder) if stage.complete else {}
-        built = fresh_folder(stage.build)
         places = Places(built, stage.scratch, stage.folder / "pairs", known)
         pictures = write_pair_pictures(
             inputs, places, settings, jobs=jobs, progress=progress
@@ -108,9 +93,6 @@ def write_report(
         page = {"index.html": render_page(report, charts)}
         for name, content in {**charts, **page, **_tables(report)}.items():
             (built / name).write_bytes(content)
-        write_sums(built)
-        publish_folder(built, stage.folder)
-        shutil.rmtree(stage.scratch, ignore_errors=True)
     return ReportSummary(stage.folder / "index.html", report)
 
 
@@ -119,8 +101,7 @@ def _write_windows(
 ) -> list[str | None]:
     """A script with the windows of each pair that has pictures to show them on.
 
-    Returns:
-        The script's path within the report, for each record.
+    Its path within the report for each record.
     """
     (built / "windows").mkdir()
     if inputs.patches is None or inputs.patches.windows is None:

@@ -157,17 +157,10 @@ def photograph(
     seed: int,
     dslr_look: DslrLook | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The phone's and the DSLR's photo of a picture, RGB uint8 each.
+    """The phone's and the DSLR's photo of a picture, RGB uint8 (H, W, 3) each.
 
     The picture fills the DSLR's frame and, mirrored at its edges, what the phone sees
-    beyond.
-
-    Args:
-        picture: RGB uint8 (H, W, 3).
-        rig: Where the cameras look.
-        look: What the phone does to its picture.
-        seed: Of the noise.
-        dslr_look: What the DSLR does to its; DslrLook() where not given.
+    beyond. `seed` is the noise's.
     """
     rng, plain = np.random.default_rng(seed), dslr_look or DslrLook()
     levels = np.asarray((np.arange(256) / 255) ** GAMMA, dtype=np.float32)
