@@ -15,10 +15,10 @@ MAX_JPEG_HEADER_BYTES = 2**24  # profiles, previews, notes; Pillow joins n in nÂ
 MAX_HEADER_READS = 100_000  # each a segment, chunk or tag, or one stray byte
 MAX_SCANS = 50  # of a progressive JPEG; encoders write about ten
 _SCANNED_BYTES = 2**27  # in which scans are counted; longer ones are no bomb
-_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")
+MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")
 _START_OF_JPEG = b"\xff\xd8"
 _STARTS = (b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 
 
 class HeaderFile(io.BufferedReader):
@@ -68,11 +68,11 @@ def jpeg_scans(path: Path) -> int:
     with path.open("rb") as file:
         data = file.read(_SCANNED_BYTES)
     count, place = 0, 2
-    while found := _MARKER.search(data, place):
+    while found := MARKER.search(data, place):
         marker = data[found.end() - 1]
-        if marker == _END_OF_IMAGE:
+        if marker == END_OF_IMAGE:
             break
-        count += marker == _START_OF_SCAN
+        count += marker == START_OF_SCAN
         length = int.from_bytes(data[found.end() : found.end() + 2], "big")
         place = found.end() + max(length, 2)
     return count

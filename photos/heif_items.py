@@ -9,7 +9,7 @@ from dped_build.photos.iso_boxes import Box, boxes
 
 CODED = (b"hvc1", b"hev1")  # items that hold pixels, HEVC
 MIN_BYTES_PER_PIXEL = 1 / 500  # cameras write 0.02 and more, of a white wall
-_ZEROS = bytes(64)  # HEVC's units never hold three zeros in a row (ITU-T H.265, 7.4.2)
+_ZEROS = bytes(8)  # HEVC's units never hold three in a row (ITU-T H.265, 7.4.2)
 _MAX_META_BYTES = 2**24
 _IN_FILE = 0  # the way of construction
 
@@ -41,7 +41,9 @@ def extents(file: BinaryIO, length: int) -> list[Extent]:
     if box is None:
         return []
     file.seek(box.start)
-    return list(_listed(io.BytesIO(file.read(min(box.end - box.start, _MAX_META_BYTES)))))
+    return list(
+        _listed(io.BytesIO(file.read(min(box.end - box.start, _MAX_META_BYTES))))
+    )
 
 
 def _listed(table: BinaryIO) -> Iterator[Extent]:
@@ -107,7 +109,8 @@ def require_whole(file: BinaryIO, pixels: int) -> None:
         if part.item in coded:
             held += part.end - part.start
             file.seek(part.start)
-            if _ZEROS in file.read(part.end - part.start):
+            data = file.read(part.end - part.start)
+            if _ZEROS in data or data.endswith(_ZEROS[:2]):
                 raise EOFError("unexpected end of the data, zeros follow")
     if coded and held < pixels * MIN_BYTES_PER_PIXEL:
         raise EOFError(f"unexpected end of the data: {held} bytes")

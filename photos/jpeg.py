@@ -1,5 +1,6 @@
-"""Fast decoding of plain JPEG files, and a limit on progressive scans."""
+"""JPEG files: decoding of plain ones, what they lack, a limit on progressive scans."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,24 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from dped_build.photos.header_limits import MAX_JPEG_HEADER_BYTES, MAX_SCANS, jpeg_scans
+from dped_build.photos.header_limits import (
+    END_OF_IMAGE,
+    MARKER,
+    MAX_JPEG_HEADER_BYTES,
+    MAX_SCANS,
+    START_OF_SCAN,
+    jpeg_scans,
+)
 
 MAX_JPEG_DEPTH = 12  # bytes per pixel; no JPEG's pixels take more
+_SEQUENTIAL = (0xC0, 0xC1)
+_END = bytes((0xFF, END_OF_IMAGE))
+_ZEROS = bytes(64)  # what was never written of a file whose length was set at first
+_LAYOUTS = {"RGB": "RGB", "L": "RGB", "CMYK": "CMYK"}
+# libjpeg's words; it goes on with grey or garbage.
+_CUT = ("Premature end of JPEG file", "premature end of data segment")
+_DAMAGED = re.compile(r"bad Huffman code|found marker 0x\w\w instead of RST")
+_STRAY = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 
 
 def refuse_many_scans(path: Path, image: Image.Image) -> None:
@@ -23,19 +39,92 @@ def refuse_many_scans(path: Path, image: Image.Image) -> None:
 
 
 def decode_plain_jpeg(path: Path, image: Image.Image) -> NDArray[np.uint8] | None:
-    """RGB values of an RGB or grey JPEG as stored; None for Pillow to judge.
+    """RGB values of an RGB or grey JPEG as stored; None for Pillow to decode.
 
-    What is not whole in every detail is left to Pillow, which knows the harmless flaws.
+    A file that lacks nothing but its end marker is read.
+
+    Raises:
+        EOFError: Rows are missing.
+        ValueError: Rows are damaged.
     """
-    if image.format not in ("JPEG", "MPO") or image.mode not in ("RGB", "L"):
+    layout = _LAYOUTS.get(image.mode)
+    if image.format not in ("JPEG", "MPO") or layout is None:
         return None
-    if (
-        path.stat().st_size
-        > MAX_JPEG_HEADER_BYTES + MAX_JPEG_DEPTH * image.width * image.height
-    ):
+    largest = MAX_JPEG_HEADER_BYTES + MAX_JPEG_DEPTH * image.width * image.height
+    if path.stat().st_size > largest:
         return None  # Pillow reads no more than it needs
+    photo = _decoded(path.read_bytes(), layout)
+    return photo if layout == "RGB" else None
+
+
+def _decoded(data: bytes, layout: str) -> NDArray[np.uint8] | None:
+    """The values of a whole JPEG; None where its flaw is none of pixels."""
     try:
-        photo = simplejpeg.decode_jpeg(path.read_bytes(), "RGB", strict=True)
-    except ValueError:
-        return None
+        return _strictly(data, layout)
+    except ValueError as error:
+        words = str(error)
+    scans, stray = _scans(data), _STRAY.search(words)
+    if _is_of_one_scan(data) and data[scans[0][1] :][:2] != _END:
+        return _mended(data, scans[0], layout)
+    if stray:
+        start, end = scans[-1]
+        return _mended(data, (start, end - int(stray[1])), layout)
+    if any(data.find(_ZEROS, *scan) >= 0 for scan in scans):
+        raise EOFError("unexpected end of the data, zeros follow")
+    if _DAMAGED.search(words):
+        raise ValueError(words)
+    if any(word in words for word in _CUT):
+        raise EOFError("unexpected end of the data")
+    return None
+
+
+def _mended(data: bytes, scan: tuple[int, int], layout: str) -> NDArray[np.uint8]:
+    """Decode a JPEG of which the last scan's end marker is missing, or too late."""
+    start, end = scan
+    for _ in range(3):
+        try:
+            photo = _strictly(data[:end] + _END, layout)
+        except ValueError as error:
+            stray = _STRAY.search(str(error))
+            if not stray:
+                break
+            end -= int(stray[1])
+        else:  # coded data ends in ones; zeros there were never written
+            written = start + len(data[start:end].rstrip(b"\0"))
+            if end - written < 2 and data.find(_ZEROS, start, end) < 0:
+                return photo
+            end = written
+    raise EOFError("unexpected end of the data")
+
+
+def _is_of_one_scan(data: bytes) -> bool:
+    """Whether a JPEG's first scan is sequential and has all of its colours."""
+    colours, place = b"", 2
+    while found := MARKER.search(data, place):
+        marker, start = data[found.end() - 1], found.end()
+        if marker in _SEQUENTIAL:
+            colours = data[start + 7 : start + 8]
+        if marker == START_OF_SCAN:
+            return colours != b"" and data[start + 2 : start + 3] == colours
+        place = start + max(int.from_bytes(data[start : start + 2], "big"), 2)
+    return False
+
+
+def _strictly(data: bytes, layout: str) -> NDArray[np.uint8]:
+    photo = simplejpeg.decode_jpeg(data, layout, strict=True)
     return np.asarray(photo, dtype=np.uint8)
+
+
+def _scans(data: bytes) -> list[tuple[int, int]]:
+    """Start and end of the coded data of every scan."""
+    scans, place = [], 2
+    while found := MARKER.search(data, place):
+        marker = data[found.end() - 1]
+        if marker == END_OF_IMAGE:
+            break
+        length = int.from_bytes(data[found.end() : found.end() + 2], "big")
+        place = found.end() + max(length, 2)
+        if marker == START_OF_SCAN:
+            following = MARKER.search(data, place)
+            scans.append((place, following.start() if following else len(data)))
+    return scans

@@ -11,7 +11,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from dped_build.photos.c_words import caught_words
 from dped_build.photos.capture_time import taken_at
 from dped_build.photos.formats import (
     HEIF,
@@ -42,6 +43,7 @@ from dped_build.photos.raw import RawImage
 from dped_build.photos.settings import MAX_MEGAPIXELS
 from dped_build.photos.sixteen_bit import eight_bits_of
 from dped_build.photos.truncation import lacks_end
+from dped_build.photos.written_parts import require_written
 from dped_build.workspace.errors import (
     NO_MEMORY,
     DpedBuildError,
@@ -73,6 +75,7 @@ DECODE_ERRORS = (
     zlib.error,
     ImageCms.PyCMSError,
 )
+_LIBTIFF = re.compile(r"^\S*: .*\.$")  # what goes wrong comes as an error as well
 _EARLY = (  # in the words of the decoders
     "truncated",
     "broken data stream",
@@ -266,11 +269,14 @@ def read_photo(
         PhotoError: `unreadable`, `truncated` or `too_large`.
     """
     with open_photo(path, max_megapixels=max_megapixels) as image, no_warnings():
-        return _decoded(path, image, color)
+        words = caught_words(_LIBTIFF) if image.format == "TIFF" else nullcontext()
+        with words:
+            return _decoded(path, image, color)
 
 
 def _decoded(path: Path, image: Image.Image, color: str) -> NDArray[np.uint8]:
     refuse_many_scans(path, image)
+    require_written(path, image.format, getattr(image, "tag_v2", {}))
     converted = color == "srgb"
     photo = decode_plain_jpeg(path, image)
     if photo is None:

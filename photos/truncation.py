@@ -35,16 +35,17 @@ def lacks_end(path: Path) -> bool:
 
 def lacks_parts(tags: Mapping[int, Any], length: int) -> bool:
     """Whether a TIFF directory's strips or tiles lie beyond the end of its file."""
-    return any(
-        start + count > length
-        for starts, counts in _PARTS
-        for start, count in zip(
-            numbers(tags, starts), numbers(tags, counts), strict=False
-        )
-    )
+    return any(start + count > length for start, count in parts(tags))
+
+
+def parts(tags: Mapping[int, Any]) -> Iterator[tuple[int, int]]:
+    """Offset and length of a TIFF directory's strips and tiles."""
+    for starts, counts in _PARTS:
+        yield from zip(numbers(tags, starts), numbers(tags, counts), strict=False)
 
 
 def numbers(tags: Mapping[int, Any], tag: int) -> tuple[int, ...]:
+    """A TIFF tag's whole numbers; empty where it has none."""
     value = tags.get(tag, ())
     values = value if isinstance(value, tuple) else (value,)
     return tuple(number for number in values if isinstance(number, int))
