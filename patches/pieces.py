@@ -37,7 +37,7 @@ DAMAGED = (  # what NumPy may raise of a file that is not as it was written
     MemoryError,
     zipfile.BadZipFile,
 )
-MEASUREMENT = 3  # rises when the same photos and settings would be measured otherwise
+MEASUREMENT = 4  # rises when the same photos and settings would be measured otherwise
 
 
 @dataclass(frozen=True)

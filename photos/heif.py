@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dped_build.photos.heif_colours import profile_of
 from dped_build.photos.heif_items import require_whole
 from dped_build.photos.iso_boxes import Box, boxes, brand
 
@@ -46,16 +45,6 @@ class HeifImage(Image.Image):
         for key in ("exif", "icc_profile", "nclx_profile"):
             if self._photo.info.get(key):
                 self.info[key] = self._photo.info[key]
-
-    def profile(self) -> bytes | None:
-        """The ICC profile of its colours, embedded or made; None for sRGB.
-
-        Raises:
-            ValueError: An HDR photo.
-        """
-        nclx = self.info.get("nclx_profile")
-        embedded: bytes | None = self.info.get("icc_profile")
-        return embedded or (profile_of(nclx) if nclx else None)
 
     def pixels(self) -> NDArray[np.uint8]:
         """Upright RGB values as stored, (H, W, 3); 8 of 10 bits are kept.

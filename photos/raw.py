@@ -6,7 +6,6 @@ brightness or white point by the photo's content, sRGB's curve and primaries.
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +68,8 @@ class RawImage(Image.Image):
         with self._raw as raw, caught_words(_WORDS) as words:
             try:
                 raw.unpack()
-                _refuse_empty_rows(raw)
+                if raw.raw_type == rawpy.RawType.Flat:
+                    _refuse_empty_end(raw.raw_image_visible)
                 photo = raw.postprocess(
                     demosaic_algorithm=rawpy.DemosaicAlgorithm.AHD,
                     # Without one, LibRaw would balance by content; daylight then.
@@ -89,15 +89,13 @@ class RawImage(Image.Image):
         return np.ascontiguousarray(photo)
 
 
-def _refuse_empty_rows(raw: Any) -> None:
+def _refuse_empty_end(values: NDArray[np.uint16]) -> None:
     """Of data that ends early LibRaw leaves the rest zero, which no sensor says.
 
     Raises:
-        EOFError: The last row holds nothing.
+        EOFError: The last row of a sensor's values (H, W) holds nothing.
     """
-    import rawpy
-
-    if raw.raw_type == rawpy.RawType.Flat and not raw.raw_image_visible[-1].any():
+    if not values[-1].any():
         raise EOFError("unexpected end of the data")
 
 

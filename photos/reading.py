@@ -22,6 +22,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from dped_build.photos.c_words import caught_words
 from dped_build.photos.capture_time import taken_at
+from dped_build.photos.colours import Colours, stated_colours
 from dped_build.photos.formats import (
     HEIF,
     NAMES,
@@ -262,8 +263,20 @@ def read_photo(
 
     Args:
         path: The photo.
-        color: "srgb" converts from an embedded profile, "keep" leaves values as stored.
+        color: "srgb" converts from the colour space that the photo states, "keep"
+            leaves values as stored.
         max_megapixels: Photos larger than this by their header are not decoded.
+
+    Raises:
+        PhotoError: `unreadable`, `truncated` or `too_large`.
+    """
+    return read_with_colours(path, color=color, max_megapixels=max_megapixels)[0]
+
+
+def read_with_colours(
+    path: Path, *, color: str = "srgb", max_megapixels: float = MAX_MEGAPIXELS
+) -> tuple[NDArray[np.uint8], Colours]:
+    """As `read_photo`, and the colour space that the photo states.
 
     Raises:
         PhotoError: `unreadable`, `truncated` or `too_large`.
@@ -271,25 +284,28 @@ def read_photo(
     with open_photo(path, max_megapixels=max_megapixels) as image, no_warnings():
         words = caught_words(_LIBTIFF) if image.format == "TIFF" else nullcontext()
         with words:
-            return _decoded(path, image, color)
+            return _decoded(path, image, converted=color == "srgb")
 
 
-def _decoded(path: Path, image: Image.Image, color: str) -> NDArray[np.uint8]:
+def _decoded(
+    path: Path, image: Image.Image, *, converted: bool
+) -> tuple[NDArray[np.uint8], Colours]:
     refuse_many_scans(path, image)
     require_written(path, image.format, getattr(image, "tag_v2", {}))
-    converted = color == "srgb"
     photo = decode_plain_jpeg(path, image)
     if photo is None:
         photo = _decode_values(path, image, scaled=converted)
     if photo is None:
         image.load()  # what stands behind the pixels counts as well
-    orientation = _orientation(image)
-    profile = _profile(image) if converted else None
+    orientation, colours = _orientation(image), _colours(path, image)
+    if converted and colours.refusal:
+        raise ValueError(colours.refusal)
+    profile = colours.profile if converted else None
     if photo is None:
         photo = np.array(in_srgb(image, profile))
     elif profile:
         convert_to_srgb(photo, profile)
-    return upright(photo, orientation)
+    return upright(photo, orientation), colours
 
 
 def _decode_values(
@@ -301,12 +317,13 @@ def _decode_values(
     return eight_bits_of(path, image, formats=FORMATS, scaled=scaled)
 
 
-def _profile(image: Image.Image) -> bytes | None:
-    """The ICC profile of its colours; None for sRGB."""
-    if isinstance(image, HeifImage):
-        return image.profile()
-    found: bytes | None = image.info.get("icc_profile")
-    return found
+def _colours(path: Path, image: Image.Image) -> Colours:
+    """The colour space that a photo states; odd tags state none."""
+    try:
+        with no_warnings():
+            return stated_colours(path, image)
+    except DECODE_ERRORS:
+        return Colours()
 
 
 def _orientation(image: Image.Image) -> int:

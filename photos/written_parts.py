@@ -1,9 +1,8 @@
 """Whether the parts of a PNG or TIFF were written: decoders read on without a word."""
 
-import io
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,6 +10,7 @@ from dped_build.photos.truncation import parts
 
 _CHUNK = struct.Struct(">I4s")
 _PNG_START, _PICTURE, _END = 8, b"IDAT", b"IEND"
+_MAX_CHUNK_BYTES = 2**16
 _COMPRESSION, _UNCOMPRESSED = 259, 1
 _ZEROS = bytes(16)  # at the end of a strip; codes and their checksums end otherwise
 
@@ -38,19 +38,40 @@ def require_written(path: Path, kind: str | None, tags: Mapping[int, Any]) -> No
 
 
 def _check_chunks(file: BinaryIO) -> None:
-    file.seek(_PNG_START)
     wrong, kind = False, b""
-    while kind != _END and len(head := file.read(_CHUNK.size)) == _CHUNK.size:
-        length, kind = _CHUNK.unpack(head)
-        if kind != _PICTURE:
-            file.seek(length + 4, io.SEEK_CUR)
-            continue
-        data, stated = file.read(length), file.read(4)
-        short = len(stated) < 4  # Pillow knows whether it has all rows
-        wrong |= not short and zlib.crc32(data, zlib.crc32(kind)) != int.from_bytes(
-            stated, "big"
-        )
+    for kind, length in _chunks(file):
+        if kind == _PICTURE:
+            data, stated = file.read(length), file.read(4)
+            found = zlib.crc32(data, zlib.crc32(kind)).to_bytes(4, "big")
+            # Of a chunk that ends early Pillow knows whether it has all rows.
+            wrong |= len(stated) == len(found) and stated != found
     if wrong and kind != _END:
         raise EOFError("unexpected end of the data")
     if wrong:
         raise ValueError("a checksum of its data is wrong")
+
+
+def png_chunk(path: Path, wanted: bytes) -> bytes | None:
+    """The content of a PNG's first chunk of a kind before its picture, or None."""
+    with path.open("rb") as file:
+        for kind, length in _chunks(file):
+            if kind == wanted:
+                return file.read(min(length, _MAX_CHUNK_BYTES))
+            if kind == _PICTURE:
+                return None
+    return None
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Kind and length of a PNG's chunks; the file stands at the content of each."""
+    place = _PNG_START
+    while True:
+        file.seek(place)
+        head = file.read(_CHUNK.size)
+        if len(head) < _CHUNK.size:
+            return
+        length, kind = _CHUNK.unpack(head)
+        yield kind, length
+        if kind == _END:
+            return
+        place += _CHUNK.size + length + 4
