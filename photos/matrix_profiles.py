@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ONE = 1 << 14  # 1.0 in 1.14 fixed point
+WORDS = 1 << 16  # of 16 bits
 SRGB_POINTS = ((0.64, 0.33), (0.3, 0.6), (0.15, 0.06), (0.3127, 0.329))
 SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)  # IEC 61966-2-1
 STRIP_ROWS = 32  # converted at once: what a core's cache holds
@@ -25,7 +26,7 @@ _SHIFT = ONE  # keeps sums of negative lobes positive
 _TAG_TABLE, _TAG_BYTES = 128, 12  # ICC.1:2022, 7.3
 _CONNECTION = slice(20, 24)  # its connection space
 _COLORANTS, _CURVES = (b"rXYZ", b"gXYZ", b"bXYZ"), (b"rTRC", b"gTRC", b"bTRC")
-_GAMMA_ONLY, _PIECEWISE = 0, 3  # types of parametric curves, 10.18
+_GAMMA_ONLY, _PIECEWISE = b"\0\0", b"\0\3"  # types of parametric curves, 10.18
 
 
 @dataclass(frozen=True)
@@ -56,28 +57,24 @@ def shaper_of(profile: bytes) -> Shaper | None:
     Args:
         profile: An ICC profile that LittleCMS takes for RGB.
     """
-    tags = dict(_tags(profile))
-    if (
-        any(kind.startswith((b"A2B", b"D2B")) for kind in tags)
-        or profile[20:24] != b"XYZ "
-    ):
+    try:
+        tags = dict(_tags(profile))
+        curves = [_curve(tags[kind]) for kind in _CURVES]
+        columns = [_xyz(tags[kind]) for kind in _COLORANTS]
+    except (LookupError, struct.error):
         return None
-    curves = [_curve(tags.get(kind, b"")) for kind in _CURVES]
-    columns = [_xyz(tags.get(kind, b"")) for kind in _COLORANTS]
-    if any(curve is None for curve in curves) or any(xyz is None for xyz in columns):
+    has_tables = any(kind.startswith((b"A2B", b"D2B")) for kind in tags)
+    if has_tables or profile[_CONNECTION] != b"XYZ " or None in curves:
         return None
+    linear = np.stack([_fixed(curve) for curve in curves if curve], axis=-1)
     to_srgb = np.linalg.solve(to_d50(SRGB_POINTS), np.array(columns).T)
     matrix = np.floor(to_srgb * ONE + 0.5)
-    reach = [np.minimum(matrix, 0).sum(1).min(), np.maximum(matrix, 0).sum(1).max()]
-    if reach[0] <= -_SHIFT or reach[1] + _SHIFT >= 65_535:
+    lowest, highest = np.minimum(matrix, 0).sum(1), np.maximum(matrix, 0).sum(1)
+    is_held = lowest.min() > -_SHIFT and highest.max() + _SHIFT < WORDS - 1
+    if not is_held or not ((linear >= 0) & (linear <= ONE)).all():
         return None
-    linear = [_fixed(curve) for curve in curves if curve is not None]
     rounding = np.full((3, 1), 0.5 + _SHIFT)
-    return Shaper(
-        np.stack(linear, axis=-1)[None],
-        np.hstack([matrix / ONE, rounding]),
-        _coded(),
-    )
+    return Shaper(linear[None], np.hstack([matrix / ONE, rounding]), _coded())
 
 
 def to_d50(points: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
@@ -105,22 +102,18 @@ def _tags(profile: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def _xyz(tag: bytes) -> list[float] | None:
-    if len(tag) < 20:
-        return None
+def _xyz(tag: bytes) -> list[float]:
     return [value / 65536 for value in struct.unpack_from(">3i", tag, 8)]
 
 
 def _curve(tag: bytes) -> tuple[float, ...] | None:
     """Gamma, a, b, c, d of a curve; None for tables and rarer kinds."""
     if tag[:4] == b"curv" and tag[8:12] == b"\0\0\0\1":
-        return (int.from_bytes(tag[12:14], "big") / 256, 1.0, 0.0, 1.0, 0.0)
-    if tag[:4] != b"para" or len(tag) < 16:
-        return None
-    kind = int.from_bytes(tag[8:10], "big")
+        return (struct.unpack_from(">H", tag, 12)[0] / 256, 1.0, 0.0, 1.0, 0.0)
+    kind = tag[8:10] if tag[:4] == b"para" else b""
     if kind == _GAMMA_ONLY:
         return (struct.unpack_from(">i", tag, 12)[0] / 65536, 1.0, 0.0, 1.0, 0.0)
-    if kind == _PIECEWISE and len(tag) >= 32:
+    if kind == _PIECEWISE:
         return tuple(value / 65536 for value in struct.unpack_from(">5i", tag, 12))
     return None
 
@@ -129,15 +122,16 @@ def _fixed(curve: Sequence[float]) -> NDArray[np.float64]:
     """A curve's values of all levels, in 1.14 fixed point, (256,)."""
     gamma, a, b, c, d = curve
     level = (np.arange(256, dtype=np.float32) / np.float32(255)).astype(float)
-    raised = np.maximum(a * level + b, 0) ** gamma
-    value = np.where(level >= d, raised, c * level).astype(np.float32).astype(float)
-    return np.floor(value * ONE + 0.5)
+    with np.errstate(all="ignore"):  # odd curves are told by their values
+        raised = np.maximum(a * level + b, 0) ** gamma
+        value = np.where(level >= d, raised, c * level).astype(np.float32)
+        return np.asarray(np.floor(value.astype(float) * ONE + 0.5))
 
 
 def _coded() -> NDArray[np.uint8]:
     """SRGB's levels of linear values in 1.14 fixed point, moved by `_SHIFT`."""
     gamma, a, b, c, d = SRGB_CURVE
-    value = (np.arange(65_536) - _SHIFT).clip(0, ONE).astype(float) / ONE
+    value = (np.arange(WORDS) - _SHIFT).clip(0, ONE).astype(float) / ONE
     value = value.astype(np.float32).astype(float)
     high = (value ** (1 / gamma) - b) / a
     curved = np.where(value >= (a * d + b) ** gamma, high, value / c)

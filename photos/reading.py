@@ -292,14 +292,15 @@ def _decoded(
 ) -> tuple[NDArray[np.uint8], Colours]:
     refuse_many_scans(path, image)
     require_written(path, image.format, getattr(image, "tag_v2", {}))
+    colours = _colours(path, image)  # while the file is open
+    if converted and colours.refusal:
+        raise ValueError(colours.refusal)
     photo = decode_plain_jpeg(path, image)
     if photo is None:
         photo = _decode_values(path, image, scaled=converted)
     if photo is None:
         image.load()  # what stands behind the pixels counts as well
-    orientation, colours = _orientation(image), _colours(path, image)
-    if converted and colours.refusal:
-        raise ValueError(colours.refusal)
+    orientation = _orientation(image)
     profile = colours.profile if converted else None
     if photo is None:
         photo = np.array(in_srgb(image, profile))
