@@ -7,6 +7,7 @@ kilobytes a thousand times. No camera writes such a file.
 
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 MAX_FILE_BYTES = 2**32  # what a TIFF can address
@@ -67,12 +68,15 @@ def jpeg_scans(path: Path) -> int:
     """
     with path.open("rb") as file:
         data = file.read(_SCANNED_BYTES)
-    count, place = 0, 2
+    return sum(marker == START_OF_SCAN for marker, _, _ in jpeg_segments(data))
+
+
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of the content of a JPEG's segments, up to its end."""
+    place = 2
     while found := MARKER.search(data, place):
-        marker = data[found.end() - 1]
+        marker, start = data[found.end() - 1], found.end()
         if marker == END_OF_IMAGE:
-            break
-        count += marker == START_OF_SCAN
-        length = int.from_bytes(data[found.end() : found.end() + 2], "big")
-        place = found.end() + max(length, 2)
-    return count
+            return
+        place = start + max(int.from_bytes(data[start : start + 2], "big"), 2)
+        yield marker, start + 2, place

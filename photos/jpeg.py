@@ -15,10 +15,13 @@ from dped_build.photos.header_limits import (
     MAX_SCANS,
     START_OF_SCAN,
     jpeg_scans,
+    jpeg_segments,
 )
 
 MAX_JPEG_DEPTH = 12  # bytes per pixel; no JPEG's pixels take more
-_SEQUENTIAL = (0xC0, 0xC1)
+_FRAMES = (0xC0, 0xC1, 0xC2)  # sequential and progressive
+_FRAME_BYTES, _SCAN_BYTES, _COEFFICIENTS = 6, 6, 64
+_STUFFED = 0xFF  # in coded data a zero stands behind it
 _END = bytes((0xFF, END_OF_IMAGE))
 _ZEROS = bytes(64)  # what was never written of a file whose length was set at first
 _LAYOUTS = {"RGB": "RGB", "L": "RGB", "CMYK": "CMYK"}
@@ -64,9 +67,9 @@ def _decoded(data: bytes, layout: str) -> NDArray[np.uint8] | None:
     except ValueError as error:
         words = str(error)
     scans, stray = _scans(data), _STRAY.search(words)
-    if _is_of_one_scan(data) and data[scans[0][1] :][:2] != _END:
-        return _mended(data, scans[0], layout)
-    if stray:
+    if scans and _has_all_scans(data) and data[scans[-1][1] :][:2] != _END:
+        return _mended(data, scans[-1], layout)
+    if scans and stray:
         start, end = scans[-1]
         return _mended(data, (start, end - int(stray[1])), layout)
     if any(data.find(_ZEROS, *scan) >= 0 for scan in scans):
@@ -91,23 +94,30 @@ def _mended(data: bytes, scan: tuple[int, int], layout: str) -> NDArray[np.uint8
             end -= int(stray[1])
         else:  # coded data ends in ones; zeros there were never written
             written = start + len(data[start:end].rstrip(b"\0"))
-            if end - written < 2 and data.find(_ZEROS, start, end) < 0:
+            is_stuffed = end - written == 1 and data[written - 1] == _STUFFED
+            if end == written or is_stuffed:
                 return photo
             end = written
     raise EOFError("unexpected end of the data")
 
 
-def _is_of_one_scan(data: bytes) -> bool:
-    """Whether a JPEG's first scan is sequential and has all of its colours."""
-    colours, place = b"", 2
-    while found := MARKER.search(data, place):
-        marker, start = data[found.end() - 1], found.end()
-        if marker in _SEQUENTIAL:
-            colours = data[start + 7 : start + 8]
-        if marker == START_OF_SCAN:
-            return colours != b"" and data[start + 2 : start + 3] == colours
-        place = start + max(int.from_bytes(data[start : start + 2], "big"), 2)
-    return False
+def _has_all_scans(data: bytes) -> bool:
+    """Whether a JPEG's scans bring every coefficient to its last bit, by their headers.
+
+    Whether the coded data of the last one is whole is another question.
+    """
+    seen, missing = False, set[tuple[int, int]]()  # of colour and coefficient
+    for marker, start, end in jpeg_segments(data):
+        body = data[start:end]
+        if marker in _FRAMES and len(body) >= _FRAME_BYTES:
+            seen = True
+            colours = body[_FRAME_BYTES::3]
+            missing = {(colour, n) for colour in colours for n in range(_COEFFICIENTS)}
+        if marker == START_OF_SCAN and len(body) >= _SCAN_BYTES:
+            colours, (first, last, bits) = body[1:-3:2], body[-3:]
+            if bits & 15 == 0:
+                missing -= {(c, n) for c in colours for n in range(first, last + 1)}
+    return seen and not missing
 
 
 def _strictly(data: bytes, layout: str) -> NDArray[np.uint8]:
@@ -117,14 +127,9 @@ def _strictly(data: bytes, layout: str) -> NDArray[np.uint8]:
 
 def _scans(data: bytes) -> list[tuple[int, int]]:
     """Start and end of the coded data of every scan."""
-    scans, place = [], 2
-    while found := MARKER.search(data, place):
-        marker = data[found.end() - 1]
-        if marker == END_OF_IMAGE:
-            break
-        length = int.from_bytes(data[found.end() : found.end() + 2], "big")
-        place = found.end() + max(length, 2)
+    scans = []
+    for marker, _, end in jpeg_segments(data):
         if marker == START_OF_SCAN:
-            following = MARKER.search(data, place)
-            scans.append((place, following.start() if following else len(data)))
+            following = MARKER.search(data, end)
+            scans.append((end, following.start() if following else len(data)))
     return scans

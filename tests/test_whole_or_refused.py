@@ -23,6 +23,7 @@ JPEGS = {
     "fine": {"quality": 95, "subsampling": 0},
     "restarts": {"restart_marker_rows": 1},
     "grey": {},
+    "progressive": {"progressive": True},
 }
 
 
