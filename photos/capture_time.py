@@ -13,10 +13,9 @@ from PIL import Image
 
 from dped_build.photos.header_limits import HeaderFile
 from dped_build.photos.iso_boxes import Box, boxes, brand
-from dped_build.photos.raw_bytes import OWN_STARTS, RAF_START
+from dped_build.photos.raw_bytes import CR3_BRAND, OWN_STARTS, RAF_START
 from dped_build.photos.truncation import TIFF_STARTS
 
-CR3_BRAND = b"crx "
 _EXIF_IFD = 0x8769
 # Tags of the time and of its fraction; where it was taken, else when it was changed.
 _ORIGINAL, _CHANGED = (0x9003, 0x9291), (0x0132, 0x9290)

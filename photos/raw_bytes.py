@@ -4,7 +4,9 @@ LibRaw develops a file that ends early without a word in most formats.
 """
 
 import io
+import struct
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +27,8 @@ OWN_STARTS = {  # TIFF files with signatures of their makers
 }
 RAF_START, RAF_PARTS = b"FUJIFILMCCD-RAW", (84, 92, 100)  # offset, length: big-endian
 _PANASONIC = b"IIU\0"
+CR3_BRAND = b"crx "
+_CR2, _CR2_AT = b"CR", slice(8, 10)  # in a TIFF file
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES = 256, 257, 258, 259, 277
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _STRIP_OFFSETS = 322, 323, 324, 273
 _REDUCED, _PLANAR, _DNG_VERSION = 254, 284, 50706
@@ -32,7 +36,35 @@ _RW2_WIDTH, _RW2_HEIGHT, _RW2_FORMAT, _RW2_OFFSET = 2, 3, 45, 280
 _RW2_PACKED = range(8)  # formats of at least 16 bytes per 14 px; later ones vary
 _START_BYTES, _HEAD_BYTES = 108, 2**20
 _UNCOMPRESSED, _SEPARATE = 1, 2
-_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError)
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    struct.error,
+)
+
+
+def is_raw(file: BinaryIO, start: bytes) -> bool:
+    """Whether a file is RAW by its content, where that can be told.
+
+    Other readers would take the preview of a DNG called .tif for the photo.
+
+    Args:
+        file: The file; read from anywhere.
+        start: Its first 16 bytes.
+    """
+    if start[:4] in OWN_STARTS or start.startswith(RAF_START):
+        return True
+    if start[:4] not in TIFF_STARTS:
+        return brand(start) == CR3_BRAND
+    if start[_CR2_AT] == _CR2:
+        return True
+    try:
+        return any(_DNG_VERSION in tags for tags in islice(directories(file), 1))
+    except _DAMAGED:
+        return False
 
 
 def require_whole(path: Path) -> None:

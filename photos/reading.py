@@ -41,6 +41,7 @@ from dped_build.photos.jpeg import decode_plain_jpeg, refuse_many_scans
 from dped_build.photos.orientation import SIDEWAYS, known_orientation, upright
 from dped_build.photos.pillow_settings import no_warnings, own_limits
 from dped_build.photos.raw import RawImage
+from dped_build.photos.raw_bytes import is_raw
 from dped_build.photos.settings import MAX_MEGAPIXELS
 from dped_build.photos.sixteen_bit import eight_bits_of
 from dped_build.photos.truncation import lacks_end
@@ -210,7 +211,9 @@ def _check_file(path: Path) -> None:
 def _opened(path: Path, file: HeaderFile) -> Image.Image:
     """The photo's header, read by whoever knows its format."""
     start = file.peek(16)
-    raw = needs(path) == RAW and not start.startswith(_PICTURES)
+    named = needs(path) == RAW and not start.startswith(_PICTURES)
+    raw = named or is_raw(file, start)
+    file.seek(0)
     extra = HEIF if is_heif(start) else RAW if raw else None
     if extra is None:
         return Image.open(file, formats=FORMATS)

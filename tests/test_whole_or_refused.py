@@ -266,3 +266,19 @@ def test_a_raw_file_whose_last_rows_are_empty_is_truncated(tmp_path):
     plane = mosaic(colour_chart(cells=(2, 3)))
     plane[-4:] = 0
     assert outcome(write(tmp_path / "a.dng", dng(plane)), None) == "truncated"
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.jpg", "a.heic"])
+def test_a_raw_file_is_raw_whatever_its_suffix(tmp_path, name):
+    """Its preview would be taken for the photo."""
+    data = dng(mosaic(colour_chart(cells=(2, 3))))
+    whole = read_photo(write(tmp_path / "a.dng", data))
+    path = write(tmp_path / name, data)
+    np.testing.assert_array_equal(read_photo(path), whole)
+    assert outcome(write(path, data[: len(data) // 2]), whole) == "truncated"
+
+
+@pytest.mark.parametrize("name", ["colorchart.dng", "canon_eos_6d.dng"])
+def test_a_cameras_dng_called_tiff_is_developed(camera_files, tmp_path, name):
+    path = write(tmp_path / "a.tif", (camera_files / name).read_bytes())
+    np.testing.assert_array_equal(read_photo(path), read_photo(camera_files / name))
