@@ -9,6 +9,8 @@ import numpy as np
 import pillow_heif
 import pytest
 import tifffile
+from mutations import chunk, with_chunks
+from mutations import saved as saved_bytes
 from PIL import Image, ImageCms
 from raw_files import colour_chart, directory, dng, mosaic
 from test_photos import P3_TO_XYZ, SRGB_TO_XYZ, p3_profile, srgb_profile
@@ -100,19 +102,10 @@ def dcf_tiff():
     return b"II*\0" + struct.pack("<L", 8) + tree + pixels.tobytes()
 
 
-def png(path, *chunks, picture=None):
+def png(path, *chunks):
     """A PNG with more chunks before its picture."""
-    stream = io.BytesIO()
-    Image.fromarray(colours() if picture is None else picture).save(stream, "PNG")
-    data = stream.getvalue()
-    body = b"".join(
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in chunks
-    )
-    path.write_bytes(data[:33] + body + data[33:])  # behind IHDR
+    data = saved_bytes(Image.fromarray(colours()), "PNG")
+    path.write_bytes(with_chunks(data, *(chunk(*named) for named in chunks)))
     return path
 
 
@@ -226,7 +219,7 @@ def test_a_pngs_chunks_count_in_the_order_of_the_standard(
 
 
 @pytest.mark.parametrize(
-    "chunk, words",
+    "coded, words",
     [
         (cicp(9, PQ), "PQ cannot be converted"),
         (cicp(9, HLG), "HLG cannot be converted"),
@@ -235,8 +228,8 @@ def test_a_pngs_chunks_count_in_the_order_of_the_standard(
         (cicp(1, SRGB_CURVE, full=0), "colours of video"),
     ],
 )
-def test_what_is_not_done_is_refused_unless_values_are_kept(tmp_path, chunk, words):
-    path = png(tmp_path / "a.png", chunk)
+def test_what_is_not_done_is_refused_unless_values_are_kept(tmp_path, coded, words):
+    path = png(tmp_path / "a.png", coded)
     with pytest.raises(PhotoError, match=words) as caught:
         read_photo(path)
     assert caught.value.reason == "unreadable"

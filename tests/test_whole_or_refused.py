@@ -5,7 +5,6 @@ import random
 import struct
 
 import numpy as np
-import pillow_heif
 import pytest
 import tifffile
 from mutations import picture, saved, seeds, seeds_of_extras
@@ -34,24 +33,12 @@ def tif(pixels=None, **options):
     return stream.getvalue()
 
 
-def grid():
-    """A HEIC of four tiles, as phones write them."""
-    stream, pixels = io.BytesIO(), picture((128, 128))
-    file = pillow_heif.from_bytes("RGB", (128, 128), pixels.tobytes())
-    before, pillow_heif.options.GRID_TILE_SIZE = pillow_heif.options.GRID_TILE_SIZE, 64
-    try:
-        file.save(stream, quality=90)
-    finally:
-        pillow_heif.options.GRID_TILE_SIZE = before
-    return stream.getvalue()
-
-
 def kinds():
     """Name → bytes of a photo of every kind."""
     rgb = Image.fromarray(picture((96, 72)))
     deep = (picture((96, 72)).astype(np.uint16) << 8) | 7
     planes = np.ascontiguousarray(picture((96, 72)).transpose(2, 0, 1))
-    found = seeds() | seeds_of_extras() | {"grid.heic": grid()}
+    found = seeds() | seeds_of_extras()
     found |= {
         "plain.tif": tif(),
         "tiles.tif": tif(tile=(32, 32)),
