@@ -6,7 +6,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -19,10 +19,11 @@ def caught_words(pattern: re.Pattern[str]) -> Iterator[list[str]]:
     other threads print as well, and their lines come when the block has ended.
     """
     found: list[str] = []
-    with _ONE_AT_A_TIME, tempfile.TemporaryFile() as words:
+    with _ONE_AT_A_TIME, ExitStack() as stack:
         try:
+            words = stack.enter_context(tempfile.TemporaryFile())
             kept = os.dup(2)
-        except OSError:  # no terminal, and nobody to see
+        except OSError:  # nowhere to keep them, or no terminal to keep them from
             yield found
             return
         _flush()

@@ -29,6 +29,8 @@ _LAYOUTS = {"RGB": "RGB", "L": "RGB", "CMYK": "CMYK"}
 _CUT = ("Premature end of JPEG file", "premature end of data segment")
 _DAMAGED = re.compile(r"bad Huffman code|found marker 0x\w\w instead of RST")
 _STRAY = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+_STRAY_WITHIN = re.compile(r"(\d+) extraneous bytes before marker 0xd([0-7])")
+_MAX_TRIES = 2**28  # bytes decoded in search of stray ones
 
 
 def refuse_many_scans(path: Path, image: Image.Image) -> None:
@@ -72,6 +74,8 @@ def _decoded(data: bytes, layout: str) -> NDArray[np.uint8] | None:
     if scans and stray:
         start, end = scans[-1]
         return _mended(data, (start, end - int(stray[1])), layout)
+    if within := _STRAY_WITHIN.search(words):
+        return _without_stray(data, int(within[1]), int(within[2]), layout)
     if any(data.find(_ZEROS, *scan) >= 0 for scan in scans):
         raise EOFError("unexpected end of the data, zeros follow")
     if _DAMAGED.search(words):
@@ -99,6 +103,22 @@ def _mended(data: bytes, scan: tuple[int, int], layout: str) -> NDArray[np.uint8
                 return photo
             end = written
     raise EOFError("unexpected end of the data")
+
+
+def _without_stray(
+    data: bytes, stray: int, restart: int, layout: str
+) -> NDArray[np.uint8]:
+    """Decode a JPEG that has stray bytes before a restart marker, and no other flaw."""
+    marker, place = bytes((0xFF, 0xD0 | restart)), 0
+    for _ in range(max(_MAX_TRIES // len(data), 1)):
+        place = data.find(marker, place + 1)
+        if place < 0:
+            break
+        try:
+            return _strictly(data[: max(place - stray, 0)] + data[place:], layout)
+        except ValueError:
+            continue
+    raise ValueError("its coded data is damaged")
 
 
 def _has_all_scans(data: bytes) -> bool:

@@ -18,7 +18,10 @@ from dped_build.photos.raw_bytes import require_whole
 SRGB_GAMMA = (2.4, 12.92)  # power and slope near black, IEC 61966-2-1
 MAX_MARGIN = 4  # times the photo's pixels: what a sensor's borders may add
 _TURNED = 4  # the bit of LibRaw's `flip` that exchanges width and height
-_WORDS = re.compile(r": (Unexpected end of file|data corrupted at -?\d+)$")
+_WORDS = re.compile(  # LibRaw's and, of lossy DNGs, libjpeg's
+    r": Unexpected end of file$|: data corrupted at -?\d+$"
+    r"|^Premature end of JPEG file|^Corrupt JPEG data: "
+)
 
 
 class RawImage(Image.Image):
@@ -69,7 +72,7 @@ class RawImage(Image.Image):
             try:
                 raw.unpack()
                 if raw.raw_type == rawpy.RawType.Flat:
-                    _refuse_empty_end(raw.raw_image_visible)
+                    _refuse_empty_rows(raw.raw_image_visible)
                 photo = raw.postprocess(
                     demosaic_algorithm=rawpy.DemosaicAlgorithm.AHD,
                     # Without one, LibRaw would balance by content; daylight then.
@@ -83,19 +86,20 @@ class RawImage(Image.Image):
             except rawpy.LibRawError as error:
                 raise _as_decode_error(error) from error
         if words:  # it goes on with what it has
-            raise ValueError(words[0].rpartition(": ")[2])
+            raise ValueError(words[0].rpartition(": ")[2].lower())
         if photo.shape[2] == 1:  # a sensor without colour filters
             return np.repeat(photo, 3, axis=2)
         return np.ascontiguousarray(photo)
 
 
-def _refuse_empty_end(values: NDArray[np.uint16]) -> None:
+def _refuse_empty_rows(values: NDArray[np.uint16]) -> None:
     """Of data that ends early LibRaw leaves the rest zero, which no sensor says.
 
     Raises:
-        EOFError: The last row of a sensor's values (H, W) holds nothing.
+        EOFError: A quarter of a row of a sensor's values (H, W) holds nothing.
     """
-    if not values[-1].any():
+    quarters = np.array_split(values, 4, axis=1)
+    if not all(part.any(axis=1).all() for part in quarters):
         raise EOFError("unexpected end of the data")
 
 

@@ -83,6 +83,7 @@ _EARLY = (  # in the words of the decoders
     "broken data stream",
     "not enough image data",
     "unexpected end",
+    "premature end",
 )
 ENDS_EARLY = "the file ends early; copy it again"
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -1,7 +1,10 @@
 """No decoder hands out pixels that the file does not hold."""
 
+import errno
 import io
+import os
 import random
+import re
 import struct
 
 import numpy as np
@@ -11,6 +14,7 @@ from mutations import picture, saved, seeds, seeds_of_extras
 from PIL import Image
 from raw_files import colour_chart, directory, dng, mosaic
 
+from dped_build.photos.c_words import caught_words
 from dped_build.photos.heif_items import require_whole as require_whole_heif
 from dped_build.photos.raw_bytes import require_whole as require_whole_raw
 from dped_build.photos.reading import read_photo
@@ -269,3 +273,38 @@ def test_a_raw_file_is_raw_whatever_its_suffix(tmp_path, name):
 def test_a_cameras_dng_called_tiff_is_developed(camera_files, tmp_path, name):
     path = write(tmp_path / "a.tif", (camera_files / name).read_bytes())
     np.testing.assert_array_equal(read_photo(path), read_photo(camera_files / name))
+
+
+def test_what_others_print_meanwhile_is_shown(capfd):
+    with caught_words(re.compile("^LIB: ")) as words:
+        os.write(2, b"LIB: a word\nsomebody's line\n")
+    assert words == ["LIB: a word"]
+    assert capfd.readouterr().err == "somebody's line\n"
+
+
+def test_without_a_place_for_them_words_are_shown(capfd, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    with caught_words(re.compile("^LIB: ")) as words:
+        os.write(2, b"LIB: a word\n")
+    assert words == []
+    assert capfd.readouterr().err == "LIB: a word\n"
+
+
+@pytest.mark.parametrize("lost", [0.3, 0.5, 0.7])
+def test_a_jpeg_that_lacks_bytes_within_is_no_photo(tmp_path, lost):
+    data = KINDS["restarts2.jpg"]
+    place = int(len(data) * lost)
+    path = write(tmp_path / "a.jpg", data[:place] + data[place + 200 :])
+    assert outcome(path, None) in ("truncated", "unreadable")
+
+
+def test_a_lossy_dng_that_lacks_bytes_within_is_no_photo(camera_files, tmp_path, capfd):
+    data = (camera_files / "canon_eos_6d.dng").read_bytes()
+    for place in (160_000, 200_000, 265_000):
+        hole = data[:place] + bytes(4096) + data[place + 4096 :]
+        path = write(tmp_path / "a.dng", hole)
+        assert outcome(path, None) in ("truncated", "unreadable")
+    assert capfd.readouterr() == ("", "")
