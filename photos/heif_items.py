@@ -10,7 +10,7 @@ from dped_build.photos.iso_boxes import Box, boxes
 CODED = (b"hvc1", b"hev1")  # items that hold pixels, HEVC
 MIN_BYTES_PER_PIXEL = 1 / 500  # cameras write 0.02 and more, of a white wall
 _ZEROS = bytes(8)  # HEVC's units never hold three in a row (ITU-T H.265, 7.4.2)
-_MAX_META_BYTES = 2**24
+_MAX_META_BYTES, _MAX_PARTS = 2**24, 100_000  # phones list about sixty
 _IN_FILE = 0  # the way of construction
 
 
@@ -57,16 +57,19 @@ def _listed(table: BinaryIO) -> Iterator[Extent]:
     number(3)  # flags
     sizes = number(2)
     of_offset, of_length, of_base, of_index = (sizes >> s & 15 for s in (12, 8, 4, 0))
-    wide = 2 if version < 2 else 4
+    wide, parts = 2 if version < 2 else 4, 0
     for _ in range(number(wide)):
         item, way = number(wide), number(2) & 15 if version else _IN_FILE
-        number(2)  # data reference
-        base = number(of_base)
-        for _ in range(number(2)):
+        elsewhere = number(2)  # in another file
+        base, count = number(of_base), number(2)
+        parts += count
+        if parts > _MAX_PARTS:
+            raise ValueError("a list of items without end")
+        for _ in range(count):
             number(of_index if version else 0)
             start = base + number(of_offset)
             found = Extent(item, start, start + number(of_length))
-            if way == _IN_FILE:
+            if way == _IN_FILE and not elsewhere:
                 yield found
 
 

@@ -308,3 +308,13 @@ def test_a_lossy_dng_that_lacks_bytes_within_is_no_photo(camera_files, tmp_path,
         path = write(tmp_path / "a.dng", hole)
         assert outcome(path, None) in ("truncated", "unreadable")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_list_of_items_without_end_is_refused():
+    """Of items whose parts take no bytes to list."""
+    entry = struct.pack(">HHHH", 1, 0, 0, 65_535)
+    table = struct.pack(">BxxxHH", 1, 0, 60_000) + entry * 60_000
+    iloc = struct.pack(">L4s", 8 + len(table), b"iloc") + table
+    meta = struct.pack(">L4sL", 12 + len(iloc), b"meta", 0) + iloc
+    with pytest.raises(ValueError, match="without end"):
+        require_whole_heif(io.BytesIO(meta), 100)
