@@ -61,6 +61,11 @@ def convert_to_srgb(photo: NDArray[np.uint8], profile: bytes) -> None:
             strip[:] = np.asarray(converted)
 
 
+def shaper_for(profile: bytes) -> Shaper | None:
+    """The fast conversion of a profile of RGB, where it has one."""
+    return _conversion(profile)[1] if kind_of(profile) == "RGB" else None
+
+
 def kind_of(profile: bytes) -> str | None:
     """Pillow's mode of the colours that a profile describes; None for others."""
     return _KINDS.get(profile[16:20])

@@ -8,6 +8,7 @@ here OpenCV does the same to many pixels at a time.
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,14 +32,16 @@ _GAMMA_ONLY, _PIECEWISE = b"\0\0", b"\0\3"  # types of parametric curves, 10.18
 
 @dataclass(frozen=True)
 class Shaper:
-    """A conversion of 8-bit RGB.
+    """A conversion of RGB to 8 bits of sRGB.
 
     Attributes:
-        linear: Of each channel's values, (1, 256, 3) float64, in 1.14 fixed point.
+        curves: Gamma, a, b, c, d of each channel (ICC.1:2022, 10.18, type 3).
+        linear: Of each channel's levels, (1, 256, 3) float64, in 1.14 fixed point.
         matrix: From these, (3, 4) float64, with the rounding in the last column.
         coded: The sum's value, moved by `_SHIFT`, as a level; (65536,) uint8.
     """
 
+    curves: tuple[tuple[float, ...], ...]
     linear: NDArray[np.float64]
     matrix: NDArray[np.float64]
     coded: NDArray[np.uint8]
@@ -47,8 +50,28 @@ class Shaper:
         """Convert RGB values (H, W, 3) in place."""
         for top in range(0, len(photo), STRIP_ROWS):
             strip = photo[top : top + STRIP_ROWS]
-            sums = cv2.transform(cv2.LUT(strip, self.linear), self.matrix)
-            strip[:] = cv2.LUT(sums.astype(np.uint16), self.coded)
+            strip[:] = self._converted(strip, self.linear)
+
+    def convert_words(
+        self, values: NDArray[np.uint16], white: int
+    ) -> NDArray[np.uint8]:
+        """SRGB of 16-bit values (H, W, 3), of which `white` is the largest.
+
+        Rounded to 8 bits before, linear values would lose their shadows.
+        """
+        levels = np.arange(WORDS, dtype=np.float32).clip(0, white) / np.float32(white)
+        linear = np.stack([_fixed(curve, levels) for curve in self.curves], axis=-1)
+        photo = np.empty(values.shape, np.uint8)
+        for top in range(0, len(values), STRIP_ROWS):
+            strip = values[top : top + STRIP_ROWS]
+            photo[top : top + STRIP_ROWS] = self._converted(strip, linear[None])
+        return photo
+
+    def _converted(
+        self, strip: NDArray[Any], linear: NDArray[np.float64]
+    ) -> NDArray[np.uint8]:
+        sums = cv2.transform(cv2.LUT(strip, linear), self.matrix)
+        return np.asarray(cv2.LUT(sums.astype(np.uint16), self.coded), np.uint8)
 
 
 def shaper_of(profile: bytes) -> Shaper | None:
@@ -66,7 +89,9 @@ def shaper_of(profile: bytes) -> Shaper | None:
     has_tables = any(kind.startswith((b"A2B", b"D2B")) for kind in tags)
     if has_tables or profile[_CONNECTION] != b"XYZ " or None in curves:
         return None
-    linear = np.stack([_fixed(curve) for curve in curves if curve], axis=-1)
+    known = tuple(curve for curve in curves if curve)
+    levels = np.arange(256, dtype=np.float32) / np.float32(255)
+    linear = np.stack([_fixed(curve, levels) for curve in known], axis=-1)
     to_srgb = np.linalg.solve(to_d50(SRGB_POINTS), np.array(columns).T)
     matrix = np.floor(to_srgb * ONE + 0.5)
     lowest, highest = np.minimum(matrix, 0).sum(1), np.maximum(matrix, 0).sum(1)
@@ -74,7 +99,7 @@ def shaper_of(profile: bytes) -> Shaper | None:
     if not is_held or not ((linear >= 0) & (linear <= ONE)).all():
         return None
     rounding = np.full((3, 1), 0.5 + _SHIFT)
-    return Shaper(linear[None], np.hstack([matrix / ONE, rounding]), _coded())
+    return Shaper(known, linear[None], np.hstack([matrix / ONE, rounding]), _coded())
 
 
 def to_d50(points: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
@@ -118,10 +143,10 @@ def _curve(tag: bytes) -> tuple[float, ...] | None:
     return None
 
 
-def _fixed(curve: Sequence[float]) -> NDArray[np.float64]:
-    """A curve's values of all levels, in 1.14 fixed point, (256,)."""
+def _fixed(curve: Sequence[float], levels: NDArray[np.float32]) -> NDArray[np.float64]:
+    """A curve's values of levels from 0 to 1, in 1.14 fixed point."""
     gamma, a, b, c, d = curve
-    level = (np.arange(256, dtype=np.float32) / np.float32(255)).astype(float)
+    level = levels.astype(float)
     with np.errstate(all="ignore"):  # odd curves are told by their values
         raised = np.maximum(a * level + b, 0) ** gamma
         value = np.where(level >= d, raised, c * level).astype(np.float32)

@@ -36,7 +36,7 @@ from dped_build.photos.formats import (
 )
 from dped_build.photos.header_limits import MAX_FILE_BYTES, HeaderFile
 from dped_build.photos.heif import HeifImage, is_heif
-from dped_build.photos.icc import convert_to_srgb, in_srgb
+from dped_build.photos.icc import convert_to_srgb, in_srgb, shaper_for
 from dped_build.photos.jpeg import decode_plain_jpeg, refuse_many_scans
 from dped_build.photos.orientation import SIDEWAYS, known_orientation, upright
 from dped_build.photos.pillow_settings import no_warnings, own_limits
@@ -299,27 +299,24 @@ def _decoded(
     colours = _colours(path, image)  # while the file is open
     if converted and colours.refusal:
         raise ValueError(colours.refusal)
+    profile = colours.profile if converted else None
     photo = decode_plain_jpeg(path, image)
+    if photo is None and isinstance(image, HeifImage | RawImage):
+        photo = image.pixels()
     if photo is None:
-        photo = _decode_values(path, image, scaled=converted)
+        shaper = shaper_for(profile) if profile else None
+        photo = eight_bits_of(
+            path, image, formats=FORMATS, scaled=converted, shaper=shaper
+        )
+        profile = None if photo is not None and shaper is not None else profile
     if photo is None:
         image.load()  # what stands behind the pixels counts as well
     orientation = _orientation(image)
-    profile = colours.profile if converted else None
     if photo is None:
         photo = np.array(in_srgb(image, profile))
     elif profile:
         convert_to_srgb(photo, profile)
     return upright(photo, orientation), colours
-
-
-def _decode_values(
-    path: Path, image: Image.Image, *, scaled: bool
-) -> NDArray[np.uint8] | None:
-    """RGB values of a HEIF, RAW or 16-bit photo as stored; None for Pillow to read."""
-    if isinstance(image, HeifImage | RawImage):
-        return image.pixels()
-    return eight_bits_of(path, image, formats=FORMATS, scaled=scaled)
 
 
 def _colours(path: Path, image: Image.Image) -> Colours:

@@ -5,6 +5,7 @@ import json
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pillow_heif
 import pytest
@@ -434,3 +435,14 @@ def test_records_and_report_say_what_photos_state(photo_set, tmp_path):
     warned = [w.text for w in report.warnings if "colour spaces" in w.text]
     assert len(warned) == 1
     assert "The phone photos" in warned[0] and "1 Adobe RGB (1998) (EXIF)" in warned[0]
+
+
+@pytest.mark.parametrize("largest", [65_535, 9000])
+def test_linear_values_of_sixteen_bits_keep_their_shadows(tmp_path, largest):
+    values = np.random.default_rng(0).integers(0, largest, (40, 60, 3), dtype=np.uint16)
+    assert cv2.imwrite(str(tmp_path / "plain.png"), values[..., ::-1])
+    data = (tmp_path / "plain.png").read_bytes()
+    path = tmp_path / "a.png"
+    path.write_bytes(with_chunks(data, chunk(*gama(1.0))))
+    expected = srgb_curve(values / 65_535)
+    assert np.abs(read_photo(path) - expected).max() < 0.6
