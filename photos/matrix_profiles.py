@@ -143,7 +143,9 @@ def _curve(tag: bytes) -> tuple[float, ...] | None:
     return None
 
 
-def _fixed(curve: Sequence[float], levels: NDArray[np.float32]) -> NDArray[np.float64]:
+def _fixed(
+    curve: Sequence[float], levels: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
     """A curve's values of levels from 0 to 1, in 1.14 fixed point."""
     gamma, a, b, c, d = curve
     level = levels.astype(float)
