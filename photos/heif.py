@@ -27,11 +27,7 @@ class HeifImage(Image.Image):
     format = "HEIF"
 
     def __init__(self, file: io.BufferedReader) -> None:
-        """Read a file that `is_heif`; the import fails without the extra.
-
-        Raises:
-            One of DECODE_ERRORS: It cannot be read.
-        """
+        """Read a file that `is_heif`; the import fails without the extra."""
         import pillow_heif
 
         super().__init__()

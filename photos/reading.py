@@ -90,13 +90,9 @@ _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def list_photos(folder: Path, *, recursive: bool = False) -> list[Path]:
-    """The photos in `folder`, in natural order of their names.
+    """The photos in `folder` (`recursive`: and below), in natural order of their names.
 
     Of a photo that is there as JPEG and as RAW the JPEG is listed.
-
-    Args:
-        folder: Where they lie.
-        recursive: Look below it as well, hidden folders aside.
 
     Raises:
         UsageError: `folder` is missing or not a folder.
@@ -132,8 +128,7 @@ def path_key(path: Path) -> tuple[tuple[tuple[int, int | str], ...], ...]:
 def _is_link_within(path: Path, folder: Path) -> bool:
     """Whether a link leads to a folder below `folder`, which is entered anyway.
 
-    Raises:
-        DpedBuildError: It leads elsewhere: what it shows is no part of the folder.
+    A link elsewhere is refused: what it shows is no part of the folder.
     """
     if not path.is_symlink():
         return False
@@ -240,11 +235,7 @@ def _check_size(path: Path, size: tuple[int, int], max_megapixels: float) -> Non
 def photo_size(
     path: Path, *, max_megapixels: float = MAX_MEGAPIXELS
 ) -> tuple[int, int]:
-    """Upright width and height from the header alone, pixels.
-
-    Raises:
-        PhotoError: As `open_photo`.
-    """
+    """Upright width and height from the header alone, px; errors as of `open_photo`."""
     with open_photo(path, max_megapixels=max_megapixels) as image:
         width, height = image.size
         turned = _orientation(image) in SIDEWAYS

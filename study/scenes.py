@@ -9,15 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dped_build.photos.encoding import encode
-from dped_build.photos.reading import (
-    is_plain_text,
-    list_photos,
-    printable,
-)
+from dped_build.photos.reading import is_plain_text, list_photos, printable
 from dped_build.study.key import MAX_CLASSES
 from dped_build.train.enhancing.photo_list import ENHANCED
 from dped_build.workspace.errors import DpedBuildError, UsageError
@@ -106,8 +98,3 @@ def find_scenes(sources: Sequence[Source]) -> Scenes:
             + (f" ({told})" if told else "")
         )
     return Scenes(files, left_out)
-
-
-def picture_bytes(picture: NDArray[np.uint8], *, quality: int | None) -> bytes:
-    """The content of a PNG file, or of a JPEG of this quality, without any metadata."""
-    return encode(picture, quality=quality)

@@ -5,7 +5,7 @@ from itertools import combinations
 from pathlib import Path
 
 from dped_build.align.pairing.find import Look, look_at
-from dped_build.align.pairing.visual_words import Sketch, likeness
+from dped_build.align.pairing.visual_words import likeness
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 
@@ -18,17 +18,14 @@ def find_exchanged(
     """Names of two rejected pairs each that match once their photos change places.
 
     Looks at the photos of a few rejected pairs; at none where there are more.
-
-    Args:
-        records: Of the whole set.
-        roots: The folders of the cameras' photos.
-        settings: What a match must reach.
     """
     rejected = [record for record in records if record.status == "rejected"]
     if not 2 <= len(rejected) <= MAX_REJECTED:
         return []
     sketches = {
-        (record.pair, camera): _sketched(roots[camera] / str(photo), settings)
+        (record.pair, camera): look_at(
+            Look(roots[camera] / str(photo), settings.color, settings.max_megapixels)
+        )[1]
         for record in rejected
         for camera, photo in (("phone", record.phone), ("dslr", record.dslr))
     }
@@ -39,7 +36,3 @@ def find_exchanged(
 
     names = [record.pair for record in rejected]
     return [(a, b) for a, b in combinations(names, 2) if match(a, b) and match(b, a)]
-
-
-def _sketched(path: Path, settings: AlignSettings) -> Sketch | None:
-    return look_at(Look(path, settings.color, settings.max_megapixels))[1]
