@@ -7,7 +7,7 @@ have written.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -35,6 +35,7 @@ REASONS = (
     "small_overlap",
     "worker_lost",
 )
+ADDED = {"added": True}  # earlier files of this version lack the key
 MAX_SIDE, MAX_PIXELS = 2**20, 2**32  # of a photo
 
 Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
@@ -74,6 +75,8 @@ class Alignment:
         overlap: Share of the phone photo that the DSLR photo shows.
         phone_sha256: Hash of the file.
         dslr_sha256: Hash of the file.
+        phone_color: Colour space that the file states, and by what.
+        dslr_color: Likewise.
     """
 
     pair: Annotated[str, Meta(min_length=1)]
@@ -93,6 +96,8 @@ class Alignment:
     overlap: Share | None = None
     phone_sha256: Sha256 | None = None
     dslr_sha256: Sha256 | None = None
+    phone_color: str | None = field(default=None, metadata=ADDED)
+    dslr_color: str | None = field(default=None, metadata=ADDED)
 
     @property
     def aligned(self) -> bool:

@@ -16,7 +16,7 @@ from dped_build.align.sampling import sample
 from dped_build.align.settings import AlignSettings
 from dped_build.photos.encoding import encode
 from dped_build.photos.header_limits import MAX_FILE_BYTES
-from dped_build.photos.reading import read_photo
+from dped_build.photos.reading import read_with_colours
 from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import NO_MEMORY, PhotoError, PhotoMemoryError
 from dped_build.workspace.stage import sha256
@@ -45,8 +45,8 @@ def align_files(task: PairFiles) -> Alignment:
     try:
         phone_sum, dslr_sum = map(_digest, paths)
         record = replace(record, phone_sha256=phone_sum, dslr_sha256=dslr_sum)
-        phone, dslr = (
-            read_photo(
+        (phone, phone_color), (dslr, dslr_color) = (
+            read_with_colours(
                 path, color=settings.color, max_megapixels=settings.max_megapixels
             )
             for path in paths
@@ -62,6 +62,8 @@ def align_files(task: PairFiles) -> Alignment:
             dslr=record.dslr,
             phone_sha256=record.phone_sha256,
             dslr_sha256=record.dslr_sha256,
+            phone_color=str(phone_color),
+            dslr_color=str(dslr_color),
         )
         if alignment.aligned and task.crops:
             crops = crop_pair(phone, dslr, alignment)

@@ -79,7 +79,10 @@ pairing_options = one_record(  # how photos find their partners
     AlignSettings,
     {
         "crops": (click.Choice(CROP_FORMATS), "Format of the cropped previews."),
-        "color": (click.Choice(COLORS), "Colour space; srgb converts ICC profiles."),
+        "color": (
+            click.Choice(COLORS),
+            "srgb converts what a photo states; keep: as stored.",
+        ),
         "max_megapixels": "Largest photo to read, by its header.",
         "min_inliers": (click.IntRange(min=4), "Fewest inliers that accept a pair."),
         "min_overlap": (

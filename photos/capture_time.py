@@ -13,19 +13,13 @@ from PIL import Image
 
 from dped_build.photos.header_limits import HeaderFile
 from dped_build.photos.iso_boxes import Box, boxes, brand
+from dped_build.photos.raw_bytes import CR3_BRAND, OWN_STARTS, RAF_START
 from dped_build.photos.truncation import TIFF_STARTS
 
-CR3_BRAND = b"crx "
 _EXIF_IFD = 0x8769
 # Tags of the time and of its fraction; where it was taken, else when it was changed.
 _ORIGINAL, _CHANGED = (0x9003, 0x9291), (0x0132, 0x9290)
-_OWN_STARTS = {
-    b"IIRO": b"II*\0",
-    b"IIRS": b"II*\0",
-    b"MMOR": b"MM\0*",
-    b"IIU\0": b"II*\0",
-}
-_RAF_START, _RAF_JPEG = b"FUJIFILMCCD-RAW", slice(84, 92)  # offset and length of it
+_RAF_JPEG = slice(84, 92)  # offset and length of it
 _BLOCK_BYTES = 2**18  # what is read of a CR3 box or a RAF picture
 
 
@@ -62,12 +56,12 @@ def raw_exif(path: Path) -> Image.Exif:
         if start[:4] in TIFF_STARTS:
             exif.load_from_fp(file)
             exif.get_ifd(_EXIF_IFD)  # while the file is open
-        elif start[:4] in _OWN_STARTS:
+        elif start[:4] in OWN_STARTS:
             data = file.read(_BLOCK_BYTES)
-            exif.load_from_fp(io.BytesIO(_OWN_STARTS[start[:4]] + data[4:]))
+            exif.load_from_fp(io.BytesIO(OWN_STARTS[start[:4]] + data[4:]))
         elif brand(start) == CR3_BRAND:
             exif.load_from_fp(io.BytesIO(_cr3_exposure(file, path.stat().st_size)))
-        elif start.startswith(_RAF_START):
+        elif start.startswith(RAF_START):
             place = start[_RAF_JPEG]
             file.seek(int.from_bytes(place[:4], "big"))
             length = min(int.from_bytes(place[4:], "big"), _BLOCK_BYTES)

@@ -11,7 +11,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from dped_build.photos.c_words import caught_words
 from dped_build.photos.capture_time import taken_at
+from dped_build.photos.colours import Colours, stated_colours
 from dped_build.photos.formats import (
     HEIF,
     NAMES,
@@ -34,14 +36,16 @@ from dped_build.photos.formats import (
 )
 from dped_build.photos.header_limits import MAX_FILE_BYTES, HeaderFile
 from dped_build.photos.heif import HeifImage, is_heif
-from dped_build.photos.icc import convert_to_srgb, in_srgb
+from dped_build.photos.icc import convert_to_srgb, in_srgb, shaper_for
 from dped_build.photos.jpeg import decode_plain_jpeg, refuse_many_scans
 from dped_build.photos.orientation import SIDEWAYS, known_orientation, upright
 from dped_build.photos.pillow_settings import no_warnings, own_limits
 from dped_build.photos.raw import RawImage
+from dped_build.photos.raw_bytes import is_raw
 from dped_build.photos.settings import MAX_MEGAPIXELS
 from dped_build.photos.sixteen_bit import eight_bits_of
 from dped_build.photos.truncation import lacks_end
+from dped_build.photos.written_parts import require_written
 from dped_build.workspace.errors import (
     NO_MEMORY,
     DpedBuildError,
@@ -73,11 +77,13 @@ DECODE_ERRORS = (
     zlib.error,
     ImageCms.PyCMSError,
 )
+_LIBTIFF = re.compile(r"^\S*: .*\.$")  # what goes wrong comes as an error as well
 _EARLY = (  # in the words of the decoders
     "truncated",
     "broken data stream",
     "not enough image data",
     "unexpected end",
+    "premature end",
 )
 ENDS_EARLY = "the file ends early; copy it again"
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -201,7 +207,9 @@ def _check_file(path: Path) -> None:
 def _opened(path: Path, file: HeaderFile) -> Image.Image:
     """The photo's header, read by whoever knows its format."""
     start = file.peek(16)
-    raw = needs(path) == RAW and not start.startswith(_PICTURES)
+    named = needs(path) == RAW and not start.startswith(_PICTURES)
+    raw = named or is_raw(file, start)
+    file.seek(0)
     extra = HEIF if is_heif(start) else RAW if raw else None
     if extra is None:
         return Image.open(file, formats=FORMATS)
@@ -250,48 +258,65 @@ def read_photo(
 
     Args:
         path: The photo.
-        color: "srgb" converts from an embedded profile, "keep" leaves values as stored.
+        color: "srgb" converts from the colour space that the photo states, "keep"
+            leaves values as stored.
         max_megapixels: Photos larger than this by their header are not decoded.
 
     Raises:
         PhotoError: `unreadable`, `truncated` or `too_large`.
     """
+    return read_with_colours(path, color=color, max_megapixels=max_megapixels)[0]
+
+
+def read_with_colours(
+    path: Path, *, color: str = "srgb", max_megapixels: float = MAX_MEGAPIXELS
+) -> tuple[NDArray[np.uint8], Colours]:
+    """As `read_photo`, and the colour space that the photo states.
+
+    Raises:
+        PhotoError: `unreadable`, `truncated` or `too_large`.
+    """
     with open_photo(path, max_megapixels=max_megapixels) as image, no_warnings():
-        return _decoded(path, image, color)
+        words = caught_words(_LIBTIFF) if image.format == "TIFF" else nullcontext()
+        with words:
+            return _decoded(path, image, converted=color == "srgb")
 
 
-def _decoded(path: Path, image: Image.Image, color: str) -> NDArray[np.uint8]:
+def _decoded(
+    path: Path, image: Image.Image, *, converted: bool
+) -> tuple[NDArray[np.uint8], Colours]:
     refuse_many_scans(path, image)
-    converted = color == "srgb"
+    require_written(path, image.format, getattr(image, "tag_v2", {}))
+    colours = _colours(path, image)  # while the file is open
+    if converted and colours.refusal:
+        raise ValueError(colours.refusal)
+    profile = colours.profile if converted else None
     photo = decode_plain_jpeg(path, image)
+    if photo is None and isinstance(image, HeifImage | RawImage):
+        photo = image.pixels()
     if photo is None:
-        photo = _decode_values(path, image, scaled=converted)
+        shaper = shaper_for(profile) if profile else None
+        photo = eight_bits_of(
+            path, image, formats=FORMATS, scaled=converted, shaper=shaper
+        )
+        profile = None if photo is not None and shaper is not None else profile
     if photo is None:
         image.load()  # what stands behind the pixels counts as well
     orientation = _orientation(image)
-    profile = _profile(image) if converted else None
     if photo is None:
         photo = np.array(in_srgb(image, profile))
     elif profile:
         convert_to_srgb(photo, profile)
-    return upright(photo, orientation)
+    return upright(photo, orientation), colours
 
 
-def _decode_values(
-    path: Path, image: Image.Image, *, scaled: bool
-) -> NDArray[np.uint8] | None:
-    """RGB values of a HEIF, RAW or 16-bit photo as stored; None for Pillow to read."""
-    if isinstance(image, HeifImage | RawImage):
-        return image.pixels()
-    return eight_bits_of(path, image, formats=FORMATS, scaled=scaled)
-
-
-def _profile(image: Image.Image) -> bytes | None:
-    """The ICC profile of its colours; None for sRGB."""
-    if isinstance(image, HeifImage):
-        return image.profile()
-    found: bytes | None = image.info.get("icc_profile")
-    return found
+def _colours(path: Path, image: Image.Image) -> Colours:
+    """The colour space that a photo states; odd tags state none."""
+    try:
+        with no_warnings():
+            return stated_colours(path, image)
+    except DECODE_ERRORS:
+        return Colours()
 
 
 def _orientation(image: Image.Image) -> int:

@@ -64,6 +64,13 @@ def pairing_warnings(pairs: PairCounts, patches: PatchCounts | None) -> list[str
             f"{strange:,} of {counted(pairs.paired, 'pair')} show different scenes: "
             "do their names pair the right photos?"
         )
+    for camera, colors in (("phone", pairs.phone_colors), ("DSLR", pairs.dslr_colors)):
+        if len(colors) > 1:
+            told = ", ".join(f"{count:,} {name}" for name, count in colors.items())
+            texts.append(
+                f"The {camera} photos state several colour spaces: {told}; were all "
+                "taken with the same settings?"
+            )
     if patches is not None and patches.pairs_not_aligned_now:
         count = counted(patches.pairs_not_aligned_now, "pair")
         texts.append(

@@ -40,6 +40,8 @@ class PairCounts(Struct, frozen=True):
     # The most frequent first.
     lost_before_pairing: Annotated[dict[PairReason, Count], "Photos, by reason."]
     lost_in_alignment: Annotated[dict[PairReason, Count], "Pairs, by reason."]
+    phone_colors: Annotated[dict[str, Count], "Photos, by stated colour space."]
+    dslr_colors: Annotated[dict[str, Count], "Likewise."]
 
 
 class PatchCounts(Struct, frozen=True):

@@ -72,6 +72,10 @@ def pair_counts(records: Sequence[Alignment]) -> PairCounts:
         failed=status["failed"],
         lost_before_pairing=reason_counts(single),
         lost_in_alignment=reason_counts(paired),
+        phone_colors=_most_first(
+            Counter(r.phone_color for r in records if r.phone_color)
+        ),
+        dslr_colors=_most_first(Counter(r.dslr_color for r in records if r.dslr_color)),
     )
 
 
