@@ -31,7 +31,7 @@ def parallax(
     """The parallax of one pair; None with too few windows.
 
     The direction is the first principal one, of the two the one that points more right
-    and down than left and up: what is nearer has one sign in all photos of a rig.
+    and down than left and up: in a rig's photos, what is nearer mostly has one sign.
 
     Args:
         shift_px: Of its windows, (N, 2).

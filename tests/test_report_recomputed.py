@@ -204,6 +204,9 @@ def test_rows_of_the_table_count_their_own_windows(report, windows, workspace):
             median = float(np.median(sharpness))
             assert row["sharpness_ratio"] == pytest.approx(median, abs=6e-4)
         trusted = mine & np.isin(windows["reason"], TRUSTED)
+        if trusted.sum() < 5:
+            assert row["parallax_px"] is None
+            continue
         moved = windows["shift_px"][trusted].astype(np.float64)
         moved -= np.median(moved, axis=0)
         along = moved @ np.linalg.svd(moved, full_matrices=False)[2][0]
