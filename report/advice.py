@@ -144,9 +144,8 @@ def depth_warnings(windows: WindowCounts, table: Sequence[PairRow]) -> list[Advi
     middle = median(spreads) if spreads else 0.0
     if middle > DEEP_PX and lost > DEEP_LOSS * windows.judged:
         text = (
-            f"{lost / refused:.0%} of the refused windows are lost to depth (parallax "
-            f"of {middle:.0f} px in the median photo): step back or bring the cameras "
-            "together"
+            f"{lost / refused:.0%} of the refused windows are lost to depth (median "
+            f"parallax {middle:.0f} px): step back or bring the cameras together"
         )
         if gain > 0:
             text += f", or {masks} to keep {gain:,} more, then train --masks"

@@ -123,7 +123,7 @@ def test_what_depth_costs_is_told(gain):
     lossy = windows(accepted=60, reasons=LOST, what_if=masks_would_keep(gain))
     (warning,) = depth_warnings(lossy, deep)
     assert warning.text.startswith("80% of the refused windows are lost to depth")
-    assert "parallax of 24 px" in warning.text
+    assert "parallax 24 px" in warning.text
     assert ("--min-valid 0.5 to keep 17 more" in warning.text) == (gain > 0)
     assert warning.sort == "parallax_px"
 
