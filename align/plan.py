@@ -34,6 +34,7 @@ class AlignPlan(Plan):
     """What an alignment would do, and with which pairs."""
 
     found: FoundPairs = field(default_factory=lambda: FoundPairs([]))
+    notes: Sequence[str] = ()  # what of the folders is left out, for people
 
 
 def estimate(
@@ -131,7 +132,7 @@ def other_pairing(
         return f"check the lines of {pairing.pairs_csv.name}"
     photos: dict[str, list[Path]] = {"phone": [], "dslr": []}
     for pair in found.pairs:
-        for camera, photo in pair.photos():
+        for camera, photo in pair.photos() if pair.name not in found.edits else ():
             photos[camera].append(photo)
     phone, dslr = (sorted(side, key=path_key) for side in photos.values())
     if pairing.pair_by == "name" and len(phone) == len(dslr):

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dped_build.photos.formats import PREFERENCES
 from dped_build.photos.settings import COLORS, MAX_MEGAPIXELS
 from dped_build.workspace.errors import UsageError
 
@@ -55,6 +56,7 @@ class PairingSettings:
     clock_offset_s: float | None = None  # DSLR clock minus phone clock; None: estimated
     time_tolerance_s: float = 2.0  # between both photos of a scene, clocks set alike
     recursive: bool = False  # search sub-folders, too
+    prefer: str | None = None  # of RAW and JPEG of one shot: jpeg or raw
     part: str | None = None  # K/N: the Kth of N shares of the pairs, from 1
 
     def to_json(self) -> dict[str, Any]:
@@ -70,6 +72,8 @@ class PairingSettings:
                 stated["clock_offset"] = self.clock_offset_s
         if self.recursive:
             stated["recursive"] = True
+        if self.prefer is not None:
+            stated["prefer"] = self.prefer
         if self.part is not None:
             stated["part"] = self.part
         return stated
@@ -85,6 +89,8 @@ class PairingSettings:
         """Reject invalid values."""
         if self.pair_by not in PAIRINGS:
             raise UsageError(f"--pair-by {self.pair_by}: choose {', '.join(PAIRINGS)}")
+        if self.prefer not in (None, *PREFERENCES):
+            raise UsageError(f"--prefer {self.prefer}: choose jpeg or raw")
         if self.pairs_csv is not None and self.pair_by != PAIRINGS[0]:
             raise UsageError(f"--pairs and --pair-by {self.pair_by}: give one of them")
         if self.part is not None:

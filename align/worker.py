@@ -12,7 +12,7 @@ from dped_build.align.pairing.by_name import Pair
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 from dped_build.photos.header_limits import MAX_FILE_BYTES
-from dped_build.photos.reading import read_photo
+from dped_build.photos.reading import printable, read_photo
 from dped_build.workspace.errors import NO_MEMORY, PhotoError, PhotoMemoryError
 from dped_build.workspace.stage import sha256
 
@@ -66,6 +66,26 @@ def align_files(task: PairFiles) -> Alignment:
             raise
         return replace(record, reason="worker_lost", message=f"{pair.name}: {TOO_MUCH}")
     return alignment
+
+
+def with_way_out(
+    record: Alignment, companions: Mapping[tuple[str, str], str]
+) -> Alignment:
+    """The record of a photo that cannot be read, with the file that could replace it.
+
+    Args:
+        record: Of any pair.
+        companions: (camera, photo) → another file of the same shot.
+    """
+    if record.reason not in ("unreadable", "truncated") or not record.message:
+        return record
+    for camera, photo in (("phone", record.phone), ("dslr", record.dslr)):
+        other = companions.get((camera, photo or ""))
+        name = Path(photo or "").name
+        if other and record.message.startswith(f"{printable(name)}: "):
+            way = f"or move it away: {other} of the same shot is then read"
+            return replace(record, message=f"{record.message}, {way}")
+    return record
 
 
 def _digest(path: Path) -> str | None:

@@ -28,6 +28,7 @@ from dped_build.commands.console import (
     where,
 )
 from dped_build.parallel.executor import Workers
+from dped_build.photos.formats import PREFERENCES
 from dped_build.photos.settings import COLORS
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.terminal import Progress
@@ -75,6 +76,11 @@ pairing_options = one_record(  # how photos find their partners
         "--recursive",
         is_flag=True,
         help="Search sub-folders, too: day1/0001 pairs with day1/0001.",
+    ),
+    click.option(
+        "--prefer",
+        type=click.Choice(PREFERENCES),
+        help="File to read of a shot that is there as both.  [default: one for all]",
     ),
     click.option(
         "--part",
@@ -210,6 +216,8 @@ def _announce(plan: "AlignPlan", *, as_json: bool, dry_run: bool) -> None:
     elif found.how != BY_NAME:
         left = counted(len(found.left_over), "photo")
         click.echo(f"{_matched_text(found)}; {left} left over")
+    for note in plan.notes:
+        click.echo(f"left out, {note}")
     announce(plan, as_json=False, dry_run=dry_run)
 
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.photos.encoding import encode
+from dped_build.photos.listing import list_photos
+from dped_build.photos.names import ENHANCED
 from dped_build.photos.reading import (
     is_plain_text,
-    list_photos,
     printable,
 )
 from dped_build.study.key import MAX_CLASSES
-from dped_build.train.enhancing.photo_list import ENHANCED
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.text import natural_key
 
