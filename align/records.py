@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from dped_build.photos.likeness import DIGITS
 from dped_build.workspace.json_files import (
     Count,
     Sha256,
@@ -48,6 +49,7 @@ Keypoints = tuple[
 Entry = Annotated[float, Meta(gt=-1e9, lt=1e9)]
 Row = Annotated[tuple[Entry, ...], Meta(min_length=3, max_length=3), "A row."]
 Matrix = Annotated[tuple[Row, ...], Meta(min_length=3, max_length=3)]
+PictureHash = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{DIGITS}}}$")]
 Reason = Annotated[str, Meta(extra_json_schema={"enum": REASONS})]  # later ones count
 
 
@@ -74,6 +76,8 @@ class Alignment:
         overlap: Share of the phone photo that the DSLR photo shows.
         phone_sha256: Hash of the file.
         dslr_sha256: Hash of the file.
+        dslr_hash: What the photo shows (`photos.likeness`): shots of one scene are
+            alike.
     """
 
     pair: Annotated[str, Meta(min_length=1)]
@@ -93,6 +97,7 @@ class Alignment:
     overlap: Share | None = None
     phone_sha256: Sha256 | None = None
     dslr_sha256: Sha256 | None = None
+    dslr_hash: PictureHash | None = None
 
     @property
     def aligned(self) -> bool:

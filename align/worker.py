@@ -12,6 +12,7 @@ from dped_build.align.pairing.by_name import Pair
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 from dped_build.photos.header_limits import MAX_FILE_BYTES
+from dped_build.photos.likeness import picture_hash
 from dped_build.photos.reading import printable, read_photo
 from dped_build.workspace.errors import NO_MEMORY, PhotoError, PhotoMemoryError
 from dped_build.workspace.stage import sha256
@@ -56,6 +57,7 @@ def align_files(task: PairFiles) -> Alignment:
             dslr=record.dslr,
             phone_sha256=record.phone_sha256,
             dslr_sha256=record.dslr_sha256,
+            dslr_hash=picture_hash(dslr),
         )
         if alignment.aligned and task.crops:
             crops = crop_pair(phone, dslr, alignment)

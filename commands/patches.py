@@ -10,6 +10,7 @@ import click
 from dped_build.commands.console import (
     announce,
     echo_reasons,
+    echo_warning,
     new,
     no_blas_threads,
     settings_options,
@@ -113,6 +114,8 @@ def patches(
             click.echo(f"  {failed['pair']}: {failed['message']}")
         counts = ", ".join(f"{k} {v['patches']}" for k, v in summary.splits.items())
         click.echo(f"  patches: {counts}")
+        if summary.note:
+            echo_warning(f"  {summary.note}")
         if summary.accepted and not summary.splits["train"]["patches"]:
             click.echo(
                 "  The train split is empty: lower --test-photos and --val-photos "

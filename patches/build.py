@@ -54,6 +54,7 @@ class PatchSummary:
     splits: Mapping[str, Mapping[str, int]]
     failed: Sequence[Mapping[str, str]]
     newly_done: int
+    note: str | None = None  # on how scenes were told apart
 
     @property
     def accepted(self) -> int:
@@ -139,6 +140,7 @@ def build_shards(
         manifest["splits"],
         manifest["failed"],
         len(todo),
+        inputs.scene_note({row.group for row in content.split}),
     )
 
 
