@@ -7,7 +7,7 @@ have written.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -97,7 +97,7 @@ class Alignment:
     overlap: Share | None = None
     phone_sha256: Sha256 | None = None
     dslr_sha256: Sha256 | None = None
-    dslr_hash: PictureHash | None = None
+    dslr_hash: PictureHash | None = field(default=None, metadata={"optional": True})
 
     @property
     def aligned(self) -> bool:

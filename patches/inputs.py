@@ -30,8 +30,8 @@ from dped_build.patches.pieces import (
     reasons_of,
 )
 from dped_build.patches.records import Windows
+from dped_build.patches.scenes import SAME_SCENE, Content
 from dped_build.patches.settings import PatchSettings
-from dped_build.patches.split import SAME_SCENE, Content
 from dped_build.photos.likeness import picture_hash
 from dped_build.photos.reading import capture_time, read_photo
 from dped_build.workspace.errors import DpedBuildError, PhotoError

@@ -11,17 +11,14 @@ import hashlib
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
 
-import numpy as np
-
-from dped_build.photos.likeness import BITS, bits_of, first_alike
+from dped_build.patches.scenes import SAME_SCENE, Content, Scenes, group_scenes
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.text import natural_key
 
 SPLITS = ("train", "val", "test")
-SAME_SCENE = timedelta(seconds=60)
 MAX_GROUPS = 100  # in test or val by default
 TEST_SHARE, VAL_SHARE = 0.10, 0.05
 MIN_GROUPS = 3  # with fewer scenes everything is for training
@@ -39,19 +36,6 @@ class SplitRow:
     pair: str
     group: str
     split: str
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a scene's DSLR photo holds, as far as known.
-
-    Attributes:
-        sha256: Of the file.
-        shown: `photos.likeness.picture_hash`.
-    """
-
-    sha256: str | None = None
-    shown: str | None = None
 
 
 def extend_split(
@@ -110,77 +94,6 @@ def extend_split(
 def _first_of(groups: Sequence[str], wanted: Collection[str]) -> int:
     """How many of the groups reach up to the first wanted one; 0 where none is."""
     return next((n for n, group in enumerate(groups, 1) if group in wanted), 0)
-
-
-def group_scenes(
-    pairs: Sequence[str],
-    times: Mapping[str, datetime | None],
-    known: Mapping[str, str],
-    *,
-    scenes: Mapping[str, str] | None = None,
-    contents: Mapping[str, Content] | None = None,
-) -> dict[str, str]:
-    """The scene of every pair: the name of the first pair taken of it.
-
-    Equal files are one scene. Else a scene reaches 60 s from its first photo, so that a
-    series without pauses does not become one; a pair without a time belongs to the
-    first scene whose first photo looks like its own. Pairs that `known` places stay
-    there. `scenes` names scenes by their first pair, where they are not called like it.
-    """
-    scenes, found = scenes or {}, _Scenes(contents or {}, len(pairs))
-    starts: list[tuple[datetime, str]] = []
-    for pair in pairs:
-        if pair in known:
-            found.add(pair, known[pair])
-            time = times.get(pair)
-            starts += [(time, known[pair])] if time else []
-    timed = [(time, pair) for pair in pairs if (time := times.get(pair)) is not None]
-    for time, pair in sorted(timed, key=lambda item: item[0]):
-        if pair in known:
-            continue
-        near = (group for start, group in starts if abs(time - start) <= SAME_SCENE)
-        group = found.sharing(pair) or next(near, None)
-        if group is None:
-            group = scenes.get(pair, pair)
-            starts.append((time, group))
-        found.add(pair, group)
-    for pair in pairs:
-        if pair not in found.groups:
-            group = found.sharing(pair) or found.alike(pair) or scenes.get(pair, pair)
-            found.add(pair, group)
-    return {pair: found.groups[pair] for pair in pairs}
-
-
-class _Scenes:
-    """The scenes so far: their pairs, files, and what the first photo of each shows."""
-
-    def __init__(self, contents: Mapping[str, Content], size: int) -> None:
-        self.groups: dict[str, str] = {}  # by pair
-        self._contents, self._by_sum = contents, dict[str, str]()
-        self._names = set[str]()
-        self._begun, self._bits = list[str](), np.empty((size, BITS), bool)
-
-    def add(self, pair: str, group: str) -> None:
-        content = self._contents.get(pair, Content())
-        if content.shown and group not in self._names:
-            self._bits[len(self._begun)] = bits_of([content.shown])[0]
-            self._begun.append(group)
-        self._names.add(group)
-        self.groups[pair] = group
-        if content.sha256:
-            self._by_sum.setdefault(content.sha256, group)
-
-    def sharing(self, pair: str) -> str | None:
-        """The scene that has the very file of this pair."""
-        return self._by_sum.get(self._contents.get(pair, Content()).sha256 or "")
-
-    def alike(self, pair: str) -> str | None:
-        """The first scene whose first photo looks like this pair's."""
-        shown = self._contents.get(pair, Content()).shown
-        if not shown:
-            return None
-        place = first_alike(bits_of([shown])[0], self._bits[: len(self._begun)])
-        return None if place is None else self._begun[place]
 
 
 def unite_splits(
@@ -251,7 +164,7 @@ def _of_one_content(
     contents: Mapping[str, Content],
 ) -> Iterator[tuple[str, str]]:
     """Groups of different splits that share a file, or look alike without a time."""
-    before = _Scenes(contents, sum(map(len, drawn)))
+    before = Scenes(contents)
     for lines in drawn:
         for row in lines:
             same = before.sharing(row.pair)

@@ -120,7 +120,7 @@ def on_one_clock(shot: Sequence[Taken | None]) -> list[datetime | None]:
     for each in shot:
         if each and each.zone is not None:
             last = each.zone
-        times.append(each and each.time - (last - first))
+        times.append(each.time - (last - first) if each else None)
     return times
 
 

@@ -6,16 +6,12 @@ came closer than 0.30 of the bits; of shots from one hand, 1 % of the width and 
 degree apart, nine in ten are within 0.23.
 """
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 GRID = 16
-BITS = GRID * GRID
-DIGITS = BITS // 4  # of the hash in hexadecimal
-ALIKE = 0.25  # share of the bits in which shots of one scene differ at most
+DIGITS = GRID * GRID // 4  # of the hash in hexadecimal
 SAMPLED_PX = 256  # of the shorter side; more would cost time and change nothing
 
 
@@ -26,15 +22,3 @@ def picture_hash(photo: NDArray[np.uint8]) -> str:
     grey = cv2.cvtColor(sampled, cv2.COLOR_RGB2GRAY)
     cells = cv2.resize(grey, (GRID + 1, GRID), interpolation=cv2.INTER_AREA)
     return np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes().hex()
-
-
-def bits_of(hashes: Sequence[str]) -> NDArray[np.bool_]:
-    """The bits of hashes, (N, BITS)."""
-    data = np.frombuffer(b"".join(map(bytes.fromhex, hashes)), np.uint8)
-    return np.unpackbits(data).astype(bool).reshape(-1, BITS)
-
-
-def first_alike(one: NDArray[np.bool_], others: NDArray[np.bool_]) -> int | None:
-    """Place of the first of `others`, (N, BITS), that shows what `one` does, if any."""
-    near = np.flatnonzero((others != one).mean(axis=1) <= ALIKE)
-    return int(near[0]) if len(near) else None

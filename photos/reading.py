@@ -190,7 +190,7 @@ def photo_size(
 def capture_time(path: Path) -> datetime | None:
     """When the photo was taken by its EXIF data (camera clock); None if unknown."""
     found = when_taken(path)
-    return found and found.time
+    return found.time if found else None
 
 
 def when_taken(path: Path) -> Taken | None:

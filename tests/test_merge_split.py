@@ -12,7 +12,8 @@ from dped_build.curate.merge import merge_workspaces
 from dped_build.curate.merged_names import common_folder, labels_of, name_prefixes
 from dped_build.patches.build import patch_stage
 from dped_build.patches.previous import read_split
-from dped_build.patches.split import Content, SplitRow, extend_split, unite_splits
+from dped_build.patches.scenes import Content
+from dped_build.patches.split import SplitRow, extend_split, unite_splits
 from dped_build.workspace.errors import DpedBuildError
 
 NOON = datetime(2024, 6, 1, 12)

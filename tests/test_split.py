@@ -6,11 +6,10 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
+from dped_build.patches.scenes import Content, group_scenes
 from dped_build.patches.split import (
-    Content,
     SplitRow,
     extend_split,
-    group_scenes,
     parse_split,
     split_bytes,
 )

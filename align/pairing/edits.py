@@ -73,6 +73,6 @@ def with_edits(pairs: Sequence[Pair], edits: Edits) -> list[Pair]:
             found += alone(*sides, "no_partner", told, taken, path_name)
             continue
         taken.add(name)
-        sides = (photo, None) if camera == "phone" else (None, photo)
-        found.append(Pair(name, *sides, "no_partner", told))
+        phone, dslr = (photo, None) if camera == "phone" else (None, photo)
+        found.append(Pair(name, phone, dslr, "no_partner", told))
     return in_order(found)
