@@ -33,6 +33,7 @@ from dped_build.align.plan import (
 from dped_build.align.records import Alignment, counts_of
 from dped_build.align.settings import AlignSettings, PairingSettings
 from dped_build.align.summary import AlignSummary, summarize
+from dped_build.align.survey import survey
 from dped_build.align.worker import (
     PairFiles,
     align_files,
@@ -141,6 +142,9 @@ def align_folders(
         run.keep_finished(force=force, rehash=rehash)
         plan = estimate(found, run.todo, roots, settings, workers.jobs)
         plan = replace(plan, notes=listed.notes())
+        if dry_run:
+            seen = survey(found.pairs, roots, progress=pairing_progress)
+            plan = replace(plan, seen=seen)
         announce(plan)
         refuse_full_disk(workspace, plan, "choose another --workspace or --crops none")
         if dry_run:

@@ -35,6 +35,7 @@ class AlignPlan(Plan):
 
     found: FoundPairs = field(default_factory=lambda: FoundPairs([]))
     notes: Sequence[str] = ()  # what of the folders is left out, for people
+    seen: Sequence[str] = ()  # of a dry run: what the folders hold
 
 
 def estimate(

@@ -211,6 +211,8 @@ def _announce(plan: "AlignPlan", *, as_json: bool, dry_run: bool) -> None:
         if dry_run:
             click.echo(json.dumps(_plan_json(plan), indent=1))
         return
+    for line in plan.seen:
+        click.echo(line)
     if dry_run:
         _echo_pairs(found)
     elif found.how != BY_NAME:

@@ -59,3 +59,14 @@ def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | N
     moved = np.asarray(ImageCms.applyTransform(Image.fromarray(lattice), transform))
     change = np.abs(moved.astype(int) - lattice.astype(int)).max()
     return None if change <= SRGB_TOLERANCE else transform
+
+
+def profile_name(profile: bytes | None) -> str:
+    """What an embedded profile is called; without one, colours count as sRGB."""
+    if not profile:
+        return "no colour profile"
+    try:
+        found = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return " ".join(str(ImageCms.getProfileDescription(found)).split())
+    except (ImageCms.PyCMSError, OSError):
+        return "a damaged colour profile"

@@ -12,6 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from dped_build.photos.formats import (
 )
 from dped_build.photos.header_limits import MAX_FILE_BYTES, HeaderFile
 from dped_build.photos.heif import HeifImage, is_heif
-from dped_build.photos.icc import convert_to_srgb, in_srgb
+from dped_build.photos.icc import convert_to_srgb, in_srgb, profile_name
 from dped_build.photos.jpeg import decode_plain_jpeg, refuse_many_scans
 from dped_build.photos.orientation import SIDEWAYS, known_orientation, upright
 from dped_build.photos.pillow_settings import no_warnings, own_limits
@@ -185,6 +186,36 @@ def photo_size(
         width, height = image.size
         turned = _orientation(image) in SIDEWAYS
     return (height, width) if turned else (width, height)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a photo's header says.
+
+    Attributes:
+        kind: Format of the content: JPEG, HEIF, RAW.
+        size: Upright width and height, pixels.
+        colours: What its colour space is called.
+        taken: When it was taken; None where unknown.
+    """
+
+    kind: str
+    size: tuple[int, int]
+    colours: str
+    taken: Taken | None
+
+
+def read_header(path: Path) -> Header:
+    """What a photo's header says; no pixel is decoded.
+
+    Raises:
+        PhotoError: `unreadable`, `truncated` or `too_large`.
+    """
+    size = photo_size(path, max_megapixels=float("inf"))
+    with open_photo(path, max_megapixels=float("inf")) as image, no_warnings():
+        colours = profile_name(image.info.get("icc_profile"))
+        kind = "JPEG" if image.format == "MPO" else str(image.format)
+    return Header(kind, size, colours, when_taken(path))
 
 
 def capture_time(path: Path) -> datetime | None:

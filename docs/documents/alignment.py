@@ -97,7 +97,7 @@ class LeftOverPhoto(TypedDict):
 
 
 class Plan(TypedDict):
-    """What a run would take, about; the last four of align alone."""
+    """What a run would take, about; the last five of align alone."""
 
     pairs: Annotated[Count, "Pairs."]
     todo: Annotated[Count, "Pairs to do."]
@@ -106,6 +106,9 @@ class Plan(TypedDict):
     worker_gb: Annotated[Amount, "Memory of each worker process, GB."]
     notes: NotRequired[
         Annotated[list[Annotated[str, "A line."]], "What of the folders is left out."]
+    ]
+    seen: NotRequired[
+        Annotated[list[Annotated[str, "A line."]], "What the folders hold."]
     ]
     pairing: NotRequired[Pairing]
     matched: NotRequired[Annotated[list[PlannedPair], "The pairs."]]
