@@ -98,7 +98,8 @@ def refuse_hopeless(records: Sequence[Alignment], advice: Callable[[], str]) -> 
     if is_hopeless(readable):
         swapped = any(map(seems_swapped, readable))
         hint = (
-            "the folders seem to be swapped: name the phone's first"
+            "the folders seem to be swapped: name the phone's first; if it is, and the "
+            "phone has more pixels than the DSLR, add --reduce-phone 2"
             if swapped
             else f"paired photos do not seem to show one scene: {advice()}"
         )

@@ -13,6 +13,7 @@ from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 from dped_build.photos.header_limits import MAX_FILE_BYTES
 from dped_build.photos.likeness import picture_hash
+from dped_build.photos.orientation import reduced
 from dped_build.photos.reading import printable, read_photo
 from dped_build.workspace.errors import NO_MEMORY, PhotoError, PhotoMemoryError
 from dped_build.workspace.stage import sha256
@@ -46,6 +47,7 @@ def align_files(task: PairFiles) -> Alignment:
             )
             for path in paths
         )
+        phone = reduced(phone, settings.reduce_phone)
     except PhotoMemoryError as error:  # without sums it counts as unread
         return replace(unaligned(pair), reason=error.reason, message=str(error))
     except PhotoError as error:

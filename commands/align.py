@@ -11,6 +11,7 @@ import click
 
 from dped_build.align.settings import (
     CROP_FORMATS,
+    MAX_REDUCTION,
     PAIRINGS,
     AlignSettings,
     PairingSettings,
@@ -99,6 +100,10 @@ pairing_options = one_record(  # how photos find their partners
         "crops": (click.Choice(CROP_FORMATS), "Format of the cropped previews."),
         "color": (click.Choice(COLORS), "Colour space; srgb converts ICC profiles."),
         "max_megapixels": (float, "Largest photo to read, by its header."),
+        "reduce_phone": (
+            click.IntRange(1, MAX_REDUCTION),
+            "Read phone photos at one Nth of their size (48 MP and more, zoom).",
+        ),
         "min_inliers": (click.IntRange(min=4), "Fewest inliers that accept a pair."),
         "min_overlap": (
             click.FloatRange(0, 1),
@@ -174,7 +179,8 @@ def align(
             click.echo(
                 "Most pairs look swapped: the DSLR has fewer pixels than the phone. "
                 f"Try: dped-build align {quote(dslr_dir)} {quote(phone_dir)} --force"
-                f"{where(workspace)}"
+                f"{where(workspace)}. If they are not, the phone enlarges (48 MP and "
+                "more, digital zoom): add --reduce-phone 2 --force"
             )
         elif summary.advice and summary.aligned:
             echo_warning(f"Hardly any pair aligns: {summary.advice} --force")

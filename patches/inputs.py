@@ -78,7 +78,8 @@ class Inputs:
     def reading(self) -> dict[str, Any]:
         """How photos are read: as they were for the alignment."""
         stated = self.aligned.manifest["settings"]
-        return {key: stated[key] for key in ("color", "max_megapixels")}
+        keys = ("color", "max_megapixels", "reduce_phone")
+        return {key: stated[key] for key in keys if key in stated}
 
     @cached_property
     def keys(self) -> dict[str, str]:
@@ -153,7 +154,8 @@ class Inputs:
     def _shown(self, record: Alignment) -> str | None:
         try:
             path = self.aligned.dslr_root / str(record.dslr)
-            return picture_hash(read_photo(path, **self.reading))
+            reading = {k: v for k, v in self.reading.items() if k != "reduce_phone"}
+            return picture_hash(read_photo(path, **reading))
         except PhotoError:
             return None
 

@@ -35,6 +35,7 @@ from dped_build.parallel.executor import Workers, run_all
 from dped_build.photos.capture_time import Taken, on_one_clock
 from dped_build.photos.formats import NAMES
 from dped_build.photos.listing import Listing, look_into, unlisted
+from dped_build.photos.orientation import reduced
 from dped_build.photos.reading import (
     capture_time,
     is_plain_text,
@@ -56,6 +57,7 @@ class Look:
     path: Path
     color: str
     max_megapixels: float
+    reduce: int = 1  # to one Nth of its size
 
 
 @dataclass(frozen=True)
@@ -203,10 +205,13 @@ def _paired(
         return kept
     looks = {
         camera: [
-            Look(roots[camera] / photo, settings.color, settings.max_megapixels)
+            Look(roots[camera] / photo, settings.color, settings.max_megapixels, reduce)
             for photo in side
         ]
-        for camera, side in (("phone", phone), ("dslr", dslr))
+        for camera, side, reduce in (
+            ("phone", phone, settings.reduce_phone),
+            ("dslr", dslr, 1),
+        )
     }
     if pairing.pair_by == "time":
         found = _by_time(phone, dslr, looks, pairing, progress)
@@ -330,6 +335,6 @@ def look_at(look: Look) -> Seen:
         photo = read_photo(
             look.path, color=look.color, max_megapixels=look.max_megapixels
         )
-        return time, sketch(photo)
+        return time, sketch(reduced(photo, look.reduce))
     except (PhotoError, MemoryError, cv2.error):
         return time, None

@@ -28,7 +28,7 @@ def find_exchanged(
     if not 2 <= len(rejected) <= MAX_REJECTED:
         return []
     sketches = {
-        (record.pair, camera): _sketched(roots[camera] / str(photo), settings)
+        (record.pair, camera): _sketched(roots[camera] / str(photo), settings, camera)
         for record in rejected
         for camera, photo in (("phone", record.phone), ("dslr", record.dslr))
     }
@@ -41,5 +41,7 @@ def find_exchanged(
     return [(a, b) for a, b in combinations(names, 2) if match(a, b) and match(b, a)]
 
 
-def _sketched(path: Path, settings: AlignSettings) -> Sketch | None:
-    return look_at(Look(path, settings.color, settings.max_megapixels))[1]
+def _sketched(path: Path, settings: AlignSettings, camera: str) -> Sketch | None:
+    reduce = settings.reduce_phone if camera == "phone" else 1
+    look = Look(path, settings.color, settings.max_megapixels, reduce)
+    return look_at(look)[1]

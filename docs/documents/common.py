@@ -54,6 +54,9 @@ class AlignSettings(TypedDict):
     max_megapixels: Annotated[
         float, Meta(gt=0), "Larger photos are refused by their header."
     ]
+    reduce_phone: NotRequired[
+        Annotated[int, Meta(ge=2, le=8), "Phone photos are read at one Nth of it."]
+    ]
     matching_sides: Annotated[
         list[Positive],
         "Long sides at which keypoints are looked for, px, tried until one aligns.",
