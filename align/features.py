@@ -127,8 +127,16 @@ def match_keypoints(
     return np.stack([kept, nearest[kept]], axis=1)
 
 
-def agreement(phone: Features, dslr: Features, phone_to_dslr: FloatArray) -> float:
+def agreement(
+    phone: Features,
+    dslr: Features,
+    phone_to_dslr: FloatArray,
+    *,
+    but: tuple[float, float, float, float] | None = None,
+) -> float:
     """How alike the overlap looks once laid over each other, -1 to 1.
+
+    `but` leaves a part of the phone photo out: left, top, right, bottom, shares of it.
 
     The mean local correlation of fine detail, where both photos have some: exposure,
     cast and vignetting cancel. Keypoints can agree by chance, or on a symmetric front
@@ -145,6 +153,9 @@ def agreement(phone: Features, dslr: Features, phone_to_dslr: FloatArray) -> flo
     rows = visible_rows(to_dslr, size, dslr.size)
     x = np.arange(size[0])
     inside = ((x >= rows[:, :1]) & (x <= rows[:, 1:])).astype(np.float32)
+    if but:
+        left, top, right, bottom = np.rint(np.array(but) * (*size, *size)).astype(int)
+        inside[top:bottom, left:right] = 0
     whole = _mean(inside) > 1 - 1e-3
     if not whole.any():
         return 0.0
