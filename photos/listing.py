@@ -120,18 +120,7 @@ def look_into(
     if not folder.is_dir():
         raise UsageError(f"{folder}: not a folder; name the folder that holds photos")
     files, system = _walk(folder, recursive=recursive)
-    found, unread, absent = list[Path](), list[Path](), list[Path]()
-    for path in files:
-        suffix = path.suffix.lower()
-        if suffix in (*IN_THE_CLOUD, *UNFINISHED):
-            inner = Path(path.stem).suffix.lower()
-            absent += [path] if inner in (*SUFFIXES, *UNREAD_SUFFIXES) else []
-        elif path.name.startswith("."):
-            continue
-        elif suffix in SUFFIXES or _is_picture(path):
-            found.append(path)
-        elif suffix in UNREAD_SUFFIXES:
-            unread.append(path)
+    found, unread, absent = _sorted_out(files)
     photos = [path for path in found if not is_enhanced(path)]
     shots = _shots(folder, photos)
     kinds = preferred_kinds(shots, prefer)
@@ -146,6 +135,23 @@ def look_into(
     refuse_missing(folder, chosen)
     chosen.sort(key=lambda path: path_key(path.relative_to(folder)))
     return Listing(chosen, companions, unread, absent, enhanced, system)
+
+
+def _sorted_out(files: Iterable[Path]) -> tuple[list[Path], list[Path], list[Path]]:
+    """Of all files the photos, the pictures not read, and what stands for others."""
+    found, unread, absent = list[Path](), list[Path](), list[Path]()
+    for path in files:
+        suffix = path.suffix.lower()
+        if suffix in (*IN_THE_CLOUD, *UNFINISHED):
+            inner = Path(path.stem).suffix.lower()
+            absent += [path] if inner in (*SUFFIXES, *UNREAD_SUFFIXES) else []
+        elif path.name.startswith("."):
+            continue
+        elif suffix in SUFFIXES or _is_picture(path):
+            found.append(path)
+        elif suffix in UNREAD_SUFFIXES:
+            unread.append(path)
+    return found, sorted(unread), sorted(absent)
 
 
 def unlisted(listing: Listing) -> dict[str, str]:

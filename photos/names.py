@@ -25,7 +25,7 @@ _KINDS = {
     *("raf", "orf", "rw2", "rwl", "pef", "3fr", "iiq"),
 }
 _WORD = re.compile(r"[^\W_]+")
-_PIXEL_RAW = re.compile(r"\.raw-\d\d\.(mp\.)?(cover|original)$")
+_PIXEL_PART = re.compile(r"\.[a-z_]+-\d\d\.(mp\.)?(cover|original)$")
 _LUMIA_RAW = "__highres"
 _ENDING = re.compile(r"[-_ .]([a-z0-9]+)$")
 
@@ -74,7 +74,7 @@ def shot_name(photo: Path) -> str:
 
 def shot_stem(stem: str) -> str:
     """The part of a file's stem that its RAW and its JPEG share."""
-    name = _PIXEL_RAW.sub("", loose(stem)).removesuffix(_LUMIA_RAW)
+    name = _PIXEL_PART.sub("", loose(stem)).removesuffix(_LUMIA_RAW)
     ending = _ENDING.search(name)  # DSC_0001.NEF.jpg, IMG_1_RAW.dng
     return name[: ending.start()] or name if ending and ending[1] in _KINDS else name
 

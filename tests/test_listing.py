@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dped_build.photos.listing import list_photos, look_into, unlisted
+from dped_build.photos.listing import list_photos, look_into, stems_beside, unlisted
 from dped_build.photos.names import original_of, shot_name
 from dped_build.photos.reading import read_photo
 from dped_build.workspace.errors import PhotoError
@@ -214,3 +214,13 @@ def test_names_of_other_photos_lead_nowhere(name):
 def test_a_shot_is_called_without_what_names_its_kind():
     paths = ("JPG/a b/IMG_1.JPG", "RAW/a b/img_1_RAW.dng")
     assert {shot_name(Path(path)) for path in paths} == {"a b-img_1"}
+    parts = ("PXL_1.jpg", "PXL_1.PORTRAIT-02.ORIGINAL.jpg", "PXL_1.RAW-01.COVER.jpg")
+    assert {shot_name(Path(path)) for path in parts} == {"pxl_1"}
+
+
+def test_of_a_portrait_both_files_are_listed_and_one_is_an_edit(folder):
+    fill(folder, "P.PORTRAIT-01.COVER.jpg P.PORTRAIT-02.ORIGINAL.jpg")
+    photos = look_into(folder).photos
+    assert len(photos) == 2
+    known = stems_beside(photos)[folder]
+    assert original_of(photos[0].stem, known) == ("edit", "p.portrait-02.original")
