@@ -1,8 +1,8 @@
 """Two folders of photos of the same scenes → aligned pairs in `<workspace>/aligned/`.
 
 Reading order: `pairing` (which photos belong together), `features` and `homography`
-(what two photos share), `aligner` (one pair), `sampling` and `crops` (the DSLR photo on
-the phone's grid), `worker` (one pair of files), `folders` (the stage), `records` and
+(what two photos share), `aligner` (one pair), `sampling` (the DSLR photo on the phone's
+grid), `worker` (one pair of files, and its crops), `folders` (the stage), `records` and
 `aligned_folder` (what it writes, read back).
 """
 

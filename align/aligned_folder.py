@@ -73,20 +73,13 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Aligned:
-    """A finished alignment, read back.
+    """A finished alignment, read back."""
 
-    Attributes:
-        manifest: `manifest.json`.
-        records: All records, by pair name, in order.
-        phone_root: The folder of the phone photos on this machine.
-        dslr_root: The folder of the DSLR photos.
-        states: (camera, path in its folder) → size and modification time when aligned.
-    """
-
-    manifest: Mapping[str, Any]
-    records: Mapping[str, Alignment]
-    phone_root: Path
-    dslr_root: Path
+    manifest: Mapping[str, Any]  # `manifest.json`
+    records: Mapping[str, Alignment]  # all records, by pair name, in order
+    phone_root: Path  # the folder of the phone photos on this machine
+    dslr_root: Path  # the folder of the DSLR photos
+    # (camera, path) → size and time when aligned.
     states: Mapping[tuple[str, str], FileState]
 
     def paths(self, record: Alignment) -> tuple[Path, Path]:
@@ -148,14 +141,7 @@ def file_state(path: Path) -> FileState:
 
 
 def parse_records(lines: bytes | Iterable[bytes]) -> list[Alignment]:
-    """The records of an `alignment.jsonl`, in order.
-
-    Args:
-        lines: Its content, or its lines as `read_lines` yields them.
-
-    Raises:
-        ValueError: It is damaged.
-    """
+    """The records of an `alignment.jsonl`, or of its lines; ValueError if damaged."""
     if isinstance(lines, bytes):  # which end at line feeds alone
         lines = lines.splitlines()
     records = [Alignment.from_json(parse_object(line)) for line in lines]
@@ -165,11 +151,7 @@ def parse_records(lines: bytes | Iterable[bytes]) -> list[Alignment]:
 
 
 def read_records(path: Path) -> list[Alignment]:
-    """The records of the `alignment.jsonl` at `path`, in order.
-
-    Raises:
-        DpedBuildError: It cannot be read.
-    """
+    """The records of an `alignment.jsonl`, in order; DpedBuildError if damaged."""
     try:
         return parse_records(read_lines(path))
     except (OSError, ValueError) as error:
@@ -177,11 +159,7 @@ def read_records(path: Path) -> list[Alignment]:
 
 
 def read_aligned(workspace: Path) -> Aligned | None:
-    """The finished alignment of a workspace; None where there is none.
-
-    Raises:
-        DpedBuildError: A file of it cannot be read.
-    """
+    """A workspace's finished alignment; None without, DpedBuildError if damaged."""
     stage = aligned_stage(workspace)
     manifest = stage.manifest()
     if manifest is None:

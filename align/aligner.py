@@ -191,7 +191,7 @@ def _judge(
             f"{settings.min_inliers} needed: the photos do not seem to show "
             "the same scene",
         )
-    seen = replace(seen, phone_to_dslr=_nested(fit.phone_to_dslr))
+    seen = replace(seen, phone_to_dslr=tuple(map(tuple, fit.phone_to_dslr.tolist())))
     trouble = implausible(fit.phone_to_dslr, seen.phone_size or (0, 0))
     if trouble:
         return replace(seen, reason="implausible_homography", message=trouble.message)
@@ -218,7 +218,3 @@ def _place(
             message=f"only {overlap:.0%} of the phone photo is in the DSLR photo",
         )
     return replace(seen, status="aligned")
-
-
-def _nested(matrix: FloatArray) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(float(value) for value in row) for row in matrix)

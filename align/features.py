@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.geometry import FloatArray, visible_rows
+from dped_build.align.geometry import FloatArray, rescaling, visible_rows
 from dped_build.align.sampling import sample
 
 KEYPOINTS_PER_PX = 1  # strongest kept, per px of the long side
@@ -25,21 +25,13 @@ CONTRAST_PERCENTILES = (1, 99)  # stretched to the full range, for dark or hazy 
 
 @dataclass(frozen=True)
 class Features:
-    """What one photo offers for matching.
+    """What one photo offers for matching."""
 
-    Attributes:
-        size: (width, height) of the photo, px.
-        positions: (N, 2), px of the photo.
-        descriptors: Of unit length, (N, 128).
-        luma: The photo at the size searched, uint8 (h, w), contrast stretched.
-        scale: Px of that size per px of the photo, along x and y, (2,).
-    """
-
-    size: tuple[int, int]
-    positions: FloatArray
-    descriptors: NDArray[np.float32]
-    luma: NDArray[np.uint8]
-    scale: FloatArray
+    size: tuple[int, int]  # (width, height) of the photo, px
+    positions: FloatArray  # (N, 2), px of the photo
+    descriptors: NDArray[np.float32]  # of unit length, (N, 128)
+    luma: NDArray[np.uint8]  # at the size searched, (h, w), contrast stretched
+    scale: FloatArray  # Px of that size per px of the photo, along x and y, (2,)
 
 
 def find_features(photo: NDArray[np.uint8], side: int) -> Features:
@@ -58,14 +50,9 @@ def find_features(photo: NDArray[np.uint8], side: int) -> Features:
 def matching_luma(
     photo: NDArray[np.uint8], side: int
 ) -> tuple[NDArray[np.uint8], FloatArray]:
-    """Luma with its long side at most `side` px, contrast stretched, and its scale.
+    """Luma of an RGB photo, contrast stretched, uint8 (h, w); px per photo px, (2,).
 
-    Args:
-        photo: RGB (H, W, 3).
-        side: Length of the longer side, px; smaller photos keep their size.
-
-    Returns:
-        uint8 luma (h, w) and the scale of x and y, (2,): matched px per photo px.
+    The long side is at most `side` px; smaller photos keep their size.
     """
     luma = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     halved = 1
@@ -111,10 +98,8 @@ def match_keypoints(
 ) -> NDArray[np.int64]:
     """Mutual nearest neighbours that pass the ratio test: index pairs (M, 2).
 
-    Args:
-        phone: Descriptors of unit length, (N, 128).
-        dslr: Likewise, (K, 128).
-        ratio: Largest distance to the nearest, as a share of the second nearest's.
+    Descriptors of unit length, (N, 128) and (K, 128). `ratio` is the largest distance
+    to the nearest, as a share of the second nearest's.
     """
     if len(phone) < 2 or len(dslr) < 2:
         return np.empty((0, 2), np.int64)
@@ -146,10 +131,10 @@ def agreement(
         min(n, round(AGREEMENT_SIDE * n / max(phone.size))) for n in phone.size
     )
     size = (max(width, 1), max(height, 1))
-    to_phone = np.linalg.inv(_reduction(np.array(size) / phone.size))
+    to_phone = np.linalg.inv(rescaling(*np.array(size) / phone.size))
     to_dslr = phone_to_dslr @ to_phone
-    one = _detail(sample(phone.luma, _reduction(phone.scale) @ to_phone, size))
-    other = _detail(sample(dslr.luma, _reduction(dslr.scale) @ to_dslr, size))
+    one = _detail(sample(phone.luma, rescaling(*phone.scale) @ to_phone, size))
+    other = _detail(sample(dslr.luma, rescaling(*dslr.scale) @ to_dslr, size))
     rows = visible_rows(to_dslr, size, dslr.size)
     x = np.arange(size[0])
     inside = ((x >= rows[:, :1]) & (x <= rows[:, 1:])).astype(np.float32)
@@ -164,12 +149,6 @@ def agreement(
     correlation = shared / np.sqrt(variances[0] * variances[1])
     weight = np.sqrt(np.minimum(*variances)) * whole
     return float((correlation * weight).sum() / weight.sum())
-
-
-def _reduction(scale: FloatArray) -> FloatArray:
-    """Photo px → px of the photo scaled by (x, y); centres map to centres."""
-    x, y = scale
-    return np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5], [0, 0, 1]])
 
 
 def _detail(luma: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,29 +156,27 @@ def align_folders(
         return run.summary(newly_done)
 
 
+@dataclass
 class _Run:
     """One run: what is finished, what is left, and how it is published."""
 
-    def __init__(
-        self,
-        stage: Stage,
-        found: FoundPairs,
-        listed: Listed,
-        roots: Mapping[str, Path],
-        cameras: Mapping[str, str],
-        settings: AlignSettings,
-        pairing: PairingSettings,
-        workers: Workers,
-        before: Aligned | None,
-    ) -> None:
-        self.stage, self.found, self.roots, self.cameras = stage, found, roots, cameras
-        self.settings, self.pairing, self.workers = settings, pairing, workers
-        self.before, self.pairs = before, found.pairs
-        self.companions = listed.companions(roots)
-        self.journal = Journal(stage.scratch / "journal.jsonl")
-        self.states: dict[tuple[str, str], FileState] = {}
-        self.records: dict[str, Alignment] = {}
-        self.todo: list[Pair] = []
+    stage: Stage
+    found: FoundPairs
+    listed: Listed
+    roots: Mapping[str, Path]
+    cameras: Mapping[str, str]
+    settings: AlignSettings
+    pairing: PairingSettings
+    workers: Workers
+    before: Aligned | None
+    states: dict[tuple[str, str], FileState] = field(default_factory=dict)
+    records: dict[str, Alignment] = field(default_factory=dict)
+    todo: list[Pair] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.pairs = self.found.pairs
+        self.companions = self.listed.companions(self.roots)
+        self.journal = Journal(self.stage.scratch / "journal.jsonl")
 
     def keep_finished(self, *, force: bool, rehash: bool) -> None:
         """Take over records whose photos are unchanged; the rest is to do."""

@@ -21,10 +21,10 @@ def apply_homography(matrix: FloatArray, points: ArrayLike) -> FloatArray:
     return np.stack([u / w, v / w], axis=-1)
 
 
-def rescaling(scale: float) -> FloatArray:
-    """Full-size px → px of the photo scaled by `scale`; centres map to centres."""
-    shift = 0.5 * scale - 0.5
-    return np.array([[scale, 0, shift], [0, scale, shift], [0, 0, 1]])
+def rescaling(x: float, y: float | None = None) -> FloatArray:
+    """Full-size px → px of the photo scaled by x and y; centres map to centres."""
+    y = x if y is None else y
+    return np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5], [0, 0, 1]])
 
 
 def translation(x: float, y: float) -> FloatArray:

@@ -86,18 +86,10 @@ def settle(
 ) -> HomographyFit:
     """The homography that matches and cameras together make most likely.
 
-    Args:
-        fit: Of these points (M, 2); says which to begin with.
-        phone_points: Phone px.
-        dslr_points: DSLR px.
-        phone_size: (width, height).
-        dslr_size: (width, height).
-        noise_px: Standard error of a match, phone px.
-        threshold_px: Error of an inlier of the result, DSLR px.
-
-    Returns:
-        The homography and the matches within the threshold of it; `fit` itself where it
-        mirrors the photo or stands on fewer than four places.
+    Points are (M, 2), px, those of `fit`, which says where to begin; sizes (width,
+    height). `noise_px` is the standard error of a match, phone px, `threshold_px` the
+    error of an inlier of the result, DSLR px. Gives `fit` itself where it mirrors the
+    photo or stands on fewer than four places.
     """
     inliers, matrix = fit.inliers, fit.phone_to_dslr
     for _ in range(REFITS):

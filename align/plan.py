@@ -84,15 +84,7 @@ def spread(items: Sequence[Item], count: int) -> list[Item]:
 
 
 def refuse_hopeless(records: Sequence[Alignment], advice: Callable[[], str]) -> None:
-    """Stop where the probed pairs say that the set does not match.
-
-    Args:
-        records: Of the probed pairs.
-        advice: Says what else to try.
-
-    Raises:
-        DpedBuildError: Fewer than one in five of the readable pairs aligned.
-    """
+    """Stop where fewer than one in five of the readable probed pairs aligned."""
     readable = [record for record in records if record.status != "failed"]
     aligned = sum(record.aligned for record in readable)
     if is_hopeless(readable):

@@ -33,16 +33,10 @@ _FREQUENCIES = np.arange(1, 65) / 128  # cycles per photo px, up to the Nyquist 
 def sample(
     photo: NDArray[np.uint8], to_photo: FloatArray, size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """The photo on a grid of `size` = (width, height) px, rounded.
+    """The photo, (H, W) or (H, W, 3), on a grid of `size` = (width, height), rounded.
 
-    Args:
-        photo: (H, W) or (H, W, 3).
-        to_photo: Homography (3, 3), output px → photo px.
-        size: Width and height of the output, px.
-
-    Returns:
-        uint8 (height, width) or (height, width, 3). Beyond the photo its border is
-        repeated.
+    `to_photo`, (3, 3), leads from output px to photo px. Gives uint8 (height, width) or
+    (height, width, 3); beyond the photo its border is repeated.
     """
     found = np.empty((*size[::-1], *photo.shape[2:]), np.uint8)
     for rows, columns, samples in _tiles(photo, to_photo, size):
@@ -81,13 +75,7 @@ def sample_patches(
 ) -> NDArray[np.uint8]:
     """The photo on many square grids of `size` px, each as `sample` gives it alone.
 
-    Args:
-        photo: (H, W) or (H, W, 3).
-        to_photo: Homographies (N, 3, 3), patch px → photo px.
-        size: Side of the patches, px.
-
-    Returns:
-        uint8 (N, size, size) or (N, size, size, 3).
+    `to_photo` is (N, 3, 3). Returns uint8 (N, size, size) or (N, size, size, 3).
     """
     found = np.empty((len(to_photo), size, size, *photo.shape[2:]), np.uint8)
     for patch, matrix in zip(found, to_photo, strict=True):

@@ -1,9 +1,8 @@
 """Summary of an alignment run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dped_build.align.pairing.by_name import FoundPairs
 from dped_build.align.plan import is_hopeless, seems_swapped
@@ -23,10 +22,6 @@ class AlignSummary:
     advice: str = ""  # what to try where hardly any pair aligned
     exchanged: Sequence[tuple[str, str]] = ()  # pairs whose photos fit crosswise
 
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {**asdict(self), "folder": str(self.folder), "reasons": {**self.reasons}}
-
 
 def summarize(
     folder: Path,
@@ -37,15 +32,9 @@ def summarize(
     advice: Callable[[], str],
     exchanged: Sequence[tuple[str, str]] = (),
 ) -> AlignSummary:
-    """The summary of a run.
+    """The summary of a run, of `newly_done` pairs.
 
-    Args:
-        folder: What it published.
-        found: Its pairs.
-        records: What became of them.
-        newly_done: How many of them this run did.
-        advice: Says which other pairing might fit; asked only where none does.
-        exchanged: Names of two pairs each that fit crosswise.
+    `advice` says which other pairing might fit; asked only where none does.
     """
     counts = counts_of(records)
     swapped = [record for record in records if seems_swapped(record)]

@@ -5,19 +5,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from dped_build.align.aligner import align_pair
-from dped_build.align.crops import crop_pair, write_crop
+from dped_build.align.geometry import translation
 from dped_build.align.pairing.by_name import Pair
 from dped_build.align.records import Alignment
+from dped_build.align.sampling import sample
 from dped_build.align.settings import AlignSettings
+from dped_build.photos.encoding import encode
 from dped_build.photos.header_limits import MAX_FILE_BYTES
 from dped_build.photos.likeness import picture_hash
 from dped_build.photos.orientation import reduced
 from dped_build.photos.reading import printable, read_photo
+from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import NO_MEMORY, PhotoError, PhotoMemoryError
 from dped_build.workspace.stage import sha256
 
+JPEG_QUALITY = 95  # of crops
 TOO_MUCH = f"{NO_MEMORY}; raise --max-memory, or lower --jobs"
 
 
@@ -77,9 +83,7 @@ def with_way_out(
 ) -> Alignment:
     """The record of a photo that cannot be read, with the file that could replace it.
 
-    Args:
-        record: Of any pair.
-        companions: (camera, photo) → another file of the same shot.
+    `companions`: (camera, photo) → another file of the same shot.
     """
     if record.reason not in ("unreadable", "truncated") or not record.message:
         return record
@@ -92,12 +96,32 @@ def with_way_out(
     return record
 
 
-def _digest(path: Path) -> str | None:
-    """A file's SHA-256; None for a pipe, which would block, and for what has no end.
+def crop_pair(
+    phone: NDArray[np.uint8], dslr: NDArray[np.uint8], alignment: Alignment
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Both photos cut to the intersection, RGB uint8 of one size.
+
+    The phone crop is the phone's own pixels; the DSLR crop is sampled once, onto them.
 
     Raises:
-        PhotoError: The file cannot be read.
+        ValueError: The pair is not aligned.
     """
+    if alignment.phone_box is None:
+        raise ValueError(f"pair {alignment.pair} has no intersection")
+    left, top, width, height = alignment.phone_box
+    to_dslr = alignment.matrix() @ translation(left, top)
+    crop = phone[top : top + height, left : left + width]
+    return crop, sample(dslr, to_dslr, (width, height))
+
+
+def write_crop(path: Path, crop: NDArray[np.uint8]) -> None:
+    """Write a crop as JPEG or PNG, by the suffix of `path`; whole or not at all."""
+    quality = JPEG_QUALITY if path.suffix == ".jpg" else None
+    write_atomic(path, encode(crop, quality=quality))
+
+
+def _digest(path: Path) -> str | None:
+    """A file's SHA-256; None for a pipe, which would block, and for what has no end."""
     try:
         short = path.is_file() and path.stat().st_size <= MAX_FILE_BYTES
         return sha256(path) if short else None

@@ -51,6 +51,7 @@ def plain_patches(phone: Photo, dslr: Photo) -> dict[str, NDArray[Any]]:
     return {
         "phone": np.array([row[0] for row in found], "u1").reshape(-1, SIZE, SIZE, 3),
         "dslr": np.array([row[1] for row in found], "u1").reshape(-1, SIZE, SIZE, 3),
+        "valid": np.ones((len(found), SIZE, SIZE), np.bool_),
         "ncc": np.array([row[2] for row in found], "f4"),
         "sigma_px": np.full(len(found), np.nan, "f4"),
         "patch_to_phone": np.array([row[3] for row in found]).reshape(-1, 3, 3),

@@ -103,7 +103,7 @@ def figures(folder: Path, model: nn.Module, device: torch.device) -> dict[str, s
     """PSNR and MS-SSIM of the phone's patches and the enhanced ones, on test."""
     batches = Batches(PatchDataset(folder, "test"), device=device)
     sides: dict[str, list[torch.Tensor]] = {"phone": [], "enhanced": []}
-    for phone, dslr in batches.in_order(size=BATCH):
+    for phone, dslr, *_ in batches.in_order(size=BATCH):
         sides["phone"].append(measure(phone, dslr))
         sides["enhanced"].append(measure(model(phone), dslr))
     found = {name: summarize(torch.cat(parts)) for name, parts in sides.items()}

@@ -92,8 +92,8 @@ def take(scene: Scene) -> tuple[bytes, bytes]:
     phone, dslr = _exposed(scene, phone_sees, dslr_sees)
     stored = np.rot90(phone, STORED_TURN[scene.orientation])
     return (
-        _jpeg(stored, scene.quality, scene.orientation),
-        _jpeg(dslr, DSLR_QUALITY, UPRIGHT),
+        jpeg(stored, scene.quality, scene.orientation),
+        jpeg(dslr, DSLR_QUALITY),
     )
 
 
@@ -137,17 +137,7 @@ def random_scene(name: str, picture: Path, *, long_side: int, seed: int) -> Scen
         edge_px=draw(3, 15) if draw() < 0.125 else 0.0,
         relief_seed=seed,
     )
-    exposure = 2 ** draw(-0.8, 0.4)
-    phone = PhoneLook(
-        blur_px=draw(0.6, 1.2),
-        vignetting=draw(0.1, 0.5),
-        gains=(exposure * draw(0.8, 1.2), exposure, exposure * draw(0.7, 1.2)),
-        noise=draw(0.01, 0.03),
-        tone=draw(0, 0.6),
-        denoise=draw(0, 10),
-        sharpening=draw(0, 1),
-        aberration_px=draw(-0.3, 0.3),
-    )
+    phone = random_look(rng)
     return Scene(
         name,
         picture,
@@ -157,6 +147,31 @@ def random_scene(name: str, picture: Path, *, long_side: int, seed: int) -> Scen
         quality=int(rng.integers(75, 96)),
         seed=seed,
     )
+
+
+def random_look(rng: np.random.Generator) -> PhoneLook:
+    """What a phone may do to its picture."""
+    draw = rng.uniform
+    exposure = 2 ** draw(-0.8, 0.4)
+    return PhoneLook(
+        blur_px=draw(0.6, 1.2),
+        vignetting=draw(0.1, 0.5),
+        gains=(exposure * draw(0.8, 1.2), exposure, exposure * draw(0.7, 1.2)),
+        noise=draw(0.01, 0.03),
+        tone=draw(0, 0.6),
+        denoise=draw(0, 10),
+        sharpening=draw(0, 1),
+        aberration_px=draw(-0.3, 0.3),
+    )
+
+
+def jpeg(photo: NDArray[np.uint8], quality: int, orientation: int = UPRIGHT) -> bytes:
+    """A JPEG file of a photo as stored."""
+    exif, buffer = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    image = Image.fromarray(np.ascontiguousarray(photo))
+    image.save(buffer, "JPEG", quality=quality, exif=exif)
+    return buffer.getvalue()
 
 
 def _exposed(
@@ -169,11 +184,3 @@ def _exposed(
 
     phone, dslr = both(phone_sees)
     return phone, dslr if dslr_sees is phone_sees else both(dslr_sees)[1]
-
-
-def _jpeg(photo: NDArray[np.uint8], quality: int, orientation: int) -> bytes:
-    exif, buffer = Image.Exif(), io.BytesIO()
-    exif[0x0112] = orientation
-    image = Image.fromarray(np.ascontiguousarray(photo))
-    image.save(buffer, "JPEG", quality=quality, exif=exif)
-    return buffer.getvalue()

@@ -38,8 +38,12 @@ class Claims(Protocol):
         """DSLR pixels, (N, S, S, 3)."""
 
     @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Which pixels the claims are about, (N, S, S)."""
+
+    @property
     def ncc(self) -> NDArray[np.float32]:
-        """Stated NCC, (N,)."""
+        """Stated NCC of the valid pixels, (N,)."""
 
     @property
     def sigma_px(self) -> NDArray[np.float32]:
@@ -60,6 +64,7 @@ class StoredClaims:
 
     phone: Photo
     dslr: Photo
+    valid: NDArray[np.bool_]
     ncc: NDArray[np.float32]
     sigma_px: NDArray[np.float32]
     patch_to_phone: FloatArray
@@ -68,6 +73,7 @@ class StoredClaims:
 
 NOTHING = StoredClaims(
     *(np.empty((0, SIZE, SIZE, 3), np.uint8),) * 2,
+    np.empty((0, SIZE, SIZE), np.bool_),
     *(np.empty(0, np.float32),) * 2,
     *(np.empty((0, 3, 3)),) * 2,
 )
@@ -102,7 +108,8 @@ def score(claims: Claims, scene: Scene, phone: Photo, dslr: Photo) -> Score:
     ]
     psnr, detail = np.array(fidelity).reshape(-1, 2)[~sees_moving].T
     found = [
-        ncc(luma(a), luma(b)) for a, b in zip(claims.phone, claims.dslr, strict=True)
+        ncc(luma(a)[shown], luma(b)[shown])
+        for a, b, shown in zip(claims.phone, claims.dslr, claims.valid, strict=True)
     ]
     return Score(
         attainable=attainable(scene, phone, dslr),
@@ -157,7 +164,7 @@ def luma(photo: Photo) -> Photo:
 
 
 def ncc(one: Photo, other: Photo) -> float:
-    """Zero-mean NCC of two lumas; NaN where one is constant."""
+    """Zero-mean NCC of two lumas, or of pixels of them; NaN where one is constant."""
     a, b = one.astype(np.float64), other.astype(np.float64)
     a, b = a - a.mean(), b - b.mean()
     power = np.sqrt((a * a).sum() * (b * b).sum())

@@ -1,7 +1,6 @@
 """The command `dped-build align`."""
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -19,6 +18,7 @@ from dped_build.align.settings import (
 from dped_build.commands.console import (
     FOLDER,
     announce,
+    echo_json,
     echo_reasons,
     echo_warning,
     new,
@@ -46,37 +46,25 @@ SHOWN = 20  # pairs and leftovers of a dry run; of more, the first and the last
 pairing_options = one_record(  # how photos find their partners
     "pairing",
     PairingSettings,
-    click.option(
-        "--pair-by",
-        type=click.Choice(PAIRINGS),
-        default=PairingSettings.pair_by,
-        show_default=True,
-        help="Pair by file name, position in the folder, EXIF time or content.",
-    ),
-    click.option(
-        "--pairs",
-        "pairs_csv",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        help="CSV of pairs, with the columns phone,dslr.",
-    ),
-    click.option(
-        "--clock-offset",
-        "clock_offset_s",
-        type=float,
-        help="DSLR clock minus phone clock, seconds.  [default: estimated]",
-    ),
-    click.option(
-        "--time-tolerance",
-        "time_tolerance_s",
-        type=click.FloatRange(min=0),
-        default=PairingSettings.time_tolerance_s,
-        show_default=True,
-        help="Largest time between the photos of a pair, seconds.",
-    ),
-    click.option(
-        "--recursive",
-        is_flag=True,
-        help="Search sub-folders, too: day1/0001 pairs with day1/0001.",
+    settings_options(
+        PairingSettings,
+        {
+            "pair_by": (
+                click.Choice(PAIRINGS),
+                "Pair by file name, position in the folder, EXIF time or content.",
+            ),
+            "pairs_csv": (
+                click.Path(path_type=Path, exists=True, dir_okay=False),
+                "CSV of pairs, with the columns phone,dslr.",
+            ),
+            "clock_offset_s": "DSLR clock minus phone clock, seconds.  "
+            "[default: estimated]",
+            "time_tolerance_s": (
+                click.FloatRange(min=0),
+                "Largest time between the photos of a pair, seconds.",
+            ),
+            "recursive": "Search sub-folders, too: day1/0001 pairs with day1/0001.",
+        },
     ),
     click.option(
         "--prefer",
@@ -99,7 +87,7 @@ pairing_options = one_record(  # how photos find their partners
     {
         "crops": (click.Choice(CROP_FORMATS), "Format of the cropped previews."),
         "color": (click.Choice(COLORS), "Colour space; srgb converts ICC profiles."),
-        "max_megapixels": (float, "Largest photo to read, by its header."),
+        "max_megapixels": "Largest photo to read, by its header.",
         "reduce_phone": (
             click.IntRange(1, MAX_REDUCTION),
             "Read phone photos at one Nth of their size (48 MP and more, zoom).",
@@ -168,7 +156,7 @@ def align(
     if summary is None:
         return
     if as_json:
-        click.echo(json.dumps(summary.to_json(), indent=1))
+        echo_json(summary)
     else:
         click.echo(
             f"{summary.aligned:,} of {counted(summary.pairs, 'pair')} aligned"
@@ -215,7 +203,7 @@ def _announce(plan: "AlignPlan", *, as_json: bool, dry_run: bool) -> None:
     found = plan.found
     if as_json:
         if dry_run:
-            click.echo(json.dumps(_plan_json(plan), indent=1))
+            echo_json(_plan_json(plan))
         return
     for line in plan.seen:
         click.echo(line)

@@ -1,17 +1,11 @@
 """The command `dped-build bench`."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dped_build.commands.console import (
-    FOLDER,
-    json_option,
-    settings_options,
-)
+from dped_build.commands.console import FOLDER, echo_json, json_option, settings_options
 from dped_build.train.evaluating.bench_settings import BenchSettings
 from dped_build.workspace.terminal import Progress
 
@@ -21,9 +15,9 @@ from dped_build.workspace.terminal import Progress
 @settings_options(
     BenchSettings,
     {
-        "size": (str, "Width x height of the photo, px."),
+        "size": "Width x height of the photo, px.",
         "repeat": (click.IntRange(min=1), "Rounds to time, after one to warm up."),
-        "device": (str, "Device: cpu, cuda, or auto: the CPU, and a GPU if any."),
+        "device": "Device: cpu, cuda, or auto: the CPU, and a GPU if any.",
     },
 )
 @json_option
@@ -46,6 +40,6 @@ def bench(models: tuple[Path, ...], *, as_json: bool, **options: Any) -> None:  
     with Progress("measurements", quiet=as_json) as progress:
         measured = benchmark(models, settings=settings, progress=progress)
     if as_json:
-        click.echo(json.dumps([asdict(line) for line in measured], indent=1))
+        echo_json(measured)
     else:
         click.echo(table(measured, settings=settings))

@@ -19,6 +19,7 @@ import click
 from click.core import ParameterSource
 
 from dped_build.workspace.errors import UsageError
+from dped_build.workspace.json_files import read_bounded
 
 FILE = "dped-build.toml"
 MAX_BYTES = 2**16
@@ -48,14 +49,8 @@ def file_defaults(
 ) -> dict[str, dict[str, Any]]:
     """What the workspace's file says for a command, as click's `default_map`.
 
-    Says on stderr what the file decides, as it is easily forgotten.
-
-    Args:
-        ctx: Of the group.
-        commands: All commands of the group by name.
-        name: The command.
-        args: Its arguments, as yet unread.
-        workspace: Whose file counts where the command has no `--workspace`.
+    Says on stderr what the file decides, as it is easily forgotten. `workspace` counts
+    where the command has no `--workspace`.
 
     Raises:
         UsageError: The file is none, or says something that no command knows.
@@ -122,16 +117,11 @@ def read_config(
 def _parsed(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
-    if not path.is_file():  # a pipe would be waited for
-        raise UsageError(f"{path}: no regular file; rename it")
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ValueError(f"longer than {MAX_BYTES >> 10} KiB")
-        return tomllib.loads(data.decode("utf-8-sig"))
+        return tomllib.loads(read_bounded(path, MAX_BYTES).decode("utf-8-sig"))
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+        why = error.strerror or error
+        raise UsageError(f"{path}: cannot be read ({why})") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8; save it as such") from error
     except RecursionError as error:

@@ -6,11 +6,12 @@ No heavy imports: `--help` must answer at once.
 import functools
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 import click
 
@@ -30,6 +31,7 @@ Decorator = Callable[[Any], Any]
 FOLDER = click.Path(path_type=Path)
 DEFAULT_WORKSPACE = Path("data")
 WORKSPACE_VARIABLE = "DPED_BUILD_WORKSPACE"
+UNITS = re.compile(r"_(s|gb|csv)$")
 SHORT_HELP = 60  # characters, which fit beside a name into 80 columns
 
 
@@ -114,10 +116,7 @@ def with_options(*options: Decorator) -> Decorator:
 def one_record(name: str, record: type, *options: Decorator) -> Decorator:
     """Options that reach the command as one record; those not given are its defaults.
 
-    Args:
-        name: Of the command's parameter.
-        record: A dataclass; its fields are named as the options' values.
-        options: In the order in which they are shown.
+    `name` is the command's parameter; the record's fields are named as the options.
     """
     names = [field.name for field in fields(record)]
 
@@ -170,16 +169,23 @@ stage_options = with_options(  # of the stages that work through many photos
 
 
 def settings_options(
-    settings: type, options: Mapping[str, tuple[object, str]]
+    settings: type, options: Mapping[str, str | tuple[object, str]]
 ) -> Callable[[Command], Command]:
-    """One option for each named field of a settings class, its default from there."""
+    """One option for each named field of a settings class: its help, or kind and help.
+
+    Kind, where not given, and default are the field's. The unit at the end of a field's
+    name is not typed: `clock_offset_s`.
+    """
     defaults = {field.name: field.default for field in fields(settings)}
+    hints = get_type_hints(settings)
 
     def add(command: Command) -> Command:
-        for name, (kind, text) in reversed(list(options.items())):
-            default = defaults[name]
+        for name, told in reversed(list(options.items())):
+            default, hint = defaults[name], hints[name]
+            own = next(iter(get_args(hint)), hint)  # of `float | None`
+            kind, text = (own, told) if isinstance(told, str) else told
             command = click.option(
-                "--" + name.replace("_", "-"),
+                "--" + UNITS.sub("", name).replace("_", "-"),
                 name,
                 type=kind,
                 default=default,
@@ -198,7 +204,7 @@ def announce(plan: "Plan", *, as_json: bool, dry_run: bool) -> None:
     """Print what a run will take, before it starts."""
     if as_json:
         if dry_run:
-            click.echo(json.dumps(asdict(plan), indent=1))
+            echo_json(plan)
     elif plan.todo:
         click.echo(
             f"{counted(plan.pairs, 'pair')}, {plan.todo:,} to do: about "
@@ -213,6 +219,17 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def echo_json(value: object) -> None:
+    """Print a result for scripts."""
+    click.echo(json.dumps(value, indent=1, default=_plain))
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return str(value)  # a path
 
 
 def echo_warning(text: str) -> None:

@@ -1,15 +1,11 @@
 """The command `dped-build diff`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from dped_build.commands.console import (
-    FOLDER,
-    json_option,
-)
+from dped_build.commands.console import FOLDER, echo_json, json_option
 from dped_build.patches.settings import TOLERANCE_PX
 from dped_build.workspace.errors import DpedBuildError
 
@@ -45,7 +41,7 @@ def diff(*, a: Path, b: Path, tolerance: float, exit_code: bool, as_json: bool) 
 
     found = compare_workspaces(a, b, tolerance_px=tolerance)
     if as_json:
-        click.echo(json.dumps(found.to_json(), indent=1))
+        echo_json(found)
     else:
         for line in summary_lines(found):
             click.echo(line)

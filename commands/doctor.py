@@ -1,10 +1,8 @@
 """The command `dped-build doctor`."""
 
-import json
 import shutil
 import textwrap
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from dped_build.commands.config_file import FILE, read_config
-from dped_build.commands.console import CommandGroup, json_option, workspace_option
+from dped_build.commands.console import (
+    CommandGroup,
+    echo_json,
+    json_option,
+    workspace_option,
+)
 from dped_build.workspace.errors import DpedBuildError, UsageError
 
 if TYPE_CHECKING:
@@ -51,8 +54,7 @@ def doctor(*, workspace: Path, as_json: bool) -> None:
     wrong = [finding.name for finding in found if finding.status == WRONG]
     if as_json:
         said = {"created_with": created_with(), "system": system(), "works": not wrong}
-        findings = [asdict(finding) for finding in found]
-        click.echo(json.dumps({**said, "findings": findings}, indent=1))
+        echo_json({**said, "findings": found})
     if wrong:
         raise DpedBuildError(f"does not work: {', '.join(wrong)}; see what to do above")
     if not as_json:

@@ -1,7 +1,5 @@
 """The command `dped-build enhance`."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +7,7 @@ import click
 
 from dped_build.commands.console import (
     FOLDER,
+    echo_json,
     echo_warning,
     json_option,
     settings_options,
@@ -16,6 +15,7 @@ from dped_build.commands.console import (
 from dped_build.train.enhancing.enhance_settings import FORMATS, EnhanceSettings
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.terminal import Progress
+from dped_build.workspace.text import quote
 
 if TYPE_CHECKING:
     from dped_build.train.enhancing.enhance import EnhancedFiles
@@ -30,21 +30,21 @@ LISTED_PICTURES = 10  # after which the summary only counts
 @settings_options(
     EnhanceSettings,
     {
-        "recursive": (bool, "Search sub-folders, too."),
-        "skip_existing": (bool, "Skip photos whose output file exists."),
+        "recursive": "Search sub-folders, too.",
+        "skip_existing": "Skip photos whose output file exists.",
         "format": (
             click.Choice(FORMATS),
             "Output format: png16 has 16 bits a channel.",
         ),
         "quality": (click.IntRange(1, 100), "JPEG quality (4:4:4)."),
-        "keep_metadata": (bool, "Keep all EXIF data, even position and serials."),
+        "keep_metadata": "Keep all EXIF data, even position and serials.",
         "tile": (
             click.IntRange(min=16),
             "Tile size, px, to bound memory.  [default: 1024 above 4 megapixels, on a "
             "CPU]",
         ),
-        "device": (str, "Device: auto, cpu or cuda."),
-        "max_megapixels": (float, "Largest photo to read, by its header."),
+        "device": "Device: auto, cpu or cuda.",
+        "max_megapixels": "Largest photo to read, by its header.",
     },
 )
 @json_option
@@ -80,13 +80,18 @@ def enhance(
             model, photos, out=out, settings=settings, progress=progress
         )
     if as_json:
-        click.echo(json.dumps(asdict(result), indent=1, default=str))
+        echo_json(result)
     else:
         for message in result.notes.values():
             echo_warning(f"note: {message}")
         for message in result.failed.values():
             echo_warning(f"failed: {message}")
         click.echo("\n".join(summary_lines(result)))
+        if result.written:
+            before = photos[0] if photos[0].is_dir() else photos[0].parent
+            when = "" if out else ", with --out FOLDER"
+            told = f"phone={quote(before)} enhanced={quote(out or Path('FOLDER'))}"
+            click.echo(f"(next{when}: dped-build study {told})")
     if not result.written and not result.skipped:
         why = "; rename *-enhanced files to enhance them again"
         raise DpedBuildError(

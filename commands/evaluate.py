@@ -1,12 +1,12 @@
 """The command `dped-build evaluate`."""
 
-import json
 from pathlib import Path
 
 import click
 
 from dped_build.commands.console import (
     FOLDER,
+    echo_json,
     echo_warning,
     json_option,
     workspace_option,
@@ -33,6 +33,11 @@ from dped_build.workspace.text import quote
     help="Split to evaluate on.",
 )
 @click.option(
+    "--masks",
+    is_flag=True,
+    help="Score partly valid patches, too; only valid pixels count.",
+)
+@click.option(
     "--photos", "by_photo", is_flag=True, help="Print the scores of each photo, too."
 )
 @click.option(
@@ -47,6 +52,7 @@ def evaluate(
     workspace: Path,
     compare: tuple[str, ...],
     split: str,
+    masks: bool,
     by_photo: bool,
     device: str,
     as_json: bool,
@@ -79,6 +85,7 @@ def evaluate(
             load_generator(model),
             folders,
             split=split,
+            masks=masks,
             device=device,
             compare=others,
             progress=progress,
@@ -87,12 +94,19 @@ def evaluate(
     for problem in problems:
         echo_warning(problem)
     if as_json:
-        click.echo(json.dumps(result, indent=1))
+        echo_json(result)
         return
     count = len(result["photos"])
     of = f"of {count} photos" if count > 1 else "of one photo"
     names = ", ".join(str(folder) for folder in folders)
     click.echo(f"{result['n']} {split} patches {of} in {names}")
+    if "masked" in result:
+        click.echo(
+            f"{result['masked']} have masks: scores are of the valid pixels, "
+            f"{result['valid_share']:.1%} of all"
+        )
+    if "left_out" in result:
+        click.echo(f"{result['left_out']} partly valid patches left out (see --masks)")
     tables = [overall_table(result), *([photo_table(result)] if by_photo else [])]
     click.echo("\n\n".join(tables))
     if None in result["input"].values() or None in result["output"].values():

@@ -1,7 +1,5 @@
 """The command `dped-build export`."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +8,7 @@ from click.core import ParameterSource
 
 from dped_build.commands.console import (
     FOLDER,
+    echo_json,
     jobs_option,
     json_option,
     new,
@@ -27,6 +26,7 @@ from dped_build.exchange.export_settings import (
     fits,
     require_option,
 )
+from dped_build.patches.settings import PatchSettings
 from dped_build.workspace.terminal import Progress
 from dped_build.workspace.text import counted, quote, size_text
 
@@ -53,14 +53,14 @@ WINDOWS = Path("windows")  # the SOURCE that means those of --workspace
 @settings_options(
     ExportSettings,
     {
-        "splits": (str, "Splits to export, separated by commas."),
+        "splits": "Splits to export, separated by commas.",
         "pictures": (
             click.Choice(PICTURES),
             "Picture format of dped-folders: jpg as in DPED, or lossless png.",
         ),
         "quality": (click.IntRange(1, 100), "JPEG quality of dped-folders."),
-        "license": (str, "Licence for the dataset card, such as CC-BY-4.0."),
-        "credits": (str, "Photographers, for the dataset card."),
+        "license": "Licence for the dataset card, such as CC-BY-4.0.",
+        "credits": "Photographers, for the dataset card.",
         "precision": (click.Choice(PRECISIONS), "Weight precision of the ONNX model."),
     },
 )
@@ -93,9 +93,10 @@ def export(
       a run folder or generator.pt:
         onnx          any height and width → NAME.onnx, here
 
-    exclude.csv applies. Each folder has a dataset card (README.md), the columns of
-    every patch, and SHA256SUMS. `dped-build import` reads dped-folders and png back,
-    with photos, splits and geometry.
+    exclude.csv applies. All folders but dped-folders keep the masks of valid pixels.
+    Each has a dataset card (README.md), the columns of every patch, and SHA256SUMS.
+    `dped-build import` reads dped-folders and png back, with photos, splits and
+    geometry.
 
     \b
     Examples:
@@ -128,8 +129,15 @@ def export(
             force=force,
             progress=progress,
         )
+    if summary.masked_out:
+        click.echo(
+            f"{counted(summary.masked_out, 'patch', 'patches')} left out: under "
+            f"{PatchSettings.min_valid:.0%} valid, and {form} has no masks (png, "
+            "webdataset, lmdb and parquet have)",
+            err=True,
+        )
     if as_json:
-        click.echo(json.dumps(summary.to_json(), indent=1))
+        echo_json(summary)
         return
     for line in _told(summary, settings):
         click.echo(line)
@@ -156,7 +164,11 @@ def _told(summary: "ExportSummary", settings: ExportSettings) -> list[str]:
             "  The dataset card lacks a licence or credits: add --license, --credits."
         )
     end = quote(summary.folder)
-    return [*lines, f"→ {end}  ({summary.format}, {size_text(summary.bytes)})"]
+    lines.append(f"→ {end}  ({summary.format}, {size_text(summary.bytes)})")
+    return [
+        *lines,
+        f"(next: {quote(summary.folder / 'README.md')} says how to read it)",
+    ]
 
 
 def _export_windows(
@@ -169,11 +181,11 @@ def _export_windows(
     home = whole.parent if (place / "windows.h5").is_file() else place
     summary = export_windows(place, out or home / "windows.csv", force=force)
     if as_json:
-        click.echo(json.dumps(asdict(summary), indent=1, default=str))
+        echo_json(summary)
     else:
         count = counted(summary.windows, "window")
         click.echo(f"{count}, {summary.accepted:,} accepted")
-        click.echo(f"→ {quote(summary.path)}")
+        click.echo(f"→ {quote(summary.path)}  (next: open it in a spreadsheet)")
 
 
 def _export_model(
@@ -186,11 +198,12 @@ def _export_model(
     out = out or Path(f"{name}.onnx")
     summary = export_onnx(model, out, precision=settings.precision)
     if as_json:
-        click.echo(json.dumps(asdict(summary), indent=1, default=str))
+        echo_json(summary)
     else:
         levels = summary.largest_difference * LEVELS
         click.echo(
             f"→ {summary.path}: {summary.precision}, opset {summary.opset}, "
             f"{summary.bytes / 1e6:.2f} MB; differs from PyTorch by at most "
-            f"{levels:.2g} of {LEVELS} levels"
+            f"{levels:.2g} of {LEVELS} levels\n(next: onnxruntime.InferenceSession"
+            f"({str(summary.path)!r}))"
         )

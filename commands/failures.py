@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -28,6 +28,8 @@ from dped_build.workspace.logs import log, log_error, log_into
 from dped_build.workspace.text import one_line
 
 RESUMABLE = ("align", "patches", "import", "report", "demo")
+OURS = (DpedBuildError, OSError, ImportError, MemoryError)  # for the user to fix
+CLICKS = (click.ClickException, click.Abort, click.exceptions.Exit)
 SAME_AGAIN = "Interrupted; finished work is kept. Run the same command to resume."
 
 
@@ -43,39 +45,23 @@ def endings(ctx: click.Context) -> Iterator[None]:
         signal.signal(number, _interrupt)
     sys.excepthook = partial(_tell_fault, ctx.meta)
     try:
-        yield
+        with ExitStack() as stack:
+            stack.push(_log_fault)
+            yield
         _ask_no_more()
         log("end", command=ctx.invoked_subcommand)
     except click.ClickException as error:
         raise _InRed(error) from error
-    except UsageError as error:
-        _note(ctx, error)
-        raise _InRed(click.UsageError(str(error))) from error
-    except DpedBuildError as error:
-        _note(ctx, error)
-        raise _InRed(click.ClickException(str(error))) from error
     except BrokenPipeError:  # who reads our output has seen enough
         raise
-    except OSError as error:  # the disk's or the system's, wherever it struck
-        _note(ctx, error)
-        where = f"{error.filename}: " if error.filename else ""
-        why = error.strerror or str(error).splitlines()[0]
-        said = (
-            f"{where}{why}; free space or fix the permissions, then run the same "
-            "command again"
-        )
-        raise _InRed(click.ClickException(said)) from error
-    except ImportError as error:  # of a library that lacks its own
-        _note(ctx, error)
-        said = f"{error}; dped-build doctor says what is wrong and what to do"
-        raise _InRed(click.ClickException(said)) from error
-    except MemoryError as error:
-        _note(ctx, error)
-        said = (
-            "not enough memory; lower --jobs, --batch-size or --tile, whichever "
-            "the command has, and run it again"
-        )
-        raise _InRed(click.ClickException(said)) from error
+    except OURS as error:
+        _ask_no_more()
+        log_error(error)
+        if ctx.meta.get(DEBUG.name):
+            traceback.print_exception(error)
+        wrong_use = isinstance(error, UsageError)
+        kind = click.UsageError if wrong_use else click.ClickException
+        raise _InRed(kind(_remedy(error))) from error
     except KeyboardInterrupt as error:
         _ask_no_more()
         said = SAME_AGAIN if ctx.invoked_subcommand in RESUMABLE else "Interrupted."
@@ -113,12 +99,33 @@ class _InRed(click.ClickException):
         )
 
 
-def _note(ctx: click.Context, error: BaseException) -> None:
-    """Put an error into the log, and with `--debug` its traceback on stderr."""
-    _ask_no_more()
-    log_error(error)
-    if ctx.meta.get(DEBUG.name):
-        traceback.print_exception(error)
+def _remedy(error: BaseException) -> str:
+    """What went wrong, and what to do about it."""
+    if isinstance(error, MemoryError):
+        return (
+            "not enough memory; lower --jobs, --batch-size or --tile, whichever "
+            "the command has, and run it again"
+        )
+    if isinstance(error, ImportError):  # of a library that lacks its own
+        return f"{error}; dped-build doctor says what is wrong and what to do"
+    if isinstance(error, OSError):  # the disk's or the system's, wherever it struck
+        where = f"{error.filename}: " if error.filename else ""
+        why = error.strerror or str(error).splitlines()[0]
+        return (
+            f"{where}{why}; free space or fix the permissions, then run the same "
+            "command again"
+        )
+    return str(error)
+
+
+def _log_fault(
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    trace: TracebackType | None,
+) -> None:
+    """Log a bug of ours; the excepthook runs when the log is closed already."""
+    if isinstance(error, Exception) and not isinstance(error, OURS + CLICKS):
+        log_error(error)
 
 
 def _tell_fault(
@@ -128,7 +135,6 @@ def _tell_fault(
     trace: TracebackType | None,
 ) -> None:
     """Report a bug of ours in one line; `--debug` adds the traceback."""
-    log_error(error)
     if meta.get(DEBUG.name):
         sys.__excepthook__(kind, error, trace)
         return

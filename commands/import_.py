@@ -1,7 +1,6 @@
 """The command `dped-build import`."""
 
 import functools
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 from dped_build.commands.console import (
     FOLDER,
     announce,
+    echo_json,
     jobs_option,
     json_option,
     new,
@@ -40,21 +40,17 @@ LISTED = 10  # files that gave nothing
 @settings_options(
     ImportSettings,
     {
-        "phone": (str, "Name of the phone's folder.  [default: the other one]"),
-        "dslr": (str, "Name of the DSLR's folder.  [default: canon, dslr, gt, high…]"),
+        "phone": "Name of the phone's folder.  [default: the other one]",
+        "dslr": "Name of the DSLR's folder.  [default: canon, dslr, gt, high…]",
         "split": (
             click.Choice(SPLITS),
             "Put all pairs of two folders into this split.",
         ),
-        "test_photos": (
-            int,
-            "Groups of 50 patches in the test split (two folders).  [default: 10 %]",
-        ),
-        "val_photos": (
-            int,
-            "Groups of 50 patches in the val split (two folders).  [default: 5 %]",
-        ),
-        "split_seed": (int, "Random seed of the split."),
+        "test_photos": "Groups of 50 patches in the test split (two folders).  "
+        "[default: 10 %]",
+        "val_photos": "Groups of 50 patches in the val split (two folders).  "
+        "[default: 5 %]",
+        "split_seed": "Random seed of the split.",
         "compress": (click.Choice(COMPRESSIONS), "Compression of the pixel data."),
     },
 )
@@ -97,8 +93,10 @@ def import_(
             raise UsageError(f"{option} is for patches, {source} is a checkpoint")
         model = import_checkpoint(source, out, force=force)
         following = f"(next: dped-build enhance {quote(model)} PHOTO...)"
-        text = f"→ {model}  {following}"
-        click.echo(json.dumps({"model": str(model)}) if as_json else text)
+        if as_json:
+            echo_json({"model": model})
+        else:
+            click.echo(f"→ {model}  {following}")
         return
     from dped_build.exchange.import_patches import import_patches
 
@@ -113,7 +111,7 @@ def import_(
             progress=progress,
         )
     if as_json:
-        click.echo(json.dumps(summary.to_json(), indent=1))
+        echo_json(summary)
     else:
         click.echo(summary_text(summary))
 

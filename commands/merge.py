@@ -1,6 +1,5 @@
 """The command `dped-build merge`."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ import click
 
 from dped_build.commands.console import (
     FOLDER,
+    echo_json,
     json_option,
     no_blas_threads,
     where,
@@ -56,7 +56,7 @@ def merge(
 
     found = merge_workspaces(workspaces, workspace, new_split=new_split, force=force)
     if as_json:
-        click.echo(json.dumps(found.to_json(), indent=1))
+        echo_json(found)
     else:
         for line in summary_lines(found):
             click.echo(line)

@@ -1,7 +1,6 @@
 """The command `dped-build patches`."""
 
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import click
 
 from dped_build.commands.console import (
     announce,
+    echo_json,
     echo_reasons,
     echo_warning,
     new,
@@ -33,32 +33,23 @@ from dped_build.workspace.text import counted
             "How windows are placed and accepted. paper: the DPED paper's method, for "
             "comparison: it shifts and rotates the phone window; NCC alone decides.",
         ),
-        "min_corr": (float, "Smallest NCC of the stored patches."),
-        "size": (int, "Side length of the patches, px."),
-        "max_sigma": (
-            float,
-            "Largest position uncertainty, phone px; 0: neither it nor --max-depth.",
-        ),
-        "max_depth": (
-            float,
-            "Largest shift within a window (depth, motion), px; 0: no test.",
-        ),
-        "max_shift": (
-            float,
-            "Largest shift in x or y, phone px; at most 5 with --rule paper.",
-        ),
-        "max_rotation": (float, "Largest rotation, degrees."),
-        "min_std": (float, "Smallest contrast (standard deviation), grey levels."),
-        "min_sharpness_ratio": (
-            float,
-            "Smallest ratio of DSLR to phone detail; 0: no test.",
-        ),
-        "min_color_fit": (float, "Smallest PSNR after a colour fit, dB; 0: no test."),
-        "max_clipped": (float, "Largest share of clipped pixels; 1: no test."),
-        "max_per_photo": (int, "Most patches per photo, spread over it; 0: all."),
-        "test_photos": (int, "Scenes in the test split.  [default: 10 %, at most 100]"),
-        "val_photos": (int, "Scenes in the val split.  [default: 5 %, at most 100]"),
-        "split_seed": (int, "Random seed of the split."),
+        "min_corr": "Smallest NCC of the stored patches.",
+        "size": "Side length of the patches, px.",
+        "max_sigma": "Largest position uncertainty, phone px; 0: neither it nor "
+        "--max-depth.",
+        "max_depth": "Largest shift within a window (depth, motion), px; 0: no test.",
+        "min_valid": "Smallest share of valid pixels (neither hidden, moved nor at "
+        "another depth); 0: no test.",
+        "max_shift": "Largest shift in x or y, phone px; at most 5 with --rule paper.",
+        "max_rotation": "Largest rotation, degrees.",
+        "min_std": "Smallest contrast (standard deviation), grey levels.",
+        "min_sharpness_ratio": "Smallest ratio of DSLR to phone detail; 0: no test.",
+        "min_color_fit": "Smallest PSNR after a colour fit, dB; 0: no test.",
+        "max_clipped": "Largest share of clipped pixels; 1: no test.",
+        "max_per_photo": "Most patches per photo, spread over it; 0: all.",
+        "test_photos": "Scenes in the test split.  [default: 10 %, at most 100]",
+        "val_photos": "Scenes in the val split.  [default: 5 %, at most 100]",
+        "split_seed": "Random seed of the split.",
         "compress": (click.Choice(COMPRESSIONS), "Compression of the pixel data."),
     },
 )
@@ -101,7 +92,7 @@ def patches(
     if summary is None:
         return
     if as_json:
-        click.echo(json.dumps(summary.to_json(), indent=1))
+        echo_json(summary.to_json())
     else:
         total = sum(summary.windows.values())
         click.echo(

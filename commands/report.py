@@ -1,6 +1,5 @@
 """The command `dped-build report`."""
 
-import json
 from pathlib import Path
 
 import click
@@ -9,6 +8,7 @@ from dped_build.commands.console import (
     DEFAULT_WORKSPACE,
     FOLDER,
     WORKSPACE_VARIABLE,
+    echo_json,
     jobs_option,
     json_option,
 )
@@ -93,7 +93,7 @@ def _one(workspace: Path, *, jobs: int | None, as_json: bool) -> list[float]:
     with Progress("pairs", quiet=as_json) as progress:
         summary = write_report(workspace, jobs=jobs, progress=progress)
     if as_json:
-        click.echo(json.dumps(to_json(summary.report), indent=1))
+        echo_json(to_json(summary.report))
     else:
         click.echo(summary_text(summary.report))
         click.echo(f"→ {summary.index}  (open it in a browser)")
@@ -112,7 +112,7 @@ def _several(
     with Progress("pairs", quiet=as_json) as progress:
         found = write_side_by_side(workspaces, out=out, jobs=jobs, progress=progress)
     if as_json:
-        click.echo(json.dumps(to_json(found.report), indent=1))
+        echo_json(to_json(found.report))
     else:
         click.echo(terminal_text(found.report))
         for index in (*found.indices, found.index):

@@ -1,6 +1,5 @@
 """The command `dped-build study`."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import click
 
 from dped_build.commands.console import (
     FOLDER,
+    echo_json,
     json_option,
     settings_options,
     workspace_option,
@@ -37,17 +37,14 @@ RESULTS = "-results"  # follows the study's name in that of its results
         "scenes": (NATURAL, "Scenes to show, drawn at random.  [default: all]"),
         "questions": (NATURAL, "Questions per participant.  [default: all]"),
         "repeats": (click.IntRange(min=0), "Questions to repeat with swapped sides."),
-        "ties": (bool, "Allow the answer 'no preference'."),
-        "seed": (
-            int,
-            "Random seed, for repeatable names and order.  [default: secret]",
-        ),
-        "title": (str, "Title of the page.  [default: the question]"),
+        "ties": "Allow the answer 'no preference'.",
+        "seed": "Random seed, for repeatable names and order.  [default: secret]",
+        "title": "Title of the page.  [default: the question]",
         "quality": (
             click.IntRange(1, 100),
             "Write JPEG of this quality instead of PNG.",
         ),
-        "max_megapixels": (float, "Largest picture to read."),
+        "max_megapixels": "Largest picture to read.",
     },
 )
 @click.option("--force", is_flag=True, help="Replace an existing study.")
@@ -66,7 +63,7 @@ RESULTS = "-results"  # follows the study's name in that of its results
             click.FloatRange(0, 1),
             "Drop participants who repeat a smaller share of their answers.",
         ),
-        "min_seconds": (float, "Drop participants whose median answer is faster."),
+        "min_seconds": "Drop participants whose median answer is faster.",
     },
 )
 @click.option("--exclude", multiple=True, help="Drop this participant; repeatable.")
@@ -141,10 +138,10 @@ def _make(
             sources, out, settings=settings, force=force, progress=progress
         )
     if as_json:
-        told = {**asdict(made), "page": str(made.page), "key_file": str(made.key_file)}
+        told = asdict(made)
         del told["key"]
         told |= {"classes": made.key.classes, "scenes": made.key.scenes}
-        click.echo(json.dumps(told, indent=1))
+        echo_json(told)
     else:
         click.echo(study_text(made))
         click.echo(
@@ -179,7 +176,7 @@ def _collect(
         [Path(file) for file in files], key, out, settings=settings
     )
     if as_json:
-        click.echo(json.dumps(numbers, indent=1))
+        echo_json(numbers)
     else:
         click.echo(results_text(numbers))
         click.echo(f"→ {out}")

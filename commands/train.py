@@ -1,6 +1,5 @@
 """The command `dped-build train`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from click.core import ParameterSource
 
 from dped_build.commands.console import (
     FOLDER,
+    echo_json,
     json_option,
     settings_options,
     where,
@@ -26,38 +26,28 @@ from dped_build.workspace.text import quote
     TrainSettings,
     {
         "preset": (click.Choice(list(PRESETS)), "Published settings to start from."),
-        "model": (
-            str,
-            "Network: dped, fast, johnson or srcnn.  [default: the preset's]",
-        ),
-        "channels": (int, "Channels of the network.  [default: as published]"),
-        "blocks": (int, "Number of residual blocks.  [default: as published]"),
-        "kernel": (int, "Kernel size of the residual blocks.  [default: as published]"),
-        "strided_kernel": (
-            int,
-            "Kernel size of the strided layers.  [default: as published]",
-        ),
-        "prelu": (bool, "Use PReLU instead of ReLU."),
-        "loss": (
-            str,
-            "color, content, texture, mse, joined by +.  [default: the preset's]",
-        ),
-        "color_weight": (float, "Weight of the colour loss."),
-        "content_weight": (float, "Weight of the content (VGG) loss."),
-        "texture_weight": (float, "Weight of the texture (adversarial) loss."),
-        "tv_weight": (float, "Weight of the total variation."),
-        "mse_weight": (float, "Weight of the squared error."),
+        "model": "Network: dped, fast, johnson or srcnn.  [default: the preset's]",
+        "channels": "Channels of the network.  [default: as published]",
+        "blocks": "Number of residual blocks.  [default: as published]",
+        "kernel": "Kernel size of the residual blocks.  [default: as published]",
+        "strided_kernel": "Kernel size of the strided layers.  [default: as published]",
+        "prelu": "Use PReLU instead of ReLU.",
+        "loss": "color, content, texture, mse, joined by +.  [default: the preset's]",
+        "color_weight": "Weight of the colour loss.",
+        "content_weight": "Weight of the content (VGG) loss.",
+        "texture_weight": "Weight of the texture (adversarial) loss.",
+        "tv_weight": "Weight of the total variation.",
+        "mse_weight": "Weight of the squared error.",
+        "masks": "Use partly valid patches, too; only valid pixels count.",
         "vgg": (FOLDER, "VGG-19 weights: vgg19-dcbb9e9d.pth or the MatConvNet .mat."),
-        "iterations": (int, "Training steps.  [default: the preset's]"),
-        "batch_size": (int, "Patches per step.  [default: the preset's]"),
-        "learning_rate": (float, "Learning rate of Adam.  [default: the preset's]"),
-        "pretrain_discriminator": (
-            int,
-            "Discriminator steps before the training.  [default: the preset's]",
-        ),
-        "clip_gradient": (float, "Largest gradient norm; 0: no limit."),
-        "ema": (float, "Decay of averaged weights, such as 0.999; 0: none."),
-        "device": (str, "Device: auto, cpu or cuda."),
+        "iterations": "Training steps.  [default: the preset's]",
+        "batch_size": "Patches per step.  [default: the preset's]",
+        "learning_rate": "Learning rate of Adam.  [default: the preset's]",
+        "pretrain_discriminator": "Discriminator steps before the training.  "
+        "[default: the preset's]",
+        "clip_gradient": "Largest gradient norm; 0: no limit.",
+        "ema": "Decay of averaged weights, such as 0.999; 0: none.",
+        "device": "Device: auto, cpu or cuda.",
         "precision": (
             click.Choice(CHOICES["precision"]),
             "Precision of the networks (losses: fp32). auto: bf16 on a capable GPU.",
@@ -70,13 +60,10 @@ from dped_build.workspace.text import quote
             click.Choice(CHOICES["cache_features"]),
             "Cache the targets' VGG features. auto: on a GPU, if they fit.",
         ),
-        "deterministic": (bool, "Repeat exactly on a GPU, too; slower."),
-        "seed": (int, "Random seed."),
-        "checkpoint_every": (int, "Iterations between checkpoints."),
-        "log_every": (
-            int,
-            "Iterations between evaluations on val.  [default: the preset's]",
-        ),
+        "deterministic": "Repeat exactly on a GPU, too; slower.",
+        "seed": "Random seed.",
+        "checkpoint_every": "Iterations between checkpoints.",
+        "log_every": "Iterations between evaluations on val.  [default: the preset's]",
     },
 )
 @click.option("--resume", is_flag=True, help="Resume an unfinished run.")
@@ -122,7 +109,7 @@ def train(
     last = result.metrics[-1] if result.metrics else {}
     if as_json:
         summary = {"run": str(run_dir), "iteration": result.iteration, "metrics": last}
-        click.echo(json.dumps(summary, indent=1))
+        echo_json(summary)
         return
     click.echo(f"{result.iteration} iterations done")
     named = "".join(f" {quote(folder)}" for folder in patches) or where(workspace)

@@ -1,19 +1,23 @@
 """The command `dped-build verify`."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dped_build.commands.console import (
     FOLDER,
+    echo_json,
     json_option,
+    where,
     workspace_option,
 )
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.terminal import Progress
-from dped_build.workspace.text import counted
+from dped_build.workspace.text import counted, quote
+
+if TYPE_CHECKING:
+    from dped_build.curate.verify import Verification
 
 
 @click.command()
@@ -37,7 +41,7 @@ def verify(*, workspace: Path, folder: Path | None, as_json: bool) -> None:
     with Progress("MiB", quiet=as_json) as progress:
         found = verify_workspace(folder or workspace, progress=progress)
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=1))
+        echo_json(found)
     for line in [] if as_json else [*found.notes, *found.damage]:
         click.echo(line)
     if found.damage:
@@ -47,4 +51,16 @@ def verify(*, workspace: Path, folder: Path | None, as_json: bool) -> None:
         what = (
             f"{counted(found.files, 'file')}, {found.patches:,} sampled patches{runs}"
         )
-        click.echo(f"{what}: intact")
+        click.echo(f"{what}: intact{_following(folder, workspace, found)}")
+
+
+def _following(folder: Path | None, workspace: Path, found: "Verification") -> str:
+    """What can be done with sound patches, or with a sound run."""
+    named = where(workspace) if folder is None else f" {quote(folder)}"
+    if folder is not None and (folder / "patches").is_dir():
+        named = where(folder)
+    if found.patches:
+        return f"  (next: dped-build train{named})"
+    whole = found.runs and not found.notes
+    alone = whole and folder is not None and not (folder / "runs").is_dir()
+    return f"  (next: dped-build evaluate{named})" if alone else ""

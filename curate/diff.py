@@ -1,9 +1,8 @@
 """What differs between two workspaces: pairs and windows gained, lost and moved."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,21 +18,13 @@ from dped_build.workspace.errors import DpedBuildError, UsageError
 
 @dataclass(frozen=True)
 class Changes:
-    """What came, went and moved between A and B, of one kind.
+    """What came, went and moved between A and B, of one kind."""
 
-    Attributes:
-        before: How many there are in A.
-        after: How many there are in B.
-        gained: Names that only B has.
-        lost: Names that only A has.
-        moved: Names whose corners lie elsewhere, and by how much, DSLR px.
-    """
-
-    before: int
-    after: int
-    gained: list[str]
-    lost: list[str]
-    moved: dict[str, float]
+    before: int  # how many there are in A
+    after: int  # how many there are in B
+    gained: list[str]  # names that only B has
+    lost: list[str]  # names that only A has
+    moved: dict[str, float]  # by how much their corners moved, DSLR px
 
     def __bool__(self) -> bool:
         """Whether anything changed."""
@@ -42,36 +33,22 @@ class Changes:
 
 @dataclass(frozen=True)
 class Difference:
-    """What differs between two workspaces; a stage that neither has is None.
+    """What differs between two workspaces; a stage that neither has is None."""
 
-    Attributes:
-        pairs: Aligned pairs.
-        outcomes: Pair → its outcome in A and in B, where they differ.
-        windows: Accepted windows, named `pair x y`.
-    """
-
-    pairs: Changes | None
+    pairs: Changes | None  # aligned pairs
+    # Pair → outcome in A, in B, where they differ.
     outcomes: dict[str, tuple[str, str]] = field(default_factory=dict)
-    windows: Changes | None = None
+    windows: Changes | None = None  # accepted windows, named `pair x y`
 
     def __bool__(self) -> bool:
         """Whether anything differs."""
         return bool(self.pairs or self.outcomes or self.windows)
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it, for scripts."""
-        return asdict(self)
-
 
 def compare_workspaces(
     a: Path, b: Path, *, tolerance_px: float = TOLERANCE_PX
 ) -> Difference:
-    """Compare what two workspaces hold.
-
-    Args:
-        a: A workspace.
-        b: Another.
-        tolerance_px: Corners that moved no further, in DSLR px, count as equal.
+    """Compare what two workspaces hold; corners up to `tolerance_px` apart are equal.
 
     Raises:
         UsageError: One of them is missing.

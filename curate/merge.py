@@ -9,10 +9,9 @@ no alignment, so that nobody can draw another split than the sources know.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from dped_build.align.aligned_folder import aligned_stage
 from dped_build.curate.merge_sources import (
@@ -38,11 +37,7 @@ from dped_build.patches.exclusions import (
 from dped_build.patches.inputs import Inputs
 from dped_build.patches.pieces import Piece
 from dped_build.patches.previous import KnownSplit, read_previous
-from dped_build.patches.publication import (
-    Content,
-    draw_split,
-    publish_content,
-)
+from dped_build.patches.publication import Content, draw_split, publish_content
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.split import SplitRow, unite_splits
 from dped_build.workspace.durable import write_atomic
@@ -54,29 +49,15 @@ from dped_build.workspace.stage import Stage, opened
 
 @dataclass(frozen=True)
 class MergeSummary:
-    """What a merge came to.
+    """What a merge came to."""
 
-    Attributes:
-        workspace: Where it stands.
-        pairs: Pairs with both photos.
-        aligned: Those of them that are aligned.
-        prefixes: What each source's names of pairs got in front; "" where nothing.
-        cut: Pairs whose windows went over, measured and cut; None: no source has any.
-        moved: Pairs that are in another split than in their source.
-        newly_done: Whether anything was written.
-    """
-
-    workspace: Path
-    pairs: int
-    aligned: int
-    prefixes: Sequence[str]
-    cut: int | None
-    moved: int
-    newly_done: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {**asdict(self), "workspace": str(self.workspace)}
+    workspace: Path  # where it stands
+    pairs: int  # pairs with both photos
+    aligned: int  # those of them that are aligned
+    prefixes: Sequence[str]  # each source's, before its names of pairs; "": none
+    cut: int | None  # pairs whose windows went over; None: no source has any
+    moved: int  # pairs that are in another split than in their source
+    newly_done: bool  # whether anything was written
 
 
 def merge_workspaces(
@@ -88,13 +69,9 @@ def merge_workspaces(
 ) -> MergeSummary:
     """Merge finished workspaces of one rig into `target`; the sources stay as they are.
 
-    Args:
-        workspaces: Two or more with a finished alignment, made with equal settings.
-        target: Where `aligned/` and, where a source has them, `patches/` go.
-        new_split: Draw the split anew from all pairs, as one run would; else every
-            photo stays in the split of its source. That of parts of one set is drawn
-            from all of them, once.
-        force: Replace what was made of other sources.
+    With `new_split`, the split is drawn from all pairs, as one run would; else every
+    photo stays in that of its source. That of parts of one set is drawn from all of
+    them, once. `force` replaces what was made of other sources.
 
     Raises:
         UsageError: The workspaces cannot be meant.
@@ -160,13 +137,7 @@ def _holds(
 ) -> bool:
     """Whether a folder of the target is what the sources give already.
 
-    Args:
-        stage: The folder.
-        difference: How it, finished, differs, in words; None: not.
-        force: Take a difference for a folder to be replaced.
-
-    Raises:
-        DpedBuildError: It differs or is damaged, and `force` is not given.
+    `difference` says in words how it, finished, differs; `force` replaces it then.
     """
     if not stage.complete:
         return False

@@ -34,25 +34,16 @@ NOT_COMPARED = (EXCLUDE_FILE, "measurement")  # each source's own, and what is c
 
 @dataclass(frozen=True)
 class Source:
-    """A workspace to merge.
+    """A workspace to merge."""
 
-    Attributes:
-        workspace: Its folder.
-        aligned: What its `aligned/` says.
-        patches: What its `patches/` holds; None where it has none.
-        split: The lines of its `split.csv`, under the merged names.
-        excluded: The lines of its `exclude.csv`, under the merged names.
-        sums: Of both folders, as they were when it was read.
-        prefix: What its names of pairs get in front; "" where nothing.
-    """
-
-    workspace: Path
-    aligned: Aligned
-    patches: Previous | None
-    split: Sequence[SplitRow]
+    workspace: Path  # its folder
+    aligned: Aligned  # what its `aligned/` says
+    patches: Previous | None  # what its `patches/` holds; None where it has none
+    split: Sequence[SplitRow]  # the lines of its `split.csv`, under the merged names
+    # Lines of its `exclude.csv`, under the merged names.
     excluded: Sequence[ExcludedLine]
-    sums: Sequence[bytes | None]
-    prefix: str = ""
+    sums: Sequence[bytes | None]  # of both folders, as they were when it was read
+    prefix: str = ""  # what its names of pairs get in front; "" where nothing
 
     def renamed(self, prefix: str) -> "Source":
         """The same with `prefix` in front of every name."""
@@ -128,11 +119,7 @@ def _sums(workspace: Path) -> list[bytes | None]:
 
 
 def refuse_changed(sources: Sequence[Source]) -> None:
-    """Stop where a source is not what was read.
-
-    Raises:
-        DpedBuildError: Names it.
-    """
+    """Stop where a source is not what was read (DpedBuildError)."""
     for source in sources:
         if _sums(source.workspace) != source.sums:
             raise DpedBuildError(
@@ -142,11 +129,7 @@ def refuse_changed(sources: Sequence[Source]) -> None:
 
 
 def common_settings(sources: Sequence[Source]) -> PatchSettings | None:
-    """The settings of the sources' patches; None where no source has any.
-
-    Raises:
-        DpedBuildError: They differ.
-    """
+    """The settings of all sources' patches, which must not differ; None without any."""
     found = [
         (
             patch_stage(source.workspace).folder,

@@ -104,11 +104,7 @@ def _below(common: Path, root: Path) -> str:
 
 
 def crops_of(sources: Sequence[Source]) -> Crops:
-    """The crops of all aligned pairs under their merged names.
-
-    Raises:
-        DpedBuildError: A source lacks one.
-    """
+    """The crops of all aligned pairs under their merged names; none may be lacking."""
     return {name: crop for source in sources for name, crop in _crops_of(source)}
 
 
@@ -157,11 +153,7 @@ def difference_from(stage: Stage, aligned: Aligned, crops: Crops) -> str | None:
 
 
 def publish_alignment(stage: Stage, aligned: Aligned, crops: Crops) -> None:
-    """Put the merged `aligned/` into place as a whole.
-
-    Raises:
-        DpedBuildError: A crop is gone, or the disk full.
-    """
+    """Put the merged `aligned/` into place as a whole."""
     build = fresh_folder(stage.build)
     for name, data in _files(aligned).items():
         write_atomic(build / name, data)

@@ -55,17 +55,19 @@ def labels_of(workspaces: Sequence[Path]) -> list[str]:
     raise DpedBuildError("the workspaces' names are too much alike; rename one of them")
 
 
-def common_folder(roots: Sequence[Path]) -> Path:
-    """The deepest folder that holds all of them.
-
-    Raises:
-        DpedBuildError: There is none but the root of the file system.
-    """
+def shared_folder(paths: Sequence[Path]) -> Path | None:
+    """The deepest folder that holds all of them; None for a file system's root."""
     try:
-        common = Path(os.path.commonpath(roots))
+        common = Path(os.path.commonpath(paths))
     except ValueError:  # other drives
-        common = Path(roots[0].anchor)
-    if common == Path(common.anchor):
+        return None
+    return None if common == Path(common.anchor) else common
+
+
+def common_folder(roots: Sequence[Path]) -> Path:
+    """The deepest folder that holds all photos; the file system's root is none."""
+    common = shared_folder(roots)
+    if common is None:
         told = " and ".join(dict.fromkeys(map(str, roots)))
         raise DpedBuildError(
             f"the photos lie in {told}, which have no folder in common: move them "

@@ -22,12 +22,9 @@ from dped_build.workspace.errors import DpedBuildError
 def known_in(
     target: Path, merged: Aligned
 ) -> tuple[list[SplitRow], list[ExcludedLine]]:
-    """What the target itself knows: who was trained on there keeps his place.
+    """The target's own split and exclusions: who was trained on there keeps his place.
 
     Pairs are known again by their phone photos where other names come out now.
-
-    Returns:
-        Its split and its exclusions.
     """
     try:
         before = read_aligned(target)

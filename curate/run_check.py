@@ -51,11 +51,7 @@ def run_files(folder: Path) -> list[Path]:
 
 
 def check_run(folder: Path) -> tuple[list[str], list[str]]:
-    """Hold a run's files against each other.
-
-    Returns:
-        A line for everything that is damaged, and one for what is not finished.
-    """
+    """What is damaged among a run's files, and what is not finished, a line each."""
     damage = [
         f"{path}: its checksums do not fit its content; restore it, or train again"
         for path in run_files(folder)

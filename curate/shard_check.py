@@ -1,4 +1,4 @@
-"""A folder of shards, held against what it states of itself: counts, NCC, identity."""
+"""A folder of shards, held against what it states: counts, masks, NCC, identity."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,21 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from dped_build.align.geometry import FloatArray
 from dped_build.patches.folder import (
     MANIFEST,
     SHARDS,
     finished_manifest,
     read_pixels,
     read_rows,
+    read_valid,
 )
 from dped_build.patches.publication import dataset_id
 from dped_build.patches.quality import lumas, normalised_cross_correlation
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.stage import Stage, read_sums
 
-SAMPLE = 200  # patches per shard whose NCC is computed again
-NCC_TOLERANCE = 1e-5
+SAMPLE = 200  # patches per shard whose figures are computed again
+TOLERANCE = 1e-5
 
 
 def check_shards(stage: Stage) -> tuple[int, list[str]]:
@@ -55,15 +58,29 @@ def check_shards(stage: Stage) -> tuple[int, list[str]]:
 
 
 def _check_shard(path: Path, count: int) -> tuple[int, list[str]]:
-    stated = read_rows(path, ["ncc"]).windows.ncc
+    stated = read_rows(path, ["ncc", "valid_share"]).windows
     if len(stated) != count:
         return 0, [f"{path}: {len(stated)} patches, {count} stated"]
     rows = np.unique(np.linspace(0, count - 1, SAMPLE).round().astype(int))
     phone, dslr = read_pixels([(path, int(row)) for row in rows])
-    found = normalised_cross_correlation(lumas(phone), lumas(dslr))
-    same = np.isclose(found, stated[rows], rtol=0, atol=NCC_TOLERANCE, equal_nan=True)
-    off = np.flatnonzero(~same)
-    return len(rows), [f"{path}: row {rows[i]}: NCC is not as stated" for i in off]
+    stored = read_valid(path, rows.tolist())
+    valid = stored.astype(bool)
+    share = valid.mean(axis=(1, 2))
+    ncc = normalised_cross_correlation(lumas(phone), lumas(dslr), valid)
+    sound = {
+        "its mask is not of zeros and ones": stored.max(axis=(1, 2), initial=0) <= 1,
+        "valid_share is not that of its mask": _same(share, stated.valid_share[rows]),
+        "NCC is not as stated": _same(ncc, stated.ncc[rows]),
+    }
+    return len(rows), [
+        f"{path}: row {rows[at]}: {fault}"
+        for fault, passed in sound.items()
+        for at in np.flatnonzero(~passed)
+    ]
+
+
+def _same(found: FloatArray, stated: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.isclose(found, stated, rtol=0, atol=TOLERANCE, equal_nan=True)
 
 
 def _check_identity(folder: Path, manifest: Mapping[str, Any]) -> list[str]:

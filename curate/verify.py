@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dped_build.align.aligned_folder import (
-    CAMERA_KEYS,
-    aligned_stage,
-    read_aligned,
-)
+from dped_build.align.aligned_folder import CAMERA_KEYS, aligned_stage, read_aligned
 from dped_build.align.aligned_folder import FORMAT as ALIGNMENT
 from dped_build.align.records import Alignment, counts_of
 from dped_build.curate.run_check import check_run, is_run, run_files
@@ -53,9 +49,7 @@ def verify_workspace(
 ) -> Verification:
     """Check every stage and run that is there: checksums, counts, NCC of a sample.
 
-    Args:
-        workspace: A workspace, a stage's folder (of shards, say), or a run's.
-        progress: Called with MiB read and MiB to read.
+    Also of a stage's folder alone (of shards, say), or a run's. `progress` counts MiB.
 
     Raises:
         DpedBuildError: There is nothing to verify.
@@ -184,13 +178,9 @@ def pairs_of_an_earlier_alignment(
     alignment: Mapping[str, Any],
     records: Iterable[Alignment],
 ) -> set[str]:
-    """Pairs whose patches are not of the photos that are aligned now.
+    """Those pairs of `cut` whose patches are not of the photos that are aligned now.
 
-    Args:
-        cut: Pairs that the patches were cut from.
-        patches: Manifest of the patches.
-        alignment: Manifest of the alignment.
-        records: The alignment's records.
+    `patches` and `alignment` are the stages' manifests.
     """
     pairs = set(cut)
     if any(patches.get(c) != alignment.get(c) for c in CAMERA_KEYS):

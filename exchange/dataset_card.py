@@ -1,7 +1,7 @@
 """The `README.md` of an export: a dataset card with licence, credits and columns."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from dped_build.exchange.patch_json import MEANINGS
@@ -32,74 +32,90 @@ pass the tests below. Train, val and test are split by scene."""
 IMPORTED = """\
 The patches were cut by others and imported into dped-build; what it knows of their
 origin stands below."""
-LIMITS = """\
+CARD = """\
+# {phone} | {dslr}: aligned photo patches
+
+{total:,} pairs of {size}x{size} px, RGB: the same place seen by a phone ({phone}) and \
+by a better camera ({dslr}).
+
+- Licence: {license}
+- Credits: {credits}
+
+| split | photos | patches |
+|---|---|---|
+{counts}
+
+{left_out}## Reading
+
+{reading}
+
+## Columns
+
+| column | meaning |
+|---|---|
+{columns}
+
+## How it was made
+
+{made}
+
+```json
+{settings}
+```
+
+Dataset id: {dataset_id}. Exported with {created_with}; `sha256sum -c SHA256SUMS` \
+checks the files.
+
+## Limits
+
 Colours and exposure of the two cameras differ; that is what there is to learn. A depth
 of field that differs leaves some DSLR patches less sharp than the phone's
 (`sharpness_ratio` below 1). Nobody has looked for people or private matter in the
-pictures on behalf of this card."""
+pictures on behalf of this card.
+"""
+
+NEED_MASKS = "because they need a mask, which this format has not"
+MASKS = """\
+Each pair has a mask: {place}. It is 255 where both patches show the same point of the
+scene and 0 elsewhere: hidden from one camera, moved, or at another depth. Count the
+pixels at 255 alone."""
 
 
 def dataset_card(
-    manifest: Mapping[str, Any], *, reading: str, data_files: Mapping[str, str]
+    manifest: Mapping[str, Any],
+    *,
+    reading: str,
+    masks: str,
+    data_files: Mapping[str, str],
 ) -> str:
-    """The card, Markdown below YAML.
+    """The card, Markdown below YAML; `reading` says how the format is read, Markdown.
 
-    Args:
-        manifest: Of the export.
-        reading: How its format is read, Markdown.
-        data_files: Split → pattern of its files, for `datasets`; empty: it reads none.
+    `masks` says where the patches' masks are; empty: the format has none.
+    `data_files`: split → pattern of its files, for `datasets`; empty: it reads none.
     """
-    size, cameras = manifest["size"], f"{_phone(manifest)} | {_dslr(manifest)}"
-    source, rows = manifest["source"], manifest["splits"]
-    total = sum(split["patches"] for split in rows.values())
-    counts = [
-        f"| {name} | {split['photos']:,} | {split['patches']:,} |"
-        for name, split in rows.items()
-    ]
-    settings = json.dumps(source["settings"], indent=1, ensure_ascii=False)
-    return "\n".join(
-        [
-            *_front_matter(manifest, total, data_files),
-            f"# {cameras}: aligned photo patches",
-            "",
-            f"{total:,} pairs of {size}x{size} px, RGB: the same place seen by a phone "
-            f"({_phone(manifest)}) and by a better camera ({_dslr(manifest)}).",
-            "",
-            f"- Licence: {_line(manifest['license'])}",
-            f"- Credits: {_line(manifest['credits'])}",
-            "",
-            "| split | photos | patches |",
-            "|---|---|---|",
-            *counts,
-            "",
-            *(_excluded(manifest["excluded"])),
-            "## Reading",
-            "",
-            reading,
-            "",
-            "## Columns",
-            "",
-            "| column | meaning |",
-            "|---|---|",
-            *(f"| `{name}` | {text} |" for name, text in MEANINGS.items()),
-            "",
-            "## How it was made",
-            "",
-            IMPORTED if is_imported(source) else MADE,
-            "",
-            "```json",
-            settings,
-            "```",
-            "",
-            f"Dataset id: {source['dataset_id'] or 'unknown'}. Exported with "
-            f"{manifest['created_with']}; `sha256sum -c SHA256SUMS` checks the files.",
-            "",
-            "## Limits",
-            "",
-            LIMITS,
-            "",
-        ]
+    source, splits = manifest["source"], manifest["splits"]
+    total = sum(split["patches"] for split in splits.values())
+    card = CARD.format(
+        phone=_phone(manifest),
+        dslr=_dslr(manifest),
+        total=total,
+        size=manifest["size"],
+        license=_line(manifest["license"]),
+        credits=_line(manifest["credits"]),
+        counts="\n".join(
+            f"| {name} | {split['photos']:,} | {split['patches']:,} |"
+            for name, split in splits.items()
+        ),
+        left_out=_left_out(manifest["excluded"], "by hand")
+        + _left_out(manifest["masked_out"], NEED_MASKS),
+        reading=f"{reading}\n\n{MASKS.format(place=masks)}" if masks else reading,
+        columns="\n".join(f"| `{name}` | {text} |" for name, text in MEANINGS.items()),
+        made=IMPORTED if is_imported(source) else MADE,
+        settings=json.dumps(source["settings"], indent=1, ensure_ascii=False),
+        dataset_id=source["dataset_id"] or "unknown",
+        created_with=manifest["created_with"],
     )
+    return "\n".join([*_front_matter(manifest, total, data_files), card])
 
 
 def _front_matter(
@@ -136,10 +152,8 @@ def _license(stated: str | None) -> list[str]:
     return ["license: other", f"license_name: {json.dumps(stated)}"]
 
 
-def _excluded(count: int) -> Sequence[str]:
-    if not count:
-        return ()
-    return (f"{count:,} more were left out by hand.", "")
+def _left_out(count: int, why: str) -> str:
+    return f"{count:,} more were left out {why}.\n\n" if count else ""
 
 
 def _phone(manifest: Mapping[str, Any]) -> str:

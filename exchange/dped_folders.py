@@ -37,7 +37,7 @@ def write(output: Output) -> Written:
     with output.lines(METADATA) as append:
         for split in output.splits:
             place = places[split]
-            for patch, *files in output.encoded(split, encoder):
+            for patch, *files, _ in output.encoded(split, encoder):
                 name = f"{numbers[place]}.{settings.pictures}"
                 names = f"{place}/{phone}/{name}", f"{place}/{dslr}/{name}"
                 for path, data in zip(names, files, strict=True):

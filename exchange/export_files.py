@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,22 +19,14 @@ ROWS_A_FILE = 4096  # of formats that gather patches in files, as our shards do
 
 @dataclass(frozen=True)
 class Output:
-    """A folder that is being filled, and where its patches come from.
+    """A folder that is being filled, and where its patches come from."""
 
-    Attributes:
-        folder: Empty at first; published as a whole.
-        source: Of the patches.
-        settings: The user's choices.
-        jobs: Threads that encode pictures.
-        advance: Called after every patch.
-        sums: File name → SHA-256 of what was written through `write`.
-    """
-
-    folder: Path
-    source: PatchSource
-    settings: ExportSettings
-    jobs: int
-    advance: Callable[[], None]
+    folder: Path  # empty at first; published as a whole
+    source: PatchSource  # of the patches
+    settings: ExportSettings  # the user's choices
+    jobs: int  # threads that encode pictures
+    advance: Callable[[], None]  # called after every patch
+    # File name → SHA-256 of what `write` wrote.
     sums: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -50,8 +41,9 @@ class Output:
             self.advance()
 
     def encoded(self, split: str, encode: Encode) -> Iterator[Encoded]:
-        """The rows of a split with the files of both pictures, in order."""
-        return encoded(self.patches(split), encode, jobs=self.jobs)
+        """The rows of a split with the files of their pictures, in order."""
+        masks = self.source.masked
+        return encoded(self.patches(split), encode, masks=masks, jobs=self.jobs)
 
     def write(self, name: str, data: bytes) -> None:
         """Write one file below the folder; its sum needs no second reading."""
@@ -62,10 +54,10 @@ class Output:
         self.sums[name] = hashlib.sha256(data).hexdigest()
 
     @contextmanager
-    def lines(self, name: str) -> Iterator[Callable[[object], None]]:
+    def lines(self, name: str) -> Iterator[Callable[[object], object]]:
         """A file of JSON lines; hands out what appends one."""
         with self.stream(name) as file:
-            yield partial(_append, file)
+            yield lambda value: file.write(json_bytes(value, indent=None))
 
     @contextmanager
     def stream(self, name: str) -> Iterator[BinaryIO]:
@@ -79,18 +71,14 @@ class Output:
 
 @dataclass(frozen=True)
 class Written:
-    """What a writer made of the patches.
+    """What a writer made of the patches."""
 
-    Attributes:
-        metadata: Files of JSON lines from which `import` knows every patch again.
-        psnr_db: Of the pictures against the patches, both cameras; None: lossless.
-        data_files: Split → pattern of its files, for `datasets`; empty: it reads none.
-        reading: How to read it, Markdown for the card.
-    """
-
-    reading: str
+    reading: str  # how to read it, Markdown for the card
+    masks: str = ""  # where those of the patches are, likewise; empty: none is written
+    # JSON lines from which `import` knows every patch.
     metadata: list[str] = field(default_factory=list)
-    psnr_db: float | None = None
+    psnr_db: float | None = None  # of the pictures, both cameras; None: lossless
+    # Split → pattern, for `datasets`; empty: it reads none.
     data_files: dict[str, str] = field(default_factory=dict)
 
 
@@ -98,7 +86,3 @@ def sync_all() -> None:
     """Put everything written on the disk; a call a file would take minutes."""
     if hasattr(os, "sync"):
         os.sync()
-
-
-def _append(file: BinaryIO, value: object) -> None:
-    file.write(json_bytes(value, indent=None))

@@ -1,15 +1,16 @@
 """A folder of shards → a folder in a format that other tools read."""
 
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from dped_build.exchange.dataset_card import dataset_card
 from dped_build.exchange.export_files import Output, Written, sync_all
-from dped_build.exchange.export_settings import ExportSettings
+from dped_build.exchange.export_settings import WITHOUT_MASKS, ExportSettings
 from dped_build.exchange.exported_folders import EXPORT_FORMAT
 from dped_build.exchange.out_folder import held, out_stage
 from dped_build.exchange.patch_source import PatchSource, open_source
@@ -46,13 +47,10 @@ class ExportSummary:
     size: int
     splits: Mapping[str, Mapping[str, int]]
     excluded: int
+    masked_out: int  # patches that need a mask, which the format has not
     psnr_db: float | None  # of the pictures against the patches; None: lossless
     bytes: int
     newly_done: int  # patches
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {**asdict(self), "folder": str(self.folder)}
 
 
 def default_folder(source: Path, form: str) -> Path:
@@ -75,20 +73,12 @@ def export_patches(
     force: bool = False,
     progress: OnProgress = lambda done, total: None,
 ) -> ExportSummary:
-    """Write the patches of a folder of shards in another format.
+    """Write the patches of a folder of shards, or of its workspace, in another format.
 
-    What `exclude.csv` takes out is left out, as training does. The same shards and
+    What `exclude.csv` takes out is left out, as training does; so are patches that need
+    their mask, where the format has none. The same shards and
     settings give the same bytes. The folder is published as a whole, or not at all; a
-    finished export of the same is left as it is.
-
-    Args:
-        source: A folder of shards, or the workspace that holds one.
-        out: The folder to write; `default_folder` where not given.
-        form: One of PATCH_FORMATS.
-        settings: ExportSettings() where not given.
-        jobs: Threads that encode pictures; all cores where not given.
-        force: Replace another export there.
-        progress: Called with patches done and patches to do.
+    finished export of the same is left as it is, another replaced with `force`.
 
     Raises:
         DpedBuildError: No patches, damaged ones, another export or somebody's files in
@@ -97,7 +87,8 @@ def export_patches(
     """
     settings = settings or ExportSettings()
     settings.require_fit(form)
-    opened = open_source(source, settings.chosen_splits())
+    whole = form in WITHOUT_MASKS
+    opened = open_source(source, settings.chosen_splits(), whole=whole)
     stated = _stated(opened, form, settings)
     out = out or default_folder(source, form)
     stage = out_stage(out, EXPORT_FORMAT)
@@ -111,13 +102,13 @@ def export_patches(
         share = SHARE[stated["pictures"]]
         plan = Plan(total, total, int(raw * share), 0)
         refuse_full_disk(stage.workspace, plan, "choose another --out")
-        steps = _steps(progress, total)
+        done = count(1)
         output = Output(
             fresh_folder(stage.build),
             opened,
             settings,
             jobs or default_jobs(),
-            lambda: next(steps),
+            lambda: progress(next(done), total),
         )
         try:
             manifest = _fill(output, form, stated)
@@ -137,7 +128,10 @@ def _fill(output: Output, form: str, stated: Mapping[str, Any]) -> dict[str, Any
         "metadata": written.metadata,
     }
     card = dataset_card(
-        manifest, reading=written.reading, data_files=written.data_files
+        manifest,
+        reading=written.reading,
+        masks=written.masks,
+        data_files=written.data_files,
     )
     output.write("README.md", card.encode())
     output.write("manifest.json", json_bytes(manifest))
@@ -159,6 +153,7 @@ def _stated(source: PatchSource, form: str, settings: ExportSettings) -> dict[st
         "size": source.size,
         "splits": source.counts(),
         "excluded": source.excluded,
+        "masked_out": source.masked_out,
         "pictures": settings.pictures if dped else "png",
         "quality": settings.quality if jpeg else None,
         "license": settings.license,
@@ -175,11 +170,7 @@ def _stated(source: PatchSource, form: str, settings: ExportSettings) -> dict[st
 def _refuse_other(
     out: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> None:
-    """Stop where a finished folder is another export.
-
-    Raises:
-        DpedBuildError: Names the first difference, and the ways out.
-    """
+    """Stop where a finished folder is another export."""
     different = [name for name in MADE_OF if found.get(name) != wanted[name]]
     if different:
         what = {"source": "other patches", "export": "another format"}
@@ -188,13 +179,6 @@ def _refuse_other(
             f"{out}: holds an export with {other}; add --force to replace it, or "
             "choose another --out"
         )
-
-
-def _steps(progress: OnProgress, total: int) -> Iterator[None]:
-    """Tells the progress with every step."""
-    for done in range(1, total + 1):
-        progress(done, total)
-        yield
 
 
 def _summary(
@@ -208,6 +192,7 @@ def _summary(
             manifest["size"],
             manifest["splits"],
             manifest["excluded"],
+            manifest.get("masked_out", 0),
             manifest["psnr_db"],
             sum(path.stat().st_size for path in out.rglob("*") if path.is_file()),
             newly_done,

@@ -6,6 +6,7 @@ from dped_build.patches.split import SPLITS
 from dped_build.workspace.errors import UsageError
 
 PATCH_FORMATS = ("dped-folders", "png", "webdataset", "lmdb", "parquet")
+WITHOUT_MASKS = ("dped-folders",)  # they take the patches that need none
 TABLE_FORMATS = ("csv",)
 MODEL_FORMATS = ("onnx",)
 FORMATS = (*PATCH_FORMATS, *TABLE_FORMATS, *MODEL_FORMATS)
@@ -55,11 +56,7 @@ class ExportSettings:
         return [name for name in SPLITS if name in self.splits.split(",")]
 
     def require_fit(self, form: str) -> None:
-        """Refuse options that do not apply to `form`.
-
-        Raises:
-            UsageError: Names the first.
-        """
+        """Refuse options that do not apply to `form` (UsageError)."""
         for field in fields(self):
             if getattr(self, field.name) != field.default:
                 require_option(field.name, form)
@@ -71,11 +68,7 @@ def fits(name: str, form: str) -> bool:
 
 
 def require_option(name: str, form: str) -> None:
-    """Refuse an option that applies to other formats only.
-
-    Raises:
-        UsageError: Names it, and the formats.
-    """
+    """Refuse an option that applies to other formats only (UsageError)."""
     if not fits(name, form):
         forms = ", ".join(OWN_OPTIONS[name])
         raise UsageError(f"--{name} is for --format {forms}, not for {form}")

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 from msgspec import Meta
@@ -37,6 +37,7 @@ from dped_build.workspace.json_files import (
 from dped_build.workspace.text import natural_key, one_line
 
 EXPORT_FORMAT = "dped-build/export"
+MASK_NAME = "valid_file_name"
 FILE_NAMES = ("phone_file_name", "dslr_file_name")  # `datasets` loads these as images
 GEOMETRY = (  # the columns that pixels do not tell
     "window_xy",
@@ -79,6 +80,7 @@ class PlacedLine(Cut):
 
     phone_file_name: str
     dslr_file_name: str
+    valid_file_name: NotRequired[str]
 
 
 class ExportedFolder(TypedDict):
@@ -94,6 +96,7 @@ class _Line:
     """One line of the metadata."""
 
     files: tuple[PurePosixPath, PurePosixPath]  # relative to the source
+    mask: PurePosixPath | None
     pair: str
     group: str
     split: str
@@ -166,11 +169,7 @@ def _exported(source: Path) -> tuple[Path, dict[str, Any] | None]:
 
 
 def _read_lines(root: Path, name: str) -> list[_Line]:
-    """The lines of one metadata file.
-
-    Raises:
-        OSError or ValueError: Says what is wrong.
-    """
+    """The lines of one metadata file; OSError or ValueError says what is wrong."""
     place = _inside(name).parent
     return [
         _parsed(place, decoded(line, PlacedLine)) for line in read_lines(root / name)
@@ -191,33 +190,27 @@ def _parsed(place: PurePosixPath, line: PlacedLine) -> _Line:
         raise ValueError(f"{phone} and {dslr} do not lie in two neighbouring folders")
     values: Mapping[str, object] = line
     geometry = np.array([tuple(values[name] for name in GEOMETRY)], ROW).tobytes()
-    return _Line((phone, dslr), pair, group, split, geometry)
+    mask = place / _inside(line["valid_file_name"]) if MASK_NAME in line else None
+    return _Line((phone, dslr), mask, pair, group, split, geometry)
 
 
 def _inside(name: str) -> PurePosixPath:
-    """A relative path that stays where it starts.
-
-    Raises:
-        ValueError: It does not.
-    """
+    """A relative path that stays where it starts; ValueError where it does not."""
     if not all(map(is_plain_name, name.split("/"))):
         raise ValueError(f"{name!r:.80} is no path below the folder")
     return PurePosixPath(name)
 
 
 def _require_consistent(lines: Sequence[_Line]) -> None:
-    """Refuse lines each of which may be ours, but not all of them together.
-
-    Raises:
-        ValueError: Two names of a camera's folders, a picture listed twice, or a
-            photo in two splits.
-    """
+    """Refuse lines each of which may be ours, but not all of them together."""
     found = {tuple(path.parent.name for path in line.files) for line in lines}
     if len(found) != 1:
         raise ValueError(f"{len(found)} pairs of folders instead of one")
     for side in (0, 1):
         if len({line.files[side] for line in lines}) < len(lines):
             raise ValueError("a picture is listed twice")
+    if len({line.mask is None for line in lines}) > 1:
+        raise ValueError("only some pairs have a mask")
     homes = {(line.pair, line.group, line.split, line.places) for line in lines}
     if len({line.pair for line in lines}) < len(homes):
         raise ValueError("a photo is in two splits, groups or folders")
@@ -236,6 +229,7 @@ def _blocks(root: Path, lines: Sequence[_Line]) -> list[Block]:
             members[0].places,
             [(root / line.files[0], root / line.files[1]) for line in members],
             [line.geometry for line in members],
+            [root / line.mask for line in members if line.mask],
         )
         for pair, members in sorted(photos.items(), key=lambda p: natural_key(p[0]))
     ]

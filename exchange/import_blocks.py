@@ -19,7 +19,8 @@ from dped_build.patches.manifest import IMPORTED, LISTING
 DPED_FOLDERS, PAIRED_FOLDERS = "dped-folders", "paired-folders"
 EXPORTED_FOLDERS = "exported-folders"
 BLOCK = 50  # patches in a pseudo-photo: the batch of DPED's tables
-VERSION = 1  # rises when the same files would give other pieces
+VERSION = 1  # rises when the same files would give other patches
+PIECE_VERSION = 2  # rises when pieces hold other arrays
 UNKNOWN_PHOTOS = f"unknown: {BLOCK} neighbours in the order of names count as one"
 UNKNOWN_GEOMETRY = "unknown: identity, place (0, 0), refinement NaN"
 
@@ -28,24 +29,17 @@ Files = tuple[Path, Path]  # the phone's and the DSLR's patch of a pair
 
 @dataclass(frozen=True)
 class Block:
-    """The files of one photo or pseudo-photo.
+    """The files of one photo or pseudo-photo."""
 
-    Attributes:
-        name: Of the photo or pseudo-photo.
-        group: The scene that it shows.
-        split: Where it belongs; None where that is to be drawn.
-        places: The phone's and the DSLR's folder relative to the source, for messages.
-        files: Of each pair.
-        geometry: Of each pair, a row of `exported_folders.ROW`, as an array would take
-            four times the memory; empty where unknown.
-    """
-
-    name: str
-    group: str
-    split: str | None
-    places: tuple[str, str]
-    files: Sequence[Files]
+    name: str  # of the photo or pseudo-photo
+    group: str  # the scene that it shows
+    split: str | None  # where it belongs; None where that is to be drawn
+    places: tuple[str, str]  # both cameras' folders in the source, for messages
+    files: Sequence[Files]  # of each pair
+    # Of each pair, a row of `exported_folders.ROW`, as an array would take four times
+    # the memory; empty where unknown.
     geometry: Sequence[bytes] = ()
+    masks: Sequence[Path] = ()  # of each pair; empty where there are none
 
 
 @dataclass(frozen=True)
@@ -70,31 +64,24 @@ class PatchFolders:
 
 @dataclass(frozen=True)
 class BlockTask:
-    """A block to read; paths in, a piece on the disk out.
+    """A block to read; paths in, a piece on the disk out."""
 
-    Attributes:
-        block: What to read.
-        size: Side of a patch, px.
-        key: SHA-256 of the files' names and sizes.
-        out: Its piece, named after the files' times too: a piece that exists is of
-            these very files.
-    """
-
-    block: Block
-    size: int
-    key: str
-    out: Path
+    block: Block  # what to read
+    size: int  # side of a patch, px
+    key: str  # SHA-256 of the files' names and sizes
+    out: Path  # its piece; its name holds the files' times
 
 
 def block_task(block: Block, size: int, scratch: Path) -> BlockTask:
     """Look at every file of a block, and say where in `scratch` its piece goes."""
-    found = [_size_and_time(path) for files in block.files for path in files]
-    names = [path.name for files in block.files for path in files]
+    paths = [*(path for files in block.files for path in files), *block.masks]
+    found = [_size_and_time(path) for path in paths]
+    names = [path.name for path in paths]
     rows = [[block.group, row.hex()] for row in block.geometry]
     lengths = [length for length, _ in found]
     stated = [VERSION, size, block.places, names, lengths, *([rows] if rows else [])]
     key = _digest(stated)
-    name = _digest([key, [time for _, time in found]])[:32]
+    name = _digest([key, [time for _, time in found], PIECE_VERSION])[:32]
     return BlockTask(block, size, key, scratch / f"{name}.npz")
 
 

@@ -29,12 +29,7 @@ from dped_build.exchange.import_worker import make_block
 from dped_build.exchange.out_folder import held, out_stage, with_name
 from dped_build.exchange.paired_folders import common_size, find_patch_folders
 from dped_build.parallel.executor import Workers, default_jobs, run_all
-from dped_build.patches.manifest import (
-    IMPORTED,
-    LISTING,
-    is_imported,
-    require_sound,
-)
+from dped_build.patches.manifest import IMPORTED, LISTING, is_imported, require_sound
 from dped_build.patches.pieces import Piece, read_piece
 from dped_build.patches.publication import Content, publish_content
 from dped_build.patches.shards import FORMAT
@@ -59,10 +54,6 @@ class ImportSummary:
     failed: Sequence[Mapping[str, str]]
     newly_done: int  # pairs
 
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {**asdict(self), "folder": str(self.folder)}
-
 
 def import_patches(
     source: Path,
@@ -77,20 +68,11 @@ def import_patches(
 ) -> ImportSummary:
     """Turn folders of patch pairs into a folder of shards.
 
-    The bytes written depend on the files' names and contents and on the settings alone.
-    A finished import of the same files (names and sizes) is left as it is, unless a
-    worker died on some of them: then it is done again.
-
-    Args:
-        source: DPED's layout, two folders of images with equal names, or what `export`
-            wrote.
-        out: The folder to write; `<name of the source>-patches` where not given.
-        settings: ImportSettings() where not given.
-        jobs: Worker processes; all cores where not given.
-        backend: Of the workers: loky or threading.
-        force: Replace what another source or other settings have made.
-        announce: Called with the plan before work starts.
-        progress: Called with pairs done and pairs to do.
+    The source is DPED's layout, two folders of images with equal names, or what
+    `export` wrote. The bytes written depend on the files' names and contents and on the
+    settings alone. A finished import of the same files (names and sizes) is left as it
+    is, unless a worker died on some of them: then it is done again. `force` replaces
+    what another source or other settings have made.
 
     Raises:
         DpedBuildError: No such folders, nothing usable in them, other patches in `out`
@@ -146,9 +128,8 @@ def _work(
 ) -> dict[str, list[Refusal]]:
     """Read what is left; every finished block is a piece on the disk.
 
-    Returns:
-        The pairs of each block that gave no patch: LOST, all of them, where the worker
-        process died.
+    Gives the pairs of each block that gave no patch: LOST, all of them, where the
+    worker process died.
     """
     total = sum(len(task.block.files) for task in todo)
     done, refused = 0, dict[str, list[Refusal]]()
@@ -175,11 +156,7 @@ def _content(
     settings: ImportSettings,
     recorded: Mapping[str, Any],
 ) -> Content:
-    """What the folder will hold: the pieces of all blocks but the lost ones.
-
-    Raises:
-        DpedBuildError: Not one pair is usable.
-    """
+    """What the folder will hold: the pieces of all blocks but the lost ones."""
     failed = [*folders.leftovers]
     pieces: dict[str, Piece] = {}
     for task in tasks:
@@ -219,11 +196,7 @@ def _cameras(folders: PatchFolders) -> dict[str, str]:
 
 
 def _read_previous(stage: Stage, *, force: bool) -> dict[str, Any] | None:
-    """The manifest of what stands there; with `force`, a damaged one counts for none.
-
-    Raises:
-        DpedBuildError: It is damaged.
-    """
+    """The manifest of what stands there; with `force`, None for a damaged one."""
     try:
         manifest = stage.manifest()
         if manifest is not None:
@@ -243,11 +216,7 @@ def _read_previous(stage: Stage, *, force: bool) -> dict[str, Any] | None:
 def _refuse_others(
     out: Path, manifest: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> None:
-    """Stop where a finished folder is of another source or made otherwise.
-
-    Raises:
-        DpedBuildError: Names the first difference, and the ways out.
-    """
+    """Stop where a finished folder is of another source or made otherwise."""
     found = {name: manifest.get(name) for name in wanted} | manifest["settings"]
     different = [name for name, value in wanted.items() if found[name] != value]
     if not different:

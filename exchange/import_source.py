@@ -43,14 +43,9 @@ def import_checkpoint(
 ) -> Path:
     """Write the generator of an original TensorFlow checkpoint as one small file.
 
-    Args:
-        prefix: The checkpoint's prefix, such as `models_orig/iphone_orig`.
-        out: The file to write; `<prefix's name>.pt` where not given. `load_generator`
-            reads it, without TensorFlow.
-        force: Replace a file even if it is no generator.
-
-    Returns:
-        The file written.
+    `prefix` is the checkpoint's, such as `models_orig/iphone_orig`; the file, its name
+    with .pt unless `out` is given, is what `load_generator` reads without TensorFlow.
+    `force` replaces a file even if it is no generator.
 
     Raises:
         DpedBuildError: No such checkpoint, not a generator's, no TensorFlow, or

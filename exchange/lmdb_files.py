@@ -5,7 +5,7 @@ and `meta_info.txt` a line `<key>.png (height,width,3) <PNG level>`.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from dped_build.exchange.patch_json import METADATA, metadata
 from dped_build.workspace.durable import writing
 from dped_build.workspace.errors import DpedBuildError
 
-SIDES = ("lq", "gt")
+SIDES, MASKS = ("lq", "gt"), "valid"
 ROWS_A_COMMIT = 256  # what is not committed is held in memory
 PAGE = 4096  # bytes; a value fills whole pages
 SPARE = 2**24  # bytes, for keys and inner pages
@@ -35,35 +35,31 @@ io_backend:
 
 
 def write(output: Output) -> Written:
-    """Write all splits.
-
-    Raises:
-        DpedBuildError: The package lmdb is missing, or the disk full.
-    """
+    """Write all splits (DpedBuildError: no package lmdb, or a full disk)."""
     for split in output.splits:
         _write_split(output, split)
-    return Written(READING.format(split=output.splits[0]))
+    masks = "`<split>_valid.lmdb`, under the same keys" if output.source.masked else ""
+    return Written(READING.format(split=output.splits[0]), masks)
 
 
 def _write_split(output: Output, split: str) -> None:
-    size, count = output.source.size, len(output.source.datasets[split])
+    size, count = output.source.size, output.source.counts()[split]["patches"]
     capacity = count * (4 * size**2 + 2 * PAGE) + SPARE
-    folders = [output.folder / f"{split}_{side}.lmdb" for side in SIDES]
+    sides = (*SIDES, MASKS) if output.source.masked else SIDES
+    folders = [output.folder / f"{split}_{side}.lmdb" for side in sides]
     lines = []
-    with (
-        output.lines(f"{split}_{METADATA}") as append,
-        _database(folders[0], capacity) as phones,
-        _database(folders[1], capacity) as dslrs,
-    ):
+    with output.lines(f"{split}_{METADATA}") as append, ExitStack() as stack:
+        found = [stack.enter_context(_database(path, capacity)) for path in folders]
         rows = enumerate(output.encoded(split, png_bytes))
         for _, part in groupby(rows, lambda row: row[0] // ROWS_A_COMMIT):
-            with phones.begin(write=True) as lq, dslrs.begin(write=True) as gt:
-                for _, (patch, phone, dslr) in part:
-                    lq.put(patch.key.encode(), phone)
-                    gt.put(patch.key.encode(), dslr)
+            with ExitStack() as commits:
+                writes = [commits.enter_context(d.begin(write=True)) for d in found]
+                for _, (patch, *files) in part:
+                    for write, data in zip(writes, files, strict=False):
+                        write.put(patch.key.encode(), data)
                     append(metadata(patch))
                     lines.append(f"{patch.key}.png ({size},{size},3) {PNG_LEVEL}\n")
-    for folder in folders:
+    for folder in folders[:2]:
         output.write(f"{folder.name}/meta_info.txt", "".join(lines).encode())
 
 

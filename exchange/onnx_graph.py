@@ -73,12 +73,9 @@ def network_to_onnx(network: Chain, *, half: bool = False) -> ModelProto:
     """Write a generator as an ONNX model of any batch, height and width.
 
     Input `photo` and output `enhanced` are float32 (N, 3, H, W) as those of the network
-    itself: RGB in [0, 1], the output not clipped.
-
-    Args:
-        network: On the CPU.
-        half: Weights and convolutions in float16. Norms, whose sums over a photo exceed
-            float16, and the last activation stay float32.
+    itself: RGB in [0, 1], the output not clipped. With `half`, weights and convolutions
+    are float16; norms, whose sums over a photo exceed it, and the last activation stay
+    float32.
     """
     graph = _Graph(half=half)
     features = graph.as_stored(INPUT)

@@ -36,12 +36,7 @@ def export_onnx(model: Path, out: Path, *, precision: str = "fp32") -> OnnxSumma
 
     The file has one input, `photo`, and one output, `enhanced`: float32 (N, 3, H, W)
     RGB in [0, 1] of any N, H and W; the output is not clipped. It is whole in itself,
-    and the same bytes each time.
-
-    Args:
-        model: A run folder or a `generator.pt`.
-        out: The file; replaced where an earlier export wrote it.
-        precision: fp32; or fp16, with weights and convolutions in float16.
+    and the same bytes each time. fp16: weights and convolutions.
 
     Raises:
         UsageError: No such precision.
@@ -88,12 +83,7 @@ def export_onnx(model: Path, out: Path, *, precision: str = "fp32") -> OnnxSumma
 def largest_difference(network: "Chain", data: bytes) -> float:
     """The largest difference of onnxruntime's output from PyTorch's, over `CHECKED`.
 
-    Args:
-        network: The generator, on the CPU.
-        data: The content of its ONNX file.
-
-    Returns:
-        In units of [0, 1], before clipping; NaN where an output is not finite.
+    In units of [0, 1], before clipping; NaN where an output is not finite.
     """
     import torch
     from onnxruntime import InferenceSession, SessionOptions

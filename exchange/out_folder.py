@@ -15,12 +15,7 @@ def with_name(path: Path) -> Path:
 
 
 def out_stage(out: Path, form: str) -> Stage:
-    """The folder `--out` as a stage of the folder that it lies in.
-
-    Args:
-        out: The folder.
-        form: As its manifest states its format.
-    """
+    """The folder `--out` as a stage, of this format, of the folder that it lies in."""
     whole = with_name(out)
     return Stage(whole.parent, whole.name, form, option="--out")
 

@@ -1,7 +1,7 @@
 """Patches → Parquet files whose pictures the library `datasets` decodes by itself."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -26,11 +26,7 @@ rows[0]["phone"], rows[0]["dslr"]  # two PIL images
 
 
 def write(output: Output) -> Written:
-    """Write all splits.
-
-    Raises:
-        DpedBuildError: The package pyarrow is missing.
-    """
+    """Write all splits (DpedBuildError: the package pyarrow is missing)."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -39,9 +35,10 @@ def write(output: Output) -> Written:
             "--format parquet needs the package pyarrow: "
             "pip install 'dped-build[parquet]'"
         ) from error
-    schema = _schema(pa)
+    masked = output.source.masked
+    schema = _schema(pa, ("phone", "dslr", *(["valid"] if masked else [])))
     for split in output.splits:
-        files = -(-len(output.source.datasets[split]) // ROWS_A_FILE)
+        files = -(-output.source.counts()[split]["patches"] // ROWS_A_FILE)
         rows = enumerate(output.encoded(split, png_bytes))
         groups = groupby(rows, lambda row: row[0] // ROWS_A_GROUP)
         for number, part in groupby(
@@ -58,17 +55,20 @@ def write(output: Output) -> Written:
                     writer.write_table(pa.Table.from_pylist(table, schema))
     return Written(
         READING.format(split=output.splits[0]),
+        masks="the column `valid`, a grey picture" if masked else "",
         data_files={split: f"{split}-*.parquet" for split in output.splits},
     )
 
 
 def _row(row: Encoded) -> dict[str, Any]:
-    patch, *files = row
-    names = (f"{patch.key}.{side}.png" for side in ("phone", "dslr"))
-    pictures = [
-        {"bytes": data, "path": name} for data, name in zip(files, names, strict=True)
-    ]
-    return {"phone": pictures[0], "dslr": pictures[1], **_columns(patch)}
+    pictures = {"phone": row.phone, "dslr": row.dslr}
+    if row.valid is not None:
+        pictures["valid"] = row.valid
+    cells = {
+        name: {"bytes": data, "path": f"{row.patch.key}.{name}.png"}
+        for name, data in pictures.items()
+    }
+    return {**cells, **_columns(row.patch)}
 
 
 def _columns(patch: Patch) -> dict[str, Any]:
@@ -76,11 +76,11 @@ def _columns(patch: Patch) -> dict[str, Any]:
     return {**texts, **{name: patch.columns[name].tolist() for name in COLUMNS}}
 
 
-def _schema(pa: Any) -> Any:  # noqa: ANN401
+def _schema(pa: Any, pictures: Sequence[str]) -> Any:  # noqa: ANN401
     """The columns' types, for Arrow and as `datasets` states its features."""
     picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    types = {"phone": picture, "dslr": picture, **dict.fromkeys(TEXTS, pa.string())}
-    features: dict[str, Any] = {side: {"_type": "Image"} for side in ("phone", "dslr")}
+    types = dict.fromkeys(pictures, picture) | dict.fromkeys(TEXTS, pa.string())
+    features: dict[str, Any] = {name: {"_type": "Image"} for name in pictures}
     features |= {name: _value("string") for name in TEXTS}
     for name, (kind, shape) in COLUMNS.items():
         types[name], features[name] = getattr(pa, KINDS[kind])(), _value(KINDS[kind])

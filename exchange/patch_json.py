@@ -1,11 +1,11 @@
 """What is known of a patch beside its pixels, as one JSON object."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from dped_build.exchange.exported_folders import FILE_NAMES
+from dped_build.exchange.exported_folders import FILE_NAMES, MASK_NAME
 from dped_build.exchange.patch_source import Patch
 
 METADATA = "metadata.jsonl"
@@ -22,6 +22,8 @@ MEANINGS = {  # of the columns, for the card
     "rotation_deg": "rotation that the refinement found, degrees",
     "sigma_px": "stated uncertainty of the place, one sigma, phone px",
     "depth_px": "how far the patch's parts lie apart (depth, motion), phone px",
+    "valid_share": "share of pixels that show the same point of the scene in both "
+    "patches; `ncc` and the columns below are over these",
     "sharpness_ratio": "fine detail, DSLR over phone",
     "color_fit_psnr": "PSNR after the best 3x4 colour fit, dB",
     "clipped_phone": "share of clipped pixels of the phone's patch",
@@ -29,15 +31,16 @@ MEANINGS = {  # of the columns, for the card
 }
 
 
-def metadata(patch: Patch, files: tuple[str, str] | None = None) -> dict[str, Any]:
+def metadata(patch: Patch, files: Sequence[str] = ()) -> dict[str, Any]:
     """All columns of a patch for JSON; what is not known is None.
 
     Args:
         patch: A row of the source.
-        files: Names of the phone's and the DSLR's picture, relative to the metadata.
+        files: Names of the phone's and the DSLR's picture, and of the mask where there
+            is one, relative to the metadata.
     """
     return {
-        **(dict(zip(FILE_NAMES, files, strict=True)) if files else {}),
+        **dict(zip((*FILE_NAMES, MASK_NAME), files, strict=False)),
         "key": patch.key,
         "split": patch.split,
         "pair": patch.pair,

@@ -12,13 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.patches.dataset import NoPatchesError, PatchDataset
-from dped_build.patches.folder import (
-    SHARDS,
-    read_manifest,
-    read_rows,
-    read_split_rows,
-)
+from dped_build.patches.dataset import WHOLE, NoPatchesError, PatchDataset
+from dped_build.patches.folder import SHARDS, read_manifest, read_rows, read_split_rows
 from dped_build.patches.records import COLUMNS, Windows, concatenate
 from dped_build.patches.shards import WINDOWS_FILE
 from dped_build.workspace.errors import DpedBuildError
@@ -40,6 +35,7 @@ class Patch:
         columns: Name → value, as in the shards.
         phone: RGB, (S, S, 3) u8.
         dslr: RGB, (S, S, 3) u8.
+        valid: Where both show the same point of the scene, (S, S) bool.
     """
 
     key: str
@@ -49,6 +45,7 @@ class Patch:
     columns: Mapping[str, Any]
     phone: NDArray[np.uint8]
     dslr: NDArray[np.uint8]
+    valid: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,11 @@ class PatchSource:
         cameras: Phone and DSLR.
         datasets: Split → its rows; only splits that have any.
         tables: Split → the columns of its rows.
+        chosen: Split → which of its rows are exported, (N,).
         groups: Pair → scene; empty without `split.csv`.
         excluded: How many rows of these splits are left out by hand.
+        masked_out: How many are left out because they need a mask.
+        masked: Whether to write masks: a pixel of some patch is not valid.
     """
 
     folder: Path
@@ -70,8 +70,11 @@ class PatchSource:
     cameras: tuple[str, str]
     datasets: Mapping[str, PatchDataset]
     tables: Mapping[str, Windows]
+    chosen: Mapping[str, NDArray[np.bool_]]
     groups: Mapping[str, str]
     excluded: int
+    masked_out: int
+    masked: bool
 
     @property
     def size(self) -> int:
@@ -81,7 +84,10 @@ class PatchSource:
     def counts(self) -> dict[str, dict[str, int]]:
         """Photos and patches of every split that has any."""
         return {
-            split: {"photos": len(set(found.photos)), "patches": len(found)}
+            split: {
+                "photos": len(set(found.photos[self.chosen[split]])),
+                "patches": int(self.chosen[split].sum()),
+            }
             for split, found in self.datasets.items()
         }
 
@@ -92,19 +98,29 @@ class PatchSource:
             DpedBuildError: A shard is damaged or changed meanwhile.
         """
         found, table = self.datasets[split], self.tables[split]
-        for row, key in enumerate(keys(found.photos.tolist(), found.window_xy)):
-            phone, dslr = found[row]
+        names = keys(found.photos.tolist(), found.window_xy)
+        for row, key in enumerate(names):
+            if not self.chosen[split][row]:
+                continue
+            phone, dslr, valid = found[row]
             pair = str(found.photos[row])
             columns = {name: getattr(table, name)[row] for name in COLUMNS}
             group = self.groups.get(pair, pair)
-            yield Patch(key, split, pair, group, columns, phone, dslr)
+            yield Patch(key, split, pair, group, columns, phone, dslr, valid)
 
 
-def open_source(source: Path, splits: Sequence[str]) -> PatchSource:
+def open_source(
+    source: Path, splits: Sequence[str], *, whole: bool = False
+) -> PatchSource:
     """Open a folder of shards, or the workspace that holds one.
 
+    Args:
+        source: Its folder.
+        splits: To be exported.
+        whole: Only patches that any trainer can use without a mask.
+
     Raises:
-        NoPatchesError: It holds no patch of these splits.
+        NoPatchesError: It holds no such patch of these splits.
         DpedBuildError: There are no shards, or something is damaged.
     """
     folder = shard_folder(source)
@@ -115,20 +131,32 @@ def open_source(source: Path, splits: Sequence[str]) -> PatchSource:
     datasets = {}
     for split in splits:
         with contextlib.suppress(NoPatchesError):
-            datasets[split] = PatchDataset(folder, split)
+            datasets[split] = PatchDataset(folder, split, masks=True)
     if not datasets:
         raise NoPatchesError(f"{folder}: no patches of {', '.join(splits)} to export")
     if len({found.patch_size for found in datasets.values()}) > 1:
         raise DpedBuildError(f"{folder}: its splits have patches of different sizes")
     shards = [shard for found in datasets.values() for shard in found.shards]
+    tables = {split: _table(folder, found) for split, found in datasets.items()}
+    least = WHOLE if whole else -np.inf
+    chosen = {name: ~(table.valid_share < least) for name, table in tables.items()}
+    if not any(rows.any() for rows in chosen.values()):
+        raise NoPatchesError(
+            f"{folder}: all patches of {', '.join(splits)} need their masks; export "
+            "them in a format that has masks, such as --format png"
+        )
+    left = [split for split in datasets if chosen[split].any()]
     return PatchSource(
         folder,
         manifest,
         (names[0], names[1]),
-        datasets,
-        {split: _table(folder, found) for split, found in datasets.items()},
+        {split: datasets[split] for split in left},
+        {split: tables[split] for split in left},
+        {split: chosen[split] for split in left},
         {row.pair: row.group for row in read_split_rows(folder) or []},
         sum(shard.count - len(shard.rows) for shard in shards),
+        sum(int((~rows).sum()) for rows in chosen.values()),
+        not whole and any((table.valid_share < 1).any() for table in tables.values()),
     )
 
 

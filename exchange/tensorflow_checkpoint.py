@@ -33,13 +33,9 @@ FLOAT_BYTES = 4
 # Else TensorFlow talks of its build.
 @environment(TF_CPP_MIN_LOG_LEVEL="3", TF_ENABLE_ONEDNN_OPTS="0")
 def read_generator(prefix: Path) -> tuple[Architecture, dict[str, Tensor]]:
-    """Read a generator's checkpoint.
+    """What builds the network of a generator's checkpoint, and its state dict.
 
-    Args:
-        prefix: Path of the checkpoint without `.index` and `.data-…`.
-
-    Returns:
-        What builds the network, and its state dict.
+    `prefix` is the checkpoint's path without `.index` and `.data-…`.
 
     Raises:
         DpedBuildError: No such checkpoint, a damaged one or one of another network, or

@@ -35,19 +35,23 @@ def write(output: Output) -> Written:
                 for _, row in part:
                     _add(tar, row)
     first = output.splits[0]
-    last = (len(output.source.datasets[first]) - 1) // ROWS_A_FILE
+    last = (output.source.counts()[first]["patches"] - 1) // ROWS_A_FILE
     numbers = f"{{00000..{last:05d}}}" if last else "00000"
     return Written(
         READING.format(example=f"{first}-{numbers}.tar"),
+        masks="`<key>.valid.png`" if output.source.masked else "",
         data_files={split: f"{split}-*.tar" for split in output.splits},
     )
 
 
 def _add(tar: tarfile.TarFile, row: Encoded) -> None:
-    """Three files of one key, without times and owners."""
-    patch, phone, dslr = row
-    columns = json_bytes(metadata(patch), indent=None)
-    for suffix, data in (("phone.png", phone), ("dslr.png", dslr), ("json", columns)):
+    """The files of one key, without times and owners."""
+    patch, phone, dslr, valid = row
+    files = {"phone.png": phone, "dslr.png": dslr}
+    if valid is not None:
+        files["valid.png"] = valid
+    files["json"] = json_bytes(metadata(patch), indent=None)
+    for suffix, data in files.items():
         entry = tarfile.TarInfo(f"{patch.key}.{suffix}")
         entry.size = len(data)
         tar.addfile(entry, io.BytesIO(data))

@@ -57,11 +57,7 @@ def export_windows(source: Path, out: Path, *, force: bool = False) -> TableSumm
 
 
 def _refuse_other_file(out: Path) -> None:
-    """Stop where a file stands that is no table of ours.
-
-    Raises:
-        DpedBuildError: Says how to go on.
-    """
+    """Stop where a file stands that is no table of ours."""
     if not out.exists():
         return
     if not out.is_file():

@@ -19,13 +19,7 @@ Result = TypeVar("Result")
 
 
 def open_cluster(backend: str, jobs: int, scheduler: str | None) -> Context[Pool]:
-    """The pool of an engine, for as long as the block lasts.
-
-    Args:
-        backend: One of CLUSTERS.
-        jobs: Worker processes, where they are started here.
-        scheduler: The address of a cluster that runs already.
-    """
+    """The pool of an engine, as long as the block lasts."""
     if backend == "dask":
         from dped_build.parallel.dask_engine import open_pool
     else:

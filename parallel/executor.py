@@ -63,20 +63,13 @@ def default_jobs() -> int:
 
 @dataclass(frozen=True)
 class Workers:
-    """How `run_all` distributes the work.
+    """How `run_all` distributes the work."""
 
-    Attributes:
-        jobs: Tasks at a time; all cores where not given.
-        backend: loky, threading, dask or ray.
-        max_memory_gb: What each worker process may hold in memory of its own (Linux);
-            beyond it, allocations fail with a MemoryError.
-        scheduler: Address of a running cluster, which then has as many workers as it
-            has, whatever `jobs` says.
-    """
-
-    jobs: int = field(default_factory=default_jobs)
-    backend: str = "loky"
+    jobs: int = field(default_factory=default_jobs)  # tasks at a time; None: all cores
+    backend: str = "loky"  # loky, threading, dask or ray
+    # Own memory of a worker process (Linux); beyond: MemoryError.
     max_memory_gb: float | None = None
+    # Address of a running cluster, whose workers count, not `jobs`.
     scheduler: str | None = None
 
 
@@ -90,11 +83,6 @@ def run_all(
     A task whose worker process dies twice yields None. Which task a dead worker held is
     not known, so those handed out are tried again one by one, each in its own process.
     One job is done by this process itself, unless its memory is limited.
-
-    Args:
-        function: Of a task.
-        tasks: What to do.
-        workers: Who does it.
 
     Raises:
         UsageError: Memory cannot be limited here, a scheduler is named for a backend

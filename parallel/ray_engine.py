@@ -73,13 +73,10 @@ def open_pool(jobs: int, scheduler: str | None) -> Iterator[Pool]:
 
 
 def _require_listener(scheduler: str | None) -> None:
-    """Ray itself would not say that nobody listens.
+    """Raise where nobody listens, which Ray itself would not say.
 
     Only hosts with a port are tried: what "auto" or a provider's address stands for is
     Ray's to find out.
-
-    Raises:
-        OSError or ValueError: Nobody listens there, or it is no address.
     """
     if scheduler is None or ":" not in scheduler:
         return

@@ -17,6 +17,7 @@ from dped_build.patches.pieces import (
     Piece,
     PieceFailure,
     PieceTask,
+    ReadMasks,
     make_piece,
 )
 from dped_build.patches.previous import (
@@ -164,7 +165,7 @@ def _divide(
     in_shards: dict[str, Piece] = {}
     todo = []
     for record in inputs.records:
-        pair, measured = record.pair, None
+        pair, measured, masks = record.pair, None, None
         if (scratch / inputs.piece_name(pair)).exists():
             continue
         if previous:
@@ -175,12 +176,17 @@ def _divide(
             if piece is not None:
                 in_shards[pair] = piece
                 continue
-        todo.append(_task(inputs, record, measured, scratch))
+            masks = previous.masks[pair]
+        todo.append(_task(inputs, record, measured, masks, scratch))
     return in_shards, todo
 
 
 def _task(
-    inputs: Inputs, record: Alignment, measured: Windows | None, scratch: Path
+    inputs: Inputs,
+    record: Alignment,
+    measured: Windows | None,
+    masks: ReadMasks | None,
+    scratch: Path,
 ) -> PieceTask:
     phone, dslr = inputs.aligned.paths(record)
     return PieceTask(
@@ -191,6 +197,7 @@ def _task(
         inputs.settings,
         inputs.excluded(record.pair),
         measured,
+        masks,
         scratch / inputs.piece_name(record.pair),
     )
 

@@ -3,13 +3,14 @@
 NumPy and h5py only, so that notebooks and other frameworks can use it. Rows come in the
 order of the folders given, then of the shards' names, then of the shard. What the
 workspace's `exclude.csv` takes out is left out here too, so that an exclusion counts
-for training without `dped-build patches` having run again.
+for training without `dped-build patches` having run again. Where a patch shows the
+scene in a part of its pixels only, its mask `valid` says where.
 """
 
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,12 @@ from dped_build.patches.folder import (
 )
 from dped_build.patches.hdf5_files import DAMAGE, damaged, missing, opened, stored
 from dped_build.patches.manifest import is_imported
+from dped_build.patches.settings import PatchSettings
 from dped_build.patches.shards import FORMAT, VERSION
 from dped_build.patches.split import SPLITS
 from dped_build.workspace.errors import DpedBuildError, UsageError
 
+WHOLE = PatchSettings.min_valid  # share of valid pixels that makes masks needless
 Stamp = tuple[int, int, int]  # inode, size and modification time of a file
 
 
@@ -53,48 +56,68 @@ class Shard:
         stamp: What it was when the header was read.
         size: Side of a patch, pixels.
         count: How many rows it holds.
-        rows: The rows that are not excluded, ascending, (N,).
+        masked: Whether it has the column `valid`.
+        rows: The rows that are not left out, ascending, (N,).
         photos: Pair name of each of them, (N,).
         window_xy: Top-left pixel of each of them, (N, 2).
+        valid_share: Of the pixels of each of them, (N,).
     """
 
     path: Path
     stamp: Stamp
     size: int
     count: int
+    masked: bool
     rows: NDArray[np.int64]
     photos: NDArray[np.object_]
     window_xy: NDArray[np.int32]
+    valid_share: NDArray[np.float32]
+
+    def only(self, kept: NDArray[np.bool_]) -> "Shard":
+        """The shard with those of its rows that `kept` marks, (N,)."""
+        of_rows = ("rows", "photos", "window_xy", "valid_share")
+        return replace(self, **{name: getattr(self, name)[kept] for name in of_rows})
 
 
 class PatchDataset:
     """The patch pairs of one split; `ds[i]` is `(phone, dslr)`, uint8 (S, S, 3) RGB.
 
+    Pairs whose `valid_share` is below 0.98 are left out, unless `masks`: then `ds[i]`
+    is `(phone, dslr, valid)`, and `valid`, bool (S, S), says where both show the same
+    point of the scene. Shards without that column are valid everywhere.
+
     Safe with any number of `DataLoader` workers: every process opens the shards itself.
 
     Attributes:
         split: `train`, `val` or `test`.
+        masks: Whether masks come with the pairs.
         patch_size: S, pixels.
         photos: Pair name of every row, (N,) object array of str. Where several folders
             are read, `<number of the folder>/<pair>`: their names may be equal.
         window_xy: Top-left pixel of every row's window in its phone photo, (N, 2) int.
+        valid_share: Of every row's pixels, (N,) f4.
+        left_out: How many rows are missing for want of masks.
         shards: The files that hold the rows, in their order.
-        identity: SHA-256 that changes whenever the folders' content or the rows left
-            out do.
+        identity: SHA-256 that changes whenever the folders' content or the rows
+            excluded do; the same with and without masks.
     """
 
     def __init__(
-        self, folders: str | Path | Sequence[str | Path], split: str = "train"
+        self,
+        folders: str | Path | Sequence[str | Path],
+        split: str = "train",
+        *,
+        masks: bool = False,
     ) -> None:
         """Read the headers of the split's shards.
 
         Raises:
-            NoPatchesError: No shard of this split, or every patch in it is excluded.
+            NoPatchesError: No shard of this split, or every patch in it is left out.
             DpedBuildError: A folder is missing, a file is damaged or not a patch shard,
                 or the shards' patch sizes differ.
             UsageError: A folder is given twice.
         """
-        self.split = split
+        self.split, self.masks = split, masks
         roots = [folders] if isinstance(folders, str | Path) else list(folders)
         labels = _labels([Path(root) for root in roots])
         parts = [
@@ -102,17 +125,26 @@ class PatchDataset:
             for root, label in zip(roots, labels, strict=True)
         ]
         _refuse_twice([root for root, _, _ in parts])
-        self.shards = [shard for _, _, shards in parts for shard in shards]
+        self.identity = _identity(parts)
+        found = [(label, shard) for _, label, shards in parts for shard in shards]
+        kept = [
+            (label, shard if masks else shard.only(shard.valid_share >= WHOLE))
+            for label, shard in found
+        ]
+        self.shards = [shard for _, shard in kept]
         counts = [len(shard.rows) for shard in self.shards]
+        self.left_out = sum(len(shard.rows) for _, shard in found) - sum(counts)
         if sum(counts) == 0:
-            raise NoPatchesError(_nothing_in(roots, split, bool(self.shards)))
+            raise NoPatchesError(
+                _nothing_in(roots, split, bool(found), partial=self.left_out)
+            )
         self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self.patch_size = _common_size(self.shards)
         self.photos: NDArray[np.object_] = np.concatenate(
-            [label + shard.photos for _, label, shards in parts for shard in shards]
+            [label + shard.photos for label, shard in kept]
         )
         self.window_xy = np.concatenate([shard.window_xy for shard in self.shards])
-        self.identity = _identity(parts)
+        self.valid_share = np.concatenate([shard.valid_share for shard in self.shards])
         self._files: dict[int, h5py.File] = {}
         self._owner = os.getpid()
 
@@ -120,8 +152,11 @@ class PatchDataset:
         """Number of patch pairs."""
         return int(self._starts[-1])
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Read one pair: the phone's patch and the DSLR's, uint8 (S, S, 3) RGB each."""
+    def __getitem__(self, index: int) -> tuple[NDArray[Any], ...]:
+        """Read one pair: the phone's patch and the DSLR's, uint8 (S, S, 3) RGB each.
+
+        With `masks` also where they are valid, bool (S, S).
+        """
         if not -len(self) <= index < len(self):
             raise IndexError(f"patch {index} of {len(self)}")
         index = index % len(self)
@@ -129,7 +164,12 @@ class PatchDataset:
         row = int(self.shards[number].rows[index - self._starts[number]])
         file = self._file(number)
         try:
-            return file["phone"][row], file["dslr"][row]
+            pair = file["phone"][row], file["dslr"][row]
+            if not self.masks:
+                return pair
+            if not self.shards[number].masked:
+                return *pair, np.ones(pair[0].shape[:2], dtype=bool)
+            return *pair, file["valid"][row] != 0
         except DAMAGE as error:  # a checksum that fails, say
             raise damaged(self.shards[number].path, error) from error
 
@@ -180,12 +220,28 @@ def _read_header(path: Path, excluded: Exclusions, stated: int | None) -> Shard:
         count, size = next(iter(shapes))[:2]
         if len(shapes) > 1 or len(rows) != count or stated not in (None, count):
             raise ValueError("its rows are not one for one, or not as many as stated")
+        valid_share, masked = _valid_shares(file, count, size), "valid" in file
     pairs, window_xy = rows.pairs, rows.windows.window_xy
     kept = np.ones(count, dtype=bool)
     if excluded:
         kept = ~is_excluded(pairs, window_xy, excluded)
-    left = np.flatnonzero(kept)
-    return Shard(path, stamp, size, count, left, pairs[kept], window_xy[kept])
+    every = np.arange(count), pairs, window_xy, valid_share
+    return Shard(path, stamp, size, count, masked, *every).only(kept)
+
+
+def _valid_shares(file: h5py.File, count: int, size: int) -> NDArray[np.float32]:
+    """`valid_share`, (N,): ones where the shard has no masks."""
+    if not {"valid", "valid_share"} & set(file):
+        return np.ones(count, dtype=np.float32)
+    shares = stored(file, "valid_share")
+    if shares.dtype.kind != "f" or shares.shape != (count,):
+        raise OSError(f"valid_share is {shares.dtype} {shares.shape}")
+    if stored(file, "valid").shape != (count, size, size):
+        raise OSError("its masks are not of the patches' size and number")
+    values = np.asarray(shares[()], dtype=np.float32)
+    if not ((values >= 0) & (values <= 1)).all():
+        raise OSError("a valid_share is not from 0 to 1")
+    return values
 
 
 def _open(path: Path) -> h5py.File:
@@ -258,8 +314,15 @@ def _identity(parts: list[tuple[Path, str, list[Shard]]]) -> str:
     return digest.hexdigest()
 
 
-def _nothing_in(roots: Sequence[str | Path], split: str, any_shard: bool) -> str:
+def _nothing_in(
+    roots: Sequence[str | Path], split: str, any_shard: bool, *, partial: int
+) -> str:
     told = ", ".join(str(root) for root in roots)
+    if partial:
+        return (
+            f"none of the {partial} {split} patches in {told} is valid in {WHOLE:.0%} "
+            "of its pixels: use their masks (--masks)"
+        )
     if any_shard:
         return (
             f"every {split} patch in {told} was rejected or excluded: see "

@@ -1,7 +1,6 @@
 """One aligned pair → its measured windows and accepted patches."""
 
 from dataclasses import replace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,14 +17,8 @@ from dped_build.align.geometry import (
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample_patches, sample_unrounded
 from dped_build.patches.grid import grid_windows
-from dped_build.patches.quality import (
-    clipped_share,
-    color_fit_psnr,
-    deviations,
-    lumas,
-    normalised_cross_correlation,
-    sharpness_ratio,
-)
+from dped_build.patches.masks import Masks, whole_masks
+from dped_build.patches.quality import deviations, lumas, quality_columns
 from dped_build.patches.records import (
     ACCEPTED,
     COLUMNS,
@@ -71,7 +64,7 @@ def extract_patches(
             alignment's.
     """
     settings = settings or PatchSettings()
-    windows, pixels = measure_windows(phone, dslr, alignment, settings)
+    windows, pixels, valid = measure_windows(phone, dslr, alignment, settings)
     reasons = select_windows(windows, settings)
     kept = reasons == ACCEPTED
     chosen = windows.rows(kept)
@@ -79,6 +72,7 @@ def extract_patches(
         **{name: getattr(chosen, name) for name in COLUMNS},
         phone=cut(phone, chosen.patch_to_phone, settings.size),
         dslr=pixels[kept],
+        valid=valid[kept],
         windows=windows,
         reasons=reasons,
     )
@@ -86,12 +80,12 @@ def extract_patches(
 
 def measure_windows(
     phone: Photo, dslr: Photo, alignment: Alignment, settings: PatchSettings
-) -> tuple[Windows, Photo]:
+) -> tuple[Windows, Photo, Masks]:
     """Refine and measure every candidate window of a pair.
 
     Returns:
-        The windows, and the DSLR pixels of each, (N, S, S, 3); zeros where the window
-        has none because it is flat or leaves the DSLR photo.
+        The windows, the DSLR pixels of each, (N, S, S, 3), and which of them are valid,
+        (N, S, S); zeros and False where the window leaves the DSLR photo.
 
     Raises:
         ValueError: As `extract_patches`.
@@ -117,21 +111,19 @@ def measure_windows(
     )
     pixels = np.zeros((len(places), size, size, 3), np.uint8)
     if not len(places):
-        return windows, pixels
-    if settings.rule == "paper":
-        windows = _as_paper(phone, dslr, phone_to_dslr, windows, settings)
-    else:
-        windows = _refine(phone, dslr, phone_to_dslr, windows, settings)
+        return windows, pixels, whole_masks(0, size)
+    place = _as_paper if settings.rule == "paper" else _refine
+    windows, valid = place(phone, dslr, phone_to_dslr, windows, settings)
     inside = _inside(windows.patch_to_dslr, size, dslr_box)
-    windows.patch_to_dslr[~inside] = np.nan
+    windows.patch_to_dslr[~inside], valid[~inside] = np.nan, False
     pixels[inside] = sample_patches(dslr, windows.patch_to_dslr[inside], size)
     measured = []
     for first in range(0, len(windows), MEASURED_AT_ONCE):
         rows = np.arange(first, min(first + MEASURED_AT_ONCE, len(windows)))
         part = windows.rows(rows)
         own = cut(phone, part.patch_to_phone, size)
-        measured.append(_measure(own, pixels[rows], part, settings))
-    return concatenate(measured), pixels
+        measured.append(_measure(own, pixels[rows], valid[rows], part, settings))
+    return concatenate(measured), pixels, valid
 
 
 def cut(phone: Photo, patch_to_phone: FloatArray, size: int) -> Photo:
@@ -156,7 +148,8 @@ def _as_paper(
     phone_to_dslr: FloatArray,
     windows: Windows,
     settings: PatchSettings,
-) -> Windows:
+) -> tuple[Windows, Masks]:
+    """Windows as the paper places them, and their masks: it knows none."""
     luma, grey = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (phone, dslr))
     patch_to_dslr = phone_to_dslr @ windows.patch_to_phone
     found = paper_windows(
@@ -166,13 +159,14 @@ def _as_paper(
         max_shift=min(int(settings.max_shift), MAX_SHIFT),
         max_rotation=settings.max_rotation,
     )
-    return replace(
+    placed = replace(
         windows,
         patch_to_phone=found.patch_to_phone,
         patch_to_dslr=patch_to_dslr,
         shift_px=found.shift_px.astype(np.float32),
         rotation_deg=found.rotation_deg.astype(np.float32),
     )
+    return placed, whole_masks(len(windows), settings.size)
 
 
 def _refine(
@@ -181,7 +175,8 @@ def _refine(
     phone_to_dslr: FloatArray,
     windows: Windows,
     settings: PatchSettings,
-) -> Windows:
+) -> tuple[Windows, Masks]:
+    """Windows with their refinement, and which of their pixels are valid."""
     luma = cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY)
     # The DSLR's own luma is let go at once: a third of its photo.
     aligned = sample_unrounded(
@@ -199,7 +194,7 @@ def _refine(
     turn = np.arctan2(
         placed[:, 1, 0] - placed[:, 0, 1], placed[:, 0, 0] + placed[:, 1, 1]
     )
-    return replace(
+    refined = replace(
         windows,
         patch_to_dslr=phone_to_dslr @ placed,
         shift_px=found.shift.astype(np.float32),
@@ -207,6 +202,7 @@ def _refine(
         sigma_px=found.sigma_px.astype(np.float32),
         depth_px=found.depth_px.astype(np.float32),
     )
+    return refined, whole_masks(len(windows), size)
 
 
 def _within(
@@ -234,21 +230,12 @@ def _inside(patch_to_dslr: FloatArray, size: int, box: Box) -> NDArray[np.bool_]
 
 
 def _measure(
-    phone: Photo, dslr: Photo, windows: Windows, settings: PatchSettings
+    phone: Photo, dslr: Photo, valid: Masks, windows: Windows, settings: PatchSettings
 ) -> Windows:
-    phone_luma, dslr_luma = lumas(phone), lumas(dslr)
-    deviation = np.minimum(deviations(phone_luma), deviations(dslr_luma))
-    ncc = normalised_cross_correlation(phone_luma, dslr_luma)
-    ncc[deviation < settings.min_std] = np.nan
-    measured = {
-        "ncc": ncc,
-        "sharpness_ratio": sharpness_ratio(phone_luma, dslr_luma),
-        "color_fit_psnr": color_fit_psnr(phone, dslr),
-        "clipped_phone": clipped_share(phone),
-        "clipped_dslr": clipped_share(dslr),
-    }
+    contrast = [deviations(lumas(side), valid) for side in (phone, dslr)]
+    measured = quality_columns(phone, dslr, valid)
+    measured["ncc"][~(np.minimum(*contrast) >= settings.min_std)] = np.nan
     outside = np.isnan(windows.patch_to_dslr[:, 0, 0])
     for values in measured.values():
         values[outside] = np.nan
-    columns: dict[str, Any] = {k: v.astype("f4") for k, v in measured.items()}
-    return replace(windows, **columns)
+    return replace(windows, **measured)

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.patches.hdf5_files import (
+    BITS,
     DAMAGE,
+    VALID,
     damaged,
     opened,
     read_column,
@@ -26,6 +28,7 @@ from dped_build.patches.hdf5_files import (
     stored,
 )
 from dped_build.patches.manifest import require_shards, require_sound
+from dped_build.patches.masks import Bits, packed_length
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, empty_windows
 from dped_build.patches.split import DamagedSplitError, SplitRow, parse_split
 from dped_build.workspace.json_files import read_document, read_lines
@@ -36,6 +39,7 @@ MANIFEST = "manifest.json"
 SPLIT_FILE = "split.csv"
 SHARDS = "*-[0-9]*.h5"
 SIDES = ("phone", "dslr")
+WITHOUT_MASKS = {"valid_share": 1}  # what files from before there were masks mean
 
 
 @dataclass(frozen=True)
@@ -68,14 +72,19 @@ class Rows:
         """Which rows are those of patches that were kept, (N,)."""
         return np.asarray(self.reasons == ACCEPTED)
 
-    def by_pair(self) -> dict[str, Windows]:
-        """Pair name → its rows, for every pair of the file."""
+    def rows_of_pairs(self) -> dict[str, NDArray[np.intp]]:
+        """Pair name → numbers of its rows, ascending, for every pair of the file."""
         order = np.argsort(self.photo, kind="stable")
         bounds = np.searchsorted(self.photo[order], np.arange(len(self.photos) + 1))
         return {
-            pair: self.windows.rows(order[bounds[at] : bounds[at + 1]])
+            pair: order[bounds[at] : bounds[at + 1]]
             for at, pair in enumerate(self.photos)
         }
+
+    def by_pair(self) -> dict[str, Windows]:
+        """Pair name → its rows, for every pair of the file."""
+        rows = self.rows_of_pairs()
+        return {pair: self.windows.rows(own) for pair, own in rows.items()}
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -175,8 +184,12 @@ def rows_of(
     """As `read_rows`, of an open file; raises as `stored`."""
     photo, photos = read_owners(file)
     found: dict[str, Any] = {
-        name: read_column(file, name) for name in columns if not lenient or name in file
+        name: read_column(file, name)
+        for name in columns
+        if name in file or not (lenient or name in WITHOUT_MASKS)
     }
+    for name in WITHOUT_MASKS.keys() & set(columns) - found.keys():
+        found[name] = np.full(len(photo), WITHOUT_MASKS[name], COLUMNS[name][0])
     texts = read_texts(file, "reason") if reasons else [""] * len(photo)
     if {len(texts), *map(len, found.values())} != {len(photo)}:
         raise OSError("its columns differ in length")
@@ -205,21 +218,56 @@ def read_pixels(
     found: list[list[NDArray[np.uint8]]] = []
     for path, group in groupby(rows, key=itemgetter(0)):
         with opened(path) as file:
-            sides = [_pixels(file, side) for side in SIDES]
+            sides = [_whole(file, side) for side in SIDES]
             for run in _runs([row for _, row in group]):
                 found.append([side[run] for side in sides])
     phone, dslr = (np.concatenate(side) for side in zip(*found, strict=True))
     return phone, dslr
 
 
-def _pixels(file: h5py.File, side: str) -> h5py.Dataset:
-    """One side's pixels, if every row of them was written."""
-    pixels = stored(file, side)
+def read_valid(path: Path, rows: Sequence[int]) -> NDArray[np.uint8]:
+    """`valid` of rows of a shard as it is stored, (N, S, S); ones where it has none.
+
+    Raises:
+        DpedBuildError: The shard is missing or damaged.
+    """
+    with opened(path) as file:
+        count, size = _whole(file, SIDES[0]).shape[:2]
+        if VALID not in file:
+            return np.ones((len(rows), size, size), np.uint8)
+        valid = _whole(file, VALID)
+        if valid.shape != (count, size, size):
+            raise OSError(f"{VALID} is {valid.shape}")
+        return _taken(valid, rows)
+
+
+def read_masks(path: Path, rows: NDArray[np.intp], size: int) -> Bits:
+    """The masks of rows of `windows.h5`, packed, where patches are `size` px a side.
+
+    Raises:
+        DpedBuildError: The file is missing or damaged.
+    """
+    with opened(path) as file:
+        bits = _whole(file, BITS)
+        if bits.shape != (len(stored(file, "photo")), packed_length(size)):
+            raise OSError(f"{BITS} is {bits.shape}")
+        return _taken(bits, rows.tolist())
+
+
+def _taken(stored_rows: h5py.Dataset, rows: Sequence[int]) -> NDArray[np.uint8]:
+    """These rows of a dataset, in the order asked for."""
+    none = np.zeros((0, *stored_rows.shape[1:]), np.uint8)
+    return np.concatenate([none, *(stored_rows[run] for run in _runs(rows))])
+
+
+def _whole(file: h5py.File, name: str) -> h5py.Dataset:
+    """Pixels or masks, if every row of them was written."""
+    pixels = stored(file, name)
     written = pixels.id.get_storage_size() // max(pixels.nbytes, 1) * len(pixels)
     if pixels.chunks:
         written = pixels.id.get_num_chunks() * pixels.chunks[0]
     if written < len(pixels):
-        raise OSError(f"rows of {side} were never written")
+        raise OSError(f"rows of {name} were never written")
     return pixels
 
 

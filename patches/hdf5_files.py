@@ -21,7 +21,9 @@ from dped_build.workspace.text import one_line
 
 # What h5py raises of files that are not as they were written; RecursionError included.
 DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError)
-LARGEST = 1024  # px, side of a patch
+VALID, BITS = "valid", "valid_bits"  # masks of a shard's patches; of all windows
+DIMENSIONS = {"phone": 4, "dslr": 4, VALID: 3, BITS: 2}  # of all that may be compressed
+LARGEST_ROW = 3 * 1024**2  # bytes of a patch
 LARGEST_CHUNK = 2**26  # bytes
 SQUEEZING = h5py.h5z.FILTER_DEFLATE
 FILTERS = {SQUEEZING, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
@@ -64,8 +66,8 @@ def damaged(path: Path, error: Exception) -> DpedBuildError:
 def stored(file: h5py.File, name: str) -> h5py.Dataset:
     """A dataset that lies in this very file, in filters that HDF5 itself brings.
 
-    `phone` and `dslr` have the shape of patches, in chunks that do not burst; every
-    other dataset has all its bytes in the file, so that reading takes no more memory.
+    Pixels and masks have the shape of patches, in chunks that do not burst; every other
+    dataset has all its bytes in the file, so that reading takes no more memory.
 
     Raises:
         KeyError: There is none.
@@ -82,19 +84,25 @@ def stored(file: h5py.File, name: str) -> h5py.Dataset:
     if len(set(filters)) < len(filters) or not set(filters) <= FILTERS:
         raise OSError(f"{name} needs filters that patches have not")
     shape, chunk = found.shape, math.prod(found.chunks or ())
-    if name not in ("phone", "dslr"):
+    if name not in DIMENSIONS:
         present = min(found.id.get_storage_size(), file.id.get_filesize())
         if SQUEEZING in filters or found.nbytes > present:
             raise OSError(f"{name} is compressed, or more than the file holds")
-    elif found.dtype != np.uint8 or shape[1:] not in [(s, s, 3) for s in shape[1:2]]:
+    elif found.dtype != np.uint8 or not _fits_patches(name, shape):
         raise OSError(f"{name} is {found.dtype} {shape}, no patches")
-    elif shape[1] > LARGEST or chunk > LARGEST_CHUNK:
+    elif math.prod(shape[1:]) > LARGEST_ROW or chunk > LARGEST_CHUNK:
         raise OSError(f"{name} is {shape}, larger than any of ours")
     elif SQUEEZING in filters and found.id.chunk_iter(
         lambda piece: piece.size > 2 * chunk + 1024 or None
     ):
         raise OSError(f"{name} has a chunk that bursts when it is read")
     return found
+
+
+def _fits_patches(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether pixels or masks have as many dimensions, and sides, as we write."""
+    sides = (*shape[1:2], 3)[: DIMENSIONS[name] - 2]
+    return len(shape) == DIMENSIONS[name] and shape[2:] == sides
 
 
 def read_column(file: h5py.File, name: str) -> NDArray[Any]:

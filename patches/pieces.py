@@ -19,6 +19,7 @@ from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample_patches
 from dped_build.patches.exclusions import Exclusions, is_excluded
 from dped_build.patches.extract import cut, measure_windows
+from dped_build.patches.masks import Bits, packed
 from dped_build.patches.records import ACCEPTED, COLUMNS, REASONS, Windows
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
@@ -38,7 +39,8 @@ DAMAGED = (  # what NumPy may raise of a file that is not as it was written
     MemoryError,
     zipfile.BadZipFile,
 )
-MEASUREMENT = 3  # rises when the same photos and settings would be measured otherwise
+ReadMasks = Callable[[], Bits]  # those of every window of a pair, packed
+MEASUREMENT = 4  # rises when the same photos and settings would be measured otherwise
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class PieceTask:
     settings: PatchSettings
     exclusions: Exclusions
     measured: Windows | None  # from an earlier run: only sampling is left
+    masks: ReadMasks | None  # theirs
     out: Path
 
 
@@ -72,11 +75,13 @@ class Piece:
         reasons: `accepted` or why not, (N,).
         pixels: Reads the phone's and the DSLR's, (K, S, S, 3) each; a DpedBuildError
             where they are damaged.
+        masks: Reads every candidate's, packed; likewise. A set's would fill the memory.
     """
 
     windows: Windows
     reasons: NDArray[np.str_]
     pixels: Callable[[], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+    masks: ReadMasks
 
     @property
     def kept(self) -> NDArray[np.intp]:
@@ -141,11 +146,13 @@ def make_piece(task: PieceTask) -> PieceFailure | Path:
         return PieceFailure("unreadable", message)
     size, pair = task.settings.size, task.alignment.pair
     windows, pixels = task.measured, None
-    if windows is None:
+    bits = task.masks() if task.masks else None
+    if windows is None or bits is None:
         try:
-            windows, pixels = measure_windows(
+            windows, pixels, valid = measure_windows(
                 phone, dslr, task.alignment, task.settings
             )
+            bits = packed(valid)
         except MemoryError:
             message = f"{pair}: {NO_MEMORY}; raise --max-memory, or lower --jobs"
             return PieceFailure("worker_lost", message)
@@ -160,7 +167,7 @@ def make_piece(task: PieceTask) -> PieceFailure | Path:
     else:
         target = pixels[kept]
     source = cut(phone, windows.patch_to_phone[kept], size)
-    write_piece(task.out, windows, reasons, source, target)
+    write_piece(task.out, windows, reasons, bits, source, target)
     return task.out
 
 
@@ -168,17 +175,27 @@ def write_piece(
     path: Path,
     windows: Windows,
     reasons: NDArray[np.str_],
+    masks: Bits,
     phone: NDArray[np.uint8],
     dslr: NDArray[np.uint8],
 ) -> None:
-    """Write a piece whole or not at all; pixels (K, S, S, 3) of the kept windows."""
+    """Write a piece whole or not at all.
+
+    Args:
+        path: Of the file.
+        windows: Every candidate.
+        reasons: Theirs, (N,).
+        masks: Theirs, packed.
+        phone: Pixels of the kept ones, (K, S, S, 3).
+        dslr: Likewise.
+    """
     columns = {name: getattr(windows, name) for name in COLUMNS}
     with durable(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, reasons=reasons, phone=phone, dslr=dslr, **columns)
+        np.savez(file, reasons=reasons, masks=masks, phone=phone, dslr=dslr, **columns)
 
 
 def read_piece(path: Path) -> Piece:
-    """Read a piece back; its pixels are left on the disk.
+    """Read a piece back; its pixels and masks are left on the disk.
 
     Raises:
         DpedBuildError: It is damaged.
@@ -192,9 +209,16 @@ def read_piece(path: Path) -> Piece:
                     raise ValueError(f"pixels are {side.dtype} {side.shape}")
             return phone, dslr
 
+    def masks() -> Bits:
+        with _opened(path) as data:
+            bits = data["masks"]
+            if bits.dtype != np.uint8 or bits.ndim != 2 or len(bits) != len(windows):
+                raise ValueError(f"masks are {bits.dtype} {bits.shape}")
+            return np.asarray(bits)
+
     with _opened(path) as data:
         windows = Windows(**{name: data[name] for name in COLUMNS})
-        piece = Piece(windows, data["reasons"], pixels)
+        piece = Piece(windows, data["reasons"], pixels, masks)
         _require_sound(piece)
     kept = len(piece.kept)
     return piece

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from dped_build.patches.folder import (
     finished_manifest,
     read_keys,
+    read_masks,
     read_pixels,
     read_rows,
     read_split_rows,
 )
 from dped_build.patches.hdf5_files import damaged
-from dped_build.patches.pieces import Piece
+from dped_build.patches.pieces import Piece, ReadMasks
 from dped_build.patches.records import ACCEPTED, Windows
 from dped_build.patches.shards import WINDOWS_FILE
 from dped_build.patches.split import SplitRow
@@ -36,6 +37,7 @@ class Previous:
         manifest: `manifest.json`.
         keys: Pair → key of what its measurements were made from.
         measured: Pair → its windows.
+        masks: Pair → what reads their masks.
         stored: Pair → place of each stored patch → its shard and row; none of a shard
             that is lost.
     """
@@ -43,6 +45,7 @@ class Previous:
     manifest: Mapping[str, Any]
     keys: Mapping[str, str]
     measured: Mapping[str, Windows]
+    masks: Mapping[str, ReadMasks]
     stored: Mapping[str, Mapping[Place, tuple[Path, int]]]
 
     def windows(self, pair: str, key: str) -> Windows | None:
@@ -59,7 +62,7 @@ class Previous:
         found = [row for row in rows if row is not None]
         if len(found) < len(rows):
             return None
-        return Piece(windows, reasons, partial(read_pixels, found))
+        return Piece(windows, reasons, partial(read_pixels, found), self.masks[pair])
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,10 @@ def read_previous(stage: Stage) -> Previous | None:
             for row, (pair, place) in enumerate(zip(found.pairs, places, strict=True)):
                 stored.setdefault(pair, {})[place] = (path, row)
     windows = stage.folder / WINDOWS_FILE
-    keys, measured = read_keys(windows), read_rows(windows).by_pair()
+    keys, table = read_keys(windows), read_rows(windows)
+    rows, measured = table.rows_of_pairs(), table.by_pair()
     if set(measured) != set(keys):
         raise damaged(windows, ValueError("pairs without a key"))
-    return Previous(manifest, keys, measured, stored)
+    side = manifest["settings"].get("size")
+    masks = {pair: partial(read_masks, windows, at, side) for pair, at in rows.items()}
+    return Previous(manifest, keys, measured, masks, stored)

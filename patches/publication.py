@@ -9,6 +9,7 @@ from typing import Any
 
 from dped_build.patches.folder import MANIFEST, SPLIT_FILE
 from dped_build.patches.inputs import Inputs
+from dped_build.patches.masks import unpacked
 from dped_build.patches.pieces import Piece, PieceFailure, read_piece
 from dped_build.patches.previous import KnownSplit, Previous
 from dped_build.patches.records import REASONS
@@ -112,7 +113,9 @@ def publish_content(stage: Stage, content: Content) -> Mapping[str, Any]:
         {pair: piece.windows for pair, piece in content.pieces.items()},
         {pair: piece.reasons for pair, piece in content.pieces.items()},
         content.keys,
+        (piece.masks() for piece in content.pieces.values()),
         attributes,
+        size=content.settings["size"],
     )
     write_atomic(build / SPLIT_FILE, split_bytes(content.split))
     sums = {path.name: sha256(path) for path in sorted(build.iterdir())}
@@ -175,8 +178,10 @@ def _shard_photos(
     for pair, rows in plan.items():
         piece = content.pieces[pair]
         phone, dslr = piece.pixels()
-        windows = piece.windows.rows(piece.kept[rows])
-        yield PhotoPatches(pair, windows, phone[rows], dslr[rows])
+        kept = piece.kept[rows]
+        valid = unpacked(piece.masks()[kept], content.settings["size"])
+        windows = piece.windows.rows(kept)
+        yield PhotoPatches(pair, windows, phone[rows], dslr[rows], valid)
 
 
 def _manifest(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
+from dped_build.patches.masks import Masks
 
 COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
     "window_xy": ("i4", (2,)),
@@ -21,6 +22,7 @@ COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
     "rotation_deg": ("f4", ()),
     "sigma_px": ("f4", ()),
     "depth_px": ("f4", ()),
+    "valid_share": ("f4", ()),
     "sharpness_ratio": ("f4", ()),
     "color_fit_psnr": ("f4", ()),
     "clipped_phone": ("f4", ()),
@@ -36,6 +38,7 @@ REASONS = (
     "low_ncc",
     "uncertain",
     "depth_edge",
+    "low_valid",
     "soft_target",
     "color_misfit",
     "clipped",
@@ -63,6 +66,9 @@ class Windows:
         depth_px: RMS displacement of the patch's worst part against the whole, (N,),
             phone px; large at depth edges and moving objects. Both are NaN with
             `rule="paper"`, which knows neither.
+        valid_share: Share of pixels that show the same point of the scene in both
+            photos, (N,); NaN where there are no DSLR pixels. `ncc` and the measures
+            below are over these pixels.
         sharpness_ratio: Gain-normalised fine detail, DSLR over phone, (N,).
         color_fit_psnr: PSNR after the best 3x4 colour fit, (N,), dB.
         clipped_phone: Share of clipped pixels, (N,).
@@ -77,6 +83,7 @@ class Windows:
     rotation_deg: NDArray[np.float32]
     sigma_px: NDArray[np.float32]
     depth_px: NDArray[np.float32]
+    valid_share: NDArray[np.float32]
     sharpness_ratio: NDArray[np.float32]
     color_fit_psnr: NDArray[np.float32]
     clipped_phone: NDArray[np.float32]
@@ -99,12 +106,14 @@ class Patches(Windows):
         phone: Phone pixels, (N, S, S, 3) u8; never resampled, but for windows that
             `rule="paper"` turned.
         dslr: DSLR pixels on the same grid, sampled once, (N, S, S, 3) u8.
+        valid: Where both show the same point of the scene, (N, S, S) bool.
         windows: Every candidate window, accepted or not.
         reasons: Of every candidate window: `accepted` or why not.
     """
 
     phone: NDArray[np.uint8]
     dslr: NDArray[np.uint8]
+    valid: Masks
     windows: Windows
     reasons: NDArray[np.str_]
 

@@ -17,7 +17,7 @@ def select_windows(
 
     The first test that a window fails gives its reason. No test looks at pixels, so
     another threshold needs no new measurement. The paper's rule keeps what its search
-    found, up to its limits, and knows no uncertainty: neither is tested.
+    found, up to its limits, and knows neither uncertainty nor masks: none is tested.
     """
     refined = settings.rule == "refined"
     informed = refined and settings.max_sigma > 0
@@ -36,6 +36,7 @@ def select_windows(
         "depth_edge": informed
         & (settings.max_depth > 0)
         & ~(windows.depth_px <= settings.max_depth),
+        "low_valid": refined & ~(windows.valid_share >= settings.min_valid),
         "soft_target": (settings.min_sharpness_ratio > 0)
         & ~(windows.sharpness_ratio >= settings.min_sharpness_ratio),
         "color_misfit": (settings.min_color_fit > 0)

@@ -19,8 +19,8 @@ class PatchSettings:
     """How windows are refined and selected, and how photos are split.
 
     With `rule="paper"` windows are placed and kept as the DPED paper did, by NCC alone:
-    `max_sigma` and `max_depth` are ignored; the search is limited by `max_rotation` and
-    the whole part of `max_shift`, at most `paper_rule.MAX_SHIFT`.
+    `max_sigma`, `max_depth` and `min_valid` are ignored; the search is limited by
+    `max_rotation` and the whole part of `max_shift`, at most `paper_rule.MAX_SHIFT`.
     """
 
     rule: str = "refined"  # or paper: the phone window itself is shifted and rotated
@@ -31,6 +31,7 @@ class PatchSettings:
     min_corr: float = 0.9  # NCC of the stored patches; DPED's rule
     max_sigma: float = 0.25  # phone px; 0 switches both information tests off
     max_depth: float = 0.2  # phone px within a window; 0 switches this test off
+    min_valid: float = 0.98  # share of pixels; 0 switches the test off
     max_per_photo: int = 0  # 0 keeps all
     min_sharpness_ratio: float = 0.0  # 0 switches the test off
     min_color_fit: float = 0.0  # dB; 0 switches the test off
@@ -51,6 +52,7 @@ class PatchSettings:
             "min_corr": (-1, 1),
             "max_sigma": (0, 100),
             "max_depth": (0, 100),
+            "min_valid": (0, 1),
             "max_per_photo": (0, 10**9),
             "min_sharpness_ratio": (0, 100),
             "min_color_fit": (0, 100),

@@ -4,6 +4,7 @@ A file is written under a temporary name, closed, read back and only then named:
 files that a crash leaves open cannot be read at all.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from dped_build.patches.hdf5_files import BITS, DIMENSIONS, VALID
+from dped_build.patches.masks import Bits, Masks, packed_length
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, concatenate
 from dped_build.workspace.durable import durable, patient_file
 from dped_build.workspace.json_files import json_bytes
@@ -23,6 +26,9 @@ WINDOWS_FORMAT = "dped-build/windows"
 VERSION = 1
 WINDOWS_FILE = "windows.h5"
 ROWS_AT_ONCE = 64  # patches held when a shard is read back
+# Bytes of a chunk of masks: training reads rows at random, `patches` pair by pair. The
+# larger one still fits HDF5's cache of 1 MiB, so that no chunk is squeezed twice.
+VALID_CHUNK, BITS_CHUNK = 2**16, 2**19
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class PhotoPatches:
     windows: Windows  # the kept ones
     phone: NDArray[np.uint8]  # (N, S, S, 3)
     dslr: NDArray[np.uint8]  # (N, S, S, 3)
+    valid: Masks  # (N, S, S)
 
 
 def plan_shards(counts: Mapping[str, int], limit: int) -> list[dict[str, slice]]:
@@ -77,10 +84,12 @@ def write_shard(
             layout = _pixel_layout(size, compress) if count else {}
             for name in ("phone", "dslr"):
                 file.create_dataset(name, (count, size, size, 3), "u1", **layout)
+            valid = _masks(file, VALID, (count, size, size), VALID_CHUNK)
             start = 0
             for photo in photos:
                 rows = slice(start, start + len(photo.windows))
                 file["phone"][rows], file["dslr"][rows] = photo.phone, photo.dslr
+                valid[rows] = photo.valid
                 tables.append(photo.windows)
                 names.append(photo.pair)
                 start = rows.stop
@@ -98,12 +107,22 @@ def write_windows(
     tables: Mapping[str, Windows],
     reasons: Mapping[str, NDArray[np.str_]],
     keys: Mapping[str, str],
+    masks: Iterable[Bits],
     attributes: Mapping[str, str],
+    *,
+    size: int,
 ) -> None:
     """Write every window of every photo with its reason.
 
-    `keys` states what each photo's measurements were made from; a later run that finds
-    the same key takes them over.
+    Args:
+        path: Of the file.
+        tables: Pair name → its windows.
+        reasons: Pair name → theirs, (N,).
+        keys: Pair name → what its measurements were made from; a later run that finds
+            the same takes them over.
+        masks: Packed, of each photo in the order of `tables`; taken one by one.
+        attributes: Of the file beside format and version.
+        size: Side of a patch, px.
     """
     table = concatenate(list(tables.values()))
     lengths = [len(windows) for windows in tables.values()]
@@ -121,6 +140,11 @@ def write_windows(
             _column(file, "status", _text(status.tolist()))
             _column(file, "reason", _text(reason.tolist()))
             _columns(file, table)
+            shape = (len(table), packed_length(size))
+            stored, start = _masks(file, BITS, shape, BITS_CHUNK), 0
+            for bits in masks:
+                stored[start : start + len(bits)] = bits
+                start += len(bits)
         _read_back(temporary, len(table))
 
 
@@ -139,6 +163,19 @@ def _pixel_layout(size: int, compress: str) -> dict[str, Any]:
         "fletcher32": True,
         "compression": None if compress == "none" else compress,
     }
+
+
+def _masks(
+    file: h5py.File, name: str, shape: tuple[int, ...], chunk: int
+) -> h5py.Dataset:
+    """A dataset for masks, most of which are ones and take next to nothing."""
+    count, row = shape[0], math.prod(shape[1:])
+    if not count:
+        return file.create_dataset(name, shape, "u1")
+    chunks = (min(max(chunk // row, 1), count), *shape[1:])
+    return file.create_dataset(
+        name, shape, "u1", chunks=chunks, fletcher32=True, compression="gzip"
+    )
 
 
 def _columns(file: h5py.File, table: Windows) -> None:
@@ -167,7 +204,7 @@ def _read_back(path: Path, count: int) -> None:
         for name in COLUMNS:
             if len(file[name][()]) != count:
                 raise OSError(f"{name} does not hold {count} rows")
-        for name in {"phone", "dslr"} & set(file):
+        for name in DIMENSIONS.keys() & set(file):
             pixels = file[name]
             for start in range(0, count, ROWS_AT_ONCE):
                 pixels[start : start + ROWS_AT_ONCE]

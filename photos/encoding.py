@@ -20,7 +20,7 @@ def encode(
     Args:
         picture: RGB, (H, W, 3); uint16 for PNG alone.
         quality: Of a JPEG file, 1 to 100; None: a PNG file.
-        subsampled: JPEG's colours at half the resolution (4:2:0), not at all of it.
+        subsampled: JPEG's colours at half the resolution (4:2:0).
         level: PNG's compression, 0 to 9; None: OpenCV's fastest.
         exif: EXIF data, a TIFF header first; empty for none.
         icc: Colour profile; empty for none.

@@ -67,11 +67,7 @@ def install(extras: Iterable[str]) -> str:
 
 
 def refuse_missing(folder: Path, photos: Sequence[Path]) -> None:
-    """Stop at once where not one photo of a folder could be read.
-
-    Raises:
-        DpedBuildError: Each of them needs an extra that is not installed.
-    """
+    """Stop where all photos of a folder need an extra that is not installed."""
     needed = {needs(photo) for photo in photos}
     missing = {extra for extra in needed if extra and is_missing(extra)}
     if missing and missing == needed:

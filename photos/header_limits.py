@@ -43,11 +43,7 @@ class HeaderFile(io.BufferedReader):
         self._released = True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Up to `size` bytes.
-
-        Raises:
-            OSError: The header has no end.
-        """
+        """Up to `size` bytes (OSError: the header has no end)."""
         if self._released:
             return super().read(size)
         endless = size is None or size < 0
@@ -60,11 +56,7 @@ class HeaderFile(io.BufferedReader):
 
 
 def jpeg_scans(path: Path) -> int:
-    """How many times a JPEG file goes over its picture.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
+    """How many times a JPEG file goes over its picture."""
     with path.open("rb") as file:
         data = file.read(_SCANNED_BYTES)
     count, place = 0, 2

@@ -27,11 +27,7 @@ class HeifImage(Image.Image):
     format = "HEIF"
 
     def __init__(self, file: io.BufferedReader) -> None:
-        """Read a file that `is_heif`; the import fails without the extra.
-
-        Raises:
-            One of DECODE_ERRORS: It cannot be read.
-        """
+        """Read a file that `is_heif`; the import fails without the extra."""
         import pillow_heif
 
         super().__init__()
@@ -46,11 +42,7 @@ class HeifImage(Image.Image):
                 self.info[key] = self._photo.info[key]
 
     def profile(self) -> bytes | None:
-        """The ICC profile of its colours, embedded or made; None for sRGB.
-
-        Raises:
-            ValueError: An HDR photo.
-        """
+        """The ICC profile of its colours; None for sRGB, ValueError for HDR."""
         nclx = self.info.get("nclx_profile")
         embedded: bytes | None = self.info.get("icc_profile")
         return embedded or (profile_of(nclx) if nclx else None)

@@ -11,11 +11,7 @@ SRGB_TOLERANCE = 2  # grey levels; a profile that moves no colour further is sRG
 
 
 def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """A decoded image as 8-bit RGB in sRGB, from `profile` where there is one.
-
-    Raises:
-        ValueError: Samples of 32 bits.
-    """
+    """A decoded image as 8-bit RGB in sRGB, from `profile`; no samples of 32 bits."""
     if image.mode in ("I", "F"):
         raise ValueError("32-bit samples; save it with 8 or 16 bits")
     if image.mode not in ("RGB", "CMYK", "LAB"):

@@ -13,11 +13,7 @@ MAX_JPEG_DEPTH = 12  # bytes per pixel; no JPEG's pixels take more
 
 
 def refuse_many_scans(path: Path, image: Image.Image) -> None:
-    """Stop before a progressive JPEG is drawn a thousand times.
-
-    Raises:
-        ValueError: It goes over its picture more often than encoders do.
-    """
+    """Stop (ValueError) before a progressive JPEG is drawn a thousand times."""
     if image.info.get("progressive") and jpeg_scans(path) > MAX_SCANS:
         raise ValueError(f"more than {MAX_SCANS} scans")
 

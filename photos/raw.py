@@ -29,11 +29,7 @@ class RawImage(Image.Image):
     format = "RAW"
 
     def __init__(self, path: Path) -> None:
-        """Read a file's header; the import fails without the extra.
-
-        Raises:
-            One of DECODE_ERRORS: It cannot be read.
-        """
+        """Read a file's header; the import fails without the extra."""
         import rawpy
 
         super().__init__()

@@ -177,11 +177,7 @@ def _check_size(path: Path, size: tuple[int, int], max_megapixels: float) -> Non
 def photo_size(
     path: Path, *, max_megapixels: float = MAX_MEGAPIXELS
 ) -> tuple[int, int]:
-    """Upright width and height from the header alone, pixels.
-
-    Raises:
-        PhotoError: As `open_photo`.
-    """
+    """Upright width and height from the header alone, px; errors as of `open_photo`."""
     with open_photo(path, max_megapixels=max_megapixels) as image:
         width, height = image.size
         turned = _orientation(image) in SIDEWAYS

@@ -24,13 +24,8 @@ def eight_bits_of(
     """The RGB values of a 16-bit grey, RGB or RGBA image, (H, W, 3); None for others.
 
     Values are multiplied by 255 / 65535, or by 255 / what a TIFF states as its largest
-    value, and rounded; alpha is dropped.
-
-    Args:
-        path: The photo.
-        image: The same, opened, not yet loaded.
-        formats: As `Image.open`.
-        scaled: Refuse data of 12 bits that was not scaled to 16.
+    value, and rounded; alpha is dropped. `image` is the photo, opened, not yet loaded.
+    With `scaled`, data of 12 bits that was not scaled to 16 is refused.
 
     Raises:
         ValueError: It was not scaled, or colours lie in planes, which Pillow misreads.

@@ -102,12 +102,7 @@ def picture_exif(
 
     It states an upright sRGB picture of `size` made by this program, never a thumbnail.
     Values that cannot be written are left out, as are the longest where a JPEG could
-    not hold them all.
-
-    Args:
-        source: The photo's EXIF data; None: it has none.
-        size: Width and height, pixels.
-        keep_all: Also positions, names, serial numbers, notes: all that EXIF defines.
+    not hold them all. `keep_all`: also positions, names, serial numbers, notes.
     """
     little_endian = b"II*\0" + HEADER_BYTES.to_bytes(4, "little")
     if source is None:

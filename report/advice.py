@@ -18,6 +18,7 @@ from dped_build.report.record import (
     WindowCounts,
 )
 from dped_build.report.statistics import MUCH_CLIPPED, NOT_JUDGED
+from dped_build.report.what_if import MASKED
 from dped_build.workspace.text import counted
 
 FEW_NAMES = 5
@@ -28,6 +29,7 @@ WEAK = 0.6  # of the median share: a photo that gives less might be shot again
 CLIPPED = 0.1  # share of patches with MUCH_CLIPPED pixels that deserves a word
 ROUGH_PX = 3.0  # RMSE of a homography that is not one; good ones reach 1 px
 STOPPED = 0.1  # share of the windows beyond which the search limit deserves a word
+MASKABLE = 0.1  # share of the refused windows beyond which masks deserve a word
 RINGS = (0.0, 0.4), (0.7, 1.0)
 LENS_PX = 1.0  # shorter shifts in the corners need no word
 DIFFERENT_SCENES = ("too_few_matches", "too_few_inliers", "implausible_homography")
@@ -111,6 +113,7 @@ def window_warnings(windows: WindowCounts) -> list[str]:
             f"{limits.share:.0%} of the windows stop at the search limit: run "
             f"dped-build patches with a larger --max-{option}"
         )
+    texts += mask_warnings(windows)
     if windows.clipped_share > CLIPPED:
         texts.append(
             f"{windows.clipped_share:.0%} of the accepted windows have more than "
@@ -123,6 +126,21 @@ def window_warnings(windows: WindowCounts) -> list[str]:
             "distortion"
         )
     return texts
+
+
+def mask_warnings(windows: WindowCounts) -> list[str]:
+    """Whether many windows are lost that masks would keep."""
+    options = [] if windows.what_if is None else windows.what_if.options
+    rows = (row for one in options if one.option == "--min-valid" for row in one.values)
+    gain = next((row.change for row in rows if row.value == MASKED), 0)
+    if gain <= 0 or gain < MASKABLE * (windows.judged - windows.accepted):
+        return []
+    share = gain / (windows.judged - windows.accepted)
+    return [
+        f"{share:.0%} of the refused windows show the same in at least {MASKED:.0%} of "
+        "their pixels, and pass otherwise: run dped-build patches --force --min-valid "
+        f"{MASKED:g}, then train --masks"
+    ]
 
 
 def split_warnings(report: Report) -> list[str]:

@@ -1,14 +1,13 @@
 """Put the report together: what was read and drawn in, one record out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 
-from dped_build.align.records import Alignment
 from dped_build.curate.verify import pairs_of_an_earlier_alignment
 from dped_build.patches.exclusions import is_excluded
 from dped_build.patches.manifest import SplitCount
@@ -38,6 +37,7 @@ from dped_build.report.statistics import (
     ncc_statistics,
     pair_counts,
     search_limits,
+    valid_shares,
     window_outcomes,
     windows_of_pairs,
 )
@@ -46,6 +46,10 @@ from dped_build.report.workspace_reader import Inputs, PatchSet, Run
 from dped_build.workspace.stage import created_with
 
 FORMAT: Final = "dped-build/report"
+OF_RECORD = (  # columns of the table that are an alignment's
+    *("pair", "status", "reason", "message", "phone", "dslr"),
+    *("matches", "inliers", "inlier_rmse_px", "overlap"),
+)
 NO_WINDOWS = PairWindows(windows=0, judged=0, excluded=0, accepted=0)
 
 
@@ -96,41 +100,19 @@ def _pair_table(inputs: Inputs, drawn: Drawn) -> list[PairRow]:
     ):
         cut = bool(windows) and record.aligned and record.pair in split
         own = windows.get(record.pair, NO_WINDOWS) if cut else PairWindows()
-        rows.append(_pair_row(record, split.get(record.pair), own, picture, script))
+        row = PairRow(
+            **{name: getattr(record, name) for name in OF_RECORD},
+            **asdict(own),
+            split=split.get(record.pair),
+            picture=picture.path,
+            picture_size=picture.size,
+            on_one_grid=picture.on_one_grid,
+            exposure_ev=picture.tone.exposure_ev,
+            color_ev=picture.tone.color_ev,
+            script=script,
+        )
+        rows.append(row)
     return rows
-
-
-def _pair_row(
-    record: Alignment,
-    split: str | None,
-    windows: PairWindows,
-    picture: PairPicture,
-    script: str | None,
-) -> PairRow:
-    return PairRow(
-        pair=record.pair,
-        status=record.status,
-        reason=record.reason,
-        message=record.message,
-        phone=record.phone,
-        dslr=record.dslr,
-        split=split,
-        matches=record.matches,
-        inliers=record.inliers,
-        inlier_rmse_px=record.inlier_rmse_px,
-        overlap=record.overlap,
-        windows=windows.windows,
-        judged=windows.judged,
-        excluded=windows.excluded,
-        accepted=windows.accepted,
-        sharpness_ratio=windows.sharpness_ratio,
-        picture=picture.path,
-        picture_size=picture.size,
-        on_one_grid=picture.on_one_grid,
-        exposure_ev=picture.tone.exposure_ev,
-        color_ev=picture.tone.color_ev,
-        script=script,
-    )
 
 
 def _exclusions(inputs: Inputs) -> list[Exclusion]:
@@ -203,11 +185,7 @@ def _window_counts(inputs: Inputs, patches: PatchSet) -> WindowCounts | None:
         if record.aligned and record.phone_size is not None
     }
     return WindowCounts(
-        candidates=outcomes.candidates,
-        judged=outcomes.judged,
-        accepted=outcomes.accepted,
-        accepted_share=outcomes.accepted_share,
-        reasons=outcomes.reasons,
+        **asdict(outcomes),
         size=patches.window_size,
         clipped_share=clipped_share(windows),
         ncc=ncc_statistics(windows, thresholds(settings)),
@@ -220,6 +198,8 @@ def _window_counts(inputs: Inputs, patches: PatchSet) -> WindowCounts | None:
         frame=frame_cells(windows, sizes, window_size=patches.window_size)
         if sizes and settings is not None
         else None,
+        min_valid=None if settings is None else settings.min_valid,
+        valid_shares=valid_shares(windows),
     )
 
 
@@ -235,25 +215,30 @@ def _is_of_these(inputs: Inputs, run: Run) -> bool | None:
 def _training_runs(
     inputs: Inputs, samples: Sequence[Sequence[Sample]]
 ) -> list[TrainingRun]:
-    """Every run; the phone unchanged is measured once for each batch size."""
+    """Every run; the phone unchanged is measured once for each way to train."""
 
     @cache
-    def measured(batch_size: int) -> dict[str, float] | None:
+    def measured(batch_size: int, masks: bool) -> dict[str, float] | None:
         from dped_build.report.baseline import phone_unchanged  # torch is slow
 
-        return phone_unchanged(inputs.workspace / "patches", batch_size)
+        return phone_unchanged(inputs.workspace / "patches", batch_size, masks=masks)
 
     runs = []
     for run, own in zip(inputs.runs, samples, strict=True):
         of_these = _is_of_these(inputs, run)
         size = _batch_size(run) if of_these else None
-        phone = None if size is None else measured(size)
+        masks = _settings(run).get("masks") is True
+        phone = None if size is None else measured(size, masks)
         other = of_these is False
         runs.append(training_run(run, phone=phone, other_patches=other, samples=own))
     return runs
 
 
-def _batch_size(run: Run) -> int | None:
+def _settings(run: Run) -> dict[str, Any]:
     settings = run.config.get("settings")
-    size = settings.get("batch_size") if isinstance(settings, dict) else None
+    return settings if isinstance(settings, dict) else {}
+
+
+def _batch_size(run: Run) -> int | None:
+    size = _settings(run).get("batch_size")
     return size if isinstance(size, int) and size > 0 else None

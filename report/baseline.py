@@ -13,30 +13,28 @@ from dped_build.train.metrics import ms_ssim, psnr
 
 
 @torch.no_grad()
-def phone_unchanged(patches: Path, batch_size: int) -> dict[str, float] | None:
+def phone_unchanged(
+    patches: Path, batch_size: int, *, masks: bool = False
+) -> dict[str, float] | None:
     """PSNR and MS-SSIM of the phone's patches, by the protocol of the learning curve.
 
-    Args:
-        patches: The patches that the run was trained on.
-        batch_size: The run's.
-
-    Returns:
-        `psnr` and `ms_ssim`, per batch, unclipped, mean over the validation patches;
-        None where the run was trained without validation.
+    Per batch of the run's size, unclipped, mean over the validation patches; None where
+    the run was trained without validation. `masks`: whether it was trained with them.
     """
     try:
-        training = PatchDataset(patches, "train")
+        training = PatchDataset(patches, "train", masks=masks)
     except NoPatchesError:
         return None
     try:
-        validation = PatchDataset(patches, "val")
+        validation = PatchDataset(patches, "val", masks=masks)
     except NoPatchesError:
         validation = None
     batches = validation_batches(training, validation, device=torch.device("cpu"))
     if batches is None:
         return None
     sums = {"psnr": 0.0, "ms_ssim": 0.0}
-    for phone, dslr in batches.in_order(size=batch_size):
-        sums["psnr"] += float(psnr(phone, dslr, per_batch=True)) * len(phone)
-        sums["ms_ssim"] += float(ms_ssim(phone, dslr, per_batch=True)) * len(phone)
+    for phone, dslr, valid, *_ in batches.in_order(size=batch_size):
+        for name, metric in (("psnr", psnr), ("ms_ssim", ms_ssim)):
+            value = metric(phone, dslr, per_batch=True, valid=valid)
+            sums[name] += float(value) * len(phone)
     return {name: total / len(batches) for name, total in sums.items()}

@@ -6,16 +6,16 @@ the same bytes.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from dped_build.report.drawing import reason_rgb
 from dped_build.report.record import Curves, Frame, Histogram, Ncc
 from dped_build.report.run_curves import is_baseline
 
@@ -73,6 +73,33 @@ def ncc_figure(ncc: Ncc, *, min_corr: float | None) -> bytes:
         filled = np.flatnonzero(np.add(accepted, ncc.rejected.counts))
         lowest = edges[filled[0]] if len(filled) else 0.0
         axes.set_xlim(np.floor(lowest * 10) / 10, 1)
+        axes.legend(loc="upper left")
+
+    return _chart(draw, size=(5.2, 2.8))
+
+
+def valid_figure(shares: Mapping[str, Histogram], *, min_valid: float | None) -> bytes:
+    """Valid shares of the measured windows, stacked by outcome, with the threshold."""
+
+    def draw(axes: Axes) -> None:
+        edges = np.array(next(iter(shares.values())).edges)
+        below = np.zeros(len(edges) - 1)
+        for outcome, found in shares.items():
+            axes.bar(
+                edges[:-1],
+                found.counts,
+                (edges[1] - edges[0]) * 0.92,
+                bottom=below,
+                align="edge",
+                color=np.array(reason_rgb(outcome)) / 255,
+                label=outcome,
+            )
+            below += found.counts
+        if min_valid is not None:
+            axes.axvline(min_valid, color=INK, linewidth=1, linestyle=(0, (4, 2)))
+        axes.set_xlabel("share of valid pixels")
+        _count_windows(axes)
+        axes.set_xlim(0, 1)
         axes.legend(loc="upper left")
 
     return _chart(draw, size=(5.2, 2.8))
@@ -225,7 +252,6 @@ def _chart(draw: Callable[[Axes], None], *, size: tuple[float, float]) -> bytes:
 
 def _svg(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    FigureCanvasSVG(figure)
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     start = buffer.getvalue().decode()
     return start.replace("<defs>", f"{DARK_RULE}<defs>", 1).encode()

@@ -1,7 +1,6 @@
 """Which patches and windows the contact sheets show; numbers in, rows out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,28 +8,21 @@ from numpy.typing import NDArray
 from dped_build.align.geometry import FloatArray, translation
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample
+from dped_build.patches.dataset import WHOLE
+from dped_build.report.record import ChosenPatch
 from dped_build.report.tables import StoredPatches, WindowTable
 
-BY_REASON = ("flat", "uncertain", "depth_edge")
-
-
-@dataclass(frozen=True)
-class ChosenPatch:
-    """A stored patch, or a rejected window, that a contact sheet shows."""
-
-    pair: str
-    window_xy: tuple[int, int]  # top-left pixel, phone px
-    ncc: float | None
-    reason: str | None  # None: stored
-    file: str | None  # its shard; None: a window
-    row: int  # of the shard, or of windows.h5
+BY_REASON = ("flat", "uncertain", "depth_edge", "low_valid")
 
 
 Sheets = dict[str, list[ChosenPatch]]  # by group
 
 
 def choose_patches(stored: StoredPatches, *, count: int) -> dict[str, list[int]]:
-    """Rows of the best, worst and middling NCC, at most one of each photo per group."""
+    """Rows of the best, worst and middling NCC, and of those that need their masks.
+
+    Of each photo at most one per group.
+    """
     finite = np.flatnonzero(np.isfinite(stored.ncc))
     ncc = stored.ncc[finite]
     if not len(ncc):
@@ -44,23 +36,19 @@ def choose_patches(stored: StoredPatches, *, count: int) -> dict[str, list[int]]
     for group, key in orders.items():
         order = finite[np.argsort(key, kind="stable")]
         chosen[group] = _new_ones(order, chosen, stored.photo, count)
+    masked = np.flatnonzero(stored.valid_share < WHOLE)
+    order = masked[np.argsort(stored.valid_share[masked], kind="stable")]
+    chosen["partly valid"] = _new_ones(order, chosen, stored.photo, count)
     return {group: rows for group, rows in chosen.items() if rows}
 
 
 def choose_rejected(
     windows: WindowTable, pairs: Mapping[str, Alignment], *, size: int, count: int
 ) -> dict[str, list[int]]:
-    """Rows of rejected windows that their pair's crops show whole.
+    """Rows of rejected windows that their pair's crops show whole, one of each photo.
 
-    Args:
-        windows: All windows.
-        pairs: The alignments.
-        size: Side of a window, px.
-        count: Of each group, at most; one of each photo.
-
-    Returns:
-        `just rejected` and `worst`: by NCC, of those that NCC alone rejected; then a
-        group for each of BY_REASON that occurs.
+    `just rejected` and `worst`: by NCC, of those that NCC alone rejected; then a group
+    for each of BY_REASON that occurs.
     """
     shown = _within_crops(windows, pairs, size)
     low = np.flatnonzero(shown & windows.refused_for("low_ncc"))
@@ -82,19 +70,10 @@ def cut_window(
     *,
     size: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A window as the patch stage placed it, cut from the pair's crops.
+    """A window as the patch stage placed it, cut from the pair's crops at full size.
 
     Near to what would have been stored; the DSLR's crop was sampled once already.
-
-    Args:
-        crops: Phone and DSLR, at full size, (H, W, 3) each.
-        record: The pair.
-        windows: All windows.
-        row: The one to cut.
-        size: Its side, px.
-
-    Returns:
-        Phone and DSLR, (size, size, 3) each.
+    Returns phone and DSLR, (size, size, 3) each.
     """
     left, top = (record.phone_box or (0, 0))[:2]
     to_crop = translation(-left, -top)
@@ -136,6 +115,7 @@ def _stored_patch(stored: StoredPatches, row: int) -> ChosenPatch:
         pair=stored.photos[stored.photo[row]],
         window_xy=_point(stored.xy[row]),
         ncc=_number(stored.ncc[row]),
+        valid_share=_number(stored.valid_share[row]),
         reason=None,
         file=stored.files[stored.file[row]],
         row=int(stored.row[row]),
@@ -147,6 +127,7 @@ def _rejected_window(windows: WindowTable, row: int) -> ChosenPatch:
         pair=windows.pairs[windows.pair[row]],
         window_xy=_point(windows.table.window_xy[row]),
         ncc=_number(windows.table.ncc[row]),
+        valid_share=_number(windows.table.valid_share[row]),
         reason=windows.outcome(row),
         file=None,
         row=row,

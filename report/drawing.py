@@ -14,6 +14,7 @@ REASON_RGB: dict[str, Rgb] = {
     "flat": (150, 160, 170),
     "uncertain": (240, 200, 60),
     "depth_edge": (200, 90, 220),
+    "low_valid": (130, 90, 235),
     "shift_limit": (225, 60, 80),
     "outside": (120, 95, 80),
     "soft_target": (70, 130, 240),
@@ -27,6 +28,8 @@ GAP = 4  # pixels between the two photos of a pair
 PAPER = 84  # grey of gaps
 DIFFERENCE_GAIN = 4
 MIN_VARIANCE = 1e-6
+MASK_RGB = REASON_RGB["low_valid"]
+HATCH = 6, 2  # px from stripe to stripe, and of a stripe
 
 
 def reason_rgb(reason: str) -> Rgb:
@@ -66,25 +69,41 @@ def halves(pair: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8
 
 
 def patch_triple(
-    phone: NDArray[np.uint8], dslr: NDArray[np.uint8]
+    phone: NDArray[np.uint8], dslr: NDArray[np.uint8], valid: NDArray[np.bool_]
 ) -> NDArray[np.uint8]:
-    """Phone | DSLR | difference of two (S, S, 3) patches, (S, 3S + gaps, 3)."""
-    return side_by_side(phone, dslr, luma_difference(phone, dslr))
+    """Phone | DSLR | difference of two (S, S, 3) patches, (S, 3S + gaps, 3).
+
+    The difference is hatched where the mask `valid`, (S, S), is not.
+    """
+    difference = luma_difference(phone, dslr, valid if valid.any() else True)
+    return side_by_side(phone, dslr, hatched(difference, ~valid))
+
+
+def hatched(picture: NDArray[np.uint8], hidden: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """A picture, (H, W, 3), tinted and striped where `hidden`, (H, W)."""
+    period, width = HATCH
+    stripe = np.indices(hidden.shape).sum(axis=0) % period < width
+    tinted = picture // 2 + np.array(MASK_RGB, np.uint8) // 2
+    tinted[stripe] = MASK_RGB
+    return np.where(hidden[:, :, None], tinted, picture)
 
 
 def luma_difference(
-    phone: NDArray[np.uint8], dslr: NDArray[np.uint8]
+    phone: NDArray[np.uint8],
+    dslr: NDArray[np.uint8],
+    valid: NDArray[np.bool_] | bool = True,
 ) -> NDArray[np.uint8]:
     """DSLR minus phone luma after the best gain and bias, (S, S, 3): grey is equal.
 
     Exposure and contrast cancel, so that what remains is detail and misalignment,
-    amplified DIFFERENCE_GAIN times.
+    amplified DIFFERENCE_GAIN times. Gain and bias are those of the pixels `valid`.
     """
     phone_luma = cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY).astype(np.float64)
     dslr_luma = cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY).astype(np.float64)
-    centred = phone_luma - phone_luma.mean()
-    residual = dslr_luma - dslr_luma.mean()
-    gain = (centred * residual).mean() / max((centred**2).mean(), MIN_VARIANCE)
+    centred = phone_luma - phone_luma.mean(where=valid)
+    residual = dslr_luma - dslr_luma.mean(where=valid)
+    covariance = (centred * residual).mean(where=valid)
+    gain = covariance / max((centred**2).mean(where=valid), MIN_VARIANCE)
     amplified = 128 + DIFFERENCE_GAIN * (residual - gain * centred)
     grey = np.clip(np.rint(amplified), 0, 255).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)

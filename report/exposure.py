@@ -15,30 +15,21 @@ TO_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # Rec. 709, as sRGB
 
 
 class ToneDifference(NamedTuple):
-    """How the DSLR crop differs from the phone crop, in stops; None: unknown.
+    """How the DSLR crop differs from the phone crop, in stops; None: unknown."""
 
-    Attributes:
-        exposure_ev: log2 of the DSLR's luminance over the phone's, median over the
-            pixels that neither side clips; positive where the DSLR photo is brighter.
-        color_ev: The larger amount of the medians of log2 of the ratios red/green and
-            blue/green.
-    """
-
+    # log2 of the DSLR's luminance over the phone's, median over the pixels that neither
+    # side clips; positive where the DSLR photo is brighter.
     exposure_ev: float | None = None
+    # The larger of the medians of |log2| of the ratios red/green and blue/green.
     color_ev: float | None = None
 
 
 def tone_difference(
     phone: NDArray[np.uint8], dslr: NDArray[np.uint8]
 ) -> ToneDifference:
-    """Exposure and colour of the DSLR crop against the phone crop.
+    """Exposure and colour of the DSLR crop against the phone's, (H, W, 3) sRGB each.
 
-    Args:
-        phone: (H, W, 3) sRGB.
-        dslr: The same scene on the same pixels.
-
-    Returns:
-        Both unknown where fewer than MIN_PIXELS pixels can be compared.
+    Both unknown where fewer than MIN_PIXELS pixels can be compared.
     """
     levels = np.stack([phone, dslr]).reshape(2, -1, 3)
     usable = ((levels >= UNCLIPPED[0]) & (levels <= UNCLIPPED[1])).all(axis=(0, 2))

@@ -17,6 +17,7 @@ WINDOW_REASONS = {
     "flat": "too little texture to correlate",
     "uncertain": "the texture does not determine the shift",
     "depth_edge": "parts of the window move differently",
+    "low_valid": "too few pixels show the same in both photos",
     "shift_limit": "would have to move beyond the search limit",
     "outside": "partly outside the DSLR photo",
     "soft_target": "the DSLR shows less fine detail than required",
@@ -39,6 +40,7 @@ MEASURES = {
 OPTIONS = {
     "--max-sigma": "largest uncertainty, px",
     "--max-depth": "largest depth within the window, px",
+    "--min-valid": "smallest share of valid pixels",
     "--min-sharpness-ratio": "least fine detail, DSLR / phone",
     "--min-color-fit": "lowest PSNR after a colour fit, dB",
     "--max-clipped": "largest share of clipped pixels",

@@ -8,9 +8,8 @@ page's policy (CSP) runs no script but this one, and those that it loads itself.
 import base64
 import hashlib
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,6 +17,7 @@ from markupsafe import Markup
 
 from dped_build.report.labels import MEASURES, OPTIONS, reason_text
 from dped_build.report.record import PairRow, Report
+from dped_build.report.run_curves import flat
 from dped_build.report.script_data import page_data, script_json
 from dped_build.workspace.text import counted, size_text
 
@@ -29,29 +29,35 @@ NO_VALUE = "\N{EN DASH}"
 
 
 def render_page(report: Report, figures: Collection[str]) -> bytes:
-    """`index.html`.
-
-    Args:
-        report: What the page shows.
-        figures: The names of the chart files that exist.
-    """
-    script = page_script()
-    template = environment().get_template("index.html")
-    return template.render(
+    """`index.html`, with those charts that are among `figures`."""
+    return with_script(
+        environment(),
+        page_script(TEMPLATES, SCRIPTS),
+        page_data(report),
         report=report,
         figures=figures,
         names_shown=NAMES_SHOWN,
         numbers={row.pair: n for n, row in enumerate(report.table)},
         showpieces=showpieces(report.table),
-        data=Markup(script_json(page_data(report))),
+    )
+
+
+def with_script(
+    made: Environment, script: str, data: object, **values: object
+) -> bytes:
+    """`index.html` of these templates: the script with its hash, and what it reads."""
+    template = made.get_template("index.html")
+    return template.render(
+        data=Markup(script_json(data)),
         script=Markup(script),
         script_hash=script_hash(script),
+        **values,
     ).encode()
 
 
-def page_script() -> str:
-    """The page's script, one function around all of its parts."""
-    parts = ((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+def page_script(templates: Path, names: Sequence[str]) -> str:
+    """A page's script, one function around all of its parts."""
+    parts = ((templates / name).read_text(encoding="utf-8") for name in names)
     return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
 
 
@@ -67,15 +73,20 @@ def showpieces(rows: Sequence[PairRow]) -> list[PairRow]:
     return sorted(shown, key=lambda row: -(row.accepted or 0))[:SHOWPIECES]
 
 
-def environment() -> Environment:
-    """The templates, and the filters that they use."""
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+def bare_environment(templates: Path) -> Environment:
+    """A folder's templates; every text is escaped, and none may be missing."""
+    return Environment(
+        loader=FileSystemLoader(templates),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def environment() -> Environment:
+    """The report's templates, and the filters that they use."""
+    made = bare_environment(TEMPLATES)
     made.filters |= {
         "link": link,
         "count": count,
@@ -130,15 +141,3 @@ def change(difference: int, whole: int) -> str:
         return "\N{PLUS-MINUS SIGN}0 %" if not difference else NO_VALUE
     sign = "+" if difference > 0 else "\N{MINUS SIGN}"
     return f"{sign}{abs(100 * difference / whole):.1f} %"
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings in one level, under names joined by spaces."""
-    settings: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            settings |= flat(value, f"{name} ")
-        else:
-            settings[name] = value
-    return settings

@@ -25,19 +25,12 @@ REDUCED = {  # decoding at a fraction of the size costs a fraction of the time
 
 @dataclass(frozen=True)
 class PairFiles:
-    """Two files that show a pair.
+    """Two files that show a pair."""
 
-    Attributes:
-        paths: Phone and DSLR.
-        sides: The longer side of each picture, px.
-        content: What names each file's content.
-        on_one_grid: Whether equal pixels show the same: the crops, not the photos.
-    """
-
-    paths: tuple[Path, Path]
-    sides: tuple[int, int]
-    content: tuple[str, str]
-    on_one_grid: bool
+    paths: tuple[Path, Path]  # phone and DSLR
+    sides: tuple[int, int]  # the longer side of each picture, px
+    content: tuple[str, str]  # what names each file's content
+    on_one_grid: bool  # whether equal pixels show the same: the crops, not the photos
 
 
 def files_of_pair(inputs: Inputs, record: Alignment) -> PairFiles | None:
@@ -94,14 +87,8 @@ def read_reduced(
 ) -> Photo | None:
     """A photo of at most `side` pixels, upright, (h, w, 3) RGB; None where unreadable.
 
-    Args:
-        path: The file.
-        full_side: The longer side of its picture, px.
-        side: The longer side wanted, px.
-        content: SHA-256 that the file should have; another is not shown.
-
-    Returns:
-        Colours as stored.
+    Colours as stored. `full_side` is the longer side of the picture in the file;
+    `content` the SHA-256 that the file should have: another is not shown.
     """
     factor = max((f for f in REDUCED if full_side // f >= side), default=1)
     try:

@@ -36,36 +36,22 @@ UNKNOWN = ToneDifference()
 
 @dataclass(frozen=True)
 class PairPicture:
-    """The pictures of a pair, and what they show; None where there are none.
+    """The pictures of a pair, and what they show; None where there are none."""
 
-    Attributes:
-        path: What the file names begin with, within the report.
-        size: Of the phone's, (width, height).
-        on_one_grid: Whether the two lie on each other.
-        tone: How the two differ.
-    """
-
-    path: str | None = None
-    size: tuple[int, int] | None = None
-    on_one_grid: bool | None = None
-    tone: ToneDifference = UNKNOWN
+    path: str | None = None  # what the file names begin with, within the report
+    size: tuple[int, int] | None = None  # of the phone's, (width, height)
+    on_one_grid: bool | None = None  # whether the two lie on each other
+    tone: ToneDifference = UNKNOWN  # how the two differ
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where pictures of pairs are found and put.
+    """Where pictures of pairs are found and put."""
 
-    Attributes:
-        built: The folder of the report in the making.
-        scratch: Pictures of an interrupted run, kept until the report is published.
-        earlier: The pictures of the report that this one replaces.
-        known: SHA-256 of that report's files.
-    """
-
-    built: Path
-    scratch: Path
-    earlier: Path
-    known: Mapping[str, str]
+    built: Path  # the folder of the report in the making
+    scratch: Path  # pictures of an interrupted run, kept until the report is published
+    earlier: Path  # the pictures of the report that this one replaces
+    known: Mapping[str, str]  # SHA-256 of that report's files
 
 
 def write_pair_pictures(
@@ -76,12 +62,9 @@ def write_pair_pictures(
     jobs: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[PairPicture]:
-    """Three pictures of every pair that has crops, or photos that can be read.
+    """Three pictures for each record that has crops, or photos that can be read.
 
     What an earlier report or an interrupted run made of the same files is taken over.
-
-    Returns:
-        One for each record.
     """
     for folder in (places.built / "pairs", places.scratch):
         folder.mkdir(parents=True, exist_ok=True)

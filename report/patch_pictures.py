@@ -7,21 +7,21 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from msgspec.structs import asdict
+from numpy.typing import NDArray
+
 from dped_build.align.records import Alignment
-from dped_build.report.contact_sheet import ChosenPatch, Sheets, cut_window
+from dped_build.report.contact_sheet import Sheets, cut_window
 from dped_build.report.drawing import patch_triple, png
 from dped_build.report.pair_files import Photo, crop_files, read_reduced
-from dped_build.report.record import PatchGroup, Sample, ShownPatch
-from dped_build.report.tables import read_patch
+from dped_build.report.record import ChosenPatch, PatchGroup, Sample, ShownPatch
+from dped_build.report.tables import read_patch, read_window_masks
 from dped_build.report.workspace_reader import Inputs, Run
 
 
 def write_patches(inputs: Inputs, folder: Path, sheets: Sheets) -> list[PatchGroup]:
-    """A picture phone | DSLR | difference for each patch of the contact sheets.
-
-    Returns:
-        Those whose crops can be read.
-    """
+    """A picture phone | DSLR | difference for each patch whose crops can be read."""
     (folder / "patches").mkdir()
     records = {record.pair: record for record in inputs.pairs}
     shown, number = [], 0
@@ -36,29 +36,16 @@ def write_patches(inputs: Inputs, folder: Path, sheets: Sheets) -> list[PatchGro
             triple = patch_triple(*pixels)
             (folder / name).write_bytes(png(triple))
             size = triple.shape[1], triple.shape[0]
-            patches.append(_shown(patch, name, size))
+            patches.append(ShownPatch(**asdict(patch), picture=name, picture_size=size))
         if patches:
             shown.append(PatchGroup(group, patches))
     return shown
 
 
-def _shown(patch: ChosenPatch, picture: str, size: tuple[int, int]) -> ShownPatch:
-    return ShownPatch(
-        pair=patch.pair,
-        window_xy=patch.window_xy,
-        ncc=patch.ncc,
-        reason=patch.reason,
-        file=patch.file,
-        row=patch.row,
-        picture=picture,
-        picture_size=size,
-    )
-
-
 def _patch_pixels(
     inputs: Inputs, record: Alignment | None, patch: ChosenPatch
-) -> tuple[Photo, Photo] | None:
-    """Both sides of a stored patch, or of a rejected window; None without its crops."""
+) -> tuple[Photo, Photo, NDArray[np.bool_]] | None:
+    """Both sides and the mask of a patch or a rejected window; None without crops."""
     if patch.file is not None:
         return read_patch(inputs.workspace, patch.file, patch.row)
     if record is None or inputs.patches is None or inputs.patches.windows is None:
@@ -73,7 +60,12 @@ def _patch_pixels(
     if phone is None or dslr is None:
         return None
     windows, size = inputs.patches.windows, inputs.patches.window_size
-    return cut_window((phone, dslr), record, windows, patch.row, size=size)
+    valid = np.ones((size, size), np.bool_)
+    if windows.partly_valid[patch.row]:
+        rows = np.array([patch.row])
+        valid = read_window_masks(inputs.workspace, rows, size)[0]
+    sides = cut_window((phone, dslr), record, windows, patch.row, size=size)
+    return *sides, valid
 
 
 def copy_samples(

@@ -162,17 +162,28 @@ class WindowCounts(Struct, frozen=True):
     limits: Annotated[SearchLimits | None, "Of the search."] = None
     what_if: Annotated[WhatIf | None, "With other thresholds."] = None
     frame: Annotated[Frame | None, "Across the phone's frame."] = None
+    min_valid: Annotated[Share | None, "In force."] = None
+    valid_shares: Annotated[
+        dict[str, Histogram],
+        "Of the measured windows, by outcome; empty: all are valid everywhere.",
+    ] = {}
 
 
-class ShownPatch(Struct, frozen=True):
-    """One patch of a contact sheet."""
+class ChosenPatch(Struct, frozen=True):
+    """A stored patch, or a rejected window, that a contact sheet shows."""
 
     pair: Annotated[str, "Name."]
     window_xy: Annotated[tuple[int, int], "Top-left pixel, phone px."]
     ncc: Annotated[float | None, "NCC."]
+    valid_share: Annotated[float | None, "Of its pixels."]
     reason: Annotated[WindowReason | None, "Null: accepted."]
     file: Annotated[str | None, "Its shard."]
     row: Annotated[Count, "In the shard, or in windows.h5."]
+
+
+class ShownPatch(ChosenPatch, frozen=True):
+    """One patch of a contact sheet."""
+
     picture: Annotated[str, "Path within the report."]
     picture_size: Annotated[Size, "Width, height, px."]
 

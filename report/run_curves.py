@@ -1,7 +1,7 @@
 """The numbers of training runs: lines of `metrics.jsonl` in, curves and bests out."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dped_build.report.record import Curves, Point, Quality, Sample, TrainingRun
@@ -22,11 +22,7 @@ def training_run(
 ) -> TrainingRun:
     """Curves by panel, best and last values of one run.
 
-    Args:
-        run: As it was logged.
-        phone: The measures of the phone unchanged, for a run that did not log them.
-        other_patches: Whether it learned from other patches than these.
-        samples: Its pictures.
+    `phone`: measures of the phone unchanged, for a run that did not log them.
     """
     curves = metric_curves(run.metrics)
     iterations = [point[0] for curve in curves.values() for point in curve]
@@ -58,22 +54,20 @@ def metric_curves(lines: Sequence[dict[str, Any]]) -> Curves:
         iteration = line.get("iteration", line.get("step"))
         if not isinstance(iteration, int | float):
             continue
-        for name, value in flattened(line).items():
-            if name not in ("iteration", "step"):
+        for name, value in flat(line).items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if number and name not in ("iteration", "step"):
                 curves.setdefault(name, []).append((iteration, value))
     return curves
 
 
-def flattened(line: dict[str, Any], prefix: str = "") -> dict[str, float]:
-    """The finite numbers of a nested object, under names joined by spaces."""
-    numbers: dict[str, float] = {}
-    for key, value in line.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            numbers |= flattened(value, f"{name} ")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            numbers[name] = value
-    return numbers
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested object in one level, under names joined by spaces."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        nested = isinstance(value, Mapping)
+        found |= flat(value, f"{prefix}{key} ") if nested else {f"{prefix}{key}": value}
+    return found
 
 
 def panel_of(name: str) -> str:

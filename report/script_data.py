@@ -5,7 +5,8 @@ as JSON's escapes of their code points, so that no text can end the element.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from dped_build.align.records import Alignment
 from dped_build.report.advice import POOR
 from dped_build.report.drawing import reason_rgb
 from dped_build.report.labels import reason_text
-from dped_build.report.record import Report
+from dped_build.report.record import PairRow, Report
 from dped_build.report.tables import WindowTable
 
 ESCAPES = str.maketrans(
@@ -26,27 +27,9 @@ ESCAPES = str.maketrans(
         "\u2029": "\\u2029",
     }
 )
-COLUMNS = (  # of a row; the script reads them by these names
-    "pair",
-    "status",
-    "reason",
-    "message",
-    "split",
-    "inliers",
-    "inlier_rmse_px",
-    "overlap",
-    "windows",
-    "judged",
-    "excluded",
-    "accepted",
-    "exposure_ev",
-    "color_ev",
-    "sharpness_ratio",
-    "picture",
-    "picture_size",
-    "on_one_grid",
-    "script",
-)
+CELLS = 16  # a side, in which the panel shows a mask; windows have 16 px or more
+NOT_SHOWN = ("phone", "dslr", "matches")
+COLUMNS = tuple(n for n in PairRow.__struct_fields__ if n not in NOT_SHOWN)
 
 
 def script_json(value: object) -> str:
@@ -87,19 +70,15 @@ def windows_script(
     record: Alignment,
     windows: WindowTable,
     rows: NDArray[np.intp],
+    masks: Mapping[int, NDArray[np.bool_]],
     *,
     size: int,
 ) -> bytes:
-    """A script that hands one pair's windows to the page.
+    """A script that hands one pair's windows, `rows` of all, to the page.
 
     Pages opened from a disk may not read other files, but may run their scripts.
-
-    Args:
-        number: The pair's place in the table, from 0.
-        record: The pair.
-        windows: All windows.
-        rows: Those of this pair.
-        size: Side of a window, px.
+    `number` is the pair's place in the table, from 0.
+    `masks`: row → mask (S, S), of those that are partly valid.
     """
     table, reasons = windows.table, [windows.outcome(row) for row in rows.tolist()]
     outcomes = sorted(set(reasons))
@@ -116,8 +95,33 @@ def windows_script(
         "sigma": _numbers(table.sigma_px[rows], 3),
         "depth": _numbers(table.depth_px[rows], 3),
         "sharpness": _numbers(table.sharpness_ratio[rows], 2),
+        "valid": _numbers(table.valid_share[rows], 4),
+        "hidden": {
+            index: path
+            for index, row in enumerate(rows.tolist())
+            if row in masks
+            and (path := hidden_path(masks[row], *table.window_xy[row].tolist()))
+        },
     }
     return f"dpedBuildWindows({number},{script_json(data)});\n".encode()
+
+
+def hidden_path(valid: NDArray[np.bool_], left: int, top: int) -> str:
+    """The pixels of a mask (S, S) that are not valid, as an SVG path of coarse cells.
+
+    Coordinates are phone px, `left` and `top` those of the window.
+    """
+    edges = np.linspace(0, len(valid), CELLS + 1).astype(int)
+    hidden = np.add.reduceat(~valid, edges[:-1], axis=0, dtype=int)
+    hidden = np.add.reduceat(hidden, edges[:-1], axis=1)
+    sides, parts = np.diff(edges), []
+    cells = np.pad(2 * hidden > np.outer(sides, sides), ((0, 0), (1, 1)))
+    changes = np.diff(cells.astype(np.int8), axis=1)  # (CELLS, CELLS + 1)
+    for (y0, y1), row in zip(pairwise((top + edges).tolist()), changes, strict=True):
+        starts, ends = (left + edges[row == step] for step in (1, -1))
+        for x0, x1 in zip(starts.tolist(), ends.tolist(), strict=True):
+            parts.append(f"M{x0} {y0}H{x1}V{y1}H{x0}z")
+    return "".join(parts)
 
 
 def _numbers(values: NDArray[np.float32], digits: int) -> Sequence[float | None]:

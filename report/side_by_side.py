@@ -27,6 +27,7 @@ from dped_build.report.record import (
 )
 from dped_build.workspace.stage import created_with
 from dped_build.workspace.text import natural_key
+from dped_build.workspace.text_table import aligned
 
 FORMAT: Final = "dped-build/side-by-side"
 QUANTILES: dict[str, Callable[[Spread], float | None]] = {
@@ -45,12 +46,7 @@ Part = TypeVar("Part")
 
 
 def side_by_side(names: Sequence[str], reports: Sequence[Report]) -> SideBySide:
-    """What the page and `report.json` show of several reports.
-
-    Args:
-        names: What each workspace is called.
-        reports: Its own report.
-    """
+    """What the page and `report.json` show of several reports, by workspace name."""
     pairs = common_pairs([own.table for own in reports])
     return SideBySide(
         format=FORMAT,
@@ -61,7 +57,7 @@ def side_by_side(names: Sequence[str], reports: Sequence[Report]) -> SideBySide:
             for name, report in zip(names, reports, strict=True)
         ],
         sections=[
-            Section(title, [row for row in rows if _says_something(row)])
+            Section(title, [row for row in rows if row.values != [None] * len(reports)])
             for title, rows in (
                 ("Pairs", pair_rows(reports)),
                 ("Windows", window_rows(reports)),
@@ -76,7 +72,11 @@ def side_by_side(names: Sequence[str], reports: Sequence[Report]) -> SideBySide:
             (pair for pair in pairs if pair.differs),
             key=lambda pair: -max(own.accepted or 0 for own in _known(pair)),
         ),
-        other_splits=[pair for pair in pairs if _splits(pair) > 1],
+        other_splits=[
+            pair
+            for pair in pairs
+            if len({own.split for own in _known(pair) if own.split}) > 1
+        ],
     )
 
 
@@ -92,7 +92,7 @@ def pair_rows(reports: Sequence[Report]) -> list[Measure]:
         _row("aligned", [own.aligned for own in pairs]),
         _row(
             "aligned, of all pairs",
-            [_share(own.aligned, own.paired) for own in pairs],
+            [own.aligned / own.paired if own.paired else None for own in pairs],
             form="percent",
         ),
     ]
@@ -216,10 +216,6 @@ def _known(pair: CommonPair) -> list[Outcome]:
     return [own for own in pair.workspaces if own is not None]
 
 
-def _splits(pair: CommonPair) -> int:
-    return len({own.split for own in _known(pair) if own.split})
-
-
 def _each(parts: Iterable[Part | None], value: Callable[[Part], Value]) -> list[Value]:
     """A value of each workspace that has this part; None for the others."""
     return [None if part is None else value(part) for part in parts]
@@ -247,14 +243,6 @@ def _reason_rows(found: Sequence[Mapping[str, int]]) -> list[Measure]:
     ]
 
 
-def _says_something(row: Measure) -> bool:
-    return any(value is not None for value in row.values)
-
-
-def _share(part: float, whole: float) -> Value:
-    return part / whole if whole else None
-
-
 def text_of(value: Value, form: Form, digits: int) -> str:
     """A value as it is shown."""
     if form == "count":
@@ -272,11 +260,4 @@ def terminal_text(record: SideBySide) -> str:
                 continue
             shown = (text_of(value, row.form, row.digits) for value in row.values)
             lines.append([printable(row.reason or row.label), *shown])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [line[0].ljust(widths[0])]
-            + [text.rjust(w) for text, w in zip(line[1:], widths[1:], strict=True)]
-        ).rstrip()
-        for line in lines
-    )
+    return aligned(lines)

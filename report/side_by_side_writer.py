@@ -6,26 +6,15 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from dped_build.curate.merged_names import labels_of
+from dped_build.curate.merged_names import labels_of, shared_folder
 from dped_build.report.page import environment
 from dped_build.report.record import PairRow, SideBySide, to_json
-from dped_build.report.side_by_side import (
-    FORMAT,
-    common_pairs,
-    side_by_side,
-    text_of,
-)
+from dped_build.report.side_by_side import FORMAT, common_pairs, side_by_side, text_of
 from dped_build.report.workspace_reader import require_something
 from dped_build.report.writer import Table, csv_bytes, write_report
 from dped_build.workspace.errors import UsageError
 from dped_build.workspace.json_files import json_bytes
-from dped_build.workspace.stage import (
-    Stage,
-    fresh_folder,
-    opened,
-    publish_folder,
-    write_sums,
-)
+from dped_build.workspace.stage import Stage, opened, rebuilt
 
 FOLDER = "side-by-side"
 CHARTS = ("ncc.svg", "shift.svg", "sigma.svg")  # of each workspace, shown in its column
@@ -49,13 +38,9 @@ def write_side_by_side(
     jobs: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SideBySideSummary:
-    """Write the report of each workspace, and a page that compares them.
+    """Write the report of each workspace, and into `out` a page that compares them.
 
-    Args:
-        workspaces: Two or more.
-        out: Folder of the page; None: `side-by-side` in the folder that holds them.
-        jobs: As of `write_report`.
-        progress: Likewise, for one workspace after the other.
+    Without `out`, it is `side-by-side` in the folder that holds them all.
 
     Raises:
         UsageError: A workspace is given twice, or no folder holds them all.
@@ -74,8 +59,7 @@ def write_side_by_side(
     reports = [summary.report for summary in written]
     record = side_by_side(labels_of(workspaces), reports)
     tables = [own.table for own in reports]
-    with opened(stage):
-        built = fresh_folder(stage.build)
+    with rebuilt(stage) as built:
         charts = _charts([summary.index for summary in written])
         links = [_link(summary.index, folder) for summary in written]
         files = {
@@ -87,8 +71,6 @@ def write_side_by_side(
         }
         for name, content in files.items():
             (built / name).write_bytes(content)
-        write_sums(built)
-        publish_folder(built, stage.folder)
     return SideBySideSummary(
         folder / "index.html",
         [summary.index for summary in written],
@@ -99,11 +81,8 @@ def write_side_by_side(
 
 def _common(workspaces: Sequence[Path]) -> Path:
     """The folder that holds all workspaces, as relative as they were given."""
-    try:
-        common = Path(os.path.commonpath([path.resolve() for path in workspaces]))
-    except ValueError:  # other drives
-        common = Path(workspaces[0].anchor)
-    if common == Path(common.anchor):
+    common = shared_folder([path.resolve() for path in workspaces])
+    if common is None:
         raise UsageError("no folder holds these workspaces; say --out DIR")
     here = Path.cwd()
     return common.relative_to(here) if common.is_relative_to(here) else common

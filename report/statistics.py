@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dped_build.align.records import Alignment
+from dped_build.patches.records import ACCEPTED
 from dped_build.patches.refinement.paper_rule import MAX_SHIFT
 from dped_build.patches.settings import PatchSettings
 from dped_build.report.record import (
@@ -27,6 +28,7 @@ NCC_THRESHOLDS = (0.80, 0.85, 0.90, 0.95, 0.97)
 NCC_EDGES = np.linspace(0, 1, 51)
 FRAME_COLUMNS = 12  # cells along the photo's long side, fewer for small photos
 SPREAD_BINS = 40
+VALID_EDGES = np.linspace(0, 1, 21)
 BY_HAND = "excluded"  # by exclude.csv
 NOT_JUDGED = (BY_HAND, "surplus")  # not refused for their quality
 MUCH_CLIPPED = 0.1  # share of a patch's pixels
@@ -183,6 +185,25 @@ def accepted_histograms(windows: WindowTable) -> dict[str, Histogram]:
     return {name: found for name, found in histograms.items() if any(found.counts)}
 
 
+def valid_shares(windows: WindowTable) -> dict[str, Histogram]:
+    """Valid shares of the measured windows, by outcome: accepted, then each reason.
+
+    Empty where every pixel is valid.
+    """
+    share, measured = windows.table.valid_share, np.isfinite(windows.table.ncc)
+    if not (share[measured] < 1).any():
+        return {}
+    refused = {name: windows.refused_for(name) for name in windows.reasons}
+    outcomes = {ACCEPTED: windows.accepted} | {
+        name: rows for name, rows in refused.items() if rows.any()
+    }
+    found = {
+        name: histogram(share[measured & rows], VALID_EDGES)
+        for name, rows in outcomes.items()
+    }
+    return {name: values for name, values in found.items() if any(values.counts)}
+
+
 def search_limits(windows: WindowTable, settings: PatchSettings) -> SearchLimits:
     """How many windows stop within a hundredth of a search limit, or beyond it."""
     table, max_shift = windows.table, settings.max_shift
@@ -210,11 +231,7 @@ def frame_cells(
 
     Photos of the most frequent orientation only, each scaled to one frame: a lens does
     not turn with the upright photo, so portrait and landscape must not be mixed.
-
-    Args:
-        windows: The windows.
-        phone_sizes: Width and height of each pair's upright phone photo, pixels.
-        window_size: Side of a window, pixels.
+    `phone_sizes`: (width, height) of each pair's upright phone photo, px.
     """
     sizes = np.array([phone_sizes.get(pair, (0, 0)) for pair in windows.pairs], float)
     sizes = sizes.reshape(-1, 2)[windows.pair]  # (W, 2)

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.patches import records
-from dped_build.patches.folder import read_rows
-from dped_build.patches.hdf5_files import opened, stored
+from dped_build.patches.folder import read_masks, read_rows
+from dped_build.patches.hdf5_files import VALID, opened, stored
+from dped_build.patches.masks import Masks, unpacked, whole_masks
+from dped_build.patches.shards import WINDOWS_FILE
 from dped_build.workspace.errors import DpedBuildError
 
 MEASURES = (  # one number a window, NaN where it was not measured
@@ -49,6 +51,12 @@ class WindowTable:
         """How far each window moved from where the homography put it, phone px."""
         return np.asarray(np.linalg.norm(self.table.shift_px, axis=1), np.float32)
 
+    @property
+    def partly_valid(self) -> NDArray[np.bool_]:
+        """Which measured windows a mask divides, (W,)."""
+        share = self.table.valid_share
+        return np.isfinite(self.table.ncc) & (share > 0) & (share < 1)
+
     def outcome(self, row: int) -> str:
         """What became of a window: `accepted` or its reason."""
         return (
@@ -81,6 +89,7 @@ class StoredPatches:
     photo: NDArray[np.intp]  # index into `photos`
     xy: NDArray[np.int32]  # (N, 2), top-left pixel in the phone photo
     ncc: NDArray[np.float32]
+    valid_share: NDArray[np.float32]
 
 
 def _codes(texts: Iterable[str]) -> tuple[list[str], NDArray[np.intp]]:
@@ -92,11 +101,7 @@ def _codes(texts: Iterable[str]) -> tuple[list[str], NDArray[np.intp]]:
 
 
 def read_windows(path: Path) -> WindowTable:
-    """All candidate windows; a column that is absent is NaN.
-
-    Raises:
-        DpedBuildError: The file is damaged.
-    """
+    """All candidate windows; an absent column is NaN, a damaged file an error."""
     rows = read_rows(path, reasons=True, lenient=True)
     return WindowTable(
         *_codes(rows.pairs), *_codes(rows.reasons), rows.accepted, rows.windows
@@ -104,17 +109,14 @@ def read_windows(path: Path) -> WindowTable:
 
 
 def read_stored(folder: Path, files: list[str]) -> StoredPatches:
-    """The small columns of the shards named in `files`.
-
-    Raises:
-        DpedBuildError: A shard is missing or damaged.
-    """
+    """The small columns of the shards `files`; one missing or damaged is an error."""
     names: list[str] = []
-    file, row, photo, xy, ncc = [], [], [], [], []
+    file, row, photo, xy, ncc, valid_share = [], [], [], [], [], []
     for index, name in enumerate(files):
-        rows = read_rows(folder / name, ["ncc", "window_xy"])
+        rows = read_rows(folder / name, ["ncc", "window_xy", "valid_share"])
         ncc.append(rows.windows.ncc)
         xy.append(rows.windows.window_xy)
+        valid_share.append(rows.windows.valid_share)
         photo.append(rows.photo + len(names))
         names.extend(rows.photos)
         row.append(np.arange(len(rows)))
@@ -127,19 +129,33 @@ def read_stored(folder: Path, files: list[str]) -> StoredPatches:
         photo=np.concatenate([np.zeros(0, np.intp), *photo]),
         xy=np.concatenate([np.zeros((0, 2), np.int32), *xy]),
         ncc=np.concatenate([np.zeros(0, np.float32), *ncc]),
+        valid_share=np.concatenate([np.zeros(0, np.float32), *valid_share]),
     )
 
 
 def read_patch(
     workspace: Path, file: str, row: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """One stored patch pair, phone and DSLR, each (S, S, 3) RGB.
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
+    """A stored patch pair, phone and DSLR, each (S, S, 3) RGB, and its mask (S, S)."""
+    with opened(workspace / "patches" / file) as shard:
+        phone, dslr = stored(shard, "phone")[row], stored(shard, "dslr")[row]
+        if VALID not in shard:
+            return phone, dslr, np.ones(phone.shape[:2], np.bool_)
+        valid = stored(shard, VALID)
+        if valid.shape != stored(shard, "phone").shape[:3]:
+            raise OSError(f"{VALID} is {valid.shape}")
+        return phone, dslr, valid[row] != 0
+
+
+def read_window_masks(workspace: Path, rows: NDArray[np.intp], size: int) -> Masks:
+    """The masks of these windows, (N, size, size).
 
     Raises:
-        DpedBuildError: The shard is missing or damaged.
+        DpedBuildError: The file is missing or damaged.
     """
-    with opened(workspace / "patches" / file) as shard:
-        return stored(shard, "phone")[row], stored(shard, "dslr")[row]
+    if not len(rows):  # older files have no masks
+        return whole_masks(0, size)
+    return unpacked(read_masks(workspace / "patches" / WINDOWS_FILE, rows, size), size)
 
 
 def damaged(path: Path, error: Exception) -> DpedBuildError:

@@ -17,9 +17,11 @@ from dped_build.report.record import OptionValues, OtherValue, WhatIf
 from dped_build.report.statistics import BY_HAND, NCC_THRESHOLDS
 from dped_build.report.tables import WindowTable
 
+MASKED = 0.5  # as --min-valid, for training with masks
 OPTIONS: dict[str, tuple[float, ...]] = {  # from lenient to strict
     "max_sigma": (0.5, 0.35, 0.15, 0.1),
     "max_depth": (0.5, 0.3, 0.15, 0.1),
+    "min_valid": (MASKED, 0.8, 0.95, 1.0),
     "min_sharpness_ratio": (0.8, 0.9, 1.0, 1.2),
     "min_color_fit": (20.0, 23.0, 26.0, 29.0),
     "max_clipped": (0.2, 0.1, 0.05, 0.01),
@@ -28,12 +30,14 @@ OPTIONS: dict[str, tuple[float, ...]] = {  # from lenient to strict
 OFF = {  # the value that switches a test off
     "max_sigma": 0.0,
     "max_depth": 0.0,
+    "min_valid": 0.0,
     "min_sharpness_ratio": 0.0,
     "min_color_fit": 0.0,
     "max_clipped": 1.0,
     "max_per_photo": 0,
 }
-INFORMED = ("max_sigma", "max_depth")  # tests that the paper's rule does not know
+# Tests that the paper's rule does not know.
+INFORMED = ("max_sigma", "max_depth", "min_valid")
 
 
 def thresholds(settings: PatchSettings | None) -> list[float]:
@@ -85,10 +89,7 @@ def accepted_with(
 ) -> int:
     """How many windows these settings would accept; hand exclusions stay as they were.
 
-    Args:
-        windows: All windows.
-        rows: Those of each pair: `--max-per-photo` looks at one photo at a time.
-        settings: To select with.
+    `rows` are those of each pair: `--max-per-photo` looks at one photo at a time.
     """
     taken_out = windows.refused_for(BY_HAND)
     without_share = replace(settings, max_per_photo=0)

@@ -107,11 +107,7 @@ class Inputs:
 
 
 def require_something(workspace: Path) -> None:
-    """Refuse a workspace in which there is nothing to report.
-
-    Raises:
-        DpedBuildError: There is neither `aligned/` nor `patches/`.
-    """
+    """Refuse a workspace with neither `aligned/` nor `patches/` (DpedBuildError)."""
     aligned = (workspace / "aligned" / "alignment.jsonl").is_file()
     if not aligned and not _is_published(workspace / "patches"):
         raise DpedBuildError(
@@ -121,11 +117,7 @@ def require_something(workspace: Path) -> None:
 
 
 def read_workspace(workspace: Path) -> Inputs:
-    """Read everything but the pictures.
-
-    Raises:
-        DpedBuildError: There is nothing to report, or a file is damaged.
-    """
+    """Read everything but the pictures; nothing to report or damage is an error."""
     require_something(workspace)
     aligned, patches = workspace / "aligned", workspace / "patches"
     records = aligned / "alignment.jsonl"
@@ -249,11 +241,7 @@ def _read_patches(folder: Path) -> PatchSet:
 
 
 def recorded_settings(recorded: Mapping[str, Any]) -> PatchSettings:
-    """The settings of a finished patch stage; what they do not name is the default.
-
-    Raises:
-        DpedBuildError: They cannot be meant.
-    """
+    """The settings of a finished patch stage; what they do not name is the default."""
     try:
         return PatchSettings.from_json(recorded)
     except DpedBuildError as error:
@@ -264,11 +252,7 @@ def recorded_settings(recorded: Mapping[str, Any]) -> PatchSettings:
 
 
 def _require_objects(manifest: Mapping[str, Any]) -> None:
-    """Refuse a manifest whose size or splits are not as we write them.
-
-    Raises:
-        TypeError, KeyError or ValueError: Says what is wrong.
-    """
+    """Refuse a manifest whose size or splits are not as we write them."""
     int(manifest.get("settings", {}).get("size", PatchSettings.size))
     for name, split in manifest.get("splits", {}).items():
         if name not in SPLITS or not isinstance(split["photos"], int):

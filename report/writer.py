@@ -2,7 +2,6 @@
 
 import csv
 import io
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from dped_build.report.charts import (
     field_figure,
     histogram_figure,
     ncc_figure,
+    valid_figure,
 )
 from dped_build.report.contact_sheet import shown_patches
 from dped_build.report.page import render_page
@@ -32,16 +32,10 @@ from dped_build.report.record import (
 )
 from dped_build.report.script_data import windows_script
 from dped_build.report.settings import ReportSettings
+from dped_build.report.tables import read_window_masks
 from dped_build.report.workspace_reader import Inputs, read_workspace, require_something
 from dped_build.workspace.json_files import json_bytes
-from dped_build.workspace.stage import (
-    Stage,
-    fresh_folder,
-    opened,
-    publish_folder,
-    read_sums,
-    write_sums,
-)
+from dped_build.workspace.stage import Stage, read_sums, rebuilt
 
 PAGE_ONLY = ("picture", "picture_size", "on_one_grid", "script")  # in no CSV file
 HISTOGRAM_LABELS = {
@@ -71,14 +65,8 @@ def write_report(
     """Write the report of a workspace, replacing an earlier one whole.
 
     Pictures of unchanged crops are taken over, from the earlier report or from a run
-    that was interrupted.
-
-    Args:
-        workspace: The folder that holds `aligned/` and, where they are made already,
-            `patches/` and `runs/`.
-        settings: How much the page shows; None: the defaults.
-        jobs: Threads that shrink photos; None: one per core, at most 8.
-        progress: Told how many pairs of how many have their pictures.
+    that was interrupted. `jobs`: threads that shrink photos; None: one per core, at
+    most 8.
 
     Raises:
         DpedBuildError: There is nothing to report, a file is damaged, or `report/`
@@ -87,10 +75,9 @@ def write_report(
     settings = settings or ReportSettings()
     require_something(workspace)
     stage = Stage(workspace, "report", FORMAT)
-    with opened(stage):
+    with rebuilt(stage) as built:
         inputs = read_workspace(workspace)
         known = read_sums(stage.folder) if stage.complete else {}
-        built = fresh_folder(stage.build)
         places = Places(built, stage.scratch, stage.folder / "pairs", known)
         pictures = write_pair_pictures(
             inputs, places, settings, jobs=jobs, progress=progress
@@ -106,9 +93,6 @@ def write_report(
         page = {"index.html": render_page(report, charts)}
         for name, content in {**charts, **page, **_tables(report)}.items():
             (built / name).write_bytes(content)
-        write_sums(built)
-        publish_folder(built, stage.folder)
-        shutil.rmtree(stage.scratch, ignore_errors=True)
     return ReportSummary(stage.folder / "index.html", report)
 
 
@@ -117,8 +101,7 @@ def _write_windows(
 ) -> list[str | None]:
     """A script with the windows of each pair that has pictures to show them on.
 
-    Returns:
-        The script's path within the report, for each record.
+    Its path within the report for each record.
     """
     (built / "windows").mkdir()
     if inputs.patches is None or inputs.patches.windows is None:
@@ -132,7 +115,10 @@ def _write_windows(
         if picture.on_one_grid and record.pair in rows:
             script = f"windows/{number + 1:04d}.js"
             own = rows[record.pair]
-            content = windows_script(number, record, windows, own, size=size)
+            partly = own[windows.partly_valid[own]]
+            found = read_window_masks(inputs.workspace, partly, size)
+            masks = dict(zip(partly.tolist(), found, strict=True))
+            content = windows_script(number, record, windows, own, masks, size=size)
             (built / script).write_bytes(content)
         scripts.append(script)
     return scripts
@@ -163,6 +149,10 @@ def draw_charts(report: Report) -> dict[str, bytes]:
         if windows.frame is not None:
             charts["field.svg"] = field_figure(windows.frame)
             charts["acceptance.svg"] = acceptance_figure(windows.frame)
+        if windows.valid_shares:
+            charts["valid.svg"] = valid_figure(
+                windows.valid_shares, min_valid=windows.min_valid
+            )
         for name, histogram in windows.accepted_histograms.items():
             label = HISTOGRAM_LABELS[name]
             charts[f"{name}.svg"] = histogram_figure(histogram, label=label)

@@ -68,11 +68,7 @@ SCENES = (
 
 
 def write_demo_set(folder: Path) -> None:
-    """Write raw/phone, raw/dslr and truth below `folder`; what is there is kept.
-
-    Raises:
-        DpedBuildError: scikit-image is not installed.
-    """
+    """Write raw/phone, raw/dslr and truth below `folder`; what is there is kept."""
     pictures = picture_folder()
     for part in (PHONE, DSLR, TRUTH):
         drop_temporaries(folder / part)
@@ -97,11 +93,7 @@ def write_demo_set(folder: Path) -> None:
 
 
 def picture_folder() -> Path:
-    """Where scikit-image keeps the photographs that come with it.
-
-    Raises:
-        DpedBuildError: It is not installed.
-    """
+    """Where scikit-image, if installed, keeps the photographs that come with it."""
     spec = find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise DpedBuildError(

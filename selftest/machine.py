@@ -20,19 +20,12 @@ MEMORY_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # of version 2 a
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found.
+    """What a check found."""
 
-    Attributes:
-        name: Of what was looked at.
-        status: ok; note (less than there could be); wrong (something needed fails).
-        found: What is there.
-        advice: What to do; empty where there is nothing to.
-    """
-
-    name: str
-    status: str
-    found: str
-    advice: str = ""
+    name: str  # of what was looked at
+    status: str  # ok; note (less than there could be); wrong (something needed fails)
+    found: str  # what is there
+    advice: str = ""  # what to do; empty where there is nothing to
 
 
 def memory(total: float | None, jobs: int) -> Finding:

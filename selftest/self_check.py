@@ -27,11 +27,7 @@ STEPS = 3
 
 
 def place_patches(folder: Path, *, jobs: int) -> TruthSummary:
-    """Align and cut one simulated pair below `folder`, by workers, through files.
-
-    Raises:
-        DpedBuildError: A stage could not do its work.
-    """
+    """Align and cut one simulated pair below `folder`, by workers, through files."""
     phone, dslr = photograph(_painted(), RIG, PhoneLook(), seed=0)
     for camera, photo in (("phone", phone), ("dslr", dslr)):
         write_atomic(folder / camera / f"{PAIR}.png", encode(photo))
@@ -44,11 +40,7 @@ def place_patches(folder: Path, *, jobs: int) -> TruthSummary:
 
 
 def train_briefly(folder: Path) -> str:
-    """Train a small network on the patches of `place_patches`; what it did.
-
-    Raises:
-        DpedBuildError: Training could not do its work.
-    """
+    """Train a small network on the patches of `place_patches`; what it did."""
     from dped_build.train import TrainSettings, train
 
     settings = TrainSettings(

@@ -51,10 +51,10 @@ class Rig:
         r2 = (offset**2).sum(axis=-1, keepdims=True) / (middle**2).sum()
         k1, k2 = self.distortion
         straight = offset * (1 + k1 * r2 + k2 * r2**2) + self._relief_px(phone_points)
-        focal = _focal_px(self.phone_size[0], self.phone_fov_deg)
+        focal = focal_px(self.phone_size[0], self.phone_fov_deg)
         rays = np.concatenate([straight / focal, np.ones_like(r2)], axis=-1)
-        turned = rays @ _rotation(self.turn_deg).T
-        focal = _focal_px(self.dslr_size[0], self.dslr_fov_deg)
+        turned = rays @ rotation(self.turn_deg).T
+        focal = focal_px(self.dslr_size[0], self.dslr_fov_deg)
         centre = (np.array(self.dslr_size) - 1) / 2
         return np.asarray(focal * turned[..., :2] / turned[..., 2:] + centre)
 
@@ -126,11 +126,13 @@ class DslrLook:
     aberration_px: float = 0.0  # red outwards and blue inwards in a corner
 
 
-def _focal_px(width: int, fov_deg: float) -> float:
+def focal_px(width: int, fov_deg: float) -> float:
+    """Focal length, px, of a camera whose `width` px see `fov_deg`."""
     return float(width / 2 / np.tan(np.radians(fov_deg) / 2))
 
 
-def _rotation(turn_deg: tuple[float, float, float]) -> FloatArray:
+def rotation(turn_deg: tuple[float, float, float]) -> FloatArray:
+    """(3, 3) from roll, pitch and yaw."""
     roll, pitch, yaw = np.radians(turn_deg)
     axes = np.array([[0, 0, roll], [pitch, 0, 0], [0, yaw, 0]])
     matrices = [cv2.Rodrigues(axis)[0] for axis in axes]
@@ -155,17 +157,10 @@ def photograph(
     seed: int,
     dslr_look: DslrLook | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The phone's and the DSLR's photo of a picture, RGB uint8 each.
+    """The phone's and the DSLR's photo of a picture, RGB uint8 (H, W, 3) each.
 
     The picture fills the DSLR's frame and, mirrored at its edges, what the phone sees
-    beyond.
-
-    Args:
-        picture: RGB uint8 (H, W, 3).
-        rig: Where the cameras look.
-        look: What the phone does to its picture.
-        seed: Of the noise.
-        dslr_look: What the DSLR does to its; DslrLook() where not given.
+    beyond. `seed` is the noise's.
     """
     rng, plain = np.random.default_rng(seed), dslr_look or DslrLook()
     levels = np.asarray((np.arange(256) / 255) ** GAMMA, dtype=np.float32)
@@ -177,7 +172,7 @@ def photograph(
         return (dslr_points - (frame - 1) / 2) * scale + (scene - 1) / 2
 
     exposed = _expose(light, rig.dslr_size, to_picture, plain.aberration_px)
-    dslr = _develop_dslr(exposed, plain, rng)
+    dslr = develop_dslr(exposed, plain, rng)
     del exposed  # at 45 MP half a gigabyte
     phone = _expose(
         light,
@@ -185,7 +180,7 @@ def photograph(
         lambda points: to_picture(rig.dslr_points(points)),
         look.aberration_px,
     )
-    return _develop_phone(phone, look, rng), dslr
+    return develop_phone(phone, look, rng), dslr
 
 
 def _expose(
@@ -233,9 +228,10 @@ def _integrate(light: Light, size: tuple[int, int], to_picture: Points) -> Light
     return np.clip(seen, 0, 1)
 
 
-def _develop_phone(
+def develop_phone(
     light: Light, look: PhoneLook, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
+    """The phone's photo of light (H, W, 3) in [0, 1]."""
     height, width = light.shape[:2]
     x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)[:, None]
     shade = (1 + look.vignetting * (x**2 + y**2) / 2) ** -2
@@ -254,9 +250,10 @@ def _develop_phone(
     return np.asarray(np.rint(np.clip(photo, 0, 255)), dtype=np.uint8)
 
 
-def _develop_dslr(
+def develop_dslr(
     light: Light, look: DslrLook, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
+    """The DSLR's photo of light (H, W, 3) in [0, 1]."""
     noise = rng.standard_normal(light.shape, dtype=np.float32)
     noise *= look.noise * np.sqrt(light + np.float32(0.01))
     coded = 255 * np.clip(light + noise, 0, 1) ** np.float32(1 / GAMMA)

@@ -54,11 +54,7 @@ def patch_distances(
 
 
 def read_rig(path: Path) -> Rig:
-    """A truth file.
-
-    Raises:
-        DpedBuildError: It is not one.
-    """
+    """A truth file (DpedBuildError: it is not one)."""
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         tuples = {k: tuple(v) for k, v in values.items() if isinstance(v, list)}

@@ -15,7 +15,7 @@ from dped_build.photos.reading import printable
 from dped_build.study.key import Identity, Mode, StudyKey
 from dped_build.workspace.errors import UsageError
 from dped_build.workspace.json_files import Count, Number, converted, read_document
-from dped_build.workspace.text import natural_key
+from dped_build.workspace.text import natural_key, one_line
 
 FORMAT, VERSION = "dped-build/study-answers", 1
 CHOICES: dict[str, float] = {"left": 1.0, "right": 0.0, "none": 0.5}
@@ -63,21 +63,13 @@ class AnswersDocument(TypedDict):
 
 @dataclass(frozen=True)
 class Answer:
-    """What was said to one question.
+    """What was said to one question."""
 
-    Attributes:
-        scene: Its place in the key.
-        classes: Shown, as places in the key: left and right, or the one that is rated.
-        value: How much the left one was preferred, 1, 0.5 or 0; or the rating, 1 to 5.
-        seconds: From the pictures' appearance to the answer.
-        repeat: Whether the question was asked for the second time.
-    """
-
-    scene: int
-    classes: tuple[int, ...]
-    value: float
-    seconds: float
-    repeat: bool
+    scene: int  # its place in the key
+    classes: tuple[int, ...]  # places in the key: left and right, or the one rated
+    value: float  # preference for the left one, 1, 0.5 or 0; or the rating, 1 to 5
+    seconds: float  # from the pictures' appearance to the answer
+    repeat: bool  # whether the question was asked for the second time
 
     @property
     def question(self) -> tuple[int, ...]:
@@ -92,19 +84,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Participant:
-    """One person's answers.
+    """One person's answers."""
 
-    Attributes:
-        file: The file's name.
-        name: What they called themselves; empty: nothing.
-        session: Drawn by the page for each participant.
-        answers: In the order in which they were given.
-    """
-
-    file: str
-    name: str
-    session: str
-    answers: tuple[Answer, ...]
+    file: str  # the file's name
+    name: str  # what they called themselves; empty: nothing
+    session: str  # drawn by the page for each participant
+    answers: tuple[Answer, ...]  # in the order in which they were given
 
     @property
     def first_answers(self) -> list[Answer]:
@@ -130,11 +115,7 @@ class Answers:
 
 
 def answer_files(paths: Sequence[Path]) -> list[Path]:
-    """The files named, and the `.json` files of the folders named.
-
-    Raises:
-        UsageError: There are none, or one does not exist.
-    """
+    """The files named, and the `.json` files of folders; UsageError without any."""
     if not paths:
         raise UsageError("--collect: name the answer files, as in --collect *.json")
     files: dict[Path, None] = {}
@@ -162,7 +143,7 @@ def read_answers(files: Sequence[Path], key: StudyKey) -> Answers:
         except OSError as error:
             left_out[name] = f"cannot be read ({error.strerror or error})"
         except ValueError as error:
-            left_out[name] = _told(error)
+            left_out[name] = f"refused: {one_line(printable(str(error)), 120)}"
     participants: list[Participant] = []
     for one in sorted(found, key=lambda one: -len(one.answers)):
         same = next((other for other in participants if _is_same(one, other)), None)
@@ -184,21 +165,13 @@ def _unused(name: str, left_out: Mapping[str, str], found: list[Participant]) ->
     return unused
 
 
-def _told(error: Exception) -> str:
-    return f"refused: {printable(' '.join(str(error).split()))[:120]}"
-
-
 def _is_same(one: Participant, other: Participant) -> bool:
     named = one.name != "" and one.name.casefold() == other.name.casefold()
     return named or one.session == other.session
 
 
 def _participant(file: str, document: Mapping[str, Any], key: StudyKey) -> Participant:
-    """One file's answers.
-
-    Raises:
-        ValueError: It is not as the page writes it.
-    """
+    """One file's answers; ValueError where it is not as the page writes it."""
     if document.get("format") != FORMAT:
         raise ValueError("not an answer file")
     if document.get("version") != VERSION:
@@ -221,7 +194,7 @@ def _answer(given: GivenAnswer, key: StudyKey) -> Answer:
     shown = given["shown"]
     if len(shown) != (1 if key.mode == "rating" else 2):
         raise ValueError("an answer shows something else")
-    places = [key.pictures.get(name) for name in shown]
+    places = [key.places.get(name) for name in shown]
     known = [place for place in places if place is not None]
     if len(known) != len(shown):
         raise ValueError("a picture is not of this study")

@@ -19,26 +19,19 @@ TOLERANCE = 1e-10
 
 @dataclass(frozen=True)
 class Strengths:
-    """Log odds against an average class; they sum to 0.
+    """Log odds against an average class; they sum to 0."""
 
-    Attributes:
-        strength: (K,).
-        error: Standard errors, (K,), as if all answers were independent.
-        clustered_error: Standard errors, (K,), that know who gave which answers
-            (sandwich); never smaller than `error`.
-    """
-
-    strength: NDArray[np.float64]
-    error: NDArray[np.float64]
+    strength: NDArray[np.float64]  # (K,)
+    error: NDArray[np.float64]  # (K,), as if all answers were independent
+    # (K,), knows who gave which; never below `error`.
     clustered_error: NDArray[np.float64]
 
 
 def fit_strengths(wins: NDArray[np.float64]) -> Strengths:
     """The most probable strengths (Hunter, 2004, by Newton's method).
 
-    Args:
-        wins: How often each participant preferred class i to class j, (M, K, K), no
-            preference as half a win for each.
+    `wins`: how often each participant preferred class i to class j, (M, K, K), no
+    preference as half a win for each.
     """
     total = wins.sum(axis=0)
     strength = _maximise(total)

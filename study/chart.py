@@ -8,8 +8,6 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -38,7 +36,12 @@ def study_figure(numbers: dict[str, Any]) -> dict[str, bytes]:
             _draw_preferences(axes, numbers)
         else:
             _draw_opinions(axes, numbers)
-        return {"study.svg": _svg(figure), "study.png": _png(figure)}
+        return {
+            "study.svg": _encoded(figure, "svg", metadata={"Date": None}),
+            "study.png": _encoded(
+                figure, "png", dpi=PNG_DPI, metadata={"Software": None}
+            ),
+        }
 
 
 def _draw_preferences(axes: Axes, numbers: dict[str, Any]) -> None:
@@ -154,21 +157,7 @@ def _finish(axes: Axes) -> None:
     axes.spines["left"].set_color(EMPTY)
 
 
-def _svg(figure: Figure) -> bytes:
+def _encoded(figure: Figure, form: str, **options: Any) -> bytes:  # noqa: ANN401
     buffer = io.BytesIO()
-    FigureCanvasSVG(figure)
-    figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None})
-    return buffer.getvalue()
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(
-        buffer,
-        format="png",
-        dpi=PNG_DPI,
-        facecolor="white",
-        metadata={"Software": None},
-    )
+    figure.savefig(buffer, format=form, facecolor="white", **options)
     return buffer.getvalue()

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dped_build.exchange.out_folder import out_stage
 from dped_build.report.writer import csv_bytes
 from dped_build.study.answers import Answers, answer_files, read_answers
 from dped_build.study.chart import study_figure
@@ -19,13 +20,7 @@ from dped_build.study.results import (
 from dped_build.study.settings import CollectSettings
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import json_bytes
-from dped_build.workspace.stage import (
-    Stage,
-    fresh_folder,
-    opened,
-    publish_folder,
-    write_sums,
-)
+from dped_build.workspace.stage import rebuilt
 from dped_build.workspace.text import counted
 
 
@@ -36,17 +31,9 @@ def collect_answers(
     *,
     settings: CollectSettings | None = None,
 ) -> dict[str, Any]:
-    """Write the results of a study, replacing earlier ones whole.
+    """Write the results of a study to `out`, replacing earlier ones whole.
 
-    Args:
-        paths: Answer files, or folders that hold them.
-        key_file: The study's `key.json`.
-        out: Folder for `study.json`, `study.csv`, `answers.csv`, `study.svg` and
-            `study.png`.
-        settings: Whose answers count; None: everybody's.
-
-    Returns:
-        What `study.json` holds.
+    `paths` are answer files, or folders of them. Returns what `study.json` holds.
 
     Raises:
         UsageError: A path does not exist.
@@ -59,10 +46,7 @@ def collect_answers(
     if not answers.participants:
         raise DpedBuildError(_nobody(answers))
     numbers = {**study_numbers(key, answers), "settings": asdict(settings)}
-    whole = out.resolve()
-    stage = Stage(whole.parent, whole.name, FORMAT, option="--out")
-    with opened(stage):
-        built = fresh_folder(stage.build)
+    with rebuilt(out_stage(out.resolve(), FORMAT)) as built:
         tables = {
             "study.json": json_bytes(numbers),
             "study.csv": _csv(table_rows(numbers)),
@@ -70,8 +54,6 @@ def collect_answers(
         }
         for name, content in {**tables, **study_figure(numbers)}.items():
             (built / name).write_bytes(content)
-        write_sums(built)
-        publish_folder(built, stage.folder)
     return numbers
 
 

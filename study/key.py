@@ -3,20 +3,19 @@
 The researcher keeps it; no page reads it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Final, Literal, TypedDict
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from dped_build.photos.reading import is_plain_text
 from dped_build.study.questions import comparisons
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import Program, converted, read_document
-from dped_build.workspace.stage import created_with
+from dped_build.workspace.text import one_line
 
-FORMAT, VERSION = "dped-build/study-key", 1
+FORMAT: Final = "dped-build/study-key"
 NAME = "key.json"
 MAX_CLASSES = 50
 
@@ -32,8 +31,8 @@ Picture = TypedDict(
 )
 
 
-class KeyDocument(TypedDict):
-    """`key.json`."""
+class StudyKey(Struct, frozen=True, dict=True):
+    """`key.json`: what resolves the answers of one study."""
 
     format: Annotated[Literal["dped-build/study-key"], "What this is."]
     version: Annotated[Literal[1], "Rises when a meaning changes."]
@@ -43,115 +42,58 @@ class KeyDocument(TypedDict):
     mode: Mode
     ties: Annotated[bool, '"No preference" is an answer.']
     classes: Annotated[
-        list[Name], Meta(min_length=1, max_length=MAX_CLASSES), "What is compared."
+        tuple[Name, ...],
+        Meta(min_length=1, max_length=MAX_CLASSES),
+        "What is compared.",
     ]
     scenes: Annotated[
-        list[Name], Meta(min_length=1, max_length=100_000), "Pictures by name."
+        tuple[Name, ...], Meta(min_length=1, max_length=100_000), "Pictures by name."
     ]
     pictures: Annotated[
         dict[PictureName, Annotated[Picture, "One picture."]], "By name in the page."
     ]
     settings: Annotated[dict[str, Any], "As the study was made with."]
 
+    def __post_init__(self) -> None:
+        """Refuse names that no study of ours has."""
+        for names in (self.classes, self.scenes):
+            if not all(map(is_plain_text, names)) or len(set(names)) < len(names):
+                raise ValueError("a name is no plain text or comes twice")
+        known, scenes = set(self.classes), set(self.scenes)
+        for name, shown in self.pictures.items():
+            if shown["class"] not in known or shown["scene"] not in scenes:
+                raise ValueError(f"picture {name} is of no class or scene")
+        if len(set(self.places.values())) != len(self.pictures):
+            raise ValueError("two pictures of one class and scene")
 
-@dataclass(frozen=True)
-class StudyKey:
-    """What resolves the answers of one study.
-
-    Attributes:
-        study: Its identity: answers to another page are not read with this key.
-        title: The page's.
-        mode: `pairs` or `rating`.
-        ties: Whether "no preference" was an answer.
-        classes: Names of the classes.
-        scenes: Names of the scenes.
-        pictures: Name in the page → (class, scene), as places in the two lists.
-        settings: As the study was made with.
-    """
-
-    study: str
-    title: str
-    mode: str
-    ties: bool
-    classes: tuple[str, ...]
-    scenes: tuple[str, ...]
-    pictures: dict[str, tuple[int, int]]
-    settings: dict[str, Any]
+    @cached_property
+    def places(self) -> dict[str, tuple[int, int]]:
+        """Name of a picture in the page → places of its class and scene."""
+        classes, scenes = (
+            {name: place for place, name in enumerate(names)}
+            for names in (self.classes, self.scenes)
+        )
+        return {
+            name: (classes[shown["class"]], scenes[shown["scene"]])
+            for name, shown in self.pictures.items()
+        }
 
     @property
     def questions(self) -> int:
         """How many different questions there are."""
         return len(self.scenes) * len(comparisons(self.mode, len(self.classes)))
 
-    def to_json(self) -> dict[str, Any]:
-        """As the file holds it: pictures by class and scene name, in order."""
-        shown = sorted(self.pictures.items(), key=lambda item: item[1][::-1])
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "created_with": created_with(),
-            "study": self.study,
-            "title": self.title,
-            "mode": self.mode,
-            "ties": self.ties,
-            "classes": list(self.classes),
-            "scenes": list(self.scenes),
-            "pictures": {
-                name: {"class": self.classes[of], "scene": self.scenes[scene]}
-                for name, (of, scene) in shown
-            },
-            "settings": self.settings,
-        }
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> "StudyKey":
-        """The key of a document.
-
-        Raises:
-            ValueError: It is not as we write it.
-        """
-        stated = converted(document, KeyDocument)
-        classes, scenes = _places(stated["classes"]), _places(stated["scenes"])
-        pictures = {}
-        for name, picture in stated["pictures"].items():
-            if picture["class"] not in classes or picture["scene"] not in scenes:
-                raise ValueError(f"picture {name} is of no class or scene")
-            pictures[name] = classes[picture["class"]], scenes[picture["scene"]]
-        if len(set(pictures.values())) != len(pictures):
-            raise ValueError("two pictures of one class and scene")
-        return cls(
-            stated["study"],
-            stated["title"],
-            stated["mode"],
-            stated["ties"],
-            tuple(classes),
-            tuple(scenes),
-            pictures,
-            stated["settings"],
-        )
-
-
-def _places(names: Sequence[str]) -> dict[str, int]:
-    """Names → their places."""
-    if not all(map(is_plain_text, names)) or len(set(names)) < len(names):
-        raise ValueError("a name is no plain text or comes twice")
-    return {name: number for number, name in enumerate(names)}
-
 
 def read_key(path: Path) -> StudyKey:
-    """The key of a study.
-
-    Raises:
-        DpedBuildError: The file is missing or not a key.
-    """
+    """The key of a study (DpedBuildError: the file is missing or not a key)."""
     try:
-        return StudyKey.from_json(read_document(path))
+        return converted(read_document(path), StudyKey)
     except FileNotFoundError as error:
         raise DpedBuildError(
             f"{path}: no such file; name the study's {NAME} with --key"
         ) from error
     except (OSError, ValueError) as error:
         raise DpedBuildError(
-            f"{path}: not a study's key ({' '.join(str(error).split())[:120]}); name "
+            f"{path}: not a study's key ({one_line(error, 120)}); name "
             f"the {NAME} that stands beside the study's page with --key"
         ) from error

@@ -8,6 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from msgspec import to_builtins
+
+from dped_build.exchange.out_folder import out_stage
+from dped_build.photos.encoding import encode
 from dped_build.photos.reading import read_photo
 from dped_build.study.key import FORMAT, NAME, StudyKey
 from dped_build.study.page import render_page
@@ -17,23 +21,11 @@ from dped_build.study.questions import (
     named,
     picture_name,
 )
-from dped_build.study.scenes import (
-    Scenes,
-    Source,
-    find_scenes,
-    picture_bytes,
-)
+from dped_build.study.scenes import Scenes, Source, find_scenes
 from dped_build.study.settings import StudySettings
 from dped_build.workspace.errors import DpedBuildError, PhotoError
 from dped_build.workspace.json_files import json_bytes
-from dped_build.workspace.stage import (
-    Stage,
-    created_with,
-    fresh_folder,
-    opened,
-    publish_folder,
-    write_sums,
-)
+from dped_build.workspace.stage import created_with, rebuilt
 from dped_build.workspace.text import natural_key
 
 PAGE = "page"  # the folder that is handed out
@@ -42,25 +34,15 @@ ASPECTS_ALIKE = 1.02  # ratio up to which two pictures have the same shape
 
 @dataclass(frozen=True)
 class Study:
-    """What was made.
+    """What was made."""
 
-    Attributes:
-        page: The page to open.
-        key_file: The file that stays.
-        key: What it holds.
-        questions: Per participant, without repeats.
-        repeats: Questions asked again.
-        left_out: Scenes that are not shown, and why.
-        shapes: Scenes whose pictures differ in shape.
-    """
-
-    page: Path
-    key_file: Path
-    key: StudyKey
-    questions: int
-    repeats: int
-    left_out: dict[str, str]
-    shapes: tuple[str, ...]
+    page: Path  # the page to open
+    key_file: Path  # the file that stays
+    key: StudyKey  # what it holds
+    questions: int  # per participant, without repeats
+    repeats: int  # questions asked again
+    left_out: dict[str, str]  # scenes that are not shown, and why
+    shapes: tuple[str, ...]  # scenes whose pictures differ in shape
 
 
 @dataclass
@@ -83,13 +65,6 @@ def make_study(
 ) -> Study:
     """Write a study's page with its pictures, and the key.
 
-    Args:
-        sources: The classes that are compared.
-        out: The study's folder.
-        settings: What is asked; None: the defaults.
-        force: Replace a study that stands there.
-        progress: Told how many scenes of how many are done.
-
     Raises:
         UsageError: A folder is missing.
         DpedBuildError: No scene is in all classes, no picture can be read, `out` holds
@@ -100,15 +75,13 @@ def make_study(
     classes = tuple(source.name for source in sources)
     secret = _secret(settings.seed)
     random = Random(secret)
-    whole = out.resolve()
-    stage = Stage(whole.parent, whole.name, FORMAT, option="--out")
-    with opened(stage):
+    stage = out_stage(out.resolve(), FORMAT)
+    with rebuilt(stage) as built:
         if stage.complete and not force:
             raise DpedBuildError(
                 f"{out}: holds a study whose answers need its key; add --force to "
                 "replace it, or choose another --out"
             )
-        built = fresh_folder(stage.build)
         shown = _write_pictures(
             classes,
             scenes,
@@ -126,9 +99,7 @@ def make_study(
         key = _key(identity, classes, shown, settings, recorded)
         page = render_page({"study": identity, **asked})
         (built / PAGE / "index.html").write_bytes(page)
-        (built / NAME).write_bytes(json_bytes(key.to_json()))
-        write_sums(built)
-        publish_folder(built, stage.folder)
+        (built / NAME).write_bytes(json_bytes(to_builtins(key)))
     return Study(
         out / PAGE / "index.html",
         out / NAME,
@@ -161,11 +132,7 @@ def _write_pictures(
     random: Random,
     progress: Callable[[int, int], None],
 ) -> Shown:
-    """Write as many scenes as wanted, in random order; one of them in memory at a time.
-
-    Raises:
-        DpedBuildError: Not one scene can be read.
-    """
+    """Write as many scenes as wanted, in random order, one of them in memory."""
     order = list(scenes.files)
     random.shuffle(order)
     wanted = min(len(order), settings.scenes or len(order))
@@ -185,7 +152,7 @@ def _write_pictures(
         shown.names[scene] = [picture_name(secret, name, scene) for name in classes]
         written = dict(zip(shown.names[scene], pictures, strict=True))
         for name in sorted(written):  # no class comes first by the files' times
-            data = picture_bytes(written[name], quality=settings.quality)
+            data = encode(written[name], quality=settings.quality)
             shown.digest.update(data)
             (folder / f"{name}{_suffix(settings)}").write_bytes(data)
         aspects = [picture.shape[1] / picture.shape[0] for picture in pictures]
@@ -228,18 +195,20 @@ def _key(
     recorded: dict[str, Any],
 ) -> StudyKey:
     scenes = tuple(sorted(shown.names, key=natural_key))
-    pictures = {
-        name: (of, number)
-        for number, scene in enumerate(scenes)
-        for of, name in enumerate(shown.names[scene])
-    }
     return StudyKey(
+        FORMAT,
+        1,
+        created_with(),
         identity,
         settings.heading,
         settings.mode,
         settings.ties,
         classes,
         scenes,
-        pictures,
+        {
+            name: {"class": classes[of], "scene": scene}
+            for scene in scenes
+            for of, name in enumerate(shown.names[scene])
+        },
         recorded,
     )

@@ -13,20 +13,12 @@ from dped_build.study.preference import CONFIDENCE, Interval
 
 @dataclass(frozen=True)
 class Opinion:
-    """How a class was rated, 1 (bad) to 5 (excellent) (ITU-R BT.500).
+    """How a class was rated, 1 (bad) to 5 (excellent) (ITU-R BT.500)."""
 
-    Attributes:
-        counts: How often each rating was given, from 1 to 5.
-        mean: The mean opinion score; None without ratings.
-        ci95: Student's interval over single ratings; None for fewer than two.
-        clustered95: Interval that knows who gave which ratings, never the narrower;
-            None for fewer than two participants.
-    """
-
-    counts: tuple[int, ...]
-    mean: float | None
-    ci95: Interval | None
-    clustered95: Interval | None
+    counts: tuple[int, ...]  # how often each rating was given, from 1 to 5
+    mean: float | None  # the mean opinion score; None without ratings
+    ci95: Interval | None  # Student's, over single ratings; None for fewer than two
+    clustered95: Interval | None  # knows who gave which; None below 2 participants
 
 
 def class_opinion(participants: Sequence[Participant], number: int) -> Opinion:

@@ -17,19 +17,12 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of answers.
+    """A share of answers."""
 
-    Attributes:
-        chosen: How many; no preference counts half.
-        answers: Of how many.
-        wilson95: Interval as if every answer were a person's only one.
-        clustered95: Interval that knows who gave which answers; never the narrower.
-    """
-
-    chosen: float
-    answers: int
-    wilson95: Interval
-    clustered95: Interval
+    chosen: float  # how many; no preference counts half
+    answers: int  # of how many
+    wilson95: Interval  # interval as if every answer were a person's only one
+    clustered95: Interval  # knows who gave which answers; never the narrower
 
     @property
     def share(self) -> float:

@@ -9,16 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dped_build.photos.encoding import encode
 from dped_build.photos.listing import list_photos
 from dped_build.photos.names import ENHANCED
-from dped_build.photos.reading import (
-    is_plain_text,
-    printable,
-)
+from dped_build.photos.reading import is_plain_text, printable
 from dped_build.study.key import MAX_CLASSES
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.text import natural_key
@@ -106,8 +99,3 @@ def find_scenes(sources: Sequence[Source]) -> Scenes:
             + (f" ({told})" if told else "")
         )
     return Scenes(files, left_out)
-
-
-def picture_bytes(picture: NDArray[np.uint8], *, quality: int | None) -> bytes:
-    """The content of a PNG file, or of a JPEG of this quality, without any metadata."""
-    return encode(picture, quality=quality)

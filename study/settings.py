@@ -1,6 +1,7 @@
 """Every choice of a study and of its evaluation, with its default, in one place."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from dped_build.photos.settings import MAX_MEGAPIXELS
 from dped_build.workspace.errors import UsageError
@@ -18,7 +19,9 @@ MAX_SEED = 2**32 - 1
 class StudySettings:
     """What participants are shown and asked; recorded in the key."""
 
-    mode: str = "pairs"  # pairs: which of two is better; rating: 1 (bad) to 5
+    mode: Literal["pairs", "rating"] = (
+        "pairs"  # pairs: which of two is better; rating: 1 (bad) to 5
+    )
     scenes: int | None = None  # as many at random; None: all
     questions: int | None = None  # per participant; None: every comparison of a scene
     repeats: int = 0  # of them asked again, sides swapped

@@ -46,6 +46,25 @@ def write_shard(
     return phone.astype(np.uint8), dslr.astype(np.uint8)
 
 
+def add_masks(shard: Path, valid: np.ndarray) -> None:
+    """Give a shard's rows these masks, (N, S, S) of 0 and 1."""
+    with h5py.File(shard, "r+") as file:
+        chunks = (1, *valid.shape[1:])
+        file.create_dataset(
+            "valid", data=valid.astype("u1"), chunks=chunks, compression="gzip"
+        )
+        file["valid_share"] = valid.mean(axis=(1, 2)).astype("f4")
+
+
+def half_masks(count: int, size: int, *, whole: int = 0) -> np.ndarray:
+    """Masks of `whole` whole patches, then such as miss a part at the left or top."""
+    valid = np.ones((count, size, size), dtype=np.uint8)
+    for row in range(whole, count):
+        missing = slice(size // (3 + row % 4))
+        valid[(row, missing) if row % 2 else (row, slice(None), missing)] = 0
+    return valid
+
+
 def write_patches(root: Path, *, per_photo: int = 4, size: int = 100) -> Path:
     """A `patches` folder in the workspace `root` with all three splits."""
     folder = root / "patches"

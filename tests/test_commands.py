@@ -206,7 +206,8 @@ def test_photos_are_enhanced_at_their_own_size(demo, trained, tmp_path):
 
 
 def test_verify_finds_a_flipped_byte(workspace):
-    assert "intact" in run("verify", "-w", workspace)
+    sound = run("verify", "-w", workspace)
+    assert f": intact  (next: dped-build train -w {workspace})" in sound
     shard = workspace / "patches" / "train-00000.h5"
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1

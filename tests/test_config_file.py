@@ -179,7 +179,7 @@ def test_no_real_command_takes_a_path_to_write_or_a_switch_of_trust_from_a_file(
 
 def test_a_file_that_is_no_file_is_refused(tmp_path):
     (tmp_path / FILE).mkdir()
-    with pytest.raises(UsageError, match="no regular file"):
+    with pytest.raises(UsageError, match="not a regular file"):
         read_config(tmp_path / FILE, group.commands)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dped_build.align.crops import crop_pair, write_crop
 from dped_build.align.records import Alignment
+from dped_build.align.worker import crop_pair, write_crop
 
 BOX = (20, 10, 100, 80)
 

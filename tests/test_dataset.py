@@ -8,7 +8,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from shards import write_patches, write_shard
+from shards import add_masks, half_masks, write_patches, write_shard
 
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
 from dped_build.workspace.errors import DpedBuildError, UsageError
@@ -181,3 +181,75 @@ def test_reading_patches_needs_no_torch(tmp_path):
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.fixture
+def half_masked(tmp_path):
+    """A folder whose 12 training patches are whole, but for the last seven."""
+    folder = write_patches(tmp_path)
+    valid = half_masks(12, 100, whole=5)
+    valid[4, 0] = 0  # 99 % are enough
+    add_masks(folder / "train-00000.h5", valid)
+    return folder, valid
+
+
+def test_patches_valid_in_part_come_with_their_masks_or_not_at_all(half_masked):
+    folder, valid = half_masked
+    whole, everything = PatchDataset(folder), PatchDataset(folder, masks=True)
+    assert (len(whole), whole.left_out) == (5, 7)
+    assert (len(everything), everything.left_out) == (12, 0)
+    np.testing.assert_allclose(everything.valid_share, valid.mean((1, 2)), rtol=1e-6)
+    for row in range(12):
+        phone, dslr, mask = everything[row]
+        assert mask.dtype == bool
+        np.testing.assert_array_equal(mask, valid[row] == 1)
+        if row < 5:
+            np.testing.assert_array_equal(phone, whole[row][0])
+            np.testing.assert_array_equal(dslr, whole[row][1])
+    assert [len(pair) for pair in whole] == [2] * 5
+    for dataset in (whole, everything):
+        rows = len(dataset)
+        assert len(dataset.photos) == len(dataset.window_xy) == rows
+    assert list(whole.photos) == list(everything.photos[:5])
+
+
+def test_a_shard_without_masks_is_valid_everywhere(tmp_path):
+    folder = write_patches(tmp_path)
+    plain = PatchDataset(folder)
+    masked = PatchDataset(folder, masks=True)
+    assert len(plain) == len(masked) == 12
+    assert plain.identity == masked.identity
+    valid = masked[3][2]
+    assert valid.all() and valid.shape == (100, 100)
+
+
+def test_exclusions_and_masks_both_leave_out(half_masked):
+    folder, valid = half_masked
+    (folder.parent / "exclude.csv").write_text("pair\n0001\n")
+    assert len(PatchDataset(folder)) == 1
+    everything = PatchDataset(folder, masks=True)
+    np.testing.assert_array_equal(everything[2][2], valid[6] == 1)
+    (folder.parent / "exclude.csv").write_text("pair\n0001\n0002\n")
+    with pytest.raises(NoPatchesError, match=r"none of the 4 .*98% .*--masks"):
+        PatchDataset(folder)
+
+
+@pytest.mark.parametrize(
+    "name, data",
+    [
+        ("valid_share", np.ones(11, "f4")),
+        ("valid_share", np.ones(12, "i4")),
+        ("valid", np.ones((12, 50, 50), "u1")),
+        ("valid", np.ones((12, 100, 100), "f4")),
+        ("valid", None),
+        ("valid_share", None),
+    ],
+)
+def test_masks_that_do_not_fit_are_named(half_masked, name, data):
+    path = half_masked[0] / "train-00000.h5"
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        if data is not None:
+            file[name] = data
+    with pytest.raises(DpedBuildError, match=r"train-00000\.h5 is damaged"):
+        PatchDataset(half_masked[0])

@@ -305,6 +305,8 @@ def test_the_command_sums_up_and_fails_only_without_a_result(tmp_path, model_pat
     asked = (model_path, tmp_path / "in", "--device", "cpu")
     said, problems = command(*asked)
     assert "good-enhanced.png" in said and "1 enhanced, 1 failed" in said
+    following = f"dped-build study phone={tmp_path / 'in'} enhanced=FOLDER)"
+    assert said.endswith(f"(next, with --out FOLDER: {following}\n")
     assert "failed: bad.png: the file is empty" in problems
     summary = json.loads(command(*asked, "--json", "--format", "jpg")[0])
     assert summary["written"] == [str(tmp_path / "in" / "good-enhanced.jpg")]

@@ -68,7 +68,7 @@ def test_the_log_says_how_it_ended(tmp_path, name):
     assert LOGGER.handlers == []  # the command's own log is closed
 
 
-def test_a_fault_of_ours_is_one_line_too():
+def test_a_fault_of_ours_is_one_line_too(tmp_path):
     script = (
         "import dped_build.cli as c, dped_build.report as r\n"
         "r.write_report = lambda *a, **k: {}['no such key']\n"
@@ -79,9 +79,16 @@ def test_a_fault_of_ours_is_one_line_too():
     assert plain.returncode == 1
     assert plain.stderr.startswith("Error: KeyError: 'no such key'; this is a bug in")
     assert len(plain.stderr.splitlines()) == 1
-    debug = subprocess.run([*command, "--debug"], capture_output=True, text=True)
+    log = tmp_path / "log.jsonl"
+    debug = subprocess.run(
+        [*command, "--debug", "--log", str(log)], capture_output=True, text=True
+    )
     assert debug.returncode == 1
     assert "Traceback" in debug.stderr
+    start, end = map(json.loads, log.read_text().splitlines())
+    assert [start["event"], end["event"]] == ["start", "error"]
+    assert end["error"] == "KeyError"
+    assert "no such key" in end["traceback"]
 
 
 @pytest.mark.parametrize(

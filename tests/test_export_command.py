@@ -34,6 +34,7 @@ def test_the_summary_counts_and_says_where_and_what_is_missing(workspace):
     assert "patches: train 12, val 4, test 4" in text
     assert "lacks a licence or credits: add --license, --credits" in text
     assert f"→ '{workspace}/export/png'  (png, " in text
+    assert f"(next: '{workspace}/export/png/README.md' says how to read it)" in text
     assert "nothing new to do" in run(workspace, "--format", "png").stdout
 
 

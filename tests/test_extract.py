@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from masking import hide_parts, mask_of
 
 from dped_build.align import align_pair
 from dped_build.align.geometry import apply_homography, corners, translation
@@ -221,3 +222,22 @@ def test_a_photo_against_itself_stays_in_place(small_pair):
     assert len(same) >= 15
     np.testing.assert_allclose(same.shift_px, 0, atol=0.05)
     assert same.ncc.min() > 0.99
+
+
+def test_one_pair_in_memory_has_the_same_masks(small_pair, monkeypatch):
+    hide_parts(monkeypatch)
+    patches = extract_patches(*small_pair, settings=replace(SMALL, min_valid=0.5))
+    expected = [mask_of(x, y, 64) for x, y in patches.window_xy.tolist()]
+    assert patches.valid.dtype == bool
+    assert np.array_equal(patches.valid, expected)
+    assert np.array_equal(patches.valid_share, np.mean(expected, axis=(1, 2)))
+    assert set(patches.valid_share.tolist()) > {0.75}
+
+
+def test_the_papers_rule_knows_no_masks(small_pair, monkeypatch):
+    hide_parts(monkeypatch)
+    paper = replace(SMALL, rule="paper", max_rotation=1, max_shift=2, min_valid=1)
+    patches = extract_patches(*small_pair, settings=paper)
+    assert len(patches) > 0
+    assert patches.valid.all()
+    assert "low_valid" not in patches.reasons

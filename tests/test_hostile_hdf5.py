@@ -12,7 +12,7 @@ from strangers import SHARD, finished, told, work
 from dped_build.curate.verify import verify_workspace
 from dped_build.patches import PatchDataset
 from dped_build.patches.build import patch_stage
-from dped_build.patches.folder import read_pixels, read_rows
+from dped_build.patches.folder import read_pixels, read_rows, read_valid
 from dped_build.patches.previous import read_previous
 from dped_build.workspace.errors import DpedBuildError
 
@@ -90,12 +90,50 @@ def of_names(name, names):
     )
 
 
-def bursting(file, data):
+def bursting(name):
     """Chunks of a few kilobytes that unpack to 64 MB."""
-    chunk = (1, *data.shape[1:])
-    found = file.create_dataset("phone", data.shape, "u1", chunks=chunk, compression=9)
-    for row in range(len(data)):
-        found.id.write_direct_chunk((row, 0, 0, 0), zlib.compress(bytes(2**26)))
+
+    def make(file, data):
+        chunk = (1, *data.shape[1:])
+        found = file.create_dataset(name, data.shape, "u1", chunks=chunk, compression=9)
+        for row in range(len(data)):
+            start = (row, *[0] * (data.ndim - 1))
+            found.id.write_direct_chunk(start, zlib.compress(bytes(2**26)))
+
+    return make
+
+
+HOSTILE_MASKS = {
+    "external link": ("valid", by_external_link("valid")),
+    "virtual data": ("valid", by_virtual_data("valid")),
+    "masks of other patches": ("valid", of_shape("valid", (9, 31, 31), "u1")),
+    "petabytes of masks": ("valid", of_shape("valid", (2**40, 32, 32), "u1")),
+    "floats for masks": ("valid", of_shape("valid", (9, 32, 32), "f4")),
+    "flat masks": ("valid", of_shape("valid", (9,), "u1")),
+    "a bursting chunk": ("valid", bursting("valid")),
+    "a share of each pixel": ("valid_share", of_shape("valid_share", (9, 4), "f4")),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE_MASKS)
+def test_masks_of_a_stranger_are_refused(work, what):
+    name, make = HOSTILE_MASKS[what]
+    replaced(work / SHARD, name, make)
+    read = {"valid": lambda path: read_valid(path, [0]), "valid_share": read_rows}[name]
+    with pytest.raises(DpedBuildError, match="damaged") as error:
+        read(work / SHARD)
+    assert "train-00000.h5" in told(error)
+    assert verify_workspace(work).damage
+
+
+@pytest.mark.parametrize("shape", [(1, 128), (9, 127), (9,), (2**40, 128)])
+def test_packed_masks_of_a_stranger_are_refused(work, shape):
+    path = work / "patches/windows.h5"
+    replaced(path, "valid_bits", of_shape("valid_bits", shape, "u1"))
+    previous = read_previous(patch_stage(work))
+    for masks in previous.masks.values():
+        with pytest.raises(DpedBuildError, match=r"windows\.h5 is damaged"):
+            masks()
 
 
 HOSTILE_DATASETS = {
@@ -122,7 +160,7 @@ HOSTILE_DATASETS = {
     "a path as a name": ("photos", of_names("photos", ["../../a", "b", "c"])),
     "one name twice": ("photos", of_names("photos", ["a", "a", "a"])),
     "too few names": ("photos", of_names("photos", [])),
-    "a bursting chunk": ("phone", bursting),
+    "a bursting chunk": ("phone", bursting("phone")),
 }
 
 

@@ -60,6 +60,10 @@ def test_losses_are_the_original_codes(reference, vgg):
     }
     for name, value in found.items():
         assert value.item() == pytest.approx(expected[name], rel=1e-5), name
+    ones = torch.ones_like(target[:, 0])
+    assert content_loss(enhanced, target, vgg, valid=ones) == found["content"]
+    assert color_loss(enhanced, target, valid=ones) == found["color"]
+    assert mse_loss(enhanced, target, valid=ones) == found["mse"]
 
 
 def test_blur_kernel_is_the_original_codes(shared_data):

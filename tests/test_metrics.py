@@ -153,3 +153,68 @@ def test_of_flat_images_ms_ssim_knows_the_brightness_at_the_coarsest_scale_only(
     brightness = (2 * 0.2 * 0.6 + 0.01**2) / (0.2**2 + 0.6**2 + 0.01**2)
     found = float(ms_ssim(dark, bright))
     assert found == pytest.approx(brightness**0.1333, abs=1e-6)
+
+
+METRICS = [psnr, ssim, ms_ssim, color_fit_psnr]
+
+
+@pytest.fixture
+def valid():
+    """Masks, bool (3, 1, 100, 100): whole, three quarters, and scattered holes."""
+    valid = torch.ones(3, 1, 100, 100, dtype=torch.bool)
+    valid[1, :, :50, :50] = False
+    holes = torch.rand(100, 100, generator=torch.Generator().manual_seed(1)) < 0.3
+    valid[2, 0, holes] = False
+    return valid
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_what_is_not_valid_does_not_matter(images, valid, metric):
+    other = (images * 0.8 + 0.05).square()
+    noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(2))
+    noisy = [torch.where(valid, side, noise) for side in (images, other)]
+    expected = metric(images, other, valid=valid)
+    torch.testing.assert_close(metric(*noisy, valid=valid), expected)
+    torch.testing.assert_close(metric(*noisy, valid=valid[:, 0].float()), expected)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_with_masks_of_ones_nothing_changes(images, metric):
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    other = images + 0.05 * noise
+    found = metric(images, other, valid=torch.ones(3, 100, 100))
+    torch.testing.assert_close(found, metric(images, other), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("metric", [psnr, ms_ssim])
+def test_with_masks_of_ones_no_batch_changes(images, metric):
+    other = images * 0.8
+    found = metric(images, other, per_batch=True, valid=torch.ones(3, 1, 100, 100))
+    expected = metric(images, other, per_batch=True)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
+def test_psnr_is_that_of_the_valid_pixels(images, valid):
+    other = images.clone()
+    other[1, :, 60:] += 0.1  # 4,000 of 7,500 valid pixels
+    found = psnr(images, other, valid=valid)
+    assert found[1].item() == pytest.approx(10 * math.log10(7500 / 4000 / 0.01))
+    whole = psnr(images, other, valid=valid, per_batch=True)
+    share = 4000 / valid.sum().item()
+    assert whole.item() == pytest.approx(-10 * math.log10(share * 0.01), rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", [ssim, ms_ssim])
+def test_a_flaw_counts_where_it_is_valid_only(images, valid, metric):
+    flawed = images.clone()
+    flawed[1, :, 10:40, 10:40] = 0.5
+    assert metric(images, flawed)[1] < 0.98
+    assert metric(images, flawed, valid=valid)[1].item() == pytest.approx(1)
+    flawed[1, :, 60:90, 60:90] = 0.5
+    assert metric(images, flawed, valid=valid)[1] < 0.98
+
+
+def test_an_image_without_valid_pixels_has_no_score(images):
+    nowhere = torch.zeros(3, 100, 100)
+    for metric in METRICS:
+        assert torch.isnan(metric(images, images * 0.9, valid=nowhere)).all(), metric

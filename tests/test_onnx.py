@@ -245,7 +245,8 @@ def test_the_command_writes_the_file_and_says_how_exact_it_is(tmp_path, model):
     arguments = [str(model), "--format", "onnx", "--out", str(out)]
     result = CliRunner().invoke(export, [*arguments, "--precision", "fp16"])
     assert result.exit_code == 0, result.output
-    (line,) = result.output.splitlines()
+    line, following = result.output.splitlines()
+    assert following.startswith("(next: onnxruntime.InferenceSession(")
     assert line.startswith(f"\N{RIGHTWARDS ARROW} {out}: fp16, opset 15, ")
     assert line.endswith("of 255 levels")
     assert worst(out, made_network(), noise(1, 33, 20)) <= TOLERANCE["fp16"]

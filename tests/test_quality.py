@@ -238,3 +238,88 @@ def test_memory_does_not_grow_with_the_number_of_patches(patches):
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < many.size / 8
+
+
+def figures(phone, dslr, valid):
+    """Every measure of patches, (figures, N)."""
+    one, other = lumas(phone), lumas(dslr)
+    return np.array(
+        [
+            deviations(one, valid),
+            normalised_cross_correlation(one, other, valid),
+            sharpness_ratio(one, other, valid),
+            color_fit_psnr(phone, dslr, valid),
+            clipped_share(phone, valid),
+            clipped_share(dslr, valid),
+        ]
+    )
+
+
+@pytest.fixture
+def masked():
+    """Two sides of four noisy patches of 40 px, and masks: bands, holes, a corner."""
+    rng = np.random.default_rng(5)
+    phone = rng.integers(0, 256, (4, 40, 40, 3), dtype=np.uint8)
+    dslr = np.clip(0.7 * phone + rng.normal(20, 20, phone.shape), 0, 255)
+    valid = np.ones((4, 40, 40), bool)
+    valid[0, :, 25:] = valid[1, 5:9, 30] = valid[2, :20, :20] = False
+    valid[3, ::7, ::7] = False
+    return phone, dslr.astype(np.uint8), valid
+
+
+def test_masks_of_ones_change_no_bit(masked):
+    phone, dslr, valid = masked
+    whole = figures(phone, dslr, np.ones_like(valid))
+    assert whole.tobytes() == figures(phone, dslr, None).tobytes()
+
+
+def test_what_is_masked_has_no_say(masked):
+    phone, dslr, valid = masked
+    before = figures(phone, dslr, valid)
+    rng = np.random.default_rng(6)
+    for side in (phone, dslr):
+        side[~valid] = rng.integers(0, 256, side[~valid].shape)
+    assert figures(phone, dslr, valid).tobytes() == before.tobytes()
+    assert not np.array_equal(figures(phone, dslr, None), before, equal_nan=True)
+
+
+def test_figures_are_those_of_the_valid_pixels(masked):
+    phone, dslr, valid = masked
+    deviation, ncc, _, fit, clipped, _ = figures(phone, dslr, valid)
+    for at, mask in enumerate(valid):
+        one, other = phone[at][mask].astype(float), dslr[at][mask].astype(float)
+        greys = [lumas(side[at : at + 1])[0][mask] for side in (phone, dslr)]
+        assert deviation[at] == pytest.approx(greys[0].std(), rel=1e-12)
+        assert ncc[at] == pytest.approx(np.corrcoef(*greys)[0, 1], rel=1e-12)
+        outside = (one < 2) | (one > 253)
+        assert clipped[at] == pytest.approx(outside.any(axis=1).mean(), rel=1e-12)
+        known = np.column_stack([one, np.ones(len(one))])
+        left = known @ np.linalg.lstsq(known, other)[0] - other
+        psnr = -10 * np.log10(np.mean(left**2) / 255**2)
+        assert fit[at] == pytest.approx(psnr, abs=1e-6)
+
+
+def test_detail_of_a_half_is_that_of_the_half(masked):
+    """Up to the seam: detail within 6 px of what is masked does not count."""
+    phone, dslr, _ = masked
+    one, other = lumas(phone), lumas(dslr)
+    valid = np.ones(one.shape, bool)
+    valid[:, :, 20:] = False
+    inner = np.s_[:, :, :14]
+    fine = [g - cv2.GaussianBlur(g, (0, 0), 1.5) for g in np.float32([*one, *other])]
+    detail = np.reshape(fine, (2, *one.shape))[0:, inner[0], inner[1], inner[2]]
+    spread = detail.std(axis=(2, 3))
+    contrast = np.std([one[:, :, :20], other[:, :, :20]], axis=(2, 3), dtype=float)
+    expected = (spread[1] / contrast[1]) / (spread[0] / contrast[0])
+    found = sharpness_ratio(one, other, valid)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_no_valid_pixel_gives_no_figure_and_thin_ones_no_detail(masked):
+    phone, dslr, valid = masked
+    assert np.isnan(figures(phone, dslr, np.zeros_like(valid))).all()
+    thin = np.zeros_like(valid)
+    thin[:, :, 3:15] = True  # 12 px, detail needs 13
+    found = figures(phone, dslr, thin)
+    assert np.isnan(found[2]).all()
+    assert np.isfinite(found[[0, 1, 3, 4, 5]]).all()

@@ -68,7 +68,7 @@ def test_steps_from_photos_to_patches_show_the_counts(page, report):
         code = reason.text_content() if reason.count() else label
         shown.append((code, int(number.replace(",", ""))))
     assert shown == [
-        ("Names found", pairs["records"]),
+        ("Scenes found", pairs["records"]),
         *pairs["lost_before_pairing"].items(),
         ("Pairs", pairs["paired"]),
         *pairs["lost_in_alignment"].items(),

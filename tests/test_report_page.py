@@ -5,7 +5,14 @@ import json
 import pytest
 
 from dped_build.patches.exclusions import read_excluded_lines, read_exclusions
-from dped_build.report.page import change, link, page_script, script_hash
+from dped_build.report.page import (
+    SCRIPTS,
+    TEMPLATES,
+    change,
+    link,
+    page_script,
+    script_hash,
+)
 from dped_build.report.script_data import script_json
 from dped_build.workspace.errors import DpedBuildError
 
@@ -26,7 +33,7 @@ def test_no_text_can_end_its_script_element():
 
 
 def test_the_policys_hash_is_of_the_script_as_it_stands():
-    script = page_script()
+    script = page_script(TEMPLATES, SCRIPTS)
     assert script_hash(script).startswith("sha256-")
     assert script_hash(script + " ") != script_hash(script)
     assert "</script" not in script

@@ -139,10 +139,12 @@ def test_best_and_just_accepted_patches_take_one_of_each_photo():
         photo=np.array([0, 0, 1, 1, 0]),
         xy=np.zeros((5, 2), np.int32),
         ncc=np.array([0.99, 0.98, 0.97, 0.91, np.nan], np.float32),
+        valid_share=np.array([1, 0.7, 0.98, 1, 0.6], np.float32),
     )
     chosen = choose_patches(stored, count=6)
     assert chosen["best"] == [0, 2]
     assert chosen["just accepted"] == [3, 1]
+    assert chosen["partly valid"] == [4]
 
 
 def test_curves_take_numbers_only_and_find_the_best():

@@ -27,6 +27,7 @@ FAULTS = {  # in the order of the tests
     "low_ncc": {"ncc": 0.89},
     "uncertain": {"sigma_px": np.inf},
     "depth_edge": {"depth_px": 5.0},
+    "low_valid": {"valid_share": 0.97},
     "soft_target": {"sharpness_ratio": 0.7},
     "color_misfit": {"color_fit_psnr": 19.0},
     "clipped": {"clipped_dslr": 0.2},
@@ -49,6 +50,7 @@ def good(count=1):
         rotation_deg=all_of(0.5),
         sigma_px=all_of(0.1),
         depth_px=all_of(0.1),
+        valid_share=all_of(0.98),
         sharpness_ratio=all_of(1.2),
         color_fit_psnr=all_of(28),
         clipped_phone=all_of(0.05),
@@ -88,6 +90,7 @@ def test_each_fault_has_its_reason(reason):
         ({"shift_px": (0.0, 10.0)}, "shift_limit"),  # where the search ends
         ({"sigma_px": np.nan}, "uncertain"),
         ({"depth_px": np.nan}, "depth_edge"),
+        ({"valid_share": np.nan}, "low_valid"),
         ({"sharpness_ratio": np.nan}, "soft_target"),
         ({"color_fit_psnr": np.nan}, "color_misfit"),
     ],
@@ -124,7 +127,7 @@ def test_zero_switches_the_uncertainty_test_off():
 @pytest.mark.parametrize("reason", FAULTS)
 def test_the_papers_rule_asks_for_ncc_and_quality_alone(reason):
     settings = replace(ALL_TESTS, rule="paper")
-    refined_alone = {"shift_limit", "uncertain", "depth_edge"}
+    refined_alone = {"shift_limit", "uncertain", "depth_edge", "low_valid"}
     expected = "accepted" if reason in refined_alone else reason
     assert reason_of(FAULTS[reason], settings) == expected
 
@@ -151,6 +154,18 @@ def test_the_threshold_itself_is_not_above_the_threshold():
     half = PatchSettings(min_corr=0.5)
     assert reason_of({"ncc": 0.5}, half) == "low_ncc"
     assert reason_of({"ncc": np.nextafter(np.float32(0.5), 1)}, half) == "accepted"
+
+
+@pytest.mark.parametrize("share, kept", [(0.5, True), (0.49, False), (np.nan, False)])
+def test_partly_valid_windows_are_kept_where_that_is_asked_for(share, kept):
+    found = reason_of({"valid_share": share}, PatchSettings(min_valid=0.5))
+    assert found == ("accepted" if kept else "low_valid")
+
+
+def test_a_window_whose_validity_is_unknown_is_never_kept():
+    anything = PatchSettings(min_valid=0)
+    assert reason_of({"valid_share": 0.0}, anything) == "accepted"
+    assert reason_of({"valid_share": np.nan}, anything) == "low_valid"
 
 
 def test_no_windows_have_no_reasons():
@@ -193,6 +208,7 @@ def test_no_point_is_chosen_twice_where_points_coincide(count):
         {"max_sigma": -1},
         {"max_shift": 0},
         {"max_clipped": 2},
+        {"min_valid": 1.5},
         {"test_photos": -1},
         {"compress": "zip"},
         {"rule": "papers"},

@@ -8,7 +8,14 @@ import pytest
 
 from dped_build.align.geometry import translation
 from dped_build.patches import shards
-from dped_build.patches.folder import read_keys, read_pixels, read_rows
+from dped_build.patches.folder import (
+    read_keys,
+    read_masks,
+    read_pixels,
+    read_rows,
+    read_valid,
+)
+from dped_build.patches.masks import packed, whole_masks
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, empty_windows
 from dped_build.patches.shards import (
     PhotoPatches,
@@ -47,7 +54,8 @@ def random_windows(count, seed):
 def random_photo(pair, count, seed):
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (2, count, SIZE, SIZE, 3), dtype=np.uint8)
-    return PhotoPatches(pair, random_windows(count, seed), *pixels)
+    valid = rng.random((count, SIZE, SIZE)) < 0.7
+    return PhotoPatches(pair, random_windows(count, seed), *pixels, valid)
 
 
 PHOTOS = [
@@ -55,6 +63,10 @@ PHOTOS = [
     random_photo("été 10", 1, 1),
     random_photo("x", 4, 2),
 ]
+
+
+MASKS = {photo.pair: packed(photo.valid) for photo in PHOTOS}
+MASKS |= dict.fromkeys(("nothing", "a", "b"), packed(whole_masks(0, SIZE)))
 
 
 def written(path, photos=PHOTOS, *, compress="none"):
@@ -86,6 +98,18 @@ def test_every_column_comes_back(tmp_path, compress):
     phone, dslr = read_pixels([(path, row) for row in range(8)])
     np.testing.assert_array_equal(phone, np.concatenate([p.phone for p in PHOTOS]))
     np.testing.assert_array_equal(dslr, np.concatenate([p.dslr for p in PHOTOS]))
+    valid = np.concatenate([photo.valid for photo in PHOTOS])
+    rows = [0, 1, 2, 3, 4, 5, 6, 7, 2, 2]
+    np.testing.assert_array_equal(read_valid(path, rows), valid[rows])
+
+
+def test_a_shard_from_before_there_were_masks_is_valid_everywhere(tmp_path):
+    path = written(tmp_path / "train-00000.h5")
+    with h5py.File(path, "a") as file:
+        del file["valid"], file["valid_share"]
+    assert (read_rows(path).windows.valid_share == 1).all()
+    ones = np.ones((2, SIZE, SIZE), np.uint8)
+    np.testing.assert_array_equal(read_valid(path, [5, 0]), ones)
 
 
 def test_rows_are_read_in_the_order_asked_for(tmp_path):
@@ -122,7 +146,8 @@ def test_h5py_alone_reads_what_the_format_promises(tmp_path):
     assert stated["dslr_camera"] == "canon"
     assert json.loads(stated["settings"]) == {"size": SIZE, "min_corr": 0.9}
     assert stated["created_with"].startswith("dped-build ")
-    assert set(shapes) == {"phone", "dslr", "photos", "photo", *COLUMNS}
+    assert set(shapes) == {"phone", "dslr", "valid", "photos", "photo", *COLUMNS}
+    assert shapes["valid"] == ((8, SIZE, SIZE), "|u1")
     assert shapes["phone"] == shapes["dslr"] == ((8, SIZE, SIZE, 3), "|u1")
     assert shapes["patch_to_dslr"] == ((8, 3, 3), "<f8")
     assert shapes["photo"] == ((8,), "<i4")
@@ -138,7 +163,9 @@ def test_pixels_lie_in_row_chunks_and_all_columns_have_checksums(tmp_path):
             assert file[name].compression is None
         for name in ("photo", *COLUMNS):
             assert file[name].chunks == file[name].shape
-        assert all(file[n].fletcher32 for n in ("phone", "dslr", "photo", *COLUMNS))
+        names = ("phone", "dslr", "valid", "photo", *COLUMNS)
+        assert all(file[name].fletcher32 for name in names)
+        assert file["valid"].compression == "gzip"
     with h5py.File(written(tmp_path / "gzip.h5", compress="gzip")) as file:
         assert file["phone"].compression == "gzip"
 
@@ -179,7 +206,7 @@ def test_fewer_patches_than_stated_are_found_on_reading_back(tmp_path):
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 3, 64])
-@pytest.mark.parametrize("side", ["phone", "dslr"])
+@pytest.mark.parametrize("side", ["phone", "dslr", "valid"])
 def test_damage_in_any_row_is_found_before_a_shard_gets_its_name(
     tmp_path, monkeypatch, side, rows_at_once
 ):
@@ -187,7 +214,8 @@ def test_damage_in_any_row_is_found_before_a_shard_gets_its_name(
     monkeypatch.setattr(shards, "ROWS_AT_ONCE", rows_at_once)
     shards._read_back(path, 8)
     with h5py.File(path) as file:
-        last = file[side].id.get_chunk_info(7).byte_offset
+        chunks = file[side].id
+        last = chunks.get_chunk_info(chunks.get_num_chunks() - 1).byte_offset
     data = bytearray(path.read_bytes())
     data[last + 5] ^= 0x10
     path.write_bytes(data)
@@ -222,7 +250,8 @@ def write_all_windows(path, tables):
         for pair, table in tables.items()
     }
     keys = {pair: f"key of {pair}" for pair in tables}
-    write_windows(path, tables, reasons, keys, ATTRIBUTES)
+    masks = (MASKS[pair] for pair in tables)
+    write_windows(path, tables, reasons, keys, masks, ATTRIBUTES, size=SIZE)
     return reasons
 
 
@@ -232,15 +261,18 @@ def test_windows_come_back_with_pair_status_and_reason(tmp_path):
     reasons = write_all_windows(tmp_path / "windows.h5", tables)
     found = read_rows(tmp_path / "windows.h5").by_pair()
     assert list(found) == list(tables)
+    rows = read_rows(tmp_path / "windows.h5").rows_of_pairs()
     for pair, table in tables.items():
         assert_same(found[pair], table)
+        bits = read_masks(tmp_path / "windows.h5", rows[pair], SIZE)
+        np.testing.assert_array_equal(bits, MASKS[pair])
     assert read_keys(tmp_path / "windows.h5")["x"] == "key of x"
     with h5py.File(tmp_path / "windows.h5") as file:
         pairs, reason, status = (
             file[name].asstr()[:].tolist() for name in ("pair", "reason", "status")
         )
         assert file.attrs["format"] == "dped-build/windows"
-        assert all(file[name].fletcher32 for name in COLUMNS)
+        assert all(file[name].fletcher32 for name in ("valid_bits", *COLUMNS))
     assert pairs == ["7"] * 3 + ["été 10"] + ["x"] * 4
     assert reason == np.concatenate(list(reasons.values())).tolist()
     assert set(status) == {"accepted", "rejected"}

@@ -66,7 +66,7 @@ def answer_by_key(page, key_file, prefers):
     asked = []
     while page.locator("#ask").is_visible():
         asked.append(shown(page))
-        left, right = (key.classes[key.pictures[name][0]] for name in asked[-1])
+        left, right = (key.classes[key.places[name][0]] for name in asked[-1])
         better = prefers.index(left) < prefers.index(right)
         place = page.locator("#place").text_content()
         page.keyboard.press("ArrowLeft" if better else "ArrowRight")
@@ -123,13 +123,13 @@ def test_sides_and_scenes_are_balanced_for_each_participant(study, visit):
     for pair in asked:
         if frozenset(pair) not in seen:
             seen.add(frozenset(pair))
-            first.append([key.pictures[name] for name in pair])
+            first.append([key.places[name] for name in pair])
     met = Counter((left[0], right[0]) for left, right in first)
     for one in range(3):
         for other in range(one):
             assert abs(met[one, other] - met[other, one]) <= 1
             assert met[one, other] + met[other, one] == SCENES
-    scenes = [key.pictures[left][1] for left, _ in asked]
+    scenes = [key.places[left][1] for left, _ in asked]
     assert sum(a == b for a, b in pairwise(scenes)) <= 1  # where none fits any more
 
 
@@ -344,7 +344,7 @@ def test_ratings_by_keyboard_come_back_as_scores(browser, tmp_path):
         begin(page)
         while page.locator("#ask").is_visible():
             (name,) = shown(page)
-            page.keyboard.press(str(2 + key.pictures[name][0]))
+            page.keyboard.press(str(2 + key.places[name][0]))
             page.wait_for_timeout(5)
         path = saved(page, tmp_path)
     numbers = collect_answers([path], study.key_file, tmp_path / "results")

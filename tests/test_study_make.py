@@ -116,7 +116,7 @@ def test_the_key_resolves_every_picture_to_the_same_pixels(tmp_path):
     key = read_key(study.key_file)
     assert (key.classes, key.scenes) == (CLASSES, ("wombat1", "wombat2", "wombat3"))
     assert len(key.pictures) == 9
-    for name, (of, scene) in key.pictures.items():
+    for name, (of, scene) in key.places.items():
         shown = read_photo(study.page.parent / "pictures" / f"{name}.png")
         source = tmp_path / "raw" / CLASSES[of] / f"{key.scenes[scene]}.png"
         np.testing.assert_array_equal(shown, read_photo(source))

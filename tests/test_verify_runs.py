@@ -379,7 +379,7 @@ def test_the_command_tells_of_damage_and_of_what_is_unfinished(stopped, tmp_path
     done = CliRunner().invoke(cli, ["verify", str(folder)])
     assert done.exit_code == 0, done.output
     assert "unfinished, 5 of 8 iterations" in done.output
-    assert "1 training run: intact" in done.output
+    assert done.output.endswith("1 training run: intact\n")  # not to be evaluated yet
     flip(folder / "checkpoint.pt", 9000)
     done = CliRunner().invoke(cli, ["verify", str(folder)])
     assert done.exit_code == 1

@@ -160,6 +160,8 @@ def _train(
     )
     if progress:
         say(_beginning(settings, how, learn, judge, split=validation is not None))
+        if learn.masked or training.left_out:
+            say(_about_masks(training, learn))
     with (
         writing(folder),
         closing(EventFile(folder, start=state.iteration)) as events,
@@ -205,6 +207,13 @@ def _beginning(
     )
 
 
+def _about_masks(training: PatchDataset, learn: Batches) -> str:
+    if training.left_out:
+        return f"{training.left_out} partly valid patches left out (--masks uses them)"
+    share = f"{learn.valid_share:.1%}"
+    return f"{learn.masked} patches have masks; {share} of all pixels are valid"
+
+
 def _shared(how: Acceleration) -> str:
     if how.processes == 1:
         return ""
@@ -238,10 +247,11 @@ def _pretrain(run: Run, state: TrainingState, asked_to_stop: threading.Event) ->
         while state.pretrained < total:
             state.pretrained += 1
             state.summed += 1
-            phone, dslr, _ = run.training.draw(
+            phone, dslr, valid, *_ = run.training.draw(
                 state.random, size=run.settings.batch_size
             )
-            discriminator_step(state, phone, dslr, clip=run.settings.clip_gradient)
+            clip = run.settings.clip_gradient
+            discriminator_step(state, phone, dslr, valid=valid, clip=clip)
             shown.advance(state.pretrained, means(state) if shown.due() else None)
             if ranks.anyone(wants=asked_to_stop.is_set(), iteration=state.pretrained):
                 _stop(run, state)
@@ -317,13 +327,13 @@ def _vgg_path(settings: TrainSettings) -> Path | None:
 def _open_patches(
     folders: str | Path | Sequence[str | Path], settings: TrainSettings
 ) -> tuple[PatchDataset, PatchDataset | None]:
-    training = PatchDataset(folders, "train")
+    training = PatchDataset(folders, "train", masks=settings.masks)
     if "texture" in settings.loss_weights() and training.patch_size != PATCH:
         raise DpedBuildError(
             f"the texture loss reads patches of {PATCH} px, these have "
             f"{training.patch_size}: choose a --loss without texture"
         )
     try:
-        return training, PatchDataset(folders, "val")
+        return training, PatchDataset(folders, "val", masks=settings.masks)
     except NoPatchesError:
         return training, None

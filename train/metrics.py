@@ -5,6 +5,9 @@ the protocol of PIRM 2018 (Ignatov et al., "PIRM Challenge on Perceptual Image
 Enhancement on Smartphones", ECCV Workshops 2018); "per batch", a scalar, that of the
 original training code, which DPED's own tables use. Means over a data set are left to
 the caller: of images, or of batches of 50.
+
+`valid`, (B, 1, H, W) or (B, H, W), bool or 0 and 1, says which pixels count; the others
+may hold anything. An image without any has NaN.
 """
 
 import math
@@ -13,10 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dped_build.train.pixels import planes
+
 WINDOW = 11  # taps of the Gaussian window; smaller images get a smaller one
 WINDOW_SIGMA = 1.5  # px, for the whole window
 C1, C2 = 0.01**2, 0.03**2
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+NO_SHARE = 1e-12  # of a window's or cell's pixels: it counts for nothing
 ROUNDING = (
     1e-24  # mean squared difference that float64 arithmetic leaves of a perfect fit
 )
@@ -27,7 +33,9 @@ def finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def psnr(a: Tensor, b: Tensor, *, per_batch: bool = False) -> Tensor:
+def psnr(
+    a: Tensor, b: Tensor, *, per_batch: bool = False, valid: Tensor | None = None
+) -> Tensor:
     """Peak signal-to-noise ratio, dB; infinite where there is no difference.
 
     Args:
@@ -35,17 +43,21 @@ def psnr(a: Tensor, b: Tensor, *, per_batch: bool = False) -> Tensor:
         b: Images of the same shape.
         per_batch: One value from the mean over the batch, nothing clipped, in place of
             (B,) values of the images clipped to [0, 1].
+        valid: Which pixels count.
 
     Raises:
         ValueError: The shapes differ.
     """
     a, b = _checked(a, b)
     if per_batch:
-        return _decibels((a - b).square().mean())
-    return _decibels((a.clamp(0, 1) - b.clamp(0, 1)).square().mean(dim=(1, 2, 3)))
+        return _decibels(_weighted((a - b).square(), valid, of_batch=True).mean())
+    squared = (a.clamp(0, 1) - b.clamp(0, 1)).square()
+    return _decibels(_weighted(squared, valid).mean(dim=(1, 2, 3)))
 
 
-def color_fit_psnr(image: Tensor, target: Tensor) -> Tensor:
+def color_fit_psnr(
+    image: Tensor, target: Tensor, *, valid: Tensor | None = None
+) -> Tensor:
     """PSNR after the affine change of colour that fits the target best, (B,), dB.
 
     Least squares over each image's pixels finds the 3x4 matrix; what it is applied to
@@ -57,37 +69,45 @@ def color_fit_psnr(image: Tensor, target: Tensor) -> Tensor:
     image, target = _checked(image, target)
     source = image.clamp(0, 1).flatten(2)  # (B, 3, N)
     wanted = target.clamp(0, 1).flatten(2)
-    mean = wanted.mean(dim=2, keepdim=True)
-    centred = source - source.mean(dim=2, keepdim=True)
-    spread = centred @ centred.mT / source.shape[2]
-    shared = (wanted - mean) @ centred.mT / source.shape[2]
+    flat = None if valid is None else planes(valid, image).flatten(2)
+    mean = _weighted(wanted, flat).mean(dim=2, keepdim=True)
+    centred = source - _weighted(source, flat).mean(dim=2, keepdim=True)
+    counted = _weighted(centred, flat)
+    spread = counted @ centred.mT / source.shape[2]
+    shared = (wanted - mean) @ counted.mT / source.shape[2]
     # A grey or flat image has no spread in some direction of colour space.
-    matrix = shared @ torch.linalg.pinv(spread, atol=1e-12, hermitian=True)
+    matrix = shared @ torch.linalg.pinv(spread.nan_to_num(), atol=1e-12, hermitian=True)
     fitted = (matrix @ centred + mean).clamp(0, 1)
-    error = (fitted - wanted).square().mean(dim=(1, 2))
+    error = _weighted((fitted - wanted).square(), flat).mean(dim=(1, 2))
     return _decibels(torch.where(error < ROUNDING, 0.0, error))
 
 
-def ssim(a: Tensor, b: Tensor) -> Tensor:
+def ssim(a: Tensor, b: Tensor, *, valid: Tensor | None = None) -> Tensor:
     """Structural similarity, (B,): mean over pixels and channels, nothing clipped.
 
     Wang et al., "Image Quality Assessment: From Error Visibility to Structural
-    Similarity", IEEE TIP 2004, on each colour channel.
+    Similarity", IEEE TIP 2004, on each colour channel. With `valid`, a window's moments
+    are those of its valid pixels, and it counts by their share.
 
     Raises:
         ValueError: The shapes differ.
     """
-    similarity, _ = _similarity(*_checked(a, b))
+    a, b = _checked(a, b)
+    mask = None if valid is None else planes(valid, a)
+    similarity, _ = _similarity(a, b, mask)
     return similarity.mean(dim=1)
 
 
-def ms_ssim(a: Tensor, b: Tensor, *, per_batch: bool = False) -> Tensor:
+def ms_ssim(
+    a: Tensor, b: Tensor, *, per_batch: bool = False, valid: Tensor | None = None
+) -> Tensor:
     """Multi-scale structural similarity as the original code logs it; nothing clipped.
 
     Wang et al., "Multiscale Structural Similarity for Image Quality Assessment", 2003.
     The means over channels (and over the batch, if `per_batch`) come before the powers
     of the five scales. Images may be smaller than the window. A negative mean, whose
-    powers do not exist, counts as 0.
+    powers do not exist, counts as 0. With `valid` as in `ssim`, at every scale; a pixel
+    of a coarser scale is the mean of its valid ones and counts by their share.
 
     Returns:
         (B,) values, or with `per_batch` a scalar.
@@ -95,17 +115,20 @@ def ms_ssim(a: Tensor, b: Tensor, *, per_batch: bool = False) -> Tensor:
     Raises:
         ValueError: The shapes differ.
     """
-    _, factors = ssim_and_factors(*_checked(a, b))
+    _, factors = ssim_and_factors(*_checked(a, b), valid=valid)
     return product_of_powers(factors.mean(dim=0) if per_batch else factors)
 
 
-def ssim_and_factors(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def ssim_and_factors(
+    a: Tensor, b: Tensor, *, valid: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """SSIM, (B,), and the factors of MS-SSIM before their powers, (B, 5); float64."""
-    similarity, contrast = _similarity(a, b)
+    mask = None if valid is None else planes(valid, a)
+    similarity, contrast = _similarity(a, b, mask)
     whole, factors = similarity.mean(dim=1), [contrast]
     for _ in SCALE_WEIGHTS[1:]:
-        a, b = _halved(a), _halved(b)
-        similarity, contrast = _similarity(a, b)
+        a, b, mask = _halved_both(a, b, mask)
+        similarity, contrast = _similarity(a, b, mask)
         factors.append(contrast)
     factors[-1] = similarity
     return whole, torch.stack(factors).mean(dim=2).T
@@ -127,15 +150,33 @@ def _decibels(error: Tensor) -> Tensor:
     return -10 * torch.log10(error)
 
 
-def _similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def _weighted(
+    values: Tensor, valid: Tensor | None, *, of_batch: bool = False
+) -> Tensor:
+    """Values whose mean over all pixels of an image, or batch, is that of the valid."""
+    if valid is None:
+        return values
+    mask = planes(valid, values) if values.ndim == 4 else valid
+    every = tuple(range(values.ndim))[0 if of_batch else 1 :]
+    return values * mask / mask.mean(dim=every, keepdim=True)
+
+
+def _similarity(a: Tensor, b: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """SSIM and its contrast-structure part, each its mean over pixels, (B, C)."""
-    filtered = _windowed(torch.cat([a, b, a * a, b * b, a * b]))
+    moments, shares = torch.cat([a, b, a * a, b * b, a * b]), None
+    if mask is None:
+        filtered = _windowed(moments)
+    else:
+        shares = _windowed(mask)
+        filtered = _windowed(moments * mask.repeat(5, 1, 1, 1))
+        filtered = filtered / shares.clamp(min=NO_SHARE).repeat(5, 1, 1, 1)
     mean_a, mean_b, square_a, square_b, product = filtered.chunk(5)
     means = mean_a * mean_b
     squares = mean_a.square() + mean_b.square()
     contrast = (2 * (product - means) + C2) / (square_a + square_b - squares + C2)
     similarity = contrast * (2 * means + C1) / (squares + C1)
-    return similarity.mean(dim=(2, 3)), contrast.mean(dim=(2, 3))
+    of_windows = [_weighted(values, shares) for values in (similarity, contrast)]
+    return of_windows[0].mean(dim=(2, 3)), of_windows[1].mean(dim=(2, 3))
 
 
 def _windowed(images: Tensor) -> Tensor:
@@ -157,6 +198,17 @@ def _band(taps: Tensor, length: int) -> Tensor:
     rows = length - len(taps) + 1
     padded = F.pad(taps, (0, rows))  # repeated, every row starts one column later
     return padded.repeat(rows)[: rows * length].view(rows, length)
+
+
+def _halved_both(
+    a: Tensor, b: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Both images and the mask, which counts in their means, to half."""
+    if mask is None:
+        return _halved(a), _halved(b), None
+    shares = _halved(mask)
+    least = shares.clamp(min=NO_SHARE)
+    return _halved(a * mask) / least, _halved(b * mask) / least, shares
 
 
 def _halved(images: Tensor) -> Tensor:

@@ -17,6 +17,12 @@ def to_unit(pixels: Tensor) -> Tensor:
     return pixels.permute(0, 3, 1, 2).float().div_(255).contiguous()
 
 
+def planes(valid: Tensor, images: Tensor) -> Tensor:
+    """A mask, (B, 1, H, W) or (B, H, W), as (B, 1, H, W) of the images' type."""
+    whole = valid if valid.ndim == 4 else valid.unsqueeze(1)
+    return whole.to(images.dtype)
+
+
 def to_levels(images: Tensor, *, bits: int) -> Picture:
     """As `to_pixels`, of 8 bits (uint8) or 16 (uint16)."""
     levels = images.clamp(0, 1).mul(2**bits - 1).round().permute(0, 2, 3, 1)

@@ -185,7 +185,7 @@ def recorded_settings(run_dir: Path) -> dict[str, Any]:
 
 def _differences(before: RunConfig, now: RunConfig) -> list[str]:
     """What keeps a run from going on, as `--option there, here` in words."""
-    old, new = before.choices, now.choices
+    old, new = {"masks": False} | before.choices, now.choices  # runs of before masks
     told = [
         f"--{name.replace('_', '-')} {_short(old.get(name))} there, {value} here"
         for name, value in new.items()

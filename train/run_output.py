@@ -80,7 +80,7 @@ def _show(
 
     shelf = run.validation or run.training
     places = np.linspace(0, len(shelf) - 1, min(SAMPLES, len(shelf))).astype(np.int64)
-    before, target = shelf.take(places)
+    before, target, *_ = shelf.take(places)
     with torch.no_grad():
         after = state.enhancer(before)
     triples = zip(

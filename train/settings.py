@@ -42,6 +42,7 @@ class TrainSettings:
     texture_weight: float = OF_PRESET
     tv_weight: float = OF_PRESET
     mse_weight: float = OF_PRESET
+    masks: bool = False  # train on partly valid patches, too, by their masks
     iterations: int = OF_PRESET  # a generator and a discriminator step each
     batch_size: int = OF_PRESET  # patches
     learning_rate: float = OF_PRESET  # of both networks

@@ -21,6 +21,7 @@ from dped_build.train.discriminator import Discriminator
 from dped_build.train.layers import initialize
 from dped_build.train.losses import (
     color_loss,
+    completed,
     content_loss,
     discriminator_loss,
     mse_loss,
@@ -32,6 +33,7 @@ from dped_build.train.settings import TrainSettings
 
 EPSILON = 1e-8
 BETAS = (0.9, 0.999)
+OF_PIXELS = {"color", "content", "mse"}  # terms that are means over valid pixels
 
 # Runs a function, known by a name, of tensors; `replay` is another way than to call it.
 Run = Callable[..., Any]
@@ -117,17 +119,17 @@ def train_step(
     state.iteration += 1
     state.summed += 1
 
-    phone, dslr, features = batches.draw(state.random, size=batch_size)
+    batch = batches.draw(state.random, size=batch_size)
     gradients = partial(_generator_gradients, state, weights, vgg)
-    _add(state, state.run("generator", gradients, phone, dslr, features))
+    _add(state, state.run("generator", gradients, *batch))
     descend(state.generator_optimizer, iteration=state.iteration, clip=clip)
     if state.average is not None:
         follow(state.average, state.generator, decay=decay, iteration=state.iteration)
 
     if state.discriminator is not None:
-        phone, dslr, _ = batches.draw(state.random, size=batch_size)
+        phone, dslr, valid, *_ = batches.draw(state.random, size=batch_size)
         enhanced = state.run("fakes", partial(_fakes, state), phone)
-        discriminator_step(state, enhanced, dslr, clip=clip)
+        discriminator_step(state, enhanced, dslr, valid=valid, clip=clip)
 
 
 @torch.no_grad()
@@ -142,7 +144,9 @@ def _generator_gradients(
     vgg: nn.Module | None,
     phone: Tensor,
     dslr: Tensor,
+    valid: Tensor | None,
     features: Tensor | None,
+    weight: Tensor | None,
 ) -> dict[str, Tensor]:
     """The generator's losses of a batch, their gradient left with its parameters."""
     terms = generator_losses(
@@ -152,16 +156,24 @@ def _generator_gradients(
         vgg=vgg,
         discriminator=state.discriminator,
         target_features=features,
+        valid=valid,
     )
     if "texture" in terms:  # a sum over the batch, where all others are means
         terms["texture"] = terms["texture"] * ranks.count()
+    if weight is not None:  # ranks are averaged as if all had as many valid pixels
+        terms |= {name: terms[name] * weight for name in OF_PIXELS & set(terms)}
     loss = weighted_sum(terms, weights)
     find_gradients(state.generator_optimizer, loss)
     return {"loss": loss.detach(), **{n: term.detach() for n, term in terms.items()}}
 
 
 def discriminator_step(
-    state: TrainingState, fake: Tensor, real: Tensor, *, clip: float = 0.0
+    state: TrainingState,
+    fake: Tensor,
+    real: Tensor,
+    *,
+    valid: Tensor | None = None,
+    clip: float = 0.0,
 ) -> None:
     """Teach the discriminator on a random mix of two batches of (B, 3, S, S).
 
@@ -171,14 +183,16 @@ def discriminator_step(
     if judge is None or optimizer is None:
         return
 
-    def gradients(is_real: Tensor, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
-        logits = judge(torch.where(is_real.view(-1, 1, 1, 1), real, fake))
+    def gradients(
+        is_real: Tensor, fake: Tensor, real: Tensor, valid: Tensor | None
+    ) -> dict[str, Tensor]:
+        logits = judge(mixture(is_real, fake, completed(real, fake, valid)))
         loss = discriminator_loss(logits, is_real) * ranks.count()  # a sum, too
         find_gradients(optimizer, loss)
         return {"discriminator_accuracy": accuracy(logits.detach(), is_real)}
 
     is_real = draw_swaps(state.random, fake, shares=ranks.count())
-    _add(state, state.run("discriminator", gradients, is_real, fake, real))
+    _add(state, state.run("discriminator", gradients, is_real, fake, real, valid))
     descend(optimizer, iteration=state.pretrained + state.iteration, clip=clip)
 
 
@@ -190,8 +204,11 @@ def generator_losses(
     vgg: nn.Module | None,
     discriminator: nn.Module | None,
     target_features: Tensor | None = None,
+    valid: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """The named terms of the generator's loss, unweighted scalars.
+
+    Where there are masks, all but `tv` count `valid` pixels only.
 
     Raises:
         ValueError: A term's network is missing.
@@ -199,17 +216,18 @@ def generator_losses(
     terms = {}
     for name in names:
         if name == "color":
-            terms[name] = color_loss(enhanced, target)
+            terms[name] = color_loss(enhanced, target, valid=valid)
         elif name == "content" and vgg is not None:
             terms[name] = content_loss(
-                enhanced, target, vgg, target_features=target_features
+                enhanced, target, vgg, target_features=target_features, valid=valid
             )
         elif name == "texture" and discriminator is not None:
-            terms[name] = texture_loss(discriminator(enhanced))
+            judged = completed(enhanced, enhanced, valid)
+            terms[name] = texture_loss(discriminator(judged))
         elif name == "tv":
             terms[name] = total_variation_loss(enhanced)
         elif name == "mse":
-            terms[name] = mse_loss(enhanced, target)
+            terms[name] = mse_loss(enhanced, target, valid=valid)
         else:
             raise ValueError(f"loss term {name!r} is unknown or lacks its network")
     return terms
@@ -266,6 +284,11 @@ def draw_swaps(
     """
     drawn = random.integers(2, size=len(batch) * shares) == 1
     return to_device(ranks.own_share(drawn) if shares > 1 else drawn, batch.device)
+
+
+def mixture(is_real: Tensor, fake: Tensor, real: Tensor) -> Tensor:
+    """What the discriminator sees: of each pair (3, S, S) the one or the other."""
+    return torch.where(is_real.view(-1, 1, 1, 1), real, fake)
 
 
 def accuracy(logits: Tensor, is_real: Tensor) -> Tensor:

@@ -45,11 +45,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Tell what the disk refuses in one line.
-
-    Raises:
-        DpedBuildError: Names `path`, the reason, and what to do.
-    """
+    """Tell in one line (DpedBuildError) what the disk refuses of `path`."""
     try:
         yield
     except OSError as error:
@@ -151,9 +147,7 @@ def _mark(folder: Path) -> str:
 def drop_temporaries(folder: Path, *, idle_seconds: float = 0) -> None:
     """Remove what killed writers of the files in `folder` left behind.
 
-    Args:
-        folder: Whose only writer calls this.
-        idle_seconds: Leave what changed since; for a folder that others write into.
+    Only its one writer may call this, or `idle_seconds` spares what others write now.
     """
     drop(scratch_folder(folder / "file").glob(f"tmp-{_mark(folder)}-*"), idle_seconds)
 

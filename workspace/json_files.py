@@ -60,11 +60,7 @@ def decoded(data: bytes, kind: type[Kind]) -> Kind:
 
 
 def converted(value: object, kind: type[Kind]) -> Kind:
-    """A value that came from JSON, as what is declared.
-
-    Raises:
-        ValueError: It does not fit.
-    """
+    """A value that came from JSON as what is declared; ValueError if it is not."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
@@ -92,11 +88,21 @@ def read_document(path: Path) -> dict[str, Any]:
         OSError: It is missing or no regular file.
         ValueError: As `decoded`, or it is longer than any of ours.
     """
+    return parse_object(read_bounded(path, MAX_DOCUMENT))
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """The content of a file of at most `limit` bytes.
+
+    Raises:
+        OSError: It is missing or no regular file.
+        ValueError: It is longer.
+    """
     with _opened(path) as file:
-        data = file.read(MAX_DOCUMENT + 1)
-    if len(data) > MAX_DOCUMENT:
-        raise ValueError(f"longer than {MAX_DOCUMENT >> 20} MiB")
-    return parse_object(data)
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"longer than {limit >> 10:,} KiB")
+    return data
 
 
 def read_lines(path: Path) -> Iterator[bytes]:

@@ -44,11 +44,7 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def log_into(path: Path) -> Iterator[None]:
-    """Append all events of the block to a file.
-
-    Raises:
-        UsageError: The file cannot be written.
-    """
+    """Append all events of the block to a file (UsageError: it cannot be written)."""
     try:
         handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:

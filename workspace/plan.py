@@ -22,11 +22,7 @@ class Plan:
 
 
 def refuse_full_disk(workspace: Path, plan: Plan, way_out: str) -> None:
-    """Stop before work that the disk cannot hold.
-
-    Raises:
-        DpedBuildError: Names what is needed and what is free.
-    """
+    """Stop before work that the disk cannot hold (DpedBuildError)."""
     free = shutil.disk_usage(workspace).free
     if plan.bytes > free:
         raise DpedBuildError(

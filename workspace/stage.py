@@ -188,11 +188,7 @@ def _replaced(built: Path) -> Path:
 def refuse_other_settings(
     stage: Stage, recorded: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> None:
-    """Stop where a finished stage was made otherwise.
-
-    Raises:
-        DpedBuildError: Names the first setting that differs, and the ways out.
-    """
+    """Stop where a finished stage was made otherwise; names the first difference."""
     wanted = as_json(wanted)
     for name in (*wanted, *recorded):
         old, new = recorded.get(name), wanted.get(name)
@@ -267,12 +263,19 @@ def fresh_folder(path: Path) -> Path:
     return path
 
 
-def link_file(source: Path, target: Path) -> None:
-    """A second name for a finished file, or a copy of it.
+@contextmanager
+def rebuilt(stage: Stage) -> Iterator[Path]:
+    """An empty folder, which takes the place of the stage's when the block ends."""
+    with opened(stage):
+        built = fresh_folder(stage.build)
+        yield built
+        write_sums(built)
+        publish_folder(built, stage.folder)
+        shutil.rmtree(stage.scratch, ignore_errors=True)
 
-    Raises:
-        DpedBuildError: The file is gone, or the disk full.
-    """
+
+def link_file(source: Path, target: Path) -> None:
+    """A second name for a finished file, or a copy; DpedBuildError where it is gone."""
     if not source.is_file():
         raise DpedBuildError(
             f"{source}: disappeared while the command ran; run the same command again"

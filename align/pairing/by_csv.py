@@ -15,25 +15,19 @@ from dped_build.align.pairing.by_name import (
 )
 from dped_build.photos.reading import printable
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.json_files import read_bounded
 
 MAX_BYTES = 2**26  # of some hundred thousand lines
 COLUMNS = ("phone", "dslr")
 
 
 def pair_by_csv(path: Path, phone: Sequence[Path], dslr: Sequence[Path]) -> list[Pair]:
-    """Pair photos as the lines of a CSV say; the others are left over.
+    """Pairs under the phone photos' names as a CSV says; all others are left over.
 
-    Both columns hold paths relative to the two folders, with or without suffix, or file
-    names alone where only one photo has them. They are looked up among the photos that
-    were found, and nothing is opened by them. Further columns are notes.
-
-    Args:
-        path: The file: UTF-8, the first line `phone,dslr`.
-        phone: Paths relative to the phone's folder.
-        dslr: Likewise.
-
-    Returns:
-        Pairs under the phone photos' names, in order.
+    UTF-8, the first line `phone,dslr`: paths relative to the two folders, with or
+    without suffix, or file names alone where only one photo has them. They are looked
+    up among the photos that were found; nothing is opened by them. Further columns are
+    notes.
 
     Raises:
         DpedBuildError: It cannot be read, or a line names no photo, several, or one
@@ -65,18 +59,12 @@ def pair_by_csv(path: Path, phone: Sequence[Path], dslr: Sequence[Path]) -> list
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Number and columns of every line that is not blank."""
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise OSError("not a regular file")
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        text = data.decode("utf-8-sig")
+        text = read_bounded(path, MAX_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DpedBuildError(f"{path}: not UTF-8 text; save it as UTF-8") from error
-    except OSError as error:
-        why = error.strerror or str(error)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
         raise DpedBuildError(f"{path}: cannot be read ({why})") from error
-    if len(data) > MAX_BYTES:
-        raise DpedBuildError(f"{path}: over {MAX_BYTES >> 20} MiB are no list of pairs")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]

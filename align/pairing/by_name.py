@@ -140,15 +140,9 @@ def _join_alike(
 def set_aside(
     phone: Sequence[Path], dslr: Sequence[Path], *, alike: bool = True
 ) -> tuple[list[Path], list[Path], list[Pair]]:
-    """Photos that a pair can be named after, and each other in a Pair of its own.
+    """Photos that a pair can be named after, and each other one in a Pair of its own.
 
-    Args:
-        phone: Paths relative to the phone's folder.
-        dslr: Likewise.
-        alike: Also set photos of one camera aside whose names differ by suffix only.
-
-    Returns:
-        Phone photos, DSLR photos, and the pairs of those set aside.
+    With `alike`, photos of one camera whose names differ by suffix only are set aside.
     """
     kept: dict[str, list[Path]] = {"phone": [], "dslr": []}
     aside: list[Pair] = []
@@ -178,11 +172,7 @@ def named_after_phones(
 ) -> list[Pair]:
     """Pairs under the phone photos' names; what no match holds is left over.
 
-    Args:
-        matched: (phone photo, DSLR photo), each photo once, names of phones differ.
-        phone: All phone photos.
-        dslr: All DSLR photos.
-        why: Says of (camera, photo) why it has no partner.
+    `matched` has each photo once; `why` says of (camera, photo) why it has no partner.
     """
     pairs = [Pair(path_name(one), one, other) for one, other in matched]
     paired = {photo for pair in pairs for photo in pair.photos()}

@@ -15,18 +15,7 @@ OTHERWISE = "--pair-by time or --pair-by sequence finds the pairs despite gaps"
 
 
 def pair_by_order(phone: Sequence[Path], dslr: Sequence[Path]) -> list[Pair]:
-    """Pair photos that stand at the same place in natural order.
-
-    Args:
-        phone: Paths relative to the phone's folder, whose names differ.
-        dslr: Likewise.
-
-    Returns:
-        Pairs under the phone photos' names, in order.
-
-    Raises:
-        DpedBuildError: There are more of one camera than of the other.
-    """
+    """Pair photos, as many of each camera, that stand at the same place in order."""
     if len(phone) != len(dslr):
         raise DpedBuildError(
             f"--pair-by order: {counted(len(phone), 'phone photo')}, "

@@ -51,15 +51,7 @@ def pair_by_sequence(
 ) -> tuple[list[Pair], Sequenced]:
     """Pair the photos of two sequences so that no two pairs cross.
 
-    Args:
-        phone: Sketches in the order taken, None for a photo that cannot be read; paths
-            relative to the phone's folder.
-        dslr: Likewise.
-        settings: What a match must reach.
-        jobs: Threads.
-
-    Returns:
-        Pairs under the phone photos' names, and what they rest on.
+    Sketches are in the order taken, None for a photo that cannot be read.
 
     Raises:
         DpedBuildError: Hardly any photos match.

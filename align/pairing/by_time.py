@@ -61,14 +61,8 @@ def pair_by_time(
 ) -> tuple[list[Pair], ClockOffset]:
     """Pair photos taken at the same time, one to one, the nearest first.
 
-    Args:
-        phone: Capture times; paths relative to the phone's folder.
-        dslr: Likewise.
-        tolerance_s: How far both times of a pair may differ once the offset is known.
-        offset_s: DSLR clock minus phone clock; estimated where not given.
-
-    Returns:
-        Pairs under the phone photos' names, and the offset.
+    `tolerance_s`: how far both times of a pair may differ once the offset is known.
+    `offset_s`: DSLR clock minus phone clock; estimated where not given.
 
     Raises:
         DpedBuildError: No time is known, or no offset stands out.
@@ -122,13 +116,8 @@ def estimate_clock_offset(
 ) -> ClockOffset:
     """The offset that pairs most photos, refined by the median of their differences.
 
-    Where a clock was set by whole quarters of an hour in between (summer time, another
-    zone), the offsets before and after are found.
-
-    Args:
-        phone_s: Times of the phone photos, seconds, (N,).
-        dslr_s: Those of the DSLR photos, (M,).
-        tolerance_s: As `match_nearest`.
+    Times are in seconds, (N,) and (M,). Where a clock was set by whole quarters of an
+    hour in between (summer time, another zone), the offsets before and after are found.
 
     Raises:
         DpedBuildError: Too few photos agree on it, or on another one nearly as many, as
@@ -277,11 +266,8 @@ def match_nearest(
 ) -> IntArray:
     """Index pairs (K, 2) of times that agree, one to one, the nearest first.
 
-    Args:
-        phone_s: Times, seconds, (N,), in any order.
-        dslr_s: Likewise, (M,), by a clock that is `offset_s` ahead.
-        offset_s: DSLR clock minus phone clock.
-        tolerance_s: Largest difference of a match.
+    Times are in seconds, (N,) and (M,), in any order; the DSLR's by a clock that is
+    `offset_s` ahead.
     """
     order = np.argsort(dslr_s, kind="stable")
     expected, there = phone_s + offset_s, dslr_s[order]

@@ -22,13 +22,7 @@ from dped_build.align.pairing.by_order import pair_by_order
 from dped_build.align.pairing.by_sequence import pair_by_sequence
 from dped_build.align.pairing.by_time import pair_by_time
 from dped_build.align.pairing.edits import Edits, find_edits, with_edits
-from dped_build.align.pairing.kept import (
-    Photos,
-    Roots,
-    keep,
-    pairing_key,
-    read_kept,
-)
+from dped_build.align.pairing.kept import Photos, Roots, keep, pairing_key, read_kept
 from dped_build.align.pairing.visual_words import Sketch, sketch
 from dped_build.align.settings import AlignSettings, PairingSettings
 from dped_build.parallel.executor import Workers, run_all
@@ -150,17 +144,9 @@ def find_pairs(
     force: bool = False,
     progress: OnProgress = lambda done, total: None,
 ) -> FoundPairs:
-    """All photos of two folders as pairs and leftovers.
+    """All photos of two folders, as `list_both` found them, as pairs and leftovers.
 
-    Args:
-        roots: The two folders.
-        listed: What `list_both` found in them.
-        pairing: How to pair.
-        settings: Of the alignment, for pairing by what photos show.
-        workers: Who reads the photos for that.
-        workspace: Where the result is kept if it took long.
-        force: Ignore the cache.
-        progress: Called with photos read and photos to read.
+    What took long is kept in the workspace; `force` ignores it.
 
     Raises:
         DpedBuildError: They cannot be paired that way.

@@ -11,13 +11,9 @@ Match = tuple[int, int, float]  # place in one sequence, in the other, weight
 
 
 def heaviest_chain(matches: Sequence[Match]) -> list[Match]:
-    """Matches of the largest total weight of which both places rise strictly.
+    """Matches of the largest total weight, in order, whose places both rise strictly.
 
-    Args:
-        matches: In any order, weights above 0.
-
-    Returns:
-        The chain, in order.
+    Weights are above 0.
     """
     size = max((j for _, j, _ in matches), default=0) + 1
     best: list[tuple[float, int]] = [(0.0, -1)] * (size + 1)  # a Fenwick tree over j

@@ -75,29 +75,26 @@ def read_kept(workspace: Path, key: str, photos: Photos) -> FoundPairs | None:
     try:
         document = read_document(workspace / SCRATCH / PAIRING_FILE)
         kept = converted(document, Kept)
-        pairs = [_read_pair(*row) for row in kept.found.pairs]
     except (OSError, ValueError):
         return None
+    pairs = [
+        Pair(
+            name,
+            Path(phone) if phone else None,
+            Path(dslr) if dslr else None,
+            reason,
+            message,
+        )
+        for name, phone, dslr, reason, message in kept.found.pairs
+    ]
     listed = {(camera, photo) for camera, side in photos.items() for photo in side}
     named = [
         item for pair in pairs if pair.reason != "unreadable" for item in pair.photos()
     ]
     sound = len(set(named)) == len(named) and listed.issuperset(named)
-    unique = len({pair.name for pair in pairs}) == len(pairs)
+    names = {pair.name for pair in pairs}
+    unique = len(names) == len(pairs) and all(map(is_plain_name, names))
     whole = sum(1 for pair in pairs for _ in pair.photos()) == len(listed)
     if kept.key != key or not (sound and unique and whole):
         return None
     return FoundPairs(pairs, kept.found.how, kept.found.stated)
-
-
-def _read_pair(
-    name: str,
-    phone: str | None,
-    dslr: str | None,
-    reason: str | None,
-    message: str | None,
-) -> Pair:
-    if not is_plain_name(name):
-        raise ValueError("a pair has no possible name")
-    sides = [None if side is None else Path(side) for side in (phone, dslr)]
-    return Pair(name, sides[0], sides[1], reason, message)

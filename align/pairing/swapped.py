@@ -18,11 +18,6 @@ def find_exchanged(
     """Names of two rejected pairs each that match once their photos change places.
 
     Looks at the photos of a few rejected pairs; at none where there are more.
-
-    Args:
-        records: Of the whole set.
-        roots: The folders of the cameras' photos.
-        settings: What a match must reach.
     """
     rejected = [record for record in records if record.status == "rejected"]
     if not 2 <= len(rejected) <= MAX_REJECTED:

@@ -26,19 +26,12 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sketch:
-    """A photo's strongest keypoints.
+    """A photo's strongest keypoints."""
 
-    Attributes:
-        size: (width, height) of the photo, px.
-        scale: Px of the size searched per px of the photo.
-        positions: (N, 2), px of the photo.
-        descriptors: Of unit length, in steps of QUANTUM, (N, 128).
-    """
-
-    size: tuple[int, int]
-    scale: float
-    positions: NDArray[np.float32]
-    descriptors: NDArray[np.uint8]
+    size: tuple[int, int]  # (width, height) of the photo, px
+    scale: float  # Px of the size searched per px of the photo
+    positions: NDArray[np.float32]  # (N, 2), px of the photo
+    descriptors: NDArray[np.uint8]  # of unit length, in steps of QUANTUM, (N, 128)
 
 
 def sketch(photo: NDArray[np.uint8]) -> Sketch:
@@ -89,12 +82,9 @@ def word_counts(one: Sketch, words: Vectors) -> Vectors:
 
 
 def most_alike(phone: Vectors, dslr: Vectors, count: int) -> NDArray[np.int64]:
-    """For each phone photo the DSLR photos that share most words: (N, count).
+    """For each phone photo the `count` DSLR photos that share most words: (N, count).
 
-    Args:
-        phone: Word counts, (N, W).
-        dslr: Likewise, (M, W).
-        count: How many; all where there are no more.
+    Word counts are (N, W) and (M, W).
     """
     count = min(count, len(dslr))
     rarity = np.log((1 + len(dslr)) / (1 + (dslr > 0).sum(axis=0))).astype(np.float32)

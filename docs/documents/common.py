@@ -139,6 +139,9 @@ class PatchSettings(
     max_depth: Annotated[
         float, "How far the parts of a window may lie apart, phone px; 0: any."
     ]
+    min_valid: NotRequired[
+        Annotated[Share, "Smallest share of valid pixels in a window; 0: no test."]
+    ]
     max_per_photo: Annotated[Count, "Patches of one photo; 0: all."]
     min_sharpness_ratio: Annotated[
         float, "Smallest ratio of fine detail, DSLR over phone; 0: no test."
@@ -214,6 +217,7 @@ class TrainSettings(Architecture):
     texture_weight: Annotated[Amount, "Weight of the adversarial loss."]
     tv_weight: Annotated[Amount, "Weight of the total variation."]
     mse_weight: Annotated[Amount, "Weight of the squared error."]
+    masks: NotRequired[Annotated[bool, "Partly valid patches, too. Absent: false."]]
     iterations: Annotated[Positive, "Training steps."]
     batch_size: Annotated[Positive, "Patches a step."]
     learning_rate: Annotated[float, Meta(gt=0), "Of Adam."]

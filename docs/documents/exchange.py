@@ -38,6 +38,9 @@ class ExportManifest(Written):
     size: Annotated[int, "Side of a patch, px."]
     splits: SplitCounts
     excluded: Annotated[Count, "Patches left out by exclude.csv."]
+    masked_out: NotRequired[
+        Annotated[Count, "Patches left out because they need a mask."]
+    ]
     pictures: Annotated[Literal["png", "jpg"], "Format of the pictures."]
     quality: Annotated[Count | None, "Of JPEG; null: PNG."]
     license: Annotated[str | None, "Of the patches, as stated."]
@@ -54,9 +57,15 @@ class ExportRecord(Cut):
 
     phone_file_name: NotRequired[Annotated[str, "Picture, relative to this file."]]
     dslr_file_name: NotRequired[Annotated[str, "Likewise."]]
+    valid_file_name: NotRequired[
+        Annotated[str, "Likewise: its mask, 255 where both show the same, else 0."]
+    ]
     key: Annotated[str, "Name of the patch."]
     ncc: Annotated[
         float | None, "NCC of the two patches; null here and below: unknown."
+    ]
+    valid_share: NotRequired[
+        Annotated[Share, "Share of valid pixels, which ncc and those below are over."]
     ]
     sharpness_ratio: Annotated[float | None, "Fine detail, DSLR over phone."]
     color_fit_psnr: Annotated[float | None, "PSNR after the best 3x4 colour fit, dB."]
@@ -77,6 +86,7 @@ class ExportSummary(TypedDict):
     size: Annotated[int, "Side of a patch, px."]
     splits: SplitCounts
     excluded: Annotated[Count, "Patches left out by exclude.csv."]
+    masked_out: Annotated[Count, "Patches left out because they need a mask."]
     psnr_db: Annotated[float | None, "Of JPEG pictures, dB; null: nothing is lost."]
     bytes: Annotated[Count, "Written."]
     newly_done: Annotated[Count, "Patches written by this run."]

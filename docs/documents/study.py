@@ -5,7 +5,8 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 from msgspec import Meta
 
 from documents.common import Amount, Count, Share, Written
-from dped_build.study.key import Identity, KeyDocument, Mode
+from dped_build.study import key
+from dped_build.study.key import Identity, Mode
 
 Interval = Annotated[list[float | None], Meta(min_length=2, max_length=2)]
 
@@ -38,7 +39,7 @@ class StudySettings(TypedDict):
     secret: Annotated[Identity, "What names and order come from."]
 
 
-class StudyKey(KeyDocument):
+class StudyKey(key.StudyKey):
     """Which picture of a study is whose. The researcher keeps it."""
 
     settings: StudySettings

@@ -141,6 +141,11 @@ class Evaluation(TypedDict):
     compare: NotRequired[
         Annotated[dict[str, Figures], "Other tools, by the name given to --compare."]
     ]
+    left_out: NotRequired[
+        Annotated[Count, "Patches left out, as they are valid in part: see --masks."]
+    ]
+    masked: NotRequired[Annotated[Count, "Patches of which valid pixels alone count."]]
+    valid_share: NotRequired[Annotated[Share, "Of the pixels of all patches."]]
     photos: Annotated[dict[str, PhotoFigures], "By photo."]
 
 

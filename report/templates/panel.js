@@ -133,6 +133,12 @@ function showWindows() {
     shape.classList.toggle("marked", isMarked(row.pair, windows.x[index], windows.y[index]));
     shapes.push(shape);
   }
+  for (const [index, path] of Object.entries(windows?.hidden ?? {})) {
+    const shape = document.createElementNS(SVG, "path"); // after all windows, which go by number
+    shape.setAttribute("d", path);
+    shape.classList.toggle("gone", panel.hidden.has(outcomeOf(index)));
+    shapes.push(shape);
+  }
   by("windows").replaceChildren(...shapes);
   showLegend();
 }
@@ -183,7 +189,9 @@ function pointAt(index) {
   const measured = windows.ncc[index] === null ? [] : [
     make("span", {}, `moved ${of("shift", 2)} px, turned ${of("rotation", 2)}\u00b0`),
     make("span", {}, `${uncertain(windows.sigma[index])}, depth ${of("depth", 3)} px, `
-      + `sharpness ${of("sharpness", 2)}`)];
+      + `sharpness ${of("sharpness", 2)}`),
+    windows.valid[index] === 1 ? ""
+      : make("span", {}, `${percent(windows.valid[index])} of its pixels valid`)];
   tip.replaceChildren(
     make("b", {}, windows.ncc[index] === null ? "no NCC" : `NCC ${of("ncc", 4)}`),
     ` ${outcome}`,

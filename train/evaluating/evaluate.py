@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dped_build.patches.dataset import PatchDataset
-from dped_build.train.batches import Batches
+from dped_build.train.batches import Batches, rows_to_use
 from dped_build.train.devices import choose_device, enough_memory, full_float32
 from dped_build.train.evaluating.other_tools import (
     Outputs,
@@ -38,6 +38,7 @@ def evaluate(
     folders: str | Path | Sequence[str | Path],
     *,
     split: str = "test",
+    masks: bool = False,
     device: str = "cpu",
     compare: Mapping[str, Path] | None = None,
     progress: Callable[[int, int], None] = _ignore,
@@ -49,6 +50,7 @@ def evaluate(
         model: A generator, as `load_generator` returns it.
         folders: One or several `patches` folders.
         split: `train`, `val` or `test`.
+        masks: Take partly valid patches, too; their valid pixels count.
         device: Where to compute: auto, cpu or cuda.
         compare: Name of another tool → folder of its outputs (see `other_tools`). Where
             one of them lacks a patch, that patch counts for none.
@@ -58,13 +60,16 @@ def evaluate(
     Returns:
         `{"n": patches, "input": M, "output": M, "photos": {name: {"n", "input",
         "output"}}}` with M the FIGURES by name, infinite ones (equal patches) None;
-        with `compare` also `"compare": {name: M}`, of every photo too.
+        with `compare` also `"compare": {name: M}`, of every photo too. Where patches
+        are `"left_out"` for want of `masks`, their number; where there are patches with
+        masks, `"masked"`, their number, and `"valid_share"` of all pixels.
 
     Raises:
         DpedBuildError: No patches in this split, no such device, nothing to compare.
     """
     where = choose_device(device)
-    patches = PatchDataset(folders, split)
+    patches = PatchDataset(folders, split, masks=masks)
+    usable = rows_to_use(patches)
     roots = [folders] if isinstance(folders, str | Path) else folders
     others = [
         find_outputs(name, folder, patches, [Path(root) for root in roots], tell=tell)
@@ -75,31 +80,42 @@ def evaluate(
     full = f"{where} has too little memory to evaluate with this model"
     with enough_memory(full), full_float32():
         model = model.to(where).eval()
-        for photo, rows in _rows_of_photos(patches.photos).items():
+        for photo, rows in _rows_of_photos(patches, usable).items():
             kept, outputs = _common_rows(others, rows, tell=tell)
             if len(kept):
                 batches = Batches(patches, device=where, rows=kept)
                 measured[photo] = _measure_photo(model, batches, outputs)
             done += len(rows)
-            progress(done, len(patches))
+            progress(done, len(usable))
     if not measured:
         raise DpedBuildError(
             f"no {split} patch has a usable image in every folder to compare with"
         )
     names = [other.name for other in others]
     overall = _figures(torch.cat(list(measured.values()), dim=1), names)
-    if overall["n"] < len(patches):
-        tell(f"{overall['n']} of {len(patches)} patches are in every folder and count")
+    if overall["n"] < len(usable):
+        tell(f"{overall['n']} of {len(usable)} patches are in every folder and count")
     return {
         **overall,
+        **_about_masks(patches, usable),
         "photos": {photo: _figures(of_it, names) for photo, of_it in measured.items()},
     }
 
 
-def _rows_of_photos(photos: NDArray[np.object_]) -> dict[str, NDArray[np.int64]]:
+def _about_masks(patches: PatchDataset, usable: NDArray[np.int64]) -> dict[str, float]:
+    shares = patches.valid_share[usable]
+    if patches.masks and (shares < 1).any():
+        masked = int((shares < 1).sum())
+        return {"masked": masked, "valid_share": float(shares.mean())}
+    return {"left_out": patches.left_out} if patches.left_out else {}
+
+
+def _rows_of_photos(
+    patches: PatchDataset, usable: NDArray[np.int64]
+) -> dict[str, NDArray[np.int64]]:
     rows: dict[str, list[int]] = defaultdict(list)
-    for row, name in enumerate(photos):
-        rows[name].append(row)
+    for row in usable.tolist():
+        rows[patches.photos[row]].append(row)
     return {name: np.asarray(numbers) for name, numbers in rows.items()}
 
 
@@ -118,11 +134,11 @@ def _measure_photo(
 ) -> Tensor:
     """(2 + tools, N, parts): the phone's patches, the model's output, each tool's."""
     parts, start = [], 0
-    for phone, dslr in batches.in_order(size=BATCH):
+    for phone, dslr, valid, *_ in batches.in_order(size=BATCH):
         stop = start + len(phone)
         others = [to_unit(pixels[start:stop].to(dslr.device)) for pixels in outputs]
         sides = (phone, model(phone), *others)
-        parts.append(torch.stack([measure(images, dslr) for images in sides]))
+        parts.append(torch.stack([measure(images, dslr, valid) for images in sides]))
         start = stop
     return torch.cat(parts, dim=1)
 

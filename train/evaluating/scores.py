@@ -6,10 +6,12 @@
 | `psnr_pirm`, `psnr_color_fit`, `ssim` | clipped to [0, 1] | patches |
 | `ms_ssim_image` | unclipped | patches |
 
-A batch's figures follow from parts of its patches' own: the squared error, the
-similarity and contrast of every scale. So a patch is measured once, whatever sets it
-belongs to.
+Where patches have masks, all of them are over valid pixels. A batch's figures follow
+from parts of its patches' own: the squared error, the similarity and contrast of every
+scale. So a patch is measured once, whatever sets it belongs to.
 """
+
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -35,18 +37,22 @@ FIGURES = (
 )
 
 
-def measure(images: Tensor, target: Tensor) -> Tensor:
+def measure(images: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
     """Hold every image against its target.
 
     Args:
         images: (B, 3, H, W), in [0, 1] or a little beyond.
         target: The same shape, in [0, 1].
+        valid: The pixels that count, bool (B, 1, H, W); None: all.
 
     Returns:
-        (B, 9) float64 on the CPU: mean squared error, PSNR, PSNR after a colour fit,
-        SSIM, and the five factors of MS-SSIM before their powers.
+        (B, 10) float64 on the CPU: squared error, mean over all pixels, 0 where they
+        are not valid; PSNR, PSNR after a colour fit, SSIM, the five factors of MS-SSIM
+        before their powers, and the share of valid pixels.
     """
-    chunks = zip(*(torch.split(side, CHUNK) for side in (images, target)), strict=True)
+    sides = (torch.split(side, CHUNK) for side in (images, target))
+    masks = repeat(None) if valid is None else torch.split(valid, CHUNK)
+    chunks = zip(*sides, masks, strict=False)
     return torch.cat([_parts(*chunk) for chunk in chunks]).cpu()
 
 
@@ -54,32 +60,35 @@ def summarize(measured: Tensor) -> dict[str, float | None]:
     """The FIGURES of a set of patches, None where infinite (equal patches).
 
     Args:
-        measured: Rows of `measure`, (N, 9); batches are taken in their order, and the
+        measured: Rows of `measure`, (N, 10); batches are taken in their order, and the
             last, which may be short, counts by its size.
     """
     batches = torch.split(measured, BATCH)
     shares = measured.new_tensor([len(batch) / len(measured) for batch in batches])
     means = torch.stack([batch.mean(dim=0) for batch in batches])
     values = {
-        "psnr_training": -10 * torch.log10(means[:, 0]) @ shares,
+        "psnr_training": -10 * torch.log10(means[:, 0] / means[:, 9]) @ shares,
         "psnr_pirm": measured[:, 1].mean(),
         "psnr_color_fit": measured[:, 2].mean(),
         "ssim": measured[:, 3].mean(),
-        "ms_ssim_batch": product_of_powers(means[:, 4:]) @ shares,
-        "ms_ssim_image": product_of_powers(measured[:, 4:]).mean(),
+        "ms_ssim_batch": product_of_powers(means[:, 4:9]) @ shares,
+        "ms_ssim_image": product_of_powers(measured[:, 4:9]).mean(),
     }
     return {name: finite_or_none(float(values[name])) for name in FIGURES}
 
 
-def _parts(images: Tensor, target: Tensor) -> Tensor:
+def _parts(images: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
     images, target = images.double(), target.double()
     clipped = images.clamp(0, 1)
+    squared, share = (images - target).square(), images.new_ones(len(images))
+    if valid is not None:
+        squared, share = squared * valid, valid.to(images).mean(dim=(1, 2, 3))
     own = [
-        (images - target).square().mean(dim=(1, 2, 3)),
-        psnr(clipped, target),
-        color_fit_psnr(clipped, target),
+        squared.mean(dim=(1, 2, 3)),
+        psnr(clipped, target, valid=valid),
+        color_fit_psnr(clipped, target, valid=valid),
     ]
-    similarity, factors = ssim_and_factors(images, target)
+    similarity, factors = ssim_and_factors(images, target, valid=valid)
     if not torch.equal(clipped, images):
-        similarity = ssim(clipped, target)
-    return torch.column_stack([*own, similarity, factors])
+        similarity = ssim(clipped, target, valid=valid)
+    return torch.column_stack([*own, similarity, factors, share])
