@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from dped_build.align.features import (
     Features,
     agreement,
+    agreement_with_parallax,
     find_features,
     match_keypoints,
 )
@@ -28,6 +29,8 @@ from dped_build.align.overlays import Share, in_band, overlay_band
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 
+# Of a scene with depth: as it is, and once flow has taken out its parallax.
+DEEP_AGREEMENT, FLOWN_AGREEMENT = 0.3, 0.8
 MIN_SIDE = 32  # px; a smaller photo holds no keypoints worth the name
 
 
@@ -164,6 +167,10 @@ def _fitted(
     alike = agreement(phone, dslr, seen.matrix(), but=but)
     if alike >= settings.min_agreement:
         return seen, fit
+    if alike >= DEEP_AGREEMENT:
+        matrix = seen.matrix()
+        if agreement_with_parallax(phone, dslr, matrix, but=but) >= FLOWN_AGREEMENT:
+            return seen, fit
     return replace(
         seen,
         status="rejected",

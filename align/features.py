@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray, rescaling, visible_rows
+from dped_build.align.overlays import Share
 from dped_build.align.sampling import sample
+from dped_build.align.tracks import whitened
 
 KEYPOINTS_PER_PX = 1  # strongest kept, per px of the long side
 MAX_KEYPOINTS = 4000  # in all: the table of distances grows with the square
@@ -117,7 +119,7 @@ def agreement(
     dslr: Features,
     phone_to_dslr: FloatArray,
     *,
-    but: tuple[float, float, float, float] | None = None,
+    but: Share | None = None,
 ) -> float:
     """How alike the overlap looks once laid over each other, -1 to 1.
 
@@ -127,20 +129,55 @@ def agreement(
     cast and vignetting cancel. Keypoints can agree by chance, or on a symmetric front
     seen in a mirror; the picture as a whole then does not.
     """
+    return _agreement(*_laid_over(phone, dslr, phone_to_dslr, but))
+
+
+def agreement_with_parallax(
+    phone: Features,
+    dslr: Features,
+    phone_to_dslr: FloatArray,
+    *,
+    but: Share | None = None,
+) -> float:
+    """As `agreement` once optical flow has taken out what depth displaces.
+
+    Of photos of other scenes, and of mirrored ones, flow makes 0.63 at most (324 pairs
+    tried), of stereo pairs with great depth 0.90.
+    """
+    one, other, inside = _laid_over(phone, dslr, phone_to_dslr, but)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    whitened_pair = (whitened(luma.astype(np.float32)) for luma in (one, other))
+    flow = search.calc(*whitened_pair, None)
+    rows, columns = np.mgrid[: one.shape[0], : one.shape[1]].astype(np.float32)
+    at = columns + flow[..., 0], rows + flow[..., 1]
+    return _agreement(one, cv2.remap(other, *at, cv2.INTER_LINEAR), inside)
+
+
+def _laid_over(
+    phone: Features, dslr: Features, phone_to_dslr: FloatArray, but: Share | None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
+    """Both lumas on one small grid, and where both show something (1) or not (0)."""
     width, height = (
         min(n, round(AGREEMENT_SIDE * n / max(phone.size))) for n in phone.size
     )
     size = (max(width, 1), max(height, 1))
     to_phone = np.linalg.inv(rescaling(*np.array(size) / phone.size))
     to_dslr = phone_to_dslr @ to_phone
-    one = _detail(sample(phone.luma, rescaling(*phone.scale) @ to_phone, size))
-    other = _detail(sample(dslr.luma, rescaling(*dslr.scale) @ to_dslr, size))
+    one = sample(phone.luma, rescaling(*phone.scale) @ to_phone, size)
+    other = sample(dslr.luma, rescaling(*dslr.scale) @ to_dslr, size)
     rows = visible_rows(to_dslr, size, dslr.size)
     x = np.arange(size[0])
     inside = ((x >= rows[:, :1]) & (x <= rows[:, 1:])).astype(np.float32)
     if but:
         left, top, right, bottom = np.rint(np.array(but) * (*size, *size)).astype(int)
         inside[top:bottom, left:right] = 0
+    return one, other, inside
+
+
+def _agreement(
+    phone: NDArray[np.uint8], dslr: NDArray[np.uint8], inside: NDArray[np.float32]
+) -> float:
+    one, other = _detail(phone), _detail(dslr)
     whole = _mean(inside) > 1 - 1e-3
     if not whole.any():
         return 0.0

@@ -27,6 +27,8 @@ from dped_build.patches.records import (
     concatenate,
     empty_windows,
 )
+from dped_build.patches.refinement.guide import find_guide
+from dped_build.patches.refinement.layered import refine_layers
 from dped_build.patches.refinement.paper_rule import (
     MAX_SHIFT,
     interpolated,
@@ -36,6 +38,7 @@ from dped_build.patches.refinement.refine import refine_windows
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
 
+SEARCH_SHARE = 0.5  # of the largest shift, where one surface explains a pair
 MEASURED_AT_ONCE = 256  # windows; bounds the copies of their pixels
 
 Photo = NDArray[np.uint8]
@@ -182,10 +185,15 @@ def _refine(
     aligned = sample_unrounded(
         cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY), phone_to_dslr, luma.shape[::-1]
     )
-    size = settings.size
-    found = refine_windows(
-        luma, aligned, windows.window_xy, size=size, max_shift=settings.max_shift
-    )
+    size, places = settings.size, windows.window_xy
+    visible = visible_rows(phone_to_dslr, luma.shape[::-1], dslr.shape[1::-1])
+    guide = find_guide(luma, aligned, visible, max_shift=settings.max_shift)
+    if guide is None:
+        limit = SEARCH_SHARE * settings.max_shift
+        found = refine_windows(luma, aligned, places, size=size, max_shift=limit)
+        valid = whole_masks(len(windows), size)
+    else:
+        found, valid = refine_layers(luma, aligned, places, guide, size=size)
     middle = (size - 1) / 2
     placed = np.tile(np.eye(3), (len(windows), 1, 1))
     placed[:, :2, :2] += found.linear
@@ -202,7 +210,7 @@ def _refine(
         sigma_px=found.sigma_px.astype(np.float32),
         depth_px=found.depth_px.astype(np.float32),
     )
-    return refined, whole_masks(len(windows), size)
+    return refined, valid
 
 
 def _within(

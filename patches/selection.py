@@ -25,13 +25,14 @@ def select_windows(
     moved = np.abs(windows.shift_px).max(axis=1, initial=0)
     clipped = np.maximum(windows.clipped_phone, windows.clipped_dslr)
     no_ncc = np.isnan(windows.ncc)
+    hidden = windows.valid_share == 0  # has no NCC either, whatever its texture
     tests = {
         "excluded": np.zeros(len(windows), bool) if excluded is None else excluded,
         "outside": no_ncc & np.isnan(windows.patch_to_dslr[:, 0, 0]),
-        "flat": no_ncc,
+        "flat": no_ncc & ~hidden,
         "shift_limit": refined
         & ((moved >= limit) | (np.abs(windows.rotation_deg) > settings.max_rotation)),
-        "low_ncc": ~(windows.ncc > settings.min_corr),
+        "low_ncc": ~(windows.ncc > settings.min_corr) & ~hidden,
         "uncertain": informed & ~(windows.sigma_px <= settings.max_sigma),
         "depth_edge": informed
         & (settings.max_depth > 0)

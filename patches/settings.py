@@ -25,7 +25,7 @@ class PatchSettings:
 
     rule: str = "refined"  # or paper: the phone window itself is shifted and rotated
     size: int = 100  # px; DPED's patch
-    max_shift: float = 40.0  # phone px at the window's centre
+    max_shift: float = 80.0  # phone px at the window's centre
     max_rotation: float = 5.0  # degrees
     min_std: float = 2.0  # grey levels; a flatter window is clipped sky or deep shadow
     min_corr: float = 0.9  # NCC of the stored patches; DPED's rule

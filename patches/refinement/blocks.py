@@ -5,6 +5,7 @@ say once the window has its place is the shift of each part on its own.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
 from dped_build.patches.refinement.likelihood import Evidence
@@ -15,6 +16,7 @@ from dped_build.patches.refinement.pyramid import BLOCKS
 BLOCK_PX, BLOCK_SHARE, PHOTO_SHARE = 0.02, 0.2, 0.05
 APART_PX, APART_SIGMA = 0.5, 2.0  # a part that lies apart for certain
 APART_PRIOR_PX = 1.0  # of its displacement
+PARTS = (BLOCKS - 1) ** 2
 BEYOND_PX = 5.0  # of a block that contradicts its window: beyond the band's reach
 
 
@@ -35,14 +37,34 @@ def part_displacements(
     return np.asarray(np.sqrt((shift**2).sum(axis=-1) + variance))
 
 
-def worst_part(displacements: FloatArray, evidence: Evidence) -> FloatArray:
-    """The largest displacement of any part (N, 16) → (N,), certain ones in full."""
-    worst = np.maximum(displacements.max(axis=1, initial=0), _certain(evidence))
+def worst_part(
+    displacements: FloatArray,
+    evidence: Evidence,
+    counted: NDArray[np.bool_] | None = None,
+) -> FloatArray:
+    """The largest displacement of any part (N, 16) → (N,), certain ones in full.
+
+    Where only `counted` (N, 16) parts are asked, pixels that contradict their window
+    are left to its mask.
+    """
+    found = np.maximum(displacements, _certain(evidence))
+    if counted is not None:
+        return np.asarray(np.where(counted, found, 0).max(axis=1, initial=0))
+    worst = found.max(axis=1, initial=0)
     return np.where(evidence.contradicted.any(axis=1), BEYOND_PX, worst)
 
 
+def part_shares(counted: NDArray[np.bool_]) -> FloatArray:
+    """Share of pixels that count in each part, (N, side, side) → (N, 16)."""
+    count, side = counted.shape[:2]
+    block = side // BLOCKS
+    blocks = counted[:, : block * BLOCKS, : block * BLOCKS]
+    blocks = blocks.reshape(count, BLOCKS, block, BLOCKS, block)
+    return _merge(blocks.mean(axis=(2, 4)).reshape(count, BLOCKS**2)) / 4
+
+
 def _certain(evidence: Evidence) -> FloatArray:
-    """Displacement of parts that certainly lie apart, (N,) px; else 0.
+    """Displacement of parts that certainly lie apart, (N, 16) px; else 0.
 
     Judged by their pixels alone: neighbours know nothing of an edge within a window.
     """
@@ -51,7 +73,7 @@ def _certain(evidence: Evidence) -> FloatArray:
     variance = np.einsum("nbi,nbij,nbj->nb", shift, covariance, shift)
     # Against the deviation along the shift, whose square is variance / length².
     certain = (length > APART_PX) & (length**4 > APART_SIGMA**2 * variance)
-    return np.asarray(np.where(certain, length, 0).max(axis=1, initial=0))
+    return np.asarray(np.where(certain, length, 0))
 
 
 def _posterior(

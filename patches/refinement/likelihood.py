@@ -70,13 +70,22 @@ def no_evidence(count: int) -> Evidence:
     )
 
 
-def gather_evidence(level: Level, places: FloatArray) -> Evidence:
-    """The quadratic of every window around its place (N, 6)."""
+def gather_evidence(
+    level: Level, places: FloatArray, counted: NDArray[np.bool_] | None = None
+) -> Evidence:
+    """The quadratic of every window around its place (N, 6).
+
+    Args:
+        level: Both photos.
+        places: Of its windows.
+        counted: Which pixels count, (N, side, side) of the level; None for all.
+    """
     found = no_evidence(len(places))
     step = max(1, CHUNK_PIXELS // (level.block * BLOCKS) ** 2)
     for first in range(0, len(places), step):
         rows = slice(first, first + step)
-        sums, variance, contradicted = _block_sums(level, places[rows], rows)
+        mask = None if counted is None else _by_blocks(counted[rows], level.block)
+        sums, variance, contradicted = _block_sums(level, places[rows], rows, mask)
         # Textureless windows have no variance here and say nothing.
         weight = np.divide(1, variance, out=np.zeros_like(variance), where=variance > 0)
         sums *= (weight * level.reduction**2 / CORRELATED_PX2)[:, None, None, None]
@@ -89,7 +98,7 @@ def gather_evidence(level: Level, places: FloatArray) -> Evidence:
 
 
 def _block_sums(
-    level: Level, places: FloatArray, rows: slice
+    level: Level, places: FloatArray, rows: slice, mask: Image | None
 ) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
     """Weighted products of (x gradient, y gradient, luma, residual, 1), by blocks.
 
@@ -99,21 +108,27 @@ def _block_sums(
     """
     target = _phone_pixels(level, rows)
     luma, along_x, along_y = _dslr_pixels(level, places, rows)
+    every = np.full(target.shape[:2], target.shape[2])
+    pixels = every if mask is None else mask.sum(axis=2, dtype=np.float64)
+    # Of what all pixels' mean must be divided by where only some count.
+    share = np.maximum(pixels.sum(axis=1) / every.sum(axis=1), 1e-6)[:, None, None]
     for values in (luma, target):
-        values -= values.mean(axis=(1, 2), keepdims=True)
-    pixels = target.shape[2]
+        _centre(values, mask, share)
     powers, both, texture = (
-        _dot(one, other) / pixels
+        _dot(one, other) / np.maximum(pixels, 1)
         for one, other in ((luma, luma), (luma, target), (target, target))
     )  # (K, 25)
-    power = np.maximum(powers.mean(axis=1), MIN_VARIANCE)
-    gain = both.mean(axis=1) / power
+    power = np.maximum(_mean(powers, pixels), MIN_VARIANCE)
+    gain = _mean(both, pixels) / power
     usable = (power > MIN_DEVIATION**2) & (gain > MIN_GAIN)
-    usable &= gain > MIN_NCC * np.sqrt(texture.mean(axis=1) / power)
+    usable &= gain > MIN_NCC * np.sqrt(_mean(texture, pixels) / power)
     rest = target - gain.astype(np.float32)[:, None, None] * luma
     # 1.25: the standard deviation of normal errors over their mean size.
-    spread = 1.25 * np.abs(rest).mean(axis=(1, 2), keepdims=True) + 1e-3
+    spread = np.abs(rest).mean(axis=(1, 2), keepdims=True)
+    spread = 1.25 * (spread if mask is None else spread / share) + 1e-3
     weights = 1 / (1 + (rest * (1 / (OUTLIER * spread))) ** 2)
+    if mask is not None:
+        weights = (weights * mask).astype(np.float32)
 
     sums = _weighted_products((along_x, along_y, luma, rest), weights)
     scale = np.ones((len(gain), 5))
@@ -123,12 +138,44 @@ def _block_sums(
     variance = sums[:, :, _REST, _REST].sum(axis=1) / total
     # What a block's own gain leaves: light that differs locally contradicts nothing.
     own = texture - both**2 / np.maximum(powers, MIN_VARIANCE)
-    typical = np.maximum(np.percentile(own, 25, axis=1), MIN_VARIANCE)
-    contradicted = own > CONTRADICTION * typical[:, None]
+    many = pixels >= MIN_BLOCK_PIXELS
+    typical = np.maximum(_lower_quartile(own, many), MIN_VARIANCE)
+    contradicted = many & (own > CONTRADICTION * typical[:, None])
     contradicted &= own > CONTRADICTED_SHARE * texture
-    if pixels < MIN_BLOCK_PIXELS:
-        contradicted[:] = False
     return sums, np.where(usable, np.maximum(variance, MIN_VARIANCE), 0), contradicted
+
+
+def _by_blocks(counted: NDArray[np.bool_], block: int) -> Image:
+    """Masks (K, side, side) as 0 and 1, (K, 25, pixels of a block)."""
+    x, y = _block_pixels(block)
+    return counted[:, y, x].astype(np.float32)
+
+
+def _centre(values: Image, mask: Image | None, share: FloatArray) -> None:
+    """Take a window's mean out, in place; pixels that do not count become 0."""
+    if mask is None:
+        values -= values.mean(axis=(1, 2), keepdims=True)
+        return
+    values *= mask
+    values -= (values.mean(axis=(1, 2), keepdims=True) / share).astype(np.float32)
+    values *= mask
+
+
+def _mean(blocks: FloatArray, pixels: FloatArray) -> FloatArray:
+    """Of all pixels of a window, from its blocks' means (K, 25)."""
+    if (pixels == pixels[:, :1]).all():
+        return np.asarray(blocks.mean(axis=1))
+    return np.asarray((blocks * pixels).sum(axis=1) / np.maximum(pixels.sum(axis=1), 1))
+
+
+def _lower_quartile(values: FloatArray, counted: NDArray[np.bool_]) -> FloatArray:
+    """Over the blocks that count, (K, 25) → (K,); 0 where none does."""
+    if counted.all():
+        return np.asarray(np.percentile(values, 25, axis=1))
+    ordered = np.sort(np.where(counted, values, np.inf), axis=1)
+    number = counted.sum(axis=1)
+    found = ordered[np.arange(len(values)), np.maximum(number - 1, 0) // 4]
+    return np.where(number > 0, found, 0)
 
 
 def _weighted_products(columns: Sequence[Image], weights: Image) -> FloatArray:

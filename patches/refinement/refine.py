@@ -6,9 +6,6 @@ full size the best of what the pixels (`likelihood`) and the neighbours (`field`
 What is left between the blocks of a window shows depth edges and moving objects.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +18,16 @@ from dped_build.patches.refinement.likelihood import (
     gather_evidence,
     moved,
     no_evidence,
+)
+from dped_build.patches.refinement.placement import (
+    FIRST_STEPS,
+    FLOOR_PX,
+    MIN_HALVED_SIZE,
+    Frame,
+    Refinement,
+    first_reduction,
+    fit,
+    placement_sigma,
 )
 from dped_build.patches.refinement.prior import (
     UNKNOWN_PX,
@@ -35,39 +42,19 @@ from dped_build.patches.refinement.prior import (
 )
 from dped_build.patches.refinement.pyramid import (
     Image,
-    Level,
     Luma,
     reduced,
-    strips_of_levels,
     without_coarse,
 )
 from dped_build.patches.refinement.search import coarse_search
 
 SEARCH_REDUCTION = 4  # of the coarse search
-FIRST_REDUCTION = 2  # of the fits without neighbours
 SEARCH_BAND = (4.0, 32.0)  # phone px
 ROUNDING = 1e-3  # grey levels
-FIRST_STEPS = 3
-MIN_HALVED_SIZE = 50  # px; smaller windows are fitted at full size at once
 MIN_COARSE_NCC = 0.4  # below, a coarse match says nothing
 COARSE_ERROR_PX = 1.0  # of a coarse match, at least
 FIELD_PX = 1.0  # error of the coarse matches' field, at least
 LOST_SIGMA = 4.0  # a match further from its field is a wrong one
-MAX_STEP_PX = 2.0  # of one Gauss-Newton step
-FLOOR_PX = 0.02  # error that no window goes below
-
-
-@dataclass(frozen=True)
-class Refinement:
-    """Placement of N windows: where patch px q lies on the phone's grid.
-
-    aligned = centre + shift + (I + linear) (q - patch centre), all in phone px.
-    """
-
-    shift: FloatArray  # (N, 2)
-    linear: FloatArray  # (N, 2, 2)
-    sigma_px: FloatArray  # (N,) RMS displacement over the patch, one sigma
-    depth_px: FloatArray  # (N,) RMS displacement of the worst block of the patch
 
 
 def refine_windows(
@@ -87,7 +74,7 @@ def refine_windows(
         size: Side of a window, px.
         max_shift: Range of the coarse search, phone px.
     """
-    frame = _Frame(phone, dslr, windows, size, max_shift)
+    frame = Frame(phone, dslr, windows, size, max_shift)
     start, field = _coarse_places(frame)
     loose = loose_prior(field, size, start)
     places, evidence = _first_fits(frame, start, loose)
@@ -110,43 +97,12 @@ def refine_windows(
     return Refinement(
         places[:, :2],
         places[:, 2:].reshape(-1, 2, 2) / (size / 2),
-        _sigma(covariance, evidence, parts),
+        placement_sigma(covariance, evidence, parts),
         worst_part(parts, evidence),
     )
 
 
-def _sigma(covariance: FloatArray, evidence: Evidence, parts: FloatArray) -> FloatArray:
-    """RMS displacement over each patch, one sigma, (N,) px."""
-    variances = np.diagonal(covariance, axis1=1, axis2=2)
-    # Over a patch, the square of a share of the way to its border is a third.
-    whole = variances[:, :2].sum(axis=1) + variances[:, 2:].sum(axis=1) / 3
-    sigma = np.sqrt(whole + 2 * FLOOR_PX**2 + (parts**2).mean(axis=1))
-    # Neighbours alone may be those of another depth.
-    return np.where(evidence.info[:, 0, 0] > 0, sigma, UNKNOWN_PX)
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """What is to be refined: the arguments of `refine_windows`."""
-
-    phone: Luma
-    dslr: Image
-    windows: NDArray[np.int32]
-    size: int
-    max_shift: float
-
-    def levels(self, *, reduction: int) -> Iterator[tuple[NDArray[np.intp], Level]]:
-        return strips_of_levels(
-            self.phone,
-            self.dslr,
-            self.windows,
-            self.size,
-            reduction=reduction,
-            reach=self.max_shift,
-        )
-
-
-def _coarse_places(frame: _Frame) -> tuple[FloatArray, Field]:
+def _coarse_places(frame: Frame) -> tuple[FloatArray, Field]:
     """Places (N, 6) by the coarse search and its field, and that field."""
     centres = frame.windows + (frame.size - 1) / 2
     found, covariances = _search(frame)
@@ -160,7 +116,7 @@ def _coarse_places(frame: _Frame) -> tuple[FloatArray, Field]:
     return places, field
 
 
-def _search(frame: _Frame) -> tuple[FloatArray, FloatArray]:
+def _search(frame: Frame) -> tuple[FloatArray, FloatArray]:
     """Coarse shifts (N, 2) and their covariances (N, 2, 2), phone px."""
     reduction = SEARCH_REDUCTION if frame.size >= MIN_HALVED_SIZE else 1
     one, other = (
@@ -185,25 +141,11 @@ def _search_band(luma: Image, reduction: int) -> Image:
 
 
 def _first_fits(
-    frame: _Frame, start: FloatArray, loose: Prior
+    frame: Frame, start: FloatArray, loose: Prior
 ) -> tuple[FloatArray, Evidence]:
     """Places (N, 6) that the pixels say, hardly held, and the evidence there."""
     places, evidence = start.copy(), no_evidence(len(start))
-    reduction = FIRST_REDUCTION if frame.size >= MIN_HALVED_SIZE else 1
-    for rows, level in frame.levels(reduction=reduction):
-        places[rows], found = _fit(level, places[rows], loose.rows(rows), FIRST_STEPS)
+    for rows, level in frame.levels(reduction=first_reduction(frame.size)):
+        places[rows], found = fit(level, places[rows], loose.rows(rows), FIRST_STEPS)
         evidence.put(rows, found)
     return places, evidence
-
-
-def _fit(
-    level: Level, places: FloatArray, prior: Prior, steps: int
-) -> tuple[FloatArray, Evidence]:
-    """Places (K, 6) some Gauss-Newton steps further, and the evidence there."""
-    for _ in range(steps):
-        evidence = gather_evidence(level, places)
-        change, _ = solve(places, evidence, prior)
-        longest = np.maximum(np.abs(change).max(axis=1), 1e-9)
-        change = change * np.minimum(1, MAX_STEP_PX / longest)[:, None]
-        places = places + change
-    return places, moved(evidence, change)

@@ -1,0 +1,162 @@
+"""Geometry of two cameras on one rig: which way parallax moves what both see.
+
+Beyond the pair's homography, what lies at another depth is displaced along one
+direction, towards the epipole, which the lens bends a little over the photo (Hartley
+and Zisserman, 2003, section 13.3: plane plus parallax). Across it the displacement is
+smooth: lens distortion, and what the homography leaves.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dped_build.align.geometry import FloatArray
+from dped_build.align.tracks import Tracks
+
+MIN_TRACKS = 60
+SEARCHED_TRACKS = 500  # that the direction is searched with
+DIRECTIONS = 36  # tried, over half a turn
+SEARCH_STEPS, FIT_STEPS = 6, 10  # of reweighting
+SEARCH_PX = 0.3  # error of a track that follows the rig, while searching
+TRACK_PX = 0.1  # ... of the fit, at least
+TURNS = 3  # of the direction, each with a new fit
+# What bends the direction, in radians at the border, before tracks are looked at.
+TURN, KNOWN_TURN, BEND = 0.3, 0.02, 0.05
+WEAK = 1e-4  # precision of the smooth terms: the tracks say them
+FOLLOWS = 4.0  # spreads, within which a track follows the rig
+# Of one surface; share of corners off it from which there are several.
+SURFACE_PX, SURFACE_SPREADS, OFF_SURFACE = 2.0, 5.0, 0.05
+RANGE = (0.5, 99.5)  # percentiles of the tracks' parallax
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Displacement of a phone point with parallax d: d along, and `across(d)` px.
+
+    Attributes:
+        size: Of the phone photo, px.
+        along: Unit vector (2,) of parallax.
+        smooth: Coefficients (10,) of the displacement across: a cubic.
+        bend: ... (6,) of what parallax adds to it: a quadratic.
+        middle: Parallax at which it adds nothing, px.
+        spread_px: Robust deviation of the tracks across.
+        limits: Least and greatest parallax of the tracks that follow, px.
+    """
+
+    size: tuple[int, int]
+    along: FloatArray
+    smooth: FloatArray
+    bend: FloatArray
+    middle: float
+    spread_px: float
+    limits: tuple[float, float]
+
+    @property
+    def normal(self) -> FloatArray:
+        """Unit vector (2,) across parallax."""
+        return np.array([-self.along[1], self.along[0]])
+
+    def across(self, points: FloatArray, parallax: FloatArray) -> FloatArray:
+        """Displacement across, px, of points (..., 2) with parallax (...)."""
+        smooth = _powers(points, self.size, 3) @ self.smooth
+        bent = _powers(points, self.size, 2) @ self.bend
+        return np.asarray(smooth + (parallax - self.middle) * bent)
+
+    def shows_depth(self, tracks: Tracks) -> bool:
+        """Whether more corners than chance lie off the surface that most lie on."""
+        terms = _powers(tracks.points, self.size, 3)
+        parallax = tracks.displacements @ self.along
+        weights = np.ones(len(parallax))
+        for _ in range(FIT_STEPS):
+            weighted = terms * weights[:, None]
+            normal = weighted.T @ terms + 1e-3 * np.eye(terms.shape[1])
+            rest = parallax - terms @ np.linalg.solve(normal, weighted.T @ parallax)
+            weights = 1 / (1 + (rest / SEARCH_PX) ** 2) ** 2
+        limit = max(SURFACE_PX, SURFACE_SPREADS * self.spread_px)
+        return bool((np.abs(rest) > limit).mean() > OFF_SURFACE)
+
+
+def fit_rig(
+    tracks: Tracks, size: tuple[int, int], *, known: FloatArray | None = None
+) -> Rig | None:
+    """The rig that most tracks agree with; None where there are too few.
+
+    Args:
+        tracks: Corners that were followed, full-size phone px.
+        size: Width and height of the phone photo.
+        known: The direction (2,), where other pairs of the rig have told it.
+    """
+    if len(tracks.points) < MIN_TRACKS:
+        return None
+    along = _search_direction(tracks, size) if known is None else known
+    start = Rig(size, _unit(along), np.zeros(10), np.zeros(6), 0.0, 0.0, (0.0, 0.0))
+    turn = TURN if known is None else KNOWN_TURN
+    rig = _fitted(start, tracks, turn)
+    for _ in range(TURNS - 1 if known is None else 0):
+        turned = _unit(rig.along + rig.bend[0] * rig.normal)
+        rig = _fitted(replace(rig, along=turned), tracks, turn)
+    return rig
+
+
+def _search_direction(tracks: Tracks, size: tuple[int, int]) -> FloatArray:
+    """The direction across which most displacements are smooth."""
+    rng = np.random.default_rng(0)
+    chosen = rng.permutation(len(tracks.points))[:SEARCHED_TRACKS]
+    terms = _powers(tracks.points[chosen], size, 3)
+    displacements = tracks.displacements[chosen]
+    angles = np.arange(DIRECTIONS) * np.pi / DIRECTIONS
+    costs = []
+    for angle in angles:
+        values = displacements @ (-np.sin(angle), np.cos(angle))
+        weights = np.ones(len(values))
+        for _ in range(SEARCH_STEPS):
+            weighted = terms * weights[:, None]
+            normal = weighted.T @ terms + 1e-3 * np.eye(terms.shape[1])
+            rest = values - terms @ np.linalg.solve(normal, weighted.T @ values)
+            square = (rest / SEARCH_PX) ** 2
+            weights = 1 / (1 + square) ** 2
+        costs.append((square / (1 + square)).sum())
+    best = angles[int(np.argmin(costs))]
+    return np.array([np.cos(best), np.sin(best)])
+
+
+def _fitted(rig: Rig, tracks: Tracks, turn: float) -> Rig:
+    """The same direction with the terms that most tracks agree with."""
+    parallax = tracks.displacements @ rig.along
+    values = tracks.displacements @ rig.normal
+    middle = float(np.median(parallax))
+    bent = _powers(tracks.points, rig.size, 2) * (parallax - middle)[:, None]
+    terms = np.concatenate([_powers(tracks.points, rig.size, 3), bent], axis=1)
+    precision = np.array([WEAK] * 10 + [turn**-2] + [BEND**-2] * 5) * TRACK_PX**2
+    weights = np.ones(len(values))
+    for _ in range(FIT_STEPS):
+        weighted = terms * weights[:, None]
+        normal = weighted.T @ terms + np.diag(precision)
+        found = np.linalg.solve(normal, weighted.T @ values)
+        rest = np.abs(values - terms @ found)
+        spread = max(1.48 * float(np.median(rest)), TRACK_PX)
+        weights = 1 / (1 + (rest / spread) ** 2)
+    low, high = np.percentile(parallax[rest < FOLLOWS * spread], RANGE)
+    return replace(
+        rig,
+        smooth=found[:10],
+        bend=found[10:],
+        middle=middle,
+        spread_px=spread,
+        limits=(float(low), float(high)),
+    )
+
+
+def _powers(points: FloatArray, size: tuple[int, int], degree: int) -> FloatArray:
+    """Monomials up to `degree` of points (..., 2), -1 … 1 over the photo's width."""
+    x, y = np.moveaxis((points - np.array(size) / 2) / (size[0] / 2), -1, 0)
+    of_x, of_y = [np.ones_like(x)], [np.ones_like(y)]
+    for _ in range(degree):
+        of_x.append(of_x[-1] * x)
+        of_y.append(of_y[-1] * y)
+    powers = [(n - i, i) for n in range(degree + 1) for i in range(n + 1)]
+    return np.stack([of_x[i] * of_y[j] for i, j in powers], axis=-1)
+
+
+def _unit(vector: FloatArray) -> FloatArray:
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float64)

@@ -1,0 +1,116 @@
+"""Corners followed from the phone's photo into the DSLR's: what a rig is fitted to.
+
+Both photos come on the phone's grid, so that what is left is parallax, lens distortion
+and what moved. They are compared whitened, because phones change light and tone.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.geometry import FloatArray
+
+Luma = NDArray[np.uint8]
+Image = NDArray[np.float32]
+
+SURROUNDINGS_PX = 8.0  # sigma, over which light and contrast are evened out
+LEAST_CONTRAST = 3.0  # grey levels; less is noise
+WHITENED = (40.0, 128.0)  # grey levels of one contrast, and of the mean
+MAX_CORNERS = 3000
+CORNER_QUALITY = 0.01  # of the best corner's
+CORNER_DISTANCE, CORNER_BLOCK = 7, 5  # px
+FOLLOW_WINDOW = 15  # px
+FOLLOW_UNTIL = (3, 15, 0.02)  # OpenCV's criteria: both, steps, px
+MAX_RETURN_PX = 0.15  # between a corner and where the way there and back ends
+BORDER_PX = 8  # of the common area; no corner is taken there
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """N corners of the phone's photo and where the DSLR shows them, full-size px."""
+
+    points: FloatArray  # (N, 2)
+    displacements: FloatArray  # (N, 2)
+
+
+def whitened(luma: Image) -> Luma:
+    """Luma (H, W) less its surroundings' mean, in units of their contrast."""
+    rest = luma - _smooth(luma)
+    scale, mean = WHITENED
+    contrast = np.sqrt(_smooth(rest * rest)) + LEAST_CONTRAST
+    return np.clip(rest / contrast * scale + mean, 0, 255).astype(np.uint8)
+
+
+def _smooth(luma: Image) -> Image:
+    less = 4
+    small = _smaller(luma, less)
+    small = cv2.GaussianBlur(small, (0, 0), SURROUNDINGS_PX / less)
+    return np.asarray(cv2.resize(small, luma.shape[::-1], interpolation=1))
+
+
+def _smaller(luma: NDArray[np.generic], times: int) -> NDArray[np.generic]:
+    size = [max(side // times, 1) for side in luma.shape[::-1]]
+    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA))
+
+
+def follow_corners(
+    phone: Luma, dslr: Luma, inside: NDArray[np.bool_], *, reduction: int
+) -> Tracks:
+    """Corners of the phone's photo that are found in the DSLR's, there and back.
+
+    Dense inverse search (Kroeger et al., ECCV 2016) says where to look; Lucas and
+    Kanade's tracker (1981) finds the place.
+
+    Args:
+        phone: Whitened luma (H, W).
+        dslr: Likewise, on the same grid.
+        inside: Which pixels both photos show, (H, W).
+        reduction: Full-size px per px of these.
+    """
+    border = np.ones((2 * BORDER_PX - 1,) * 2)
+    found = cv2.goodFeaturesToTrack(
+        phone,
+        MAX_CORNERS,
+        CORNER_QUALITY,
+        CORNER_DISTANCE,
+        mask=cv2.erode(inside.astype(np.uint8), border),
+        blockSize=CORNER_BLOCK,
+    )
+    if found is None:
+        return Tracks(np.zeros((0, 2)), np.zeros((0, 2)))
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flow = search.calc(_smaller(phone, 2), _smaller(dslr, 2), None)
+    corners = found[:, 0]
+    columns, rows = np.minimum((corners / 2).astype(int), _last(flow)).T
+    there, seen = _follow(phone, dslr, corners, corners + 2 * flow[rows, columns])
+    back, seen_back = _follow(dslr, phone, there, corners)
+    returned = np.linalg.norm(back - corners, axis=1) < MAX_RETURN_PX
+    kept = seen & seen_back & returned
+    centre = (reduction - 1) / 2
+    return Tracks(
+        corners[kept].astype(np.float64) * reduction + centre,
+        (there - corners)[kept].astype(np.float64) * reduction,
+    )
+
+
+def _last(flow: Image) -> NDArray[np.int64]:
+    return np.array(flow.shape[1::-1]) - 1
+
+
+def _follow(
+    one: Luma, other: Luma, corners: Image, start: Image
+) -> tuple[Image, NDArray[np.bool_]]:
+    """Where the corners (N, 2) of `one` lie in `other`, and whether they were found."""
+    found, status, _ = cv2.calcOpticalFlowPyrLK(
+        one,
+        other,
+        corners[:, None],
+        start[:, None].copy(),
+        winSize=(FOLLOW_WINDOW,) * 2,
+        maxLevel=1,
+        criteria=FOLLOW_UNTIL,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )
+    return found[:, 0], status[:, 0] > 0

@@ -1,0 +1,175 @@
+"""Surfaces in windows: planes of parallax, and which windows lie on one surface."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from dped_build.align.geometry import FloatArray
+from dped_build.align.rig import Rig
+from dped_build.patches.refinement.pyramid import Image
+
+NEAR_PX = 1.0  # from a plane, within which pixels make it
+SAMPLED_PX = 4  # between the pixels that planes are fitted to
+SEEDS = (0.5, 0.1, 0.25, 0.75, 0.9)  # quantiles of a window's parallax to start from
+LIMITS_PX = (4.0, 2.5, 1.5, NEAR_PX)  # narrowing, around a plane being fitted
+FLAT_WEIGHT = 3.0  # pixels by which slopes are held to 0
+MIN_SHARE, MIN_SECOND_SHARE = 0.28, 0.3  # of a window's pixels that a plane explains
+EXPLAINED = 0.05  # of a window's known pixels that a further seed need not explain
+SAME_SURFACE_PX = 0.5  # between two windows' planes, half the way between them
+NEIGHBOUR = 1.5  # windows
+
+
+@dataclass(frozen=True)
+class Layers:
+    """K surfaces in windows, one or two a window.
+
+    A plane is the parallax at the window's centre, and by how much it grows towards the
+    right and the lower border, full-size px.
+    """
+
+    window: NDArray[np.intp]  # (K,) which window
+    planes: FloatArray  # (K, 3): along x, along y, at the centre
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.window)
+
+
+def window_layers(
+    parallax: Image, corners: NDArray[np.int32], size: int, reduction: int
+) -> Layers:
+    """The plane of each window that most of its pixels lie on, and the next one.
+
+    Args:
+        parallax: Map (H, W) of the reduced photo, full-size px.
+        corners: Top-left pixels (N, 2) of the windows, full-size px.
+        size: Side of a window, full-size px.
+        reduction: Full-size px per px of the map.
+    """
+    step = max(1, SAMPLED_PX // reduction)
+    at = np.arange(step // 2, size // reduction, step)
+    rows, columns = (a.ravel() for a in np.meshgrid(at, at, indexing="ij"))
+    places = np.stack([columns, rows], axis=1)
+    left_top = corners // reduction
+    found = parallax[left_top[:, 1:] + rows, left_top[:, :1] + columns]
+    half = size / 2
+    unit = places * reduction + (reduction - 1) / 2 - (size - 1) / 2
+    terms = np.column_stack([unit / half, np.ones(len(unit))])
+    known = np.isfinite(found)
+    values = np.where(known, found, 0).astype(np.float64)
+    planes, share = _best_planes(values, known, terms)
+    other = known & (np.abs(values - planes @ terms.T) > 2 * NEAR_PX)
+    seconds, second_share = _best_planes(values, other, terms)
+    first = share > MIN_SHARE
+    second = first & (second_share > MIN_SECOND_SHARE)
+    return Layers(
+        np.concatenate([np.flatnonzero(first), np.flatnonzero(second)]),
+        np.concatenate([planes[first], seconds[second]]),
+    )
+
+
+def _best_planes(
+    values: FloatArray, known: NDArray[np.bool_], terms: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Planes (N, 3) near to most of N windows' pixels, and the share of those (N,)."""
+    planes, best = np.zeros((len(values), 3)), np.zeros(len(values))
+    share_known = known.mean(axis=1)
+    held = np.diag([FLAT_WEIGHT, FLAT_WEIGHT, 1e-6])
+    for seed in SEEDS:
+        rows = np.flatnonzero((best < share_known - EXPLAINED) & (share_known > 0.1))
+        if not len(rows):
+            break
+        value, ok = values[rows], known[rows]
+        start = np.nanquantile(np.where(ok, value, np.nan), seed, axis=1)
+        error = np.abs(value - start[:, None])
+        for limit in LIMITS_PX:
+            weight = (ok & (error < limit)).astype(np.float64)
+            normal = np.einsum("np,pi,pj->nij", weight, terms, terms, optimize=True)
+            right = (weight * value) @ terms
+            plane = np.linalg.solve(normal + held, right[..., None])[..., 0]
+            error = np.abs(value - plane @ terms.T)
+        share = (ok & (error < NEAR_PX)).mean(axis=1)
+        better = share > best[rows]
+        planes[rows[better]] = plane[better]
+        best[rows] = np.maximum(best[rows], share)
+    return planes, best
+
+
+def expected_by_rig(
+    rig: Rig, centres: FloatArray, planes: FloatArray, size: int
+) -> FloatArray:
+    """Places (K, 6) of windows at `centres` (K, 2) whose parallax is these planes."""
+    half = size / 2
+    middle = rig.across(centres, planes[:, 2])
+    places = np.empty((len(planes), 6))
+    places[:, :2] = planes[:, 2:] * rig.along + middle[:, None] * rig.normal
+    for axis, way in enumerate(np.eye(2) * half):
+        slope = planes[:, axis]
+        beyond = rig.across(centres + way, planes[:, 2] + slope)
+        before = rig.across(centres - way, planes[:, 2] - slope)
+        across = (beyond - before) / 2
+        # A place holds x's slopes along x and y, then y's.
+        for part in range(2):
+            along = slope * rig.along[part]
+            places[:, 2 + 2 * part + axis] = along + across * rig.normal[part]
+    return places
+
+
+def surfaces(centres: FloatArray, planes: FloatArray, size: int) -> NDArray[np.int32]:
+    """Labels (K,) of windows whose planes continue each other."""
+    pairs = cKDTree(centres).query_pairs(size * NEIGHBOUR, output_type="ndarray")
+    one, other = pairs.T
+    way = (centres[other] - centres[one]) / size  # half of it, in half sides
+    at_one = planes[one, 2] + (planes[one, :2] * way).sum(axis=1)
+    at_other = planes[other, 2] - (planes[other, :2] * way).sum(axis=1)
+    apart = np.abs(way).max(axis=1, initial=0, where=np.ones_like(way, bool)) > 0
+    same = apart & (np.abs(at_one - at_other) < SAME_SURFACE_PX)
+    links = np.ones(int(same.sum()))
+    graph = coo_matrix((links, (one[same], other[same])), (len(planes),) * 2)
+    return np.asarray(connected_components(graph, directed=False)[1])
+
+
+def plane_distance(
+    parallax: Image, origin: NDArray[np.int32], planes: FloatArray, squares: "Squares"
+) -> Image:
+    """Parallax less each layer's plane over squares of the map, (K, side, side) px.
+
+    Args:
+        parallax: Map of the reduced photo, full-size px; NaN where unknown.
+        origin: Top-left map px of the squares (K, 2), also beyond the map.
+        planes: (K, 3).
+        squares: Where they lie.
+    """
+    pad = squares.side
+    padded = np.pad(parallax, pad, constant_values=np.nan)
+    offset = np.arange(squares.side)
+    rows = np.clip(origin[:, 1:] + offset + pad, 0, padded.shape[0] - 1)
+    columns = np.clip(origin[:, :1] + offset + pad, 0, padded.shape[1] - 1)
+    found = padded[rows[:, :, None], columns[:, None, :]]
+    unit_x, unit_y = (
+        (
+            (origin[:, axis : axis + 1] + offset) * squares.reduction
+            + (squares.reduction - 1) / 2
+            - squares.centres[:, axis : axis + 1]
+        )
+        / squares.half
+        for axis in range(2)
+    )
+    plane = planes[:, 2, None, None] + (
+        (planes[:, :1] * unit_x)[:, None, :] + (planes[:, 1:2] * unit_y)[:, :, None]
+    )
+    return np.asarray(found - plane, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Squares of a reduced photo around K windows."""
+
+    centres: FloatArray  # (K, 2) of the windows, full-size px
+    half: float  # of a window's side, full-size px
+    side: int  # of a square, reduced px
+    reduction: int

@@ -1,0 +1,101 @@
+"""Parallax of every pixel along the rig's direction: a guide, never the answer.
+
+Semi-global matching (Hirschmüller, PAMI 2008) on whitened photos, turned so that
+parallax lies along the rows and freed of what the rig displaces across them.
+"""
+
+import cv2
+import numpy as np
+
+from dped_build.align.geometry import FloatArray
+from dped_build.align.rig import Rig
+from dped_build.align.tracks import Luma
+from dped_build.patches.refinement.pyramid import Image
+
+BLOCK = 5  # px of a matching block
+STEP_COST, JUMP_COST = 8, 40  # per px of a block: of parallax changing by 1 px, by more
+MIN_UNIQUE = 5  # percent by which the best match beats the next
+SPECKLE_PX, SPECKLE_STEP = 60, 2  # islands up to so large, of such a step, are unknown
+BEYOND = 3  # px searched beyond the tracks' parallax
+SIXTEEN = 16  # OpenCV's unit of disparities, in number and in value
+GRID = 8  # px between which what lies across is interpolated
+
+
+def parallax_map(phone: Luma, dslr: Luma, rig: Rig, reduction: int) -> Image:
+    """Parallax of each pixel of the phone's photo, full-size px; NaN where unknown.
+
+    Args:
+        phone: Whitened luma (H, W).
+        dslr: Likewise, on the same grid.
+        rig: Of full-size px.
+        reduction: Full-size px per px of these.
+    """
+    height, width = phone.shape
+    axes = np.array([rig.along, rig.normal])
+    centre = np.array([width, height]) / 2
+    low, high = (limit / reduction for limit in rig.limits)
+    first = int(np.floor(low)) - BEYOND
+    count = int(np.ceil((high + BEYOND - first) / SIXTEEN)) * SIXTEEN
+    reach = max(abs(first), abs(first + count)) + 2
+    outer = np.array([[0, 0], [width, 0], [width, height], [0, height]])
+    turned = (outer - centre) @ axes.T
+    origin = turned.min(axis=0) - (reach + 2, 2)
+    size = np.ceil(np.ptp(turned, axis=0)).astype(int) + (2 * reach + 4, 4)
+
+    across = _across(rig, centre, origin, size, reduction)
+    straight = np.column_stack([axes.T, centre + origin @ axes])
+    left = cv2.warpAffine(phone, straight, size, flags=_BACK, borderMode=_REPEAT)
+    columns, rows = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in size))
+    at_x, at_y = (
+        columns * float(line[0]) + rows * float(line[1]) + float(line[2])
+        for line in straight
+    )
+    at_x += across * float(rig.normal[0])
+    at_y += across * float(rig.normal[1])
+    right = cv2.remap(dslr, at_x, at_y, cv2.INTER_LINEAR, borderMode=_REPEAT)
+
+    lowest = 1 - (first + count)
+    matcher = cv2.StereoSGBM.create(
+        minDisparity=lowest,
+        numDisparities=count,
+        blockSize=BLOCK,
+        P1=STEP_COST * BLOCK**2,
+        P2=JUMP_COST * BLOCK**2,
+        disp12MaxDiff=1,
+        preFilterCap=63,
+        uniquenessRatio=MIN_UNIQUE,
+        speckleWindowSize=SPECKLE_PX,
+        speckleRange=SPECKLE_STEP,
+        mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
+    )
+    found = matcher.compute(left, right).astype(np.float32) / SIXTEEN
+    found[found < lowest] = np.nan
+    back = np.column_stack([axes, -(axes @ centre) - origin])
+    back_again = cv2.warpAffine(
+        found,
+        back,
+        (width, height),
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        borderValue=np.nan,
+    )
+    return np.asarray(-reduction * back_again)
+
+
+_BACK = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+_REPEAT = cv2.BORDER_REPLICATE
+
+
+def _across(
+    rig: Rig, centre: FloatArray, origin: FloatArray, size: FloatArray, reduction: int
+) -> Image:
+    """What the rig displaces across without parallax, px, on the turned grid."""
+    columns, rows = np.meshgrid(
+        *(np.arange(0, n + GRID, GRID, dtype=np.float64) for n in size)
+    )
+    turned = np.stack([columns, rows], axis=-1) + origin
+    points = (centre + turned @ np.array([rig.along, rig.normal])) * reduction
+    coarse = rig.across(points, np.full(points.shape[:2], rig.middle)) / reduction
+    grow = np.array([[1 / GRID, 0, 0], [0, 1 / GRID, 0]])
+    return np.asarray(
+        cv2.warpAffine(coarse.astype(np.float32), grow, size, flags=_BACK)
+    )

@@ -1,0 +1,281 @@
+"""Which pixels of a placed window show the same point of the scene in both photos.
+
+A pixel is valid where the parallax map has it near the window's surface, both photos
+look alike there, no shift of its surroundings would make them more alike, and no other
+surface nearby explains it as well. Far from other surfaces less is asked: there a flat
+wall is not in doubt. What the map calls another surface, which it does too much around
+outlines, is valid after all where the window's own surface explains it clearly better.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dped_build.align.geometry import FloatArray
+from dped_build.patches.refinement.pyramid import Image, Luma
+
+Mask = NDArray[np.bool_]
+
+SMOOTH_PX = 0.7  # sigma of the blur before photos are compared
+REACH_PX = 4  # of that blur and of interpolation
+LIGHT_PX, ALIKE_PX, SHIFT_PX = 15, 7, 21  # sides of the squares that means are over
+OWN_PX, RIVAL_PX = 5, 9  # ... when two surfaces compete: the own one at its best
+MAX_RESIDUAL, MAX_CALM_RESIDUAL = 4.0, 5.0  # power over the window's typical one
+DETAIL_SHARE = 0.25  # of detail's power that may stay as a residual
+LEAST_POWER = 1.0  # grey levels²
+CORRELATED_PX2 = 20.0  # neighbouring residuals are not independent
+APART_PX = 0.5  # a shift along parallax that is another depth
+APART_SIGMA, APART_FAR_SIGMA = 1.5, 3.0  # ... that much beyond its own error
+UNKNOWN_PX = 1.0  # error of such a shift, from which on it says nothing
+BEATEN = 0.7  # of a rival's residual power that the own one must stay below
+OVERRULED = 0.5  # ... to be valid where the map says otherwise
+KNOWN_FAR, RIVAL_FAR, APART_FAR, SPECK_FAR = 32.0, 24.0, 24.0, 8.0  # px from others
+CALM_FAR = 4.0  # px; a window without others that near is judged by residuals alone
+CALM_DEPTH_PX = 0.2  # ... if its parts lie together that well
+RIVALS = 3
+RIVAL_GAP_PX = (1.5, 80.0)  # between the own place and a rival's
+RIVAL_REACH = 1.3  # windows, from which rivals come
+LEAST_PIXELS = 200
+SPECK_PX2 = 100  # invalid islands up to so large are noise, far from other surfaces
+ISLAND_PX2 = 150  # valid islands below are given up
+OUTLINE_PX = 2  # around everything invalid
+OUTSIDE = -1e4  # grey levels that no photo has
+
+
+@dataclass(frozen=True)
+class Placed:
+    """K windows with their places, of which rivals are taken."""
+
+    corners: NDArray[np.int32]  # (K, 2) top-left pixels
+    places: FloatArray  # (K, 6)
+    size: int
+    calm: Mask  # (K,) their parts lie together
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the parallax map says of some windows' pixels."""
+
+    distance: Image  # (k, S, S) px of parallax to the window's surface; NaN unknown
+    near: Mask  # (k, S, S) on that surface
+    away: Image  # (k, S, S) px to the nearest pixel of another surface
+    direction: FloatArray  # (k, 2) displacement by 1 px of parallax
+
+
+def visible_pixels(
+    phone: Luma,
+    dslr: Image,
+    placed: Placed,
+    rows: NDArray[np.intp],
+    around: Surroundings,
+) -> Mask:
+    """Valid pixels of some windows, (k, S, S).
+
+    Args:
+        phone: Luma (H, W), grey levels.
+        dslr: DSLR luma on the phone's grid, (H, W), not rounded.
+        placed: All windows.
+        rows: Which of them, (k,).
+        around: What is said of those.
+    """
+    found = np.zeros(around.near.shape, bool)
+    for mask, one, number in zip(found, range(len(rows)), rows, strict=True):
+        window = _Window(
+            placed,
+            int(number),
+            *(getattr(around, field.name)[one] for field in fields(Surroundings)),
+        )
+        pair = _Pair(phone, dslr, window)
+        if pair.usable:
+            mask[:] = _tidied(_judged(pair, window), window.away)
+    return found
+
+
+@dataclass(frozen=True)
+class _Window:
+    """One of them."""
+
+    placed: Placed
+    number: int
+    distance: Image  # (S, S)
+    near: Mask
+    away: Image
+    direction: FloatArray  # (2,)
+
+
+class _Pair:
+    """Both photos in one window: the DSLR as its place shows it, and what is left."""
+
+    def __init__(self, phone: Luma, dslr: Image, window: _Window) -> None:
+        placed = window.placed
+        left, top = placed.corners[window.number]
+        size = placed.size
+        self.dslr = dslr
+        rows, columns = np.mgrid[:size, :size].astype(np.float32)
+        self.unit = [(a - (size - 1) / 2) / (size / 2) for a in (columns, rows)]
+        self.columns, self.rows = columns + np.float32(left), rows + np.float32(top)
+        self.target = _blurred_at(phone, self.columns, self.rows, whole=True)
+        self.place = placed.places[window.number].astype(np.float32)
+        luma = self.warped(self.place)
+        self.inside = luma > OUTSIDE / 2
+        self.near = window.near & self.inside
+        self.usable = int(self.near.sum()) >= LEAST_PIXELS
+        if not self.usable:
+            return
+        self.weight = self.near.astype(np.float32)
+        self.light = _mean(self.weight, LIGHT_PX) + 1e-3
+        self.even = self.target - self.local_mean(self.target)
+        own = self.centred(luma)
+        one, other = self.even[self.near], own[self.near]
+        power = max(float(other @ other), 1e-3)
+        self.gain = np.float32(np.clip((one @ other) / power, 0.05, 10))
+        self.luma = self.gain * own
+        self.rest = self.even - self.luma
+
+    def warped(self, place: Image, beyond: tuple[Image, Image] | None = None) -> Image:
+        """The DSLR's luma at a place (6,), each pixel moved `beyond` besides, px."""
+        x, y = self.unit
+        at_x = self.columns + place[0] + place[2] * x + place[3] * y
+        at_y = self.rows + place[1] + place[4] * x + place[5] * y
+        if beyond is not None:
+            at_x, at_y = at_x + beyond[0], at_y + beyond[1]
+        return _blurred_at(self.dslr, at_x, at_y)
+
+    def local_mean(self, luma: Image) -> Image:
+        """Over the near pixels around each pixel."""
+        return _mean(luma * self.weight, LIGHT_PX) / self.light
+
+    def centred(self, luma: Image) -> Image:
+        """Less its local mean; what lies outside is grey."""
+        luma = np.maximum(luma, -50)
+        return luma - self.local_mean(luma)
+
+    def power_left(self, luma: Image) -> Image:
+        """Residual power of another rendering of the DSLR, over a rival's square."""
+        rest = self.even - self.gain * self.centred(luma)
+        return _mean(rest * rest, RIVAL_PX)
+
+
+def _judged(pair: _Pair, window: _Window) -> Mask:
+    """Valid pixels before islands and outlines are tidied, (S, S)."""
+    away = window.away
+    power = pair.rest * pair.rest
+    energy = _mean(power, ALIKE_PX)
+    fine = pair.luma - _mean(pair.luma, 3)
+    typical = float(np.median(energy[pair.near]))
+    allowed = typical + DETAIL_SHARE * _mean(fine * fine, ALIKE_PX) + LEAST_POWER
+    if window.placed.calm[window.number] and away.min() > CALM_FAR:
+        return pair.near & (energy < MAX_CALM_RESIDUAL * allowed)
+    alike = energy < MAX_RESIDUAL * allowed
+    together, told = _shifts(pair, window, typical)
+    own = _mean(power, OWN_PX)
+    doubted = alike & together & told
+    valid = pair.near & alike & together & (told | (away > KNOWN_FAR))
+    valid |= _overruling(pair, window, own, doubted & ~pair.near)
+    for place in _rivals(window.placed, window.number):
+        beaten = own < BEATEN * pair.power_left(pair.warped(place))
+        valid &= beaten | (away > RIVAL_FAR)
+    return valid
+
+
+def _shifts(pair: _Pair, window: _Window, typical: float) -> tuple[Mask, Mask]:
+    """Whether each pixel's surroundings lie together, and can tell; (S, S) each."""
+    along = window.direction / np.linalg.norm(window.direction)
+    slopes = [cv2.Sobel(pair.luma, cv2.CV_32F, i, 1 - i, scale=1 / 8) for i in (1, 0)]
+    slope = np.where(pair.near, along[0] * slopes[0] + along[1] * slopes[1], 0)
+    slope = slope.astype(np.float32)
+    information = _mean(slope * slope, SHIFT_PX) * SHIFT_PX**2
+    score = _mean(slope * pair.rest, SHIFT_PX) * SHIFT_PX**2
+    noise = typical * CORRELATED_PX2
+    error = np.sqrt(noise / np.maximum(information, 1e-3))
+    shift = np.abs(score / (information + noise + 1e-9))
+    sigmas = np.where(window.away > APART_FAR, APART_FAR_SIGMA, APART_SIGMA)
+    apart = (shift > APART_PX) & (shift > sigmas * error)
+    return ~apart, error < UNKNOWN_PX
+
+
+def _overruling(pair: _Pair, window: _Window, own: Image, doubted: Mask) -> Mask:
+    """Where the map's other parallax explains the pixels clearly worse, (S, S)."""
+    said = doubted & np.isfinite(window.distance) & pair.inside
+    if not said.any():
+        return said
+    parallax = np.where(said, window.distance, 0)
+    x, y = (parallax * np.float32(part) for part in window.direction)
+    other = pair.warped(pair.place, (x, y))
+    return np.asarray(said & (own < OVERRULED * pair.power_left(other)))
+
+
+def _rivals(placed: Placed, number: int) -> Iterator[Image]:
+    """Places of surfaces around a window, carried over to it, the nearest first."""
+    half = placed.size / 2
+    way = (placed.corners[number] - placed.corners) / half
+    close = np.abs(way).max(axis=1) < 2 * RIVAL_REACH
+    close[number] = False
+    places, way = placed.places[close], way[close]
+    carried = places.copy()
+    for axis in range(2):
+        carried[:, axis] += (places[:, 2 + 2 * axis : 4 + 2 * axis] * way).sum(axis=1)
+    gap = np.linalg.norm(carried[:, :2] - placed.places[number, :2], axis=1)
+    taken: list[FloatArray] = []
+    for one in np.argsort(gap, kind="stable"):
+        place = carried[one]
+        new = all(np.linalg.norm(place[:2] - o[:2]) > RIVAL_GAP_PX[0] for o in taken)
+        if RIVAL_GAP_PX[0] < gap[one] < RIVAL_GAP_PX[1] and new:
+            taken.append(place)
+            yield place.astype(np.float32)
+        if len(taken) == RIVALS:
+            return
+
+
+def _tidied(valid: Mask, away: Image) -> Mask:
+    """Without noise, outlines and small islands, (S, S)."""
+    invalid = cv2.morphologyEx(
+        (~valid).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
+    )
+    _, label, stats, _ = cv2.connectedComponentsWithStats(invalid, connectivity=8)
+    specks = stats[:, cv2.CC_STAT_AREA] < SPECK_PX2
+    specks[label[away <= SPECK_FAR]] = False
+    specks[0] = False
+    invalid[specks[label]] = 0
+    around = np.ones((2 * OUTLINE_PX + 1,) * 2, np.uint8)
+    kept = 1 - cv2.dilate(invalid, around)
+    _, label, stats, _ = cv2.connectedComponentsWithStats(kept, connectivity=4)
+    small = stats[:, cv2.CC_STAT_AREA] < ISLAND_PX2
+    return np.asarray((kept > 0) & ~small[label])
+
+
+def _mean(values: Image, side: int) -> Image:
+    return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT_101))
+
+
+def _blurred_at(
+    photo: Luma | Image, at_x: Image, at_y: Image, *, whole: bool = False
+) -> Image:
+    """The photo blurred, at places (S, S), or at whole pixels; OUTSIDE beyond it."""
+    reach = REACH_PX
+    ends = [(int(a.min()) - reach, int(a.max()) + reach) for a in (at_x, at_y)]
+    (left, right), (top, bottom) = (
+        (max(first, 0), min(last, length))
+        for (first, last), length in zip(ends, photo.shape[::-1], strict=True)
+    )
+    if left >= right or top >= bottom:
+        return np.full(at_x.shape, OUTSIDE, np.float32)
+    part = photo[top:bottom, left:right].astype(np.float32)
+    part = cv2.GaussianBlur(part, (0, 0), SMOOTH_PX)
+    if whole:
+        rows, columns = int(at_y[0, 0]) - top, int(at_x[0, 0]) - left
+        size = len(at_x)
+        return np.asarray(part[rows : rows + size, columns : columns + size])
+    return np.asarray(
+        cv2.remap(
+            part,
+            at_x - np.float32(left),
+            at_y - np.float32(top),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=OUTSIDE,
+        )
+    )
