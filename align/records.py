@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from dped_build.photos.likeness import DIGITS
 from dped_build.workspace.json_files import (
     Count,
     Sha256,
@@ -49,6 +50,7 @@ Keypoints = tuple[
 Entry = Annotated[float, Meta(gt=-1e9, lt=1e9)]
 Row = Annotated[tuple[Entry, ...], Meta(min_length=3, max_length=3), "A row."]
 Matrix = Annotated[tuple[Row, ...], Meta(min_length=3, max_length=3)]
+PictureHash = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{DIGITS}}}$")]
 Reason = Annotated[str, Meta(extra_json_schema={"enum": REASONS})]  # later ones count
 
 
@@ -77,6 +79,8 @@ class Alignment:
         dslr_sha256: Hash of the file.
         phone_color: Colour space that the file states, and by what.
         dslr_color: Likewise.
+        dslr_hash: What the photo shows (`photos.likeness`): shots of one scene are
+            alike.
     """
 
     pair: Annotated[str, Meta(min_length=1)]
@@ -98,6 +102,7 @@ class Alignment:
     dslr_sha256: Sha256 | None = None
     phone_color: str | None = field(default=None, metadata=ADDED)
     dslr_color: str | None = field(default=None, metadata=ADDED)
+    dslr_hash: PictureHash | None = field(default=None, metadata=ADDED)
 
     @property
     def aligned(self) -> bool:

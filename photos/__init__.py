@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from dped_build.workspace.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from dped_build.photos.reading import list_photos, photo_size, read_photo
+    from dped_build.photos.listing import list_photos
+    from dped_build.photos.reading import photo_size, read_photo
 
 __all__ = ["list_photos", "photo_size", "read_photo"]
 
 __getattr__ = lazy_exports(
     __name__,
-    {"list_photos": "reading", "photo_size": "reading", "read_photo": "reading"},
+    {"list_photos": "listing", "photo_size": "reading", "read_photo": "reading"},
 )

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from dped_build.photos.iso_boxes import Box, boxes
 
-CODED = (b"hvc1", b"hev1")  # items that hold pixels, HEVC
+HEVC, AV1 = (b"hvc1", b"hev1"), (b"av01",)  # items that hold pixels
 MIN_BYTES_PER_PIXEL = 1 / 500  # cameras write 0.02 and more, of a white wall
 _ZEROS = bytes(8)  # HEVC's units never hold three in a row (ITU-T H.265, 7.4.2)
 _MAX_META_BYTES, _MAX_PARTS = 2**24, 100_000  # phones list about sixty
@@ -73,8 +73,8 @@ def _listed(table: BinaryIO) -> Iterator[Extent]:
                 yield found
 
 
-def coded_items(file: BinaryIO, length: int) -> set[int]:
-    """The numbers of the items that hold pixels."""
+def items_of(file: BinaryIO, length: int, kinds: tuple[bytes, ...]) -> set[int]:
+    """The numbers of a file's items of some kinds."""
     box = find_box(file, length, b"meta", b"iinf")
     if box is None:
         return set()
@@ -85,7 +85,7 @@ def coded_items(file: BinaryIO, length: int) -> set[int]:
         file.seek(entry.start)
         data = file.read(14)
         wide = 2 if data[:1] == b"\2" else 4
-        if data[6 + wide : 10 + wide] in CODED:
+        if data[6 + wide : 10 + wide] in kinds:
             found.add(int.from_bytes(data[4 : 4 + wide], "big"))
     return found
 
@@ -96,7 +96,7 @@ def require_whole(file: BinaryIO, pixels: int) -> None:
     libheif leaves tiles out that it cannot decode, without a word.
 
     Args:
-        file: A HEIF file.
+        file: A HEIF or AVIF file.
         pixels: Of its photo.
 
     Raises:
@@ -105,15 +105,18 @@ def require_whole(file: BinaryIO, pixels: int) -> None:
     length = file.seek(0, io.SEEK_END)
     if any(box.end > length for box in boxes(file, 0, length)):
         raise EOFError("unexpected end of the file")
-    coded, held = coded_items(file, length), 0
+    hevc, av1 = (items_of(file, length, kinds) for kinds in (HEVC, AV1))
+    held = 0
     for part in extents(file, length):
         if part.end > length:
             raise EOFError("unexpected end of the file")
-        if part.item in coded:
-            held += part.end - part.start
-            file.seek(part.start)
-            data = file.read(part.end - part.start)
-            if _ZEROS in data or data.endswith(_ZEROS[:2]):
-                raise EOFError("unexpected end of the data, zeros follow")
-    if coded and held < pixels * MIN_BYTES_PER_PIXEL:
+        if part.item not in hevc | av1:
+            continue
+        file.seek(part.start)
+        data = file.read(part.end - part.start)
+        held += len(data)
+        has_hole = part.item in hevc and _ZEROS in data
+        if has_hole or data.endswith(_ZEROS[:2]):  # the last bits are a 1 and few zeros
+            raise EOFError("unexpected end of the data, zeros follow")
+    if hevc and held < pixels * MIN_BYTES_PER_PIXEL:
         raise EOFError(f"unexpected end of the data: {held} bytes")

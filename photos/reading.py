@@ -12,6 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -21,18 +22,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from dped_build.photos.c_words import caught_words
-from dped_build.photos.capture_time import taken_at
+from dped_build.photos.capture_time import Taken, taken
 from dped_build.photos.colours import Colours, stated_colours
 from dped_build.photos.formats import (
     HEIF,
     NAMES,
     RAW,
-    SUFFIXES,
     install,
     is_missing,
     needs,
-    refuse_missing,
-    without_companions,
 )
 from dped_build.photos.header_limits import MAX_FILE_BYTES, HeaderFile
 from dped_build.photos.heif import HeifImage, is_heif
@@ -48,14 +46,12 @@ from dped_build.photos.truncation import lacks_end
 from dped_build.photos.written_parts import require_written
 from dped_build.workspace.errors import (
     NO_MEMORY,
-    DpedBuildError,
     PhotoError,
     PhotoMemoryError,
-    UsageError,
 )
 from dped_build.workspace.text import natural_key
 
-FORMATS = ("JPEG", "PNG", "TIFF")
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF")
 MAX_SIDE = 32_766  # px; OpenCV's limit for the photos that it resamples
 _ORIENTATION = 0x0112
 _TURNED = ("TIFF", "HEIF", "RAW")  # upright as they come, their size as well
@@ -89,55 +85,9 @@ ENDS_EARLY = "the file ends early; copy it again"
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def list_photos(folder: Path, *, recursive: bool = False) -> list[Path]:
-    """The photos in `folder` (`recursive`: and below), in natural order of their names.
-
-    Of a photo that is there as JPEG and as RAW the JPEG is listed.
-
-    Raises:
-        UsageError: `folder` is missing or not a folder.
-        DpedBuildError: It cannot be listed, all its photos need an extra that is not
-            installed, or a link to a folder leads out of it.
-    """
-    if not folder.exists():
-        raise UsageError(f"{folder}: no such folder")
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: not a folder; name the folder that holds photos")
-    found, waiting = list[Path](), [folder]
-    while waiting:
-        here = waiting.pop()
-        try:
-            shown = [path for path in here.iterdir() if not path.name.startswith(".")]
-        except OSError as error:
-            what = f"{here}: cannot be read ({error.strerror})"
-            raise DpedBuildError(what) from error
-        below = [path for path in shown if recursive and path.is_dir()]
-        waiting += [path for path in below if not _is_link_within(path, folder)]
-        photos = set(shown).difference(below)
-        found += [path for path in photos if path.suffix.lower() in SUFFIXES]
-    found = without_companions(found)
-    refuse_missing(folder, found)
-    return sorted(found, key=lambda path: path_key(path.relative_to(folder)))
-
-
 def path_key(path: Path) -> tuple[tuple[tuple[int, int | str], ...], ...]:
     """Sort key of a relative path: its folders and its name in natural order."""
     return tuple(natural_key(part) for part in path.parts)
-
-
-def _is_link_within(path: Path, folder: Path) -> bool:
-    """Whether a link leads to a folder below `folder`, which is entered anyway.
-
-    A link elsewhere is refused: what it shows is no part of the folder.
-    """
-    if not path.is_symlink():
-        return False
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise DpedBuildError(
-            f"{path}: a link that leads out of {folder}; move the photos there, or "
-            "remove the link"
-        )
-    return True
 
 
 def is_plain_text(name: str) -> bool:
@@ -242,11 +192,47 @@ def photo_size(
     return (height, width) if turned else (width, height)
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a photo's header says.
+
+    Attributes:
+        kind: Format of the content: JPEG, HEIF, RAW.
+        size: Upright width and height, pixels.
+        colours: The colour space that it states, and by what.
+        taken: When it was taken; None where unknown.
+    """
+
+    kind: str
+    size: tuple[int, int]
+    colours: str
+    taken: Taken | None
+
+
+def read_header(path: Path) -> Header:
+    """What a photo's header says; no pixel is decoded.
+
+    Raises:
+        PhotoError: `unreadable`, `truncated` or `too_large`.
+    """
+    size = photo_size(path, max_megapixels=float("inf"))
+    with open_photo(path, max_megapixels=float("inf")) as image, no_warnings():
+        colours = str(_colours(path, image))
+        kind = "JPEG" if image.format == "MPO" else str(image.format)
+    return Header(kind, size, colours, when_taken(path))
+
+
 def capture_time(path: Path) -> datetime | None:
     """When the photo was taken by its EXIF data (camera clock); None if unknown."""
+    found = when_taken(path)
+    return found.time if found else None
+
+
+def when_taken(path: Path) -> Taken | None:
+    """When the photo was taken, what says so and in which zone; None if unknown."""
     try:
         with open_photo(path, max_megapixels=float("inf")) as image, no_warnings():
-            return taken_at(image.getexif())
+            return taken(image.getexif())
     except (PhotoError, *DECODE_ERRORS):
         return None
 

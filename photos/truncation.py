@@ -19,13 +19,15 @@ _ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.erro
 
 
 def lacks_end(path: Path) -> bool:
-    """Whether a TIFF, HEIF or RAW file refers to data beyond its end."""
+    """Whether a TIFF, WebP, HEIF or RAW file refers to data beyond its end."""
     try:
         length = path.stat().st_size
         with HeaderFile(path) as file:
             start = file.read(12)
             if start[:4] in (*TIFF_STARTS, *BIG_TIFF_STARTS):
                 return any(lacks_parts(tags, length) for tags in directories(file))
+            if start[:4] == b"RIFF":  # WebP
+                return int.from_bytes(start[4:8], "little") + 8 > length
             if brand(start):
                 return any(box.end > length for box in boxes(file, 0, length))
     except _ERRORS:  # nonsense says nothing about an end

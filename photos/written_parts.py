@@ -1,4 +1,4 @@
-"""Whether the parts of a PNG or TIFF were written: decoders read on without a word."""
+"""Whether a PNG, TIFF or AVIF was written in full: decoders read on without a word."""
 
 import struct
 import zlib
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from dped_build.photos.heif_items import require_whole
 from dped_build.photos.truncation import parts
 
 _CHUNK = struct.Struct(">I4s")
@@ -16,7 +17,7 @@ _ZEROS = bytes(16)  # at the end of a strip; codes and their checksums end other
 
 
 def require_written(path: Path, kind: str | None, tags: Mapping[int, Any]) -> None:
-    """Make sure that a PNG's or TIFF's picture is as it was written.
+    """Make sure that a PNG's, TIFF's or AVIF's picture is as it was written.
 
     Args:
         path: The photo.
@@ -30,6 +31,8 @@ def require_written(path: Path, kind: str | None, tags: Mapping[int, Any]) -> No
     with path.open("rb") as file:
         if kind == "PNG":
             _check_chunks(file)
+        if kind == "AVIF":
+            require_whole(file, pixels=0)  # AV1 has no least size
         if kind == "TIFF" and tags.get(_COMPRESSION, 1) != _UNCOMPRESSED:
             for start, count in parts(tags):
                 file.seek(max(start, start + count - len(_ZEROS)))

@@ -58,6 +58,9 @@ def kinds():
         found[f"{name}.tif"] = saved(rgb, "TIFF", compression=name)
     for name in ("group3", "group4"):
         found[f"{name}.tif"] = saved(rgb.convert("1"), "TIFF", compression=name)
+    for name, lossless in (("lossy", False), ("lossless", True)):
+        found[f"{name}.webp"] = saved(rgb, "WEBP", lossless=lossless)
+    found["a.avif"] = saved(rgb, "AVIF")
     for name, options in JPEGS.items():
         image = rgb.convert("L") if name == "grey" else rgb
         found[f"{name}2.jpg"] = saved(image, "JPEG", **options)
@@ -101,7 +104,7 @@ def test_a_file_cut_at_random_is_truncated_or_the_same(tmp_path, capfd, name):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("name", [n for n in KINDS if not n.endswith(".tif")])
+@pytest.mark.parametrize("name", [n for n in KINDS if n[-4:] not in (".tif", "webp")])
 def test_a_file_whose_rest_was_never_written_is_refused_or_the_same(tmp_path, name):
     """Its length was set first, as some copying programs do: the rest is zeros."""
     data = KINDS[name]
