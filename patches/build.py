@@ -42,6 +42,7 @@ from dped_build.workspace.stage import Stage, opened, refuse_other_settings
 NAME = "patches"
 # On one 2.5 GHz core: decoded and published; refined, measured and sampled.
 SECONDS_PER_PAIR, SECONDS_PER_WINDOW, SECONDS_PER_AREA = 0.1, 0.001, 0.001
+DEPTH_MEMORY = 1.3  # times that of aligning, in front of depth; measured
 PLANNED_PAIRS = 20  # looked at for the plan
 
 
@@ -210,7 +211,7 @@ def _plan(inputs: Inputs, todo: Sequence[PieceTask], jobs: int) -> Plan:
         sizes = record.phone_size or (0, 0), record.dslr_size or (0, 0)
         windows += len(grid_windows(visible_rows(record.matrix(), *sizes), size))
         pixels = sum(width * height for width, height in sizes)
-        memory = max(memory, worker_gb(pixels / 1e6))
+        memory = max(memory, DEPTH_MEMORY * worker_gb(pixels / 1e6))
     windows = windows * len(todo) // max(min(len(todo), PLANNED_PAIRS), 1)
     disk = 2 * windows * 2 * size * size * 3  # pieces, then shards
     each = SECONDS_PER_WINDOW + SECONDS_PER_AREA * (size / 100) ** 2

@@ -18,6 +18,7 @@ MIN_UNIQUE = 5  # percent by which the best match beats the next
 SPECKLE_PX, SPECKLE_STEP = 60, 2  # islands up to so large, of such a step, are unknown
 BEYOND = 3  # px searched beyond the tracks' parallax
 SIXTEEN = 16  # OpenCV's unit of disparities, in number and in value
+STRIP = 128  # rows of the turned photo made at once
 GRID = 8  # px between which what lies across is interpolated
 
 
@@ -42,17 +43,22 @@ def parallax_map(phone: Luma, dslr: Luma, rig: Rig, reduction: int) -> Image:
     origin = turned.min(axis=0) - (reach + 2, 2)
     size = np.ceil(np.ptp(turned, axis=0)).astype(int) + (2 * reach + 4, 4)
 
-    across = _across(rig, centre, origin, size, reduction)
     straight = np.column_stack([axes.T, centre + origin @ axes])
     left = cv2.warpAffine(phone, straight, size, flags=_BACK, borderMode=_REPEAT)
-    columns, rows = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in size))
-    at_x, at_y = (
-        columns * float(line[0]) + rows * float(line[1]) + float(line[2])
-        for line in straight
-    )
-    at_x += across * float(rig.normal[0])
-    at_y += across * float(rig.normal[1])
-    right = cv2.remap(dslr, at_x, at_y, cv2.INTER_LINEAR, borderMode=_REPEAT)
+    right = np.empty_like(left)
+    for top in range(0, int(size[1]), STRIP):
+        part = right[top : top + STRIP]
+        begin = origin + (0, top)
+        across = _across(rig, centre, begin, part.shape, reduction)
+        columns = np.arange(part.shape[1], dtype=np.float32)
+        rows = np.arange(top, top + len(part), dtype=np.float32)[:, None]
+        at_x, at_y = (
+            columns * float(line[0])
+            + rows * float(line[1])
+            + (across * float(shift) + float(line[2]))
+            for line, shift in zip(straight, rig.normal, strict=True)
+        )
+        part[:] = cv2.remap(dslr, at_x, at_y, cv2.INTER_LINEAR, borderMode=_REPEAT)
 
     lowest = 1 - (first + count)
     matcher = cv2.StereoSGBM.create(
@@ -86,16 +92,20 @@ _REPEAT = cv2.BORDER_REPLICATE
 
 
 def _across(
-    rig: Rig, centre: FloatArray, origin: FloatArray, size: FloatArray, reduction: int
+    rig: Rig,
+    centre: FloatArray,
+    origin: FloatArray,
+    shape: tuple[int, ...],
+    reduction: int,
 ) -> Image:
-    """What the rig displaces across without parallax, px, on the turned grid."""
+    """What the rig displaces across without parallax, px, on a turned grid."""
     columns, rows = np.meshgrid(
-        *(np.arange(0, n + GRID, GRID, dtype=np.float64) for n in size)
+        *(np.arange(0, n + GRID, GRID, dtype=np.float64) for n in shape[::-1])
     )
     turned = np.stack([columns, rows], axis=-1) + origin
     points = (centre + turned @ np.array([rig.along, rig.normal])) * reduction
     coarse = rig.across(points, np.full(points.shape[:2], rig.middle)) / reduction
     grow = np.array([[1 / GRID, 0, 0], [0, 1 / GRID, 0]])
     return np.asarray(
-        cv2.warpAffine(coarse.astype(np.float32), grow, size, flags=_BACK)
+        cv2.warpAffine(coarse.astype(np.float32), grow, shape[::-1], flags=_BACK)
     )
