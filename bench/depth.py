@@ -114,21 +114,22 @@ def _cut(names: Sequence[str], out: Path, *, jobs: int) -> Iterator[tuple[str, f
 
     Those of dped-build are of `patches` alone, after one `align` for all.
     """
-    shutil.rmtree(_folder(out, PLAIN), ignore_errors=True)
-    yield PLAIN, run_plain(out, _folder(out, PLAIN), names).cpu_s
-    aligned = _folder(out, "aligned")
+    shutil.rmtree(cut_folder(out, PLAIN), ignore_errors=True)
+    yield PLAIN, run_plain(out, cut_folder(out, PLAIN), names).cpu_s
+    aligned = cut_folder(out, "aligned")
     shutil.rmtree(aligned, ignore_errors=True)
     common = ("--jobs", str(jobs), "--workspace")
     photos = (out / "phone", out / "dslr")
     run([DPED_BUILD, "align", *photos, "--crops", "none", *common, aligned])
     for way, given in OURS.items():
-        workspace = _folder(out, way)
+        workspace = cut_folder(out, way)
         shutil.rmtree(workspace, ignore_errors=True)
         shutil.copytree(aligned, workspace)
         yield way, run([DPED_BUILD, "patches", *given, *common, workspace]).cpu_s
 
 
-def _folder(out: Path, way: str) -> Path:
+def cut_folder(out: Path, way: str) -> Path:
+    """Where the patches lie that were cut in a way."""
     return out / "cut" / "".join(c if c.isalnum() else "-" for c in way)
 
 
@@ -138,7 +139,7 @@ def _reach(name: str, out: Path) -> Tally:
 
 
 def _score(name: str, out: Path, way: str) -> Tally:
-    folder = _folder(out, way)
+    folder = cut_folder(out, way)
     files = [folder / f"{name}.h5"] if way == PLAIN else shards(folder / "patches")
     truth = Truth.load(truth_path(name, out))
     return Tally.pooled(judge(patch, truth) for patch in read_patches(files, name))
