@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from msgspec import Meta
 
 from dped_build.align.records import MAX_PIXELS, Alignment
+from dped_build.align.settings import MAX_REDUCTION
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import (
     Count,
@@ -53,6 +54,7 @@ class UsedSettings:
 
     max_megapixels: Annotated[float, Meta(gt=0, le=MAX_PIXELS / 1e6)]
     color: Literal["srgb", "keep"]
+    reduce_phone: Annotated[int, Meta(ge=1, le=MAX_REDUCTION)] = 1
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from dped_build.align.homography import (
     reprojection_rmse,
     settle,
 )
+from dped_build.align.overlays import Share, in_band, overlay_band
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 
@@ -110,8 +111,46 @@ def align_features(
             message=f"{len(pairs)} matches, {settings.min_matches} needed: "
             "the photos do not seem to show the same scene",
         )
+    found, fit = _fitted(seen, phone, dslr, phone_points, dslr_points, settings)
+    if fit is None or found.status != "aligned":
+        return found
+    band = overlay_band(
+        fit.phone_to_dslr, phone_points[fit.inliers], phone.size, dslr.size
+    )
+    if band is None:
+        return found
+    rest = ~in_band(phone_points, phone.size, band)
+    scene, _ = _fitted(
+        seen, phone, dslr, phone_points[rest], dslr_points[rest], settings, but=band
+    )
+    if scene.status == "aligned":
+        return scene
+    if agreement(phone, dslr, fit.phone_to_dslr, but=band) >= settings.min_agreement:
+        return found
+    return replace(
+        found,
+        status="rejected",
+        reason="implausible_homography",
+        message="the photos match only in a text or bar along a border, which both "
+        "have in the same place: use photos without it",
+    )
+
+
+def _fitted(
+    seen: Alignment,
+    phone: Features,
+    dslr: Features,
+    phone_points: FloatArray,
+    dslr_points: FloatArray,
+    settings: AlignSettings,
+    *,
+    but: Share | None = None,
+) -> tuple[Alignment, HomographyFit | None]:
+    """The alignment that matches, (M, 2) each, give; `but` is no part of the scene."""
     threshold = settings.threshold_px / float(dslr.scale.mean())
-    fit = estimate_homography(phone_points, dslr_points, threshold_px=threshold)
+    fit = None
+    if len(phone_points) >= settings.min_matches:
+        fit = estimate_homography(phone_points, dslr_points, threshold_px=threshold)
     if fit is not None:
         fit = settle(
             fit,
@@ -124,14 +163,14 @@ def align_features(
         )
     seen = _judge(seen, fit, phone_points, dslr_points, settings)
     if seen.status != "aligned":
-        return seen
-    alike = agreement(phone, dslr, seen.matrix())
+        return seen, fit
+    alike = agreement(phone, dslr, seen.matrix(), but=but)
     if alike >= settings.min_agreement:
-        return seen
+        return seen, fit
     if alike >= DEEP_AGREEMENT:
         matrix = seen.matrix()
-        if agreement_with_parallax(phone, dslr, matrix) >= FLOWN_AGREEMENT:
-            return seen
+        if agreement_with_parallax(phone, dslr, matrix, but=but) >= FLOWN_AGREEMENT:
+            return seen, fit
     return replace(
         seen,
         status="rejected",
@@ -139,7 +178,7 @@ def align_features(
         message=f"keypoints match but the pictures do not (correlation {alike:.2f}, "
         f"{settings.min_agreement:.2f} needed): a mirrored photo, or another scene "
         "with the same structures?",
-    )
+    ), fit
 
 
 def _judge(

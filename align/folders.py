@@ -19,7 +19,7 @@ from dped_build.align.aligned_folder import (
     unfinished,
 )
 from dped_build.align.pairing.by_name import FoundPairs, Pair
-from dped_build.align.pairing.find import find_pairs, list_both, part_of
+from dped_build.align.pairing.find import Listed, find_pairs, list_both, part_of
 from dped_build.align.pairing.swapped import find_exchanged
 from dped_build.align.plan import (
     PROBE_ABOVE,
@@ -33,7 +33,15 @@ from dped_build.align.plan import (
 from dped_build.align.records import Alignment, counts_of
 from dped_build.align.settings import AlignSettings, PairingSettings
 from dped_build.align.summary import AlignSummary, summarize
-from dped_build.align.worker import PairFiles, align_files, is_of, lost, unaligned
+from dped_build.align.survey import survey
+from dped_build.align.worker import (
+    PairFiles,
+    align_files,
+    is_of,
+    lost,
+    unaligned,
+    with_way_out,
+)
 from dped_build.parallel.executor import Workers, default_jobs, run_all
 from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import UsageError
@@ -106,7 +114,7 @@ def align_folders(
         raise UsageError("jobs and workers: give one of them")
     workers = workers or Workers(jobs or default_jobs())
     roots = {"phone": phone_dir, "dslr": dslr_dir}
-    photos = list_both(roots, workspace=workspace, recursive=pairing.recursive)
+    listed = list_both(roots, workspace=workspace, pairing=pairing)
     stage = aligned_stage(workspace)
     with opened(stage):
         cameras = camera_names(phone_dir, dslr_dir)
@@ -119,7 +127,7 @@ def align_folders(
             )
         found = find_pairs(
             roots,
-            photos,
+            listed,
             pairing=pairing,
             settings=settings,
             workers=workers,
@@ -128,9 +136,15 @@ def align_folders(
             progress=pairing_progress,
         )
         found = part_of(found, pairing)
-        run = _Run(stage, found, roots, cameras, settings, pairing, workers, before)
+        run = _Run(
+            stage, found, listed, roots, cameras, settings, pairing, workers, before
+        )
         run.keep_finished(force=force, rehash=rehash)
         plan = estimate(found, run.todo, roots, settings, workers.jobs)
+        plan = replace(plan, notes=listed.notes())
+        if dry_run:
+            seen = survey(found.pairs, roots, progress=pairing_progress)
+            plan = replace(plan, seen=seen)
         announce(plan)
         refuse_full_disk(workspace, plan, "choose another --workspace or --crops none")
         if dry_run:
@@ -148,6 +162,7 @@ class _Run:
 
     stage: Stage
     found: FoundPairs
+    listed: Listed
     roots: Mapping[str, Path]
     cameras: Mapping[str, str]
     settings: AlignSettings
@@ -160,6 +175,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.pairs = self.found.pairs
+        self.companions = self.listed.companions(self.roots)
         self.journal = Journal(self.stage.scratch / "journal.jsonl")
 
     def keep_finished(self, *, force: bool, rehash: bool) -> None:
@@ -247,7 +263,7 @@ class _Run:
         with closing(results):
             for index, result in results:
                 pair = pairs[index]
-                record = result or lost(pair)
+                record = with_way_out(result or lost(pair), self.companions)
                 self.records[pair.name] = record
                 line = {"key": self._key(pair), "record": record.to_json()}
                 self.journal.append(line)

@@ -8,6 +8,7 @@ perspective of θ / f and a compression of θ² / 2 along the turn, and the phon
 falls f·θ from the DSLR's: it tells what to expect where matches do not.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -220,7 +221,8 @@ def implausible(
     if scale < MIN_SCALE:
         return Implausible(
             f"the DSLR has only {scale:.2f} px per phone px; are the phone and the "
-            "DSLR folder swapped?",
+            "DSLR folder swapped? If not (a phone of 48 MP or more, digital zoom): "
+            f"--reduce-phone {math.ceil(MIN_SCALE / scale)}",
             swapped=True,
         )
     return None

@@ -34,6 +34,8 @@ class AlignPlan(Plan):
     """What an alignment would do, and with which pairs."""
 
     found: FoundPairs = field(default_factory=lambda: FoundPairs([]))
+    notes: Sequence[str] = ()  # what of the folders is left out, for people
+    seen: Sequence[str] = ()  # of a dry run: what the folders hold
 
 
 def estimate(
@@ -88,7 +90,8 @@ def refuse_hopeless(records: Sequence[Alignment], advice: Callable[[], str]) -> 
     if is_hopeless(readable):
         swapped = any(map(seems_swapped, readable))
         hint = (
-            "the folders seem to be swapped: name the phone's first"
+            "the folders seem to be swapped: name the phone's first; if it is, and the "
+            "phone has more pixels than the DSLR, add --reduce-phone 2"
             if swapped
             else f"paired photos do not seem to show one scene: {advice()}"
         )
@@ -123,7 +126,7 @@ def other_pairing(
         return f"check the lines of {pairing.pairs_csv.name}"
     photos: dict[str, list[Path]] = {"phone": [], "dslr": []}
     for pair in found.pairs:
-        for camera, photo in pair.photos():
+        for camera, photo in pair.photos() if pair.name not in found.edits else ():
             photos[camera].append(photo)
     phone, dslr = (sorted(side, key=path_key) for side in photos.values())
     if pairing.pair_by == "name" and len(phone) == len(dslr):

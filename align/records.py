@@ -7,13 +7,14 @@ have written.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from dped_build.photos.likeness import DIGITS
 from dped_build.workspace.json_files import (
     Count,
     Sha256,
@@ -35,6 +36,7 @@ REASONS = (
     "small_overlap",
     "worker_lost",
 )
+ADDED = {"added": True}  # earlier files of this version lack the key
 MAX_SIDE, MAX_PIXELS = 2**20, 2**32  # of a photo
 
 Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
@@ -48,6 +50,7 @@ Keypoints = tuple[
 Entry = Annotated[float, Meta(gt=-1e9, lt=1e9)]
 Row = Annotated[tuple[Entry, ...], Meta(min_length=3, max_length=3), "A row."]
 Matrix = Annotated[tuple[Row, ...], Meta(min_length=3, max_length=3)]
+PictureHash = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{DIGITS}}}$")]
 Reason = Annotated[str, Meta(extra_json_schema={"enum": REASONS})]  # later ones count
 
 
@@ -74,6 +77,10 @@ class Alignment:
         overlap: Share of the phone photo that the DSLR photo shows.
         phone_sha256: Hash of the file.
         dslr_sha256: Hash of the file.
+        phone_color: Colour space that the file states, and by what.
+        dslr_color: Likewise.
+        dslr_hash: What the photo shows (`photos.likeness`): shots of one scene are
+            alike.
     """
 
     pair: Annotated[str, Meta(min_length=1)]
@@ -93,6 +100,9 @@ class Alignment:
     overlap: Share | None = None
     phone_sha256: Sha256 | None = None
     dslr_sha256: Sha256 | None = None
+    phone_color: str | None = field(default=None, metadata=ADDED)
+    dslr_color: str | None = field(default=None, metadata=ADDED)
+    dslr_hash: PictureHash | None = field(default=None, metadata=ADDED)
 
     @property
     def aligned(self) -> bool:

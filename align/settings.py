@@ -5,10 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dped_build.photos.formats import PREFERENCES
 from dped_build.photos.settings import COLORS, MAX_MEGAPIXELS
 from dped_build.workspace.errors import UsageError
 
 ALGORITHM = 2  # rises when the same photos and settings would align otherwise
+MAX_REDUCTION = 8  # of --reduce-phone
 CROP_FORMATS = ("jpg", "png", "none")
 PAIRINGS = ("name", "order", "time", "sequence")
 
@@ -20,6 +22,7 @@ class AlignSettings:
     crops: str = "jpg"  # format of the cropped previews: jpg, png or none
     color: str = "srgb"  # srgb: convert embedded profiles; keep: values as stored
     max_megapixels: float = MAX_MEGAPIXELS  # largest photo to read, by its header
+    reduce_phone: int = 1  # the phone's photos are taken at one Nth of their size
     matching_sides: tuple[int, ...] = (300, 600, 1200)  # px, tried until one aligns
     ratio: float = 0.8  # of the distances to nearest and second nearest descriptor
     threshold_px: float = 3.0  # reprojection error of an inlier, px of the matched size
@@ -29,8 +32,9 @@ class AlignSettings:
     min_overlap: float = 0.1  # share of the phone photo
 
     def to_json(self) -> dict[str, Any]:
-        """All settings, as the manifest records them."""
-        return {**asdict(self), "algorithm": ALGORITHM}
+        """All settings, as the manifest records them; a reduction only where made."""
+        stated = {**asdict(self), "algorithm": ALGORITHM}
+        return {k: v for k, v in stated.items() if k != "reduce_phone" or v > 1}
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
@@ -40,6 +44,8 @@ class AlignSettings:
             raise UsageError(f"--color {self.color}: choose {' or '.join(COLORS)}")
         if not 0 < self.max_megapixels < float("inf"):
             raise UsageError("--max-megapixels must be a number above 0")
+        if not 1 <= self.reduce_phone <= MAX_REDUCTION:
+            raise UsageError(f"--reduce-phone must be from 1 to {MAX_REDUCTION}")
         if not self.matching_sides or min(self.matching_sides) < 1:
             raise UsageError("matching_sides must name sizes of at least 1 px")
         if not 0 <= self.min_overlap <= 1:
@@ -55,6 +61,7 @@ class PairingSettings:
     clock_offset_s: float | None = None  # DSLR clock minus phone clock; None: estimated
     time_tolerance_s: float = 2.0  # between both photos of a scene, clocks set alike
     recursive: bool = False  # search sub-folders, too
+    prefer: str | None = None  # of RAW and JPEG of one shot: jpeg or raw
     part: str | None = None  # K/N: the Kth of N shares of the pairs, from 1
 
     def to_json(self) -> dict[str, Any]:
@@ -70,6 +77,8 @@ class PairingSettings:
                 stated["clock_offset"] = self.clock_offset_s
         if self.recursive:
             stated["recursive"] = True
+        if self.prefer is not None:
+            stated["prefer"] = self.prefer
         if self.part is not None:
             stated["part"] = self.part
         return stated
@@ -85,6 +94,8 @@ class PairingSettings:
         """Reject invalid values."""
         if self.pair_by not in PAIRINGS:
             raise UsageError(f"--pair-by {self.pair_by}: choose {', '.join(PAIRINGS)}")
+        if self.prefer not in (None, *PREFERENCES):
+            raise UsageError(f"--prefer {self.prefer}: choose jpeg or raw")
         if self.pairs_csv is not None and self.pair_by != PAIRINGS[0]:
             raise UsageError(f"--pairs and --pair-by {self.pair_by}: give one of them")
         if self.part is not None:

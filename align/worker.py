@@ -16,7 +16,9 @@ from dped_build.align.sampling import sample
 from dped_build.align.settings import AlignSettings
 from dped_build.photos.encoding import encode
 from dped_build.photos.header_limits import MAX_FILE_BYTES
-from dped_build.photos.reading import read_photo
+from dped_build.photos.likeness import picture_hash
+from dped_build.photos.orientation import reduced
+from dped_build.photos.reading import printable, read_with_colours
 from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import NO_MEMORY, PhotoError, PhotoMemoryError
 from dped_build.workspace.stage import sha256
@@ -45,12 +47,13 @@ def align_files(task: PairFiles) -> Alignment:
     try:
         phone_sum, dslr_sum = map(_digest, paths)
         record = replace(record, phone_sha256=phone_sum, dslr_sha256=dslr_sum)
-        phone, dslr = (
-            read_photo(
+        (phone, phone_color), (dslr, dslr_color) = (
+            read_with_colours(
                 path, color=settings.color, max_megapixels=settings.max_megapixels
             )
             for path in paths
         )
+        phone = reduced(phone, settings.reduce_phone)
     except PhotoMemoryError as error:  # without sums it counts as unread
         return replace(unaligned(pair), reason=error.reason, message=str(error))
     except PhotoError as error:
@@ -62,6 +65,9 @@ def align_files(task: PairFiles) -> Alignment:
             dslr=record.dslr,
             phone_sha256=record.phone_sha256,
             dslr_sha256=record.dslr_sha256,
+            phone_color=str(phone_color),
+            dslr_color=str(dslr_color),
+            dslr_hash=picture_hash(dslr),
         )
         if alignment.aligned and task.crops:
             crops = crop_pair(phone, dslr, alignment)
@@ -72,6 +78,24 @@ def align_files(task: PairFiles) -> Alignment:
             raise
         return replace(record, reason="worker_lost", message=f"{pair.name}: {TOO_MUCH}")
     return alignment
+
+
+def with_way_out(
+    record: Alignment, companions: Mapping[tuple[str, str], str]
+) -> Alignment:
+    """The record of a photo that cannot be read, with the file that could replace it.
+
+    `companions`: (camera, photo) → another file of the same shot.
+    """
+    if record.reason not in ("unreadable", "truncated") or not record.message:
+        return record
+    for camera, photo in (("phone", record.phone), ("dslr", record.dslr)):
+        other = companions.get((camera, photo or ""))
+        name = Path(photo or "").name
+        if other and record.message.startswith(f"{printable(name)}: "):
+            way = f"or move it away: {other} of the same shot is then read"
+            return replace(record, message=f"{record.message}, {way}")
+    return record
 
 
 def crop_pair(

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.photos.reading import list_photos, read_photo
+from dped_build.photos.listing import list_photos
+from dped_build.photos.reading import read_photo
 from dped_build.selftest.demo_set import SCENES, picture_folder
 from dped_build.workspace.errors import DpedBuildError
 

@@ -10,6 +10,7 @@ import click
 
 from dped_build.align.settings import (
     CROP_FORMATS,
+    MAX_REDUCTION,
     PAIRINGS,
     AlignSettings,
     PairingSettings,
@@ -28,6 +29,7 @@ from dped_build.commands.console import (
     where,
 )
 from dped_build.parallel.executor import Workers
+from dped_build.photos.formats import PREFERENCES
 from dped_build.photos.settings import COLORS
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.terminal import Progress
@@ -65,6 +67,11 @@ pairing_options = one_record(  # how photos find their partners
         },
     ),
     click.option(
+        "--prefer",
+        type=click.Choice(PREFERENCES),
+        help="File to read of a shot that is there as both.  [default: one for all]",
+    ),
+    click.option(
         "--part",
         metavar="K/N",
         help="Align only the Kth of N parts of the pairs; merge joins the parts.",
@@ -79,8 +86,15 @@ pairing_options = one_record(  # how photos find their partners
     AlignSettings,
     {
         "crops": (click.Choice(CROP_FORMATS), "Format of the cropped previews."),
-        "color": (click.Choice(COLORS), "Colour space; srgb converts ICC profiles."),
+        "color": (
+            click.Choice(COLORS),
+            "srgb converts what a photo states; keep: as stored.",
+        ),
         "max_megapixels": "Largest photo to read, by its header.",
+        "reduce_phone": (
+            click.IntRange(1, MAX_REDUCTION),
+            "Read phone photos at one Nth of their size (48 MP and more, zoom).",
+        ),
         "min_inliers": (click.IntRange(min=4), "Fewest inliers that accept a pair."),
         "min_overlap": (
             click.FloatRange(0, 1),
@@ -156,7 +170,8 @@ def align(
             click.echo(
                 "Most pairs look swapped: the DSLR has fewer pixels than the phone. "
                 f"Try: dped-build align {quote(dslr_dir)} {quote(phone_dir)} --force"
-                f"{where(workspace)}"
+                f"{where(workspace)}. If they are not, the phone enlarges (48 MP and "
+                "more, digital zoom): add --reduce-phone 2 --force"
             )
         elif summary.advice and summary.aligned:
             echo_warning(f"Hardly any pair aligns: {summary.advice} --force")
@@ -193,11 +208,15 @@ def _announce(plan: "AlignPlan", *, as_json: bool, dry_run: bool) -> None:
         if dry_run:
             echo_json(_plan_json(plan))
         return
+    for line in plan.seen:
+        click.echo(line)
     if dry_run:
         _echo_pairs(found)
     elif found.how != BY_NAME:
         left = counted(len(found.left_over), "photo")
         click.echo(f"{_matched_text(found)}; {left} left over")
+    for note in plan.notes:
+        click.echo(f"left out, {note}")
     announce(plan, as_json=False, dry_run=dry_run)
 
 

@@ -10,6 +10,7 @@ from dped_build.commands.console import (
     announce,
     echo_json,
     echo_reasons,
+    echo_warning,
     new,
     no_blas_threads,
     settings_options,
@@ -104,6 +105,8 @@ def patches(
             click.echo(f"  {failed['pair']}: {failed['message']}")
         counts = ", ".join(f"{k} {v['patches']}" for k, v in summary.splits.items())
         click.echo(f"  patches: {counts}")
+        if summary.note:
+            echo_warning(f"  {summary.note}")
         if summary.accepted and not summary.splits["train"]["patches"]:
             click.echo(
                 "  The train split is empty: lower --test-photos and --val-photos "

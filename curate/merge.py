@@ -185,7 +185,7 @@ def _split(
     known = [] if new_split else list(drawn[0])
     if new_split or parts:
         return draw_split(inputs, KnownSplit(known, None) if known else None)
-    return unite_splits(drawn, inputs.times())
+    return unite_splits(drawn, inputs.times(), inputs.contents())
 
 
 def _moved(rows: Sequence[SplitRow], drawn: Sequence[Sequence[SplitRow]]) -> int:

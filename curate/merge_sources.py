@@ -28,7 +28,7 @@ from dped_build.patches.split import SplitRow
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.stage import SUMS
 
-ALIKE = tuple(AlignSettings().to_json())  # but for how photos were paired
+ALIKE = (*AlignSettings().to_json(), "reduce_phone")  # but for how photos were paired
 NOT_COMPARED = (EXCLUDE_FILE, "measurement")  # each source's own, and what is checked
 
 

@@ -10,6 +10,7 @@ under `Attributes:` in a docstring.
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
@@ -151,7 +152,11 @@ def _mapping(name: object, value: object) -> Schema:
 def _object(kind: type) -> Schema:
     """Of a TypedDict, a dataclass or a Struct: all that it writes, and nothing else."""
     hints = get_type_hints(kind, include_extras=True)
-    optional = getattr(kind, "__optional_keys__", frozenset())
+    optional = set(getattr(kind, "__optional_keys__", ()))
+    if is_dataclass(kind):
+        optional |= {
+            field.name for field in fields(kind) if field.metadata.get("added")
+        }
     said = dict(_attributes(kind.__doc__ or ""))
     properties = {
         _key(name): {"description": said[name], **_schema(hint)}

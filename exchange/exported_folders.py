@@ -24,7 +24,8 @@ from dped_build.exchange.import_settings import OF_PAIRED_FOLDERS, ImportSetting
 from dped_build.exchange.out_folder import with_name
 from dped_build.patches.manifest import Split
 from dped_build.patches.records import COLUMNS
-from dped_build.photos.reading import is_plain_text, list_photos
+from dped_build.photos.listing import list_photos
+from dped_build.photos.reading import is_plain_text
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.json_files import (
     converted,

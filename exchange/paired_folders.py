@@ -26,7 +26,8 @@ from dped_build.exchange.import_blocks import (
 from dped_build.exchange.import_settings import OF_PAIRED_FOLDERS, ImportSettings
 from dped_build.exchange.out_folder import with_name
 from dped_build.photos.formats import SUFFIXES
-from dped_build.photos.reading import list_photos, photo_size
+from dped_build.photos.listing import list_photos
+from dped_build.photos.reading import photo_size
 from dped_build.workspace.errors import DpedBuildError, PhotoError, UsageError
 from dped_build.workspace.text import natural_key
 

@@ -55,6 +55,7 @@ class PatchSummary:
     splits: Mapping[str, Mapping[str, int]]
     failed: Sequence[Mapping[str, str]]
     newly_done: int
+    note: str | None = None  # on how scenes were told apart
 
     @property
     def accepted(self) -> int:
@@ -140,6 +141,7 @@ def build_shards(
         manifest["splits"],
         manifest["failed"],
         len(todo),
+        inputs.scene_note({row.group for row in content.split}),
     )
 
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dped_build.align.borders import Box, content_box
 from dped_build.align.geometry import (
     FloatArray,
     apply_homography,
@@ -101,7 +102,8 @@ def measure_windows(
             f"photos of {sizes} px do not belong to an alignment of "
             f"{(alignment.phone_size, alignment.dslr_size)} px"
         )
-    rows = visible_rows(phone_to_dslr, sizes[0], sizes[1])
+    dslr_box = content_box(dslr)
+    rows = _within(phone_to_dslr, sizes[0], content_box(phone), dslr_box)
     places = grid_windows(rows, size)
     windows = replace(
         empty_windows(len(places)),
@@ -115,7 +117,7 @@ def measure_windows(
         return windows, pixels, whole_masks(0, size)
     place = _as_paper if settings.rule == "paper" else _refine
     windows, valid = place(phone, dslr, phone_to_dslr, windows, settings)
-    inside = _inside(windows.patch_to_dslr, size, sizes[1])
+    inside = _inside(windows.patch_to_dslr, size, dslr_box)
     windows.patch_to_dslr[~inside], valid[~inside] = np.nan, False
     pixels[inside] = sample_patches(dslr, windows.patch_to_dslr[inside], size)
     measured = []
@@ -211,15 +213,27 @@ def _refine(
     return refined, valid
 
 
-def _inside(
-    patch_to_dslr: FloatArray, size: int, dslr_size: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """Whether all pixels of each patch lie inside the DSLR photo, (N,)."""
-    limit = np.array(dslr_size) - 1.0
+def _within(
+    phone_to_dslr: FloatArray, phone_size: tuple[int, int], phone_box: Box, box: Box
+) -> NDArray[np.int64]:
+    """The `visible_rows` that both photos show inside their bars."""
+    rows = visible_rows(
+        translation(-box[0], -box[1]) @ phone_to_dslr, phone_size, box[2:]
+    )
+    left, top, width, height = phone_box
+    rows[:, 0] = np.maximum(rows[:, 0], left)
+    rows[:, 1] = np.minimum(rows[:, 1], left + width - 1)
+    rows[:top, 1] = rows[top + height :, 1] = -1
+    return rows
+
+
+def _inside(patch_to_dslr: FloatArray, size: int, box: Box) -> NDArray[np.bool_]:
+    """Whether all pixels of each patch lie inside the DSLR photo's bars, (N,)."""
+    first = np.array(box[:2])
     quads = np.array(
         [apply_homography(m, corners((size, size))) for m in patch_to_dslr]
     )
-    within = (quads >= 0) & (quads <= limit)
+    within = (quads >= first) & (quads <= first + np.array(box[2:]) - 1.0)
     return np.asarray(within.all(axis=(1, 2)))
 
 

@@ -1,6 +1,6 @@
 """The inputs of the patch stage."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -30,10 +30,13 @@ from dped_build.patches.pieces import (
     reasons_of,
 )
 from dped_build.patches.records import Windows
+from dped_build.patches.scenes import SAME_SCENE, Content
 from dped_build.patches.settings import PatchSettings
-from dped_build.photos.reading import capture_time
-from dped_build.workspace.errors import DpedBuildError
+from dped_build.photos.likeness import picture_hash
+from dped_build.photos.reading import capture_time, read_photo
+from dped_build.workspace.errors import DpedBuildError, PhotoError
 from dped_build.workspace.json_files import fingerprint
+from dped_build.workspace.text import quote
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ class Inputs:
     def reading(self) -> dict[str, Any]:
         """How photos are read: as they were for the alignment."""
         stated = self.aligned.manifest["settings"]
-        return {key: stated[key] for key in ("color", "max_megapixels")}
+        keys = ("color", "max_megapixels", "reduce_phone")
+        return {key: stated[key] for key in keys if key in stated}
 
     @cached_property
     def keys(self) -> dict[str, str]:
@@ -118,14 +122,71 @@ class Inputs:
         """When each scene was taken.
 
         By the DSLR's clock, which the phones of a rig share, where most of its photos
-        state a time; else by the phone's.
+        state a time and it did not stand still; else by the phone's.
         """
+        return self._times
+
+    @cached_property
+    def _times(self) -> Mapping[str, datetime | None]:
         root = self.aligned.dslr_root
-        times = {r.pair: capture_time(root / str(r.dslr)) for r in self.scenes}
-        if 2 * sum(time is not None for time in times.values()) > len(times):
-            return times
+        dslr = {r.pair: capture_time(root / str(r.dslr)) for r in self.scenes}
+        if _is_stated(dslr) and not _is_one_scene(dslr):
+            return dslr
         root = self.aligned.phone_root
-        return {r.pair: capture_time(root / str(r.phone)) for r in self.paired}
+        phone = {r.pair: capture_time(root / str(r.phone)) for r in self.paired}
+        stands = _is_stated(dslr) and (not _is_stated(phone) or _is_one_scene(phone))
+        return dslr if stands else phone
+
+    def contents(self) -> Mapping[str, Content]:
+        """What the DSLR photo of each scene holds.
+
+        One that was not compared is looked at here, if no time tells its scene: other
+        phones of the rig may have it.
+        """
+        found = {}
+        for record in self.scenes:
+            shown = record.dslr_hash
+            if not shown and not record.aligned and not self.times().get(record.pair):
+                shown = self._shown(record)
+            found[record.pair] = Content(record.dslr_sha256, shown)
+        return found
+
+    def _shown(self, record: Alignment) -> str | None:
+        try:
+            path = self.aligned.dslr_root / str(record.dslr)
+            reading = {k: v for k, v in self.reading.items() if k != "reduce_phone"}
+            return picture_hash(read_photo(path, **reading))
+        except PhotoError:
+            return None
+
+    def scene_note(self, groups: Collection[str]) -> str | None:
+        """What the user should know of how scenes were told apart."""
+        times = self.times()
+        if not any(times.values()):
+            return (
+                "no photo states when it was taken: shots of one scene stay together "
+                "only where they look alike (the groups in split.csv)"
+            )
+        if len(groups) == 1 and _is_one_scene(times):
+            folder = quote(self.aligned.dslr_root)
+            return (
+                f"the times make all {len(times)} pairs one scene, which cannot be "
+                "split: all within 60 s. If a clock stood still, take its times out "
+                f"(exiftool -time:all= {folder}), then run dped-build align, and "
+                "dped-build patches --split-seed 1 --force"
+            )
+        return None
+
+
+def _is_stated(times: Mapping[str, datetime | None]) -> bool:
+    """Whether most photos state a time."""
+    return 2 * sum(time is not None for time in times.values()) > len(times)
+
+
+def _is_one_scene(times: Mapping[str, datetime | None]) -> bool:
+    """Whether all times that there are lie within one scene's."""
+    known = [time for time in times.values() if time]
+    return len(known) > 1 and max(known) - min(known) <= SAME_SCENE
 
 
 def _stem(photo: str) -> str:

@@ -23,6 +23,7 @@ from dped_build.patches.masks import Bits, packed
 from dped_build.patches.records import ACCEPTED, COLUMNS, REASONS, Windows
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
+from dped_build.photos.orientation import reduced
 from dped_build.photos.reading import read_photo
 from dped_build.workspace.durable import durable
 from dped_build.workspace.errors import NO_MEMORY, DpedBuildError, PhotoError
@@ -39,7 +40,7 @@ DAMAGED = (  # what NumPy may raise of a file that is not as it was written
     zipfile.BadZipFile,
 )
 ReadMasks = Callable[[], Bits]  # those of every window of a pair, packed
-MEASUREMENT = 4  # rises when the same photos and settings would be measured otherwise
+MEASUREMENT = 5  # rises when the same photos and settings would be measured otherwise
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class PieceTask:
     alignment: Alignment
     phone: Path
     dslr: Path
-    photos: Mapping[str, Any]  # color and max_megapixels, as they were aligned
+    photos: Mapping[str, Any]  # how they are read: as they were aligned
     settings: PatchSettings
     exclusions: Exclusions
     measured: Windows | None  # from an earlier run: only sampling is left
@@ -92,8 +93,11 @@ def measuring_key(
     alignment: Alignment, photos: Mapping[str, Any], settings: PatchSettings
 ) -> str:
     """Names everything that a pair's measurements depend on."""
+    stated = alignment.to_json()
+    for name in ("dslr_hash", "phone_color", "dslr_color"):
+        del stated[name]  # which older alignments lack, and nothing is measured by
     inputs = {
-        "alignment": alignment.to_json(),
+        "alignment": stated,
         "photos": dict(photos),
         "settings": settings.measuring(),
         "measurement": MEASUREMENT,
@@ -129,7 +133,10 @@ def make_piece(task: PieceTask) -> PieceFailure | Path:
         Where the piece lies, or why there is none.
     """
     try:
-        phone, dslr = (read_photo(p, **task.photos) for p in (task.phone, task.dslr))
+        reading = dict(task.photos)
+        reduction = reading.pop("reduce_phone", 1)
+        phone, dslr = (read_photo(p, **reading) for p in (task.phone, task.dslr))
+        phone = reduced(phone, reduction)
     except PhotoError as error:
         return PieceFailure(error.reason, str(error))
     if (phone.shape[1::-1], dslr.shape[1::-1]) != (

@@ -137,6 +137,7 @@ def draw_split(inputs: Inputs, known: KnownSplit | None) -> list[SplitRow]:
         inputs.times(),
         unpaired={record.pair for record in inputs.scenes if not record.phone},
         scenes=inputs.scene_names,
+        contents=inputs.contents(),
         test=inputs.settings.test_photos,
         val=inputs.settings.val_photos,
         seed=inputs.settings.split_seed,

@@ -11,13 +11,14 @@ import hashlib
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import chain
 
+from dped_build.patches.scenes import SAME_SCENE, Content, Scenes, group_scenes
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.text import natural_key
 
 SPLITS = ("train", "val", "test")
-SAME_SCENE = timedelta(seconds=60)
 MAX_GROUPS = 100  # in test or val by default
 TEST_SHARE, VAL_SHARE = 0.10, 0.05
 MIN_GROUPS = 3  # with fewer scenes everything is for training
@@ -47,10 +48,11 @@ def extend_split(
     seed: int,
     unpaired: Collection[str] = (),
     scenes: Mapping[str, str] | None = None,
+    contents: Mapping[str, Content] | None = None,
 ) -> list[SplitRow]:
     """`rows` with lines for the new pairs appended.
 
-    A new pair taken within 60 s of a known scene belongs to it. Of the other scenes,
+    A new pair of a known scene belongs to it (`group_scenes`). Of the other scenes,
     those with the smallest hash of (seed, group) become `test`, the next `val`, until
     each has its number of groups, and one at least that has a pair.
 
@@ -64,9 +66,10 @@ def extend_split(
         unpaired: Those of `pairs` that this phone lacks: they are drawn like the others
             and get no line.
         scenes: What a scene that begins with a pair is called, if not like the pair.
+        contents: What is known of the pairs' photos.
     """
     known_groups = {row.pair: row.group for row in rows}
-    groups = group_by_time(pairs, times, known_groups, scenes)
+    groups = group_scenes(pairs, times, known_groups, scenes=scenes, contents=contents)
     splits = {row.group: row.split for row in rows}
     fresh = [g for g in dict.fromkeys(groups.values()) if g not in splits]
     fresh.sort(key=lambda group: _hash(seed, group))
@@ -93,48 +96,22 @@ def _first_of(groups: Sequence[str], wanted: Collection[str]) -> int:
     return next((n for n, group in enumerate(groups, 1) if group in wanted), 0)
 
 
-def group_by_time(
-    pairs: Sequence[str],
-    times: Mapping[str, datetime | None],
-    known: Mapping[str, str],
-    scenes: Mapping[str, str] | None = None,
-) -> dict[str, str]:
-    """The scene of every pair: the name of the first pair taken of it.
-
-    A scene reaches 60 s from its first photo, so that a series without pauses does not
-    become one scene. Pairs that `known` places stay there. `scenes` names scenes by
-    their first pair, where they are not called like it.
-    """
-    scenes = scenes or {}
-    groups = {pair: known[pair] for pair in pairs if pair in known}
-    starts: list[tuple[datetime, str]] = []
-    for pair in pairs:
-        time = times.get(pair)
-        if pair in known and time is not None:
-            starts.append((time, known[pair]))
-    timed = [(time, pair) for pair in pairs if (time := times.get(pair)) is not None]
-    for time, pair in sorted(timed, key=lambda item: item[0]):
-        if pair in groups:
-            continue
-        near = [group for start, group in starts if abs(time - start) <= SAME_SCENE]
-        groups[pair] = near[0] if near else scenes.get(pair, pair)
-        if not near:
-            starts.append((time, groups[pair]))
-    return {pair: groups.get(pair, scenes.get(pair, pair)) for pair in pairs}
-
-
 def unite_splits(
-    drawn: Sequence[Sequence[SplitRow]], times: Mapping[str, datetime | None]
+    drawn: Sequence[Sequence[SplitRow]],
+    times: Mapping[str, datetime | None],
+    contents: Mapping[str, Content] | None = None,
 ) -> list[SplitRow]:
     """Splits that were drawn apart as one, by pair in natural order.
 
-    Scenes of different splits that share a name or a pair, or begin within 60 s of each
-    other, are one scene. Where it was drawn differently `train` wins, then `val`: what
-    somebody may have trained on must not be tested on.
+    Scenes of different splits that share a name, a pair or a file, begin within 60 s of
+    each other, or look alike where no time is known, are one scene. Where it was drawn
+    differently `train` wins, then `val`: what somebody may have trained on must not be
+    tested on.
 
     Args:
         drawn: The lines of each split.
         times: When each pair was taken; None where unknown.
+        contents: What is known of the pairs' photos.
     """
     rows = [row for lines in drawn for row in lines]
     first = {row.group: row.group for row in rows}
@@ -147,7 +124,9 @@ def unite_splits(
     groups: dict[str, str] = {}
     for row in rows:
         first[scene(row.group)] = scene(groups.setdefault(row.pair, row.group))
-    for earlier, later in _near(drawn, times):
+    for earlier, later in chain(
+        _near(drawn, times), _of_one_content(drawn, times, contents or {})
+    ):
         first[scene(later)] = scene(earlier)
     splits: dict[str, str] = {}
     for row in rows:
@@ -177,6 +156,24 @@ def _near(
                 break
             if other != number:
                 yield group, name
+
+
+def _of_one_content(
+    drawn: Sequence[Sequence[SplitRow]],
+    times: Mapping[str, datetime | None],
+    contents: Mapping[str, Content],
+) -> Iterator[tuple[str, str]]:
+    """Groups of different splits that share a file, or look alike without a time."""
+    before = Scenes(contents)
+    for lines in drawn:
+        for row in lines:
+            same = before.sharing(row.pair)
+            if same is None and not times.get(row.pair):
+                same = before.alike(row.pair)
+            if same is not None:
+                yield same, row.group
+        for row in lines:
+            before.add(row.pair, row.group)
 
 
 def _hash(seed: int, group: str) -> str:

@@ -6,6 +6,9 @@ the JPEG picture that lies in a RAF file.
 """
 
 import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,41 +16,106 @@ from PIL import Image
 
 from dped_build.photos.header_limits import HeaderFile
 from dped_build.photos.iso_boxes import Box, boxes, brand
+from dped_build.photos.raw_bytes import CR3_BRAND, OWN_STARTS, RAF_START
 from dped_build.photos.truncation import TIFF_STARTS
 
-CR3_BRAND = b"crx "
 _EXIF_IFD = 0x8769
-# Tags of the time and of its fraction; where it was taken, else when it was changed.
-_ORIGINAL, _CHANGED = (0x9003, 0x9291), (0x0132, 0x9290)
-_OWN_STARTS = {
-    b"IIRO": b"II*\0",
-    b"IIRS": b"II*\0",
-    b"MMOR": b"MM\0*",
-    b"IIU\0": b"II*\0",
+_TAGS = {  # of the time, its fraction and its zone, in the order in which they count
+    "original": (0x9003, 0x9291, 0x9011),
+    "digitised": (0x9004, 0x9292, 0x9012),
+    "modified": (0x0132, 0x9290, 0x9010),
 }
-_RAF_START, _RAF_JPEG = b"FUJIFILMCCD-RAW", slice(84, 92)  # offset and length of it
+_DATE = re.compile(
+    r"(\d{4})[:\-/.] ?(\d{1,2})[:\-/.] ?(\d{1,2})"
+    r"[ T]+(\d{1,2}): ?(\d{1,2}): ?([0-5]?\d)(?:[.,](\d+))?\s*(.*)",
+    re.ASCII | re.DOTALL,
+)
+_ZONE = re.compile(r"([+-])(\d{2}):?(\d{2})", re.ASCII)
+_RAF_JPEG = slice(84, 92)  # offset and length of it
 _BLOCK_BYTES = 2**18  # what is read of a CR3 box or a RAF picture
 
 
-def taken_at(exif: Image.Exif) -> datetime | None:
-    """When a photo was taken by its EXIF data, to the microsecond; None if unknown.
+@dataclass(frozen=True)
+class Taken:
+    """When a photo was taken by its EXIF data.
+
+    Attributes:
+        time: By the camera's clock, to the microsecond.
+        tag: What says so: `original`, `digitised` or `modified`.
+        zone: The clock's time minus UTC; None where it is not stated.
+    """
+
+    time: datetime
+    tag: str
+    zone: timedelta | None = None
+
+
+def taken(exif: Image.Exif) -> Taken | None:
+    """When a photo was taken; None if no tag holds a possible time.
 
     Raises:
         One of DECODE_ERRORS: The data is damaged.
     """
     exposure = exif.get_ifd(_EXIF_IFD)
-    for tags, (time, fraction) in ((exposure, _ORIGINAL), (exif, _ORIGINAL)):
-        if tags.get(time):
-            return _time(tags.get(time), tags.get(fraction))
-    return _time(exif.get(_CHANGED[0], ""), exposure.get(_CHANGED[1]))
+    for name, (time, fraction, zone) in _TAGS.items():
+        for tags in (exposure, exif):
+            found = _time(tags.get(time), tags.get(fraction) or exposure.get(fraction))
+            if found is not None:
+                stated = _zone(tags.get(zone) or exposure.get(zone))
+                return Taken(found[0], name, found[1] if stated is None else stated)
+    return None
 
 
-def _time(text: object, fraction: object) -> datetime:
-    seconds = datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
-    digits = str(fraction or "").strip("\0 ")
-    if not (digits.isascii() and digits.isdigit()):
-        return seconds
-    return seconds + timedelta(microseconds=int(digits[:6].ljust(6, "0")))
+def _time(text: object, fraction: object) -> tuple[datetime, timedelta | None] | None:
+    """A tag's time, and the zone if that is written behind it."""
+    found = _DATE.match(_plain(text))
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    # Some phones count the hours of a day from 1 to 24: 24:04 is four past midnight.
+    try:
+        time = datetime(year, month, day, 0 if hour == 24 else hour, minute)
+    except ValueError:  # zeros, blanks
+        return None
+    digits = found[7] or _plain(fraction)
+    if digits.isascii() and digits.isdigit():
+        time += timedelta(microseconds=int(digits[:6].ljust(6, "0")))
+    return time + timedelta(seconds=second), _zone(found[8])
+
+
+def _zone(text: object) -> timedelta | None:
+    told = _plain(text)
+    if told == "Z":
+        return timedelta()
+    found = _ZONE.fullmatch(told)
+    if found is None:
+        return None
+    zone = timedelta(hours=int(found[2]), minutes=int(found[3]))
+    return -zone if found[1] == "-" else zone
+
+
+def _plain(value: object) -> str:
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
+    return text.strip("\0 ")
+
+
+def on_one_clock(shot: Sequence[Taken | None]) -> list[datetime | None]:
+    """The times of a camera's photos as if nobody had set its clock to another zone.
+
+    Where the stated zones differ, all times are told in the first photo's; one without
+    a zone counts as taken in that of the photo before it.
+
+    Args:
+        shot: In order of the photos' names.
+    """
+    zones = [each.zone for each in shot if each and each.zone is not None]
+    first = last = zones[0] if zones else timedelta()
+    times = list[datetime | None]()
+    for each in shot:
+        if each and each.zone is not None:
+            last = each.zone
+        times.append(each.time - (last - first) if each else None)
+    return times
 
 
 def raw_exif(path: Path) -> Image.Exif:
@@ -62,12 +130,12 @@ def raw_exif(path: Path) -> Image.Exif:
         if start[:4] in TIFF_STARTS:
             exif.load_from_fp(file)
             exif.get_ifd(_EXIF_IFD)  # while the file is open
-        elif start[:4] in _OWN_STARTS:
+        elif start[:4] in OWN_STARTS:
             data = file.read(_BLOCK_BYTES)
-            exif.load_from_fp(io.BytesIO(_OWN_STARTS[start[:4]] + data[4:]))
+            exif.load_from_fp(io.BytesIO(OWN_STARTS[start[:4]] + data[4:]))
         elif brand(start) == CR3_BRAND:
             exif.load_from_fp(io.BytesIO(_cr3_exposure(file, path.stat().st_size)))
-        elif start.startswith(_RAF_START):
+        elif start.startswith(RAF_START):
             place = start[_RAF_JPEG]
             file.seek(int.from_bytes(place[:4], "big"))
             length = min(int.from_bytes(place[4:], "big"), _BLOCK_BYTES)

@@ -1,4 +1,4 @@
-"""Photo file formats: suffixes, extras they need, and RAW beside JPEG."""
+"""Photo file formats: suffixes, kinds, and the extras they need."""
 
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
@@ -6,16 +6,30 @@ from pathlib import Path
 
 from dped_build.workspace.errors import DpedBuildError
 
-PLAIN_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo")
+PLAIN_SUFFIXES = (*JPEG_SUFFIXES, ".png", ".tif", ".tiff", ".webp", ".avif")
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
-RAW_SUFFIXES = (
-    *(".dng", ".cr2", ".cr3", ".nef", ".arw"),
-    *(".raf", ".orf", ".rw2", ".pef"),
+RAW_SUFFIXES = (  # that LibRaw reads
+    *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".srw"),
+    *(".raf", ".orf", ".ori", ".rw2", ".rwl", ".raw", ".pef", ".ptx", ".pxn", ".3fr"),
+    *(".fff", ".iiq", ".cap", ".mef", ".mos", ".mfw", ".mrw", ".mdc", ".dcr", ".dcs"),
+    *(".kdc", ".kc2", ".k25", ".dc2", ".erf", ".bay", ".cs1", ".sti", ".rdc", ".rwz"),
+    *(".qtk", ".ari"),
 )
 SUFFIXES = (*PLAIN_SUFFIXES, *HEIF_SUFFIXES, *RAW_SUFFIXES)
-NAMES = "JPEG, PNG, TIFF, HEIF or RAW"
+UNREAD_SUFFIXES = (  # of pictures that nothing here reads
+    *(".jxl", ".gpr", ".x3f", ".eip", ".lri", ".livp", ".jp2", ".j2k", ".jpx", ".jxr"),
+    *(".wdp", ".hdp", ".avci", ".heics", ".bmp", ".gif", ".psd", ".psb", ".xcf"),
+    *(".exr", ".hdr", ".tga", ".ppm", ".pgm", ".pnm", ".qoi", ".bpg"),
+)
+NAMES = "JPEG, PNG, TIFF, WebP, AVIF, HEIF or RAW"
 
 HEIF, RAW = "heif", "raw"  # the extras
+PREFERENCES = ("jpeg", "raw")
+_ORDERS = {  # which file stands for a shot; by the extra that it needs
+    "jpeg": (None, HEIF, RAW),
+    "raw": (RAW, None, HEIF),
+}
 _PACKAGES = {HEIF: "pillow_heif", RAW: "rawpy"}
 
 
@@ -27,6 +41,21 @@ def needs(path: Path) -> str | None:
     return RAW if suffix in RAW_SUFFIXES else None
 
 
+def preferred_kinds(
+    shots: Iterable[Sequence[Path]], prefer: str | None
+) -> tuple[str | None, ...]:
+    """The order in which a shot's files are chosen from, by the extra they need.
+
+    The first kind of which every shot has a file goes first, so that a set is of one
+    kind; where none is, or `prefer` names one, the order stands.
+    """
+    order = _ORDERS[prefer or PREFERENCES[0]]
+    if prefer:
+        return order
+    common = set(order).intersection(*({*map(needs, files)} for files in shots))
+    return tuple(sorted(order, key=lambda kind: kind not in common))
+
+
 def is_missing(extra: str) -> bool:
     """Whether the package that an extra brings is not installed."""
     return find_spec(_PACKAGES[extra]) is None
@@ -35,24 +64,6 @@ def is_missing(extra: str) -> bool:
 def install(extras: Iterable[str]) -> str:
     """The command that installs extras."""
     return f"pip install 'dped-build[{','.join(sorted(extras))}]'"
-
-
-def without_companions(photos: Sequence[Path]) -> list[Path]:
-    """One file a photo: cameras write a RAW file beside the JPEG of the same name.
-
-    Of files of one stem and different kinds the JPEG, PNG or TIFF stands for the
-    others, and HEIF stands for RAW; files of one kind are all kept.
-    """
-    ranks = [(None, HEIF, RAW).index(needs(photo)) for photo in photos]
-    best: dict[tuple[Path, str], int] = {}
-    for photo, rank in zip(photos, ranks, strict=True):
-        key = photo.parent, photo.stem
-        best[key] = min(best.get(key, rank), rank)
-    return [
-        photo
-        for photo, rank in zip(photos, ranks, strict=True)
-        if rank == best[photo.parent, photo.stem]
-    ]
 
 
 def refuse_missing(folder: Path, photos: Sequence[Path]) -> None:

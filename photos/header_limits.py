@@ -7,6 +7,7 @@ kilobytes a thousand times. No camera writes such a file.
 
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 MAX_FILE_BYTES = 2**32  # what a TIFF can address
@@ -15,10 +16,10 @@ MAX_JPEG_HEADER_BYTES = 2**24  # profiles, previews, notes; Pillow joins n in nÂ
 MAX_HEADER_READS = 100_000  # each a segment, chunk or tag, or one stray byte
 MAX_SCANS = 50  # of a progressive JPEG; encoders write about ten
 _SCANNED_BYTES = 2**27  # in which scans are counted; longer ones are no bomb
-_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")
+MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")
 _START_OF_JPEG = b"\xff\xd8"
 _STARTS = (b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 
 
 class HeaderFile(io.BufferedReader):
@@ -59,12 +60,15 @@ def jpeg_scans(path: Path) -> int:
     """How many times a JPEG file goes over its picture."""
     with path.open("rb") as file:
         data = file.read(_SCANNED_BYTES)
-    count, place = 0, 2
-    while found := _MARKER.search(data, place):
-        marker = data[found.end() - 1]
-        if marker == _END_OF_IMAGE:
-            break
-        count += marker == _START_OF_SCAN
-        length = int.from_bytes(data[found.end() : found.end() + 2], "big")
-        place = found.end() + max(length, 2)
-    return count
+    return sum(marker == START_OF_SCAN for marker, _, _ in jpeg_segments(data))
+
+
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of the content of a JPEG's segments, up to its end."""
+    place = 2
+    while found := MARKER.search(data, place):
+        marker, start = data[found.end() - 1], found.end()
+        if marker == END_OF_IMAGE:
+            return
+        place = start + max(int.from_bytes(data[start : start + 2], "big"), 2)
+        yield marker, start + 2, place

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dped_build.photos.heif_colours import profile_of
+from dped_build.photos.heif_items import require_whole
 from dped_build.photos.iso_boxes import Box, boxes, brand
 
 BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -34,6 +34,7 @@ class HeifImage(Image.Image):
         pillow_heif.options.DECODE_THREADS = 1  # the cores are for the workers
         container = pillow_heif.open_heif(file)
         self._photo: Any = container[container.primary_index]
+        self._file = file
         self._size, self._mode = self._photo.size, self._photo.mode
         if _declared(file) > MAX_MARGIN * self.width * self.height + BLOCK:
             raise ValueError("the header states a picture far larger than the photo")
@@ -41,18 +42,13 @@ class HeifImage(Image.Image):
             if self._photo.info.get(key):
                 self.info[key] = self._photo.info[key]
 
-    def profile(self) -> bytes | None:
-        """The ICC profile of its colours; None for sRGB, ValueError for HDR."""
-        nclx = self.info.get("nclx_profile")
-        embedded: bytes | None = self.info.get("icc_profile")
-        return embedded or (profile_of(nclx) if nclx else None)
-
     def pixels(self) -> NDArray[np.uint8]:
         """Upright RGB values as stored, (H, W, 3); 8 of 10 bits are kept.
 
         Raises:
             One of DECODE_ERRORS: The data is damaged.
         """
+        require_whole(self._file, self.width * self.height)
         photo, self._photo = self._photo, None
         data = photo.data  # decoded now; only then its size is certain
         if photo.size != self.size:

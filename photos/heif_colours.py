@@ -1,4 +1,4 @@
-"""HEIF's `nclx` colour information as an ICC profile.
+"""Colour spaces by the codes of HEIF's `nclx` and PNG's `cICP`, as ICC profiles.
 
 Codes of primaries and transfer curves: ITU-T H.273, tables 2 and 3.
 """
@@ -11,15 +11,34 @@ from typing import Any
 import numpy as np
 from PIL import ImageCms
 
-_SRGB_PRIMARIES, _UNSPECIFIED = 1, 2
+from dped_build.photos.matrix_profiles import SRGB_POINTS, to_d50
+
+Points = tuple[tuple[float, float], ...]  # xy of red, green, blue and white
+
+_D65 = (0.3127, 0.329)
+_BT601_625 = ((0.64, 0.33), (0.29, 0.6), (0.15, 0.06), _D65)
+_BT601_525 = ((0.63, 0.34), (0.31, 0.595), (0.155, 0.07), _D65)
+PRIMARIES: dict[int, Points] = {
+    4: ((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), (0.31, 0.316)),
+    5: _BT601_625,
+    6: _BT601_525,
+    7: _BT601_525,
+    9: ((0.708, 0.292), (0.17, 0.797), (0.131, 0.046), _D65),
+    11: ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06), (0.314, 0.351)),
+    12: ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06), _D65),
+    22: ((0.63, 0.34), (0.295, 0.605), (0.155, 0.077), _D65),
+}
+_NAMES = {5: "BT.601", 6: "BT.601", 7: "BT.601", 9: "BT.2020", 11: "DCI-P3"}
+_NAMES |= {1: "sRGB", 2: "sRGB", 12: "Display P3"}
+_SRGB_PRIMARIES, UNSPECIFIED = 1, 2
 # sRGB itself, or curves that cameras mean to be shown as sRGB.
-_CURVES = (1, _UNSPECIFIED, 6, 13, 14, 15)
+_CURVES = (1, UNSPECIFIED, 6, 13, 14, 15)
+_GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
 _HDR = {16: "PQ", 18: "HLG"}
-_D50 = (0.9642, 1.0, 0.8249)  # of ICC profiles
-_BRADFORD = np.array(
-    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
-)
-_TAG_TABLE, _TAG_BYTES, _XYZ_AT = 128, 12, 8  # ICC.1:2022, 7.3 and 10.31
+ADOBE_POINTS: Points = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), _D65)
+ADOBE_GAMMA = 563 / 256  # Adobe RGB (1998), 4.3.4.2
+_TAG_TABLE, _TAG_BYTES, _VALUES_AT = 128, 12, 8  # ICC.1:2022, 7.3 and 10.31
+_PARAMETERS_AT = 12  # of a parametric curve, 10.18
 
 
 def profile_of(nclx: Mapping[str, Any]) -> bytes | None:
@@ -28,42 +47,76 @@ def profile_of(nclx: Mapping[str, Any]) -> bytes | None:
     Raises:
         ValueError: An HDR photo, which has no one look on an sRGB screen.
     """
-    curve = nclx["transfer_characteristics"]
-    if curve not in _CURVES:
+    names = ("red", "green", "blue", "white")
+    points = tuple(
+        (nclx.get(f"color_primary_{n}_x", 0.0), nclx.get(f"color_primary_{n}_y", 0.0))
+        for n in names
+    )
+    primaries, curve = nclx["color_primaries"], nclx["transfer_characteristics"]
+    return coded_profile(primaries, curve, points)
+
+
+def coded_profile(
+    primaries: int, curve: int, points: Points | None = None
+) -> bytes | None:
+    """An ICC profile for a code of primaries and one of a curve; None for sRGB.
+
+    Args:
+        primaries: As in table 2.
+        curve: As in table 3.
+        points: The primaries themselves; None for those of the table.
+
+    Raises:
+        ValueError: An HDR photo, which has no one look on an sRGB screen, or a code
+            that is not known.
+    """
+    gamma = _GAMMAS.get(curve)
+    if curve not in _CURVES and gamma is None:
         told = _HDR.get(curve, f"transfer curve {curve}")
         raise ValueError(
             f"{told} cannot be converted to sRGB; save it as a standard photo"
         )
-    if nclx["color_primaries"] in (_SRGB_PRIMARIES, _UNSPECIFIED):
-        return None
-    names = ("red", "green", "blue", "white")
-    points = [
-        (nclx[f"color_primary_{n}_x"], nclx[f"color_primary_{n}_y"]) for n in names
-    ]
-    return _profile(tuple(points))
+    if primaries in (_SRGB_PRIMARIES, UNSPECIFIED):
+        return None if gamma is None else made_profile(SRGB_POINTS, gamma)
+    if points is None and primaries not in PRIMARIES:
+        raise ValueError(f"primaries {primaries} are not known; save it as sRGB")
+    return made_profile(PRIMARIES[primaries] if points is None else points, gamma)
+
+
+def coded_name(primaries: int, curve: int) -> str:
+    """What the codes' colour space is called."""
+    name = _NAMES.get(primaries, f"primaries {primaries}")
+    if curve in _CURVES:
+        return name
+    gamma = f"gamma {_GAMMAS[curve]:g}" if curve in _GAMMAS else f"curve {curve}"
+    return f"{name}, {_HDR.get(curve, gamma)}"
 
 
 @lru_cache(maxsize=8)
-def _profile(points: Sequence[tuple[float, float]]) -> bytes:
-    """The sRGB profile with other primaries: xy of red, green, blue and white."""
+def made_profile(points: Points, gamma: float | None = None) -> bytes:
+    """The sRGB profile with other primaries, and with a power as its curve.
+
+    Args:
+        points: x and y of red, green, blue and white.
+        gamma: The power from stored to linear values; None for sRGB's curve.
+
+    Raises:
+        ValueError: The points span no colours.
+    """
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    columns = dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), _to_d50(points).T, strict=True))
+    columns = dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), to_d50(points).T, strict=True))
     (count,) = struct.unpack_from(">I", data, _TAG_TABLE)
     for i in range(count):
         place = _TAG_TABLE + 4 + _TAG_BYTES * i
         tag, offset = struct.unpack_from(">4sI", data, place)
         if tag in columns:
-            fixed = np.rint(columns[tag] * 65536).astype(int)
-            struct.pack_into(">3i", data, offset + _XYZ_AT, *fixed.tolist())
+            _write(data, offset + _VALUES_AT, columns[tag])
+        if tag in (b"rTRC", b"gTRC", b"bTRC") and gamma is not None:
+            _write(data, offset + _PARAMETERS_AT, (gamma, 1, 0, 1, 0))
     return bytes(data)
 
 
-def _to_d50(points: Sequence[tuple[float, float]]) -> np.ndarray[Any, Any]:
-    """Linear RGB → XYZ under D50, (3, 3), by Bradford's adaptation."""
-    xy = np.array(points, dtype=float)
-    xyz = np.column_stack([xy, 1 - xy.sum(axis=1)]) / xy[:, 1:]
-    primaries, white = xyz[:3].T, xyz[3]
-    matrix = primaries * np.linalg.solve(primaries, white)
-    cones = (_BRADFORD @ _D50) / (_BRADFORD @ white)
-    adapted = np.linalg.solve(_BRADFORD, np.diag(cones) @ _BRADFORD @ matrix)
-    return np.asarray(adapted)
+def _write(data: bytearray, place: int, values: Sequence[float]) -> None:
+    """Write numbers in ICC's 15.16 fixed point."""
+    fixed = np.rint(np.asarray(values, dtype=float) * 65536).astype(int)
+    struct.pack_into(f">{len(fixed)}i", data, place, *fixed.tolist())

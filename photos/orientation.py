@@ -1,4 +1,4 @@
-"""EXIF orientation, and turning pixels upright."""
+"""Turning pixels upright by the EXIF orientation, and reducing photos."""
 
 from collections.abc import Callable
 
@@ -27,3 +27,17 @@ def upright(photo: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """A photo (H, W, 3) as it is to be looked at."""
     turn = _TURNS.get(orientation)
     return photo if turn is None else turn(photo)
+
+
+def reduced(photo: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Means over blocks of `factor` x `factor` px; what is left at the end is cut off.
+
+    For sensors whose neighbours share a colour filter, and for digital zoom: their
+    files hold more pixels than the lens resolves.
+    """
+    if factor == 1:
+        return photo
+    width, height = (side // factor for side in photo.shape[1::-1])
+    whole = photo[: height * factor, : width * factor]
+    found = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(found, np.uint8)

@@ -4,23 +4,24 @@ The white balance is the camera's, the rest is the same for every camera and pho
 brightness or white point by the photo's content, sRGB's curve and primaries.
 """
 
-import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+import re
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dped_build.photos.c_words import caught_words
 from dped_build.photos.capture_time import raw_exif
-from dped_build.photos.truncation import lacks_end
+from dped_build.photos.raw_bytes import require_whole
 
 SRGB_GAMMA = (2.4, 12.92)  # power and slope near black, IEC 61966-2-1
 MAX_MARGIN = 4  # times the photo's pixels: what a sensor's borders may add
 _TURNED = 4  # the bit of LibRaw's `flip` that exchanges width and height
-_ONE_AT_A_TIME = threading.Lock()
+_WORDS = re.compile(  # LibRaw's and, of lossy DNGs, libjpeg's
+    r": Unexpected end of file$|: data corrupted at -?\d+$"
+    r"|^Premature end of JPEG file|^Corrupt JPEG data: "
+)
 
 
 class RawImage(Image.Image):
@@ -62,11 +63,12 @@ class RawImage(Image.Image):
         """
         import rawpy
 
-        # Of a file that ends early LibRaw prints a line besides the error.
-        quiet = _without_stderr() if lacks_end(self._path) else nullcontext()
-        with quiet, self._raw as raw:
+        require_whole(self._path)
+        with self._raw as raw, caught_words(_WORDS) as words:
             try:
                 raw.unpack()
+                if raw.raw_type == rawpy.RawType.Flat:
+                    _refuse_empty_rows(raw.raw_image_visible)
                 photo = raw.postprocess(
                     demosaic_algorithm=rawpy.DemosaicAlgorithm.AHD,
                     # Without one, LibRaw would balance by content; daylight then.
@@ -79,9 +81,22 @@ class RawImage(Image.Image):
                 )
             except rawpy.LibRawError as error:
                 raise _as_decode_error(error) from error
+        if words:  # it goes on with what it has
+            raise ValueError(words[0].rpartition(": ")[2].lower())
         if photo.shape[2] == 1:  # a sensor without colour filters
             return np.repeat(photo, 3, axis=2)
         return np.ascontiguousarray(photo)
+
+
+def _refuse_empty_rows(values: NDArray[np.uint16]) -> None:
+    """Of data that ends early LibRaw leaves the rest zero, which no sensor says.
+
+    Raises:
+        EOFError: A quarter of a row of a sensor's values (H, W) holds nothing.
+    """
+    quarters = np.array_split(values, 4, axis=1)
+    if not all(part.any(axis=1).all() for part in quarters):
+        raise EOFError("unexpected end of the data")
 
 
 def _as_decode_error(error: Exception) -> Exception:
@@ -95,16 +110,3 @@ def _as_decode_error(error: Exception) -> Exception:
     told = error.args[0] if error.args else b""
     text = told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
     return ValueError(text)
-
-
-@contextmanager
-def _without_stderr() -> Iterator[None]:
-    """Nothing that C code prints is seen; the rest of the process loses it as well."""
-    with _ONE_AT_A_TIME, Path(os.devnull).open("wb") as nowhere:
-        kept = os.dup(2)
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

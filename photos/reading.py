@@ -11,7 +11,8 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -20,38 +21,37 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from dped_build.photos.capture_time import taken_at
+from dped_build.photos.c_words import caught_words
+from dped_build.photos.capture_time import Taken, taken
+from dped_build.photos.colours import Colours, stated_colours
 from dped_build.photos.formats import (
     HEIF,
     NAMES,
     RAW,
-    SUFFIXES,
     install,
     is_missing,
     needs,
-    refuse_missing,
-    without_companions,
 )
 from dped_build.photos.header_limits import MAX_FILE_BYTES, HeaderFile
 from dped_build.photos.heif import HeifImage, is_heif
-from dped_build.photos.icc import convert_to_srgb, in_srgb
+from dped_build.photos.icc import convert_to_srgb, in_srgb, shaper_for
 from dped_build.photos.jpeg import decode_plain_jpeg, refuse_many_scans
 from dped_build.photos.orientation import SIDEWAYS, known_orientation, upright
 from dped_build.photos.pillow_settings import no_warnings, own_limits
 from dped_build.photos.raw import RawImage
+from dped_build.photos.raw_bytes import is_raw
 from dped_build.photos.settings import MAX_MEGAPIXELS
 from dped_build.photos.sixteen_bit import eight_bits_of
 from dped_build.photos.truncation import lacks_end
+from dped_build.photos.written_parts import require_written
 from dped_build.workspace.errors import (
     NO_MEMORY,
-    DpedBuildError,
     PhotoError,
     PhotoMemoryError,
-    UsageError,
 )
 from dped_build.workspace.text import natural_key
 
-FORMATS = ("JPEG", "PNG", "TIFF")
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "AVIF")
 MAX_SIDE = 32_766  # px; OpenCV's limit for the photos that it resamples
 _ORIENTATION = 0x0112
 _TURNED = ("TIFF", "HEIF", "RAW")  # upright as they come, their size as well
@@ -73,65 +73,21 @@ DECODE_ERRORS = (
     zlib.error,
     ImageCms.PyCMSError,
 )
+_LIBTIFF = re.compile(r"^\S*: .*\.$")  # what goes wrong comes as an error as well
 _EARLY = (  # in the words of the decoders
     "truncated",
     "broken data stream",
     "not enough image data",
     "unexpected end",
+    "premature end",
 )
 ENDS_EARLY = "the file ends early; copy it again"
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def list_photos(folder: Path, *, recursive: bool = False) -> list[Path]:
-    """The photos in `folder` (`recursive`: and below), in natural order of their names.
-
-    Of a photo that is there as JPEG and as RAW the JPEG is listed.
-
-    Raises:
-        UsageError: `folder` is missing or not a folder.
-        DpedBuildError: It cannot be listed, all its photos need an extra that is not
-            installed, or a link to a folder leads out of it.
-    """
-    if not folder.exists():
-        raise UsageError(f"{folder}: no such folder")
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: not a folder; name the folder that holds photos")
-    found, waiting = list[Path](), [folder]
-    while waiting:
-        here = waiting.pop()
-        try:
-            shown = [path for path in here.iterdir() if not path.name.startswith(".")]
-        except OSError as error:
-            what = f"{here}: cannot be read ({error.strerror})"
-            raise DpedBuildError(what) from error
-        below = [path for path in shown if recursive and path.is_dir()]
-        waiting += [path for path in below if not _is_link_within(path, folder)]
-        photos = set(shown).difference(below)
-        found += [path for path in photos if path.suffix.lower() in SUFFIXES]
-    found = without_companions(found)
-    refuse_missing(folder, found)
-    return sorted(found, key=lambda path: path_key(path.relative_to(folder)))
-
-
 def path_key(path: Path) -> tuple[tuple[tuple[int, int | str], ...], ...]:
     """Sort key of a relative path: its folders and its name in natural order."""
     return tuple(natural_key(part) for part in path.parts)
-
-
-def _is_link_within(path: Path, folder: Path) -> bool:
-    """Whether a link leads to a folder below `folder`, which is entered anyway.
-
-    A link elsewhere is refused: what it shows is no part of the folder.
-    """
-    if not path.is_symlink():
-        return False
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise DpedBuildError(
-            f"{path}: a link that leads out of {folder}; move the photos there, or "
-            "remove the link"
-        )
-    return True
 
 
 def is_plain_text(name: str) -> bool:
@@ -201,7 +157,9 @@ def _check_file(path: Path) -> None:
 def _opened(path: Path, file: HeaderFile) -> Image.Image:
     """The photo's header, read by whoever knows its format."""
     start = file.peek(16)
-    raw = needs(path) == RAW and not start.startswith(_PICTURES)
+    named = needs(path) == RAW and not start.startswith(_PICTURES)
+    raw = named or is_raw(file, start)
+    file.seek(0)
     extra = HEIF if is_heif(start) else RAW if raw else None
     if extra is None:
         return Image.open(file, formats=FORMATS)
@@ -234,11 +192,47 @@ def photo_size(
     return (height, width) if turned else (width, height)
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a photo's header says.
+
+    Attributes:
+        kind: Format of the content: JPEG, HEIF, RAW.
+        size: Upright width and height, pixels.
+        colours: The colour space that it states, and by what.
+        taken: When it was taken; None where unknown.
+    """
+
+    kind: str
+    size: tuple[int, int]
+    colours: str
+    taken: Taken | None
+
+
+def read_header(path: Path) -> Header:
+    """What a photo's header says; no pixel is decoded.
+
+    Raises:
+        PhotoError: `unreadable`, `truncated` or `too_large`.
+    """
+    size = photo_size(path, max_megapixels=float("inf"))
+    with open_photo(path, max_megapixels=float("inf")) as image, no_warnings():
+        colours = str(_colours(path, image))
+        kind = "JPEG" if image.format == "MPO" else str(image.format)
+    return Header(kind, size, colours, when_taken(path))
+
+
 def capture_time(path: Path) -> datetime | None:
     """When the photo was taken by its EXIF data (camera clock); None if unknown."""
+    found = when_taken(path)
+    return found.time if found else None
+
+
+def when_taken(path: Path) -> Taken | None:
+    """When the photo was taken, what says so and in which zone; None if unknown."""
     try:
         with open_photo(path, max_megapixels=float("inf")) as image, no_warnings():
-            return taken_at(image.getexif())
+            return taken(image.getexif())
     except (PhotoError, *DECODE_ERRORS):
         return None
 
@@ -250,48 +244,65 @@ def read_photo(
 
     Args:
         path: The photo.
-        color: "srgb" converts from an embedded profile, "keep" leaves values as stored.
+        color: "srgb" converts from the colour space that the photo states, "keep"
+            leaves values as stored.
         max_megapixels: Photos larger than this by their header are not decoded.
 
     Raises:
         PhotoError: `unreadable`, `truncated` or `too_large`.
     """
+    return read_with_colours(path, color=color, max_megapixels=max_megapixels)[0]
+
+
+def read_with_colours(
+    path: Path, *, color: str = "srgb", max_megapixels: float = MAX_MEGAPIXELS
+) -> tuple[NDArray[np.uint8], Colours]:
+    """As `read_photo`, and the colour space that the photo states.
+
+    Raises:
+        PhotoError: `unreadable`, `truncated` or `too_large`.
+    """
     with open_photo(path, max_megapixels=max_megapixels) as image, no_warnings():
-        return _decoded(path, image, color)
+        words = caught_words(_LIBTIFF) if image.format == "TIFF" else nullcontext()
+        with words:
+            return _decoded(path, image, converted=color == "srgb")
 
 
-def _decoded(path: Path, image: Image.Image, color: str) -> NDArray[np.uint8]:
+def _decoded(
+    path: Path, image: Image.Image, *, converted: bool
+) -> tuple[NDArray[np.uint8], Colours]:
     refuse_many_scans(path, image)
-    converted = color == "srgb"
+    require_written(path, image.format, getattr(image, "tag_v2", {}))
+    colours = _colours(path, image)  # while the file is open
+    if converted and colours.refusal:
+        raise ValueError(colours.refusal)
+    profile = colours.profile if converted else None
     photo = decode_plain_jpeg(path, image)
+    if photo is None and isinstance(image, HeifImage | RawImage):
+        photo = image.pixels()
     if photo is None:
-        photo = _decode_values(path, image, scaled=converted)
+        shaper = shaper_for(profile) if profile else None
+        photo = eight_bits_of(
+            path, image, formats=FORMATS, scaled=converted, shaper=shaper
+        )
+        profile = None if photo is not None and shaper is not None else profile
     if photo is None:
         image.load()  # what stands behind the pixels counts as well
     orientation = _orientation(image)
-    profile = _profile(image) if converted else None
     if photo is None:
         photo = np.array(in_srgb(image, profile))
     elif profile:
         convert_to_srgb(photo, profile)
-    return upright(photo, orientation)
+    return upright(photo, orientation), colours
 
 
-def _decode_values(
-    path: Path, image: Image.Image, *, scaled: bool
-) -> NDArray[np.uint8] | None:
-    """RGB values of a HEIF, RAW or 16-bit photo as stored; None for Pillow to read."""
-    if isinstance(image, HeifImage | RawImage):
-        return image.pixels()
-    return eight_bits_of(path, image, formats=FORMATS, scaled=scaled)
-
-
-def _profile(image: Image.Image) -> bytes | None:
-    """The ICC profile of its colours; None for sRGB."""
-    if isinstance(image, HeifImage):
-        return image.profile()
-    found: bytes | None = image.info.get("icc_profile")
-    return found
+def _colours(path: Path, image: Image.Image) -> Colours:
+    """The colour space that a photo states; odd tags state none."""
+    try:
+        with no_warnings():
+            return stated_colours(path, image)
+    except DECODE_ERRORS:
+        return Colours()
 
 
 def _orientation(image: Image.Image) -> int:

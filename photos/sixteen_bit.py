@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dped_build.photos.matrix_profiles import Shaper
+
 WHITE = 65_535
 TWELVE_BITS = 4095  # 12-bit data that nobody scaled shows as black
 _BITS, _PHOTOMETRIC, _MAX_SAMPLE, _PLANAR = 258, 262, 281, 284  # TIFF tags
@@ -19,13 +21,19 @@ _SWAPPED = {"16B": "16L", "16L": "16B"}
 
 
 def eight_bits_of(
-    path: Path, image: Image.Image, *, formats: tuple[str, ...], scaled: bool = True
+    path: Path,
+    image: Image.Image,
+    *,
+    formats: tuple[str, ...],
+    scaled: bool = True,
+    shaper: Shaper | None = None,
 ) -> NDArray[np.uint8] | None:
     """The RGB values of a 16-bit grey, RGB or RGBA image, (H, W, 3); None for others.
 
     Values are multiplied by 255 / 65535, or by 255 / what a TIFF states as its largest
     value, and rounded; alpha is dropped. `image` is the photo, opened, not yet loaded.
-    With `scaled`, data of 12 bits that was not scaled to 16 is refused.
+    With `scaled`, data of 12 bits that was not scaled to 16 is refused. A `shaper`
+    converts the colours.
 
     Raises:
         ValueError: It was not scaled, or colours lie in planes, which Pillow misreads.
@@ -44,6 +52,9 @@ def eight_bits_of(
         raise ValueError(
             f"no value above {values.max()} of {WHITE}: 12-bit data not scaled to 16"
         )
+    if shaper is not None:
+        colours = np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values
+        return shaper.convert_words(np.ascontiguousarray(colours[..., :3]), white)
     levels = (np.arange(WHITE + 1) * 255 + white // 2) // white
     photo = levels.clip(0, 255).astype(np.uint8)[values[..., :3]]
     return np.repeat(photo, 3, axis=2) if photo.shape[2] == 1 else photo

@@ -12,20 +12,22 @@ from dped_build.photos.iso_boxes import boxes, brand
 
 MAX_DIRECTORIES = 32  # of one file; RAW files have up to eight
 TIFF_STARTS = (b"II*\0", b"MM\0*")
-_BIG_TIFF_STARTS = (b"II+\0", b"MM\0+")
+BIG_TIFF_STARTS = (b"II+\0", b"MM\0+")
 _PARTS = ((273, 279), (324, 325))  # offsets and lengths: strips, tiles
 _SUB_DIRECTORIES = 330
 _ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error)
 
 
 def lacks_end(path: Path) -> bool:
-    """Whether a TIFF, HEIF or RAW file refers to data beyond its end."""
+    """Whether a TIFF, WebP, HEIF or RAW file refers to data beyond its end."""
     try:
         length = path.stat().st_size
         with HeaderFile(path) as file:
             start = file.read(12)
-            if start[:4] in (*TIFF_STARTS, *_BIG_TIFF_STARTS):
-                return any(_lacks_parts(tags, length) for tags in _directories(file))
+            if start[:4] in (*TIFF_STARTS, *BIG_TIFF_STARTS):
+                return any(lacks_parts(tags, length) for tags in directories(file))
+            if start[:4] == b"RIFF":  # WebP
+                return int.from_bytes(start[4:8], "little") + 8 > length
             if brand(start):
                 return any(box.end > length for box in boxes(file, 0, length))
     except _ERRORS:  # nonsense says nothing about an end
@@ -33,28 +35,29 @@ def lacks_end(path: Path) -> bool:
     return False
 
 
-def _lacks_parts(tags: Mapping[int, Any], length: int) -> bool:
+def lacks_parts(tags: Mapping[int, Any], length: int) -> bool:
     """Whether a TIFF directory's strips or tiles lie beyond the end of its file."""
-    return any(
-        start + count > length
-        for starts, counts in _PARTS
-        for start, count in zip(
-            _numbers(tags, starts), _numbers(tags, counts), strict=False
-        )
-    )
+    return any(start + count > length for start, count in parts(tags))
 
 
-def _numbers(tags: Mapping[int, Any], tag: int) -> tuple[int, ...]:
+def parts(tags: Mapping[int, Any]) -> Iterator[tuple[int, int]]:
+    """Offset and length of a TIFF directory's strips and tiles."""
+    for starts, counts in _PARTS:
+        yield from zip(numbers(tags, starts), numbers(tags, counts), strict=False)
+
+
+def numbers(tags: Mapping[int, Any], tag: int) -> tuple[int, ...]:
+    """A TIFF tag's whole numbers; empty where it has none."""
     value = tags.get(tag, ())
     values = value if isinstance(value, tuple) else (value,)
     return tuple(number for number in values if isinstance(number, int))
 
 
-def _directories(file: BinaryIO) -> Iterator[Directory]:
+def directories(file: BinaryIO) -> Iterator[Directory]:
     """The directories of a TIFF file, including sub-directories."""
     file.seek(0)
     header = file.read(8)
-    if header[:4] in _BIG_TIFF_STARTS:
+    if header[:4] in BIG_TIFF_STARTS:
         header += file.read(8)
     first = Directory(header)
     todo, seen = [first.next], set[int]()
@@ -67,4 +70,4 @@ def _directories(file: BinaryIO) -> Iterator[Directory]:
         file.seek(place)
         tags.load(file)
         yield tags
-        todo += [tags.next, *_numbers(tags, _SUB_DIRECTORIES)]
+        todo += [tags.next, *numbers(tags, _SUB_DIRECTORIES)]

@@ -1,9 +1,9 @@
 """Show how good a dataset is: what the other stages wrote → `<workspace>/report/`.
 
 Reading order: `writer` runs the stage; `workspace_reader` and `tables` read what the
-others wrote; `statistics`, `what_if`, `run_curves` and `advice` compute, `drawing`,
-`pair_pictures` and `patch_pictures` make pictures, and `assemble` puts it all into one
-`record`. From that alone come `charts`, `page` with `templates/`, and
+others wrote; `statistics`, `parallax`, `what_if`, `run_curves` and `advice` compute,
+`drawing`, `pair_pictures` and `patch_pictures` make pictures, and `assemble` puts it
+all into one `record`. From that alone come `charts`, `page` with `templates/`, and
 `terminal_summary`. `side_by_side` compares the records of several workspaces.
 """
 

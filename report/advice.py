@@ -30,6 +30,9 @@ CLIPPED = 0.1  # share of patches with MUCH_CLIPPED pixels that deserves a word
 ROUGH_PX = 3.0  # RMSE of a homography that is not one; good ones reach 1 px
 STOPPED = 0.1  # share of the windows beyond which the search limit deserves a word
 MASKABLE = 0.1  # share of the refused windows beyond which masks deserve a word
+LOST_TO_DEPTH = ("low_valid", "depth_edge", "uncertain")
+DEEP_LOSS = 0.1  # share of the windows lost to depth that deserves a word
+DEEP_PX = 5.0  # parallax of the median photo; lenses alone reach some px
 RINGS = (0.0, 0.4), (0.7, 1.0)
 LENS_PX = 1.0  # shorter shifts in the corners need no word
 DIFFERENT_SCENES = ("too_few_matches", "too_few_inliers", "implausible_homography")
@@ -43,6 +46,8 @@ def advice_on(report: Report) -> list[Advice]:
         texts += window_warnings(report.windows)
     texts += split_warnings(report) + run_warnings(report.runs)
     whole = [Advice(text) for text in texts]
+    if report.windows is not None:
+        whole += depth_warnings(report.windows, report.table)
     return whole + photo_warnings(report.table) + lost_pairs(report.table)
 
 
@@ -64,6 +69,13 @@ def pairing_warnings(pairs: PairCounts, patches: PatchCounts | None) -> list[str
             f"{strange:,} of {counted(pairs.paired, 'pair')} show different scenes: "
             "do their names pair the right photos?"
         )
+    for camera, colors in (("phone", pairs.phone_colors), ("DSLR", pairs.dslr_colors)):
+        if len(colors) > 1:
+            told = ", ".join(f"{count:,} {name}" for name, count in colors.items())
+            texts.append(
+                f"The {camera} photos state several colour spaces: {told}; were all "
+                "taken with the same settings?"
+            )
     if patches is not None and patches.pairs_not_aligned_now:
         count = counted(patches.pairs_not_aligned_now, "pair")
         texts.append(
@@ -113,7 +125,6 @@ def window_warnings(windows: WindowCounts) -> list[str]:
             f"{limits.share:.0%} of the windows stop at the search limit: run "
             f"dped-build patches with a larger --max-{option}"
         )
-    texts += mask_warnings(windows)
     if windows.clipped_share > CLIPPED:
         texts.append(
             f"{windows.clipped_share:.0%} of the accepted windows have more than "
@@ -128,19 +139,38 @@ def window_warnings(windows: WindowCounts) -> list[str]:
     return texts
 
 
-def mask_warnings(windows: WindowCounts) -> list[str]:
-    """Whether many windows are lost that masks would keep."""
+def depth_warnings(windows: WindowCounts, table: Sequence[PairRow]) -> list[Advice]:
+    """What depth in front of the cameras costs, and what masks would save."""
+    if windows.limits is None or windows.judged == windows.accepted:
+        return []  # imported: nobody knows
+    refused = windows.judged - windows.accepted
+    gain = _masked_gain(windows)
+    masks = f"run dped-build patches --force --min-valid {MASKED:g}"
+    lost = sum(windows.reasons.get(reason, 0) for reason in LOST_TO_DEPTH)
+    spreads = [row.parallax_px for row in table if row.parallax_px is not None]
+    middle = median(spreads) if spreads else 0.0
+    if middle > DEEP_PX and lost > DEEP_LOSS * windows.judged:
+        text = (
+            f"{lost / refused:.0%} of the refused windows are lost to depth (median "
+            f"parallax {middle:.0f} px): step back or bring the cameras together"
+        )
+        if gain > 0:
+            text += f", or {masks} to keep {gain:,} more, then train --masks"
+        return [Advice(text, sort="parallax_px")]
+    if gain <= 0 or gain < MASKABLE * refused:
+        return []
+    text = (
+        f"{gain / refused:.0%} of the refused windows show the same in at least "
+        f"{MASKED:.0%} of their pixels, and pass otherwise: {masks}, then train --masks"
+    )
+    return [Advice(text)]
+
+
+def _masked_gain(windows: WindowCounts) -> int:
+    """How many windows more `--min-valid MASKED` would accept."""
     options = [] if windows.what_if is None else windows.what_if.options
     rows = (row for one in options if one.option == "--min-valid" for row in one.values)
-    gain = next((row.change for row in rows if row.value == MASKED), 0)
-    if gain <= 0 or gain < MASKABLE * (windows.judged - windows.accepted):
-        return []
-    share = gain / (windows.judged - windows.accepted)
-    return [
-        f"{share:.0%} of the refused windows show the same in at least {MASKED:.0%} of "
-        "their pixels, and pass otherwise: run dped-build patches --force --min-valid "
-        f"{MASKED:g}, then train --masks"
-    ]
+    return next((row.change for row in rows if row.value == MASKED), 0)
 
 
 def split_warnings(report: Report) -> list[str]:

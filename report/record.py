@@ -40,6 +40,8 @@ class PairCounts(Struct, frozen=True):
     # The most frequent first.
     lost_before_pairing: Annotated[dict[PairReason, Count], "Photos, by reason."]
     lost_in_alignment: Annotated[dict[PairReason, Count], "Pairs, by reason."]
+    phone_colors: Annotated[dict[str, Count], "Photos, by stated colour space."]
+    dslr_colors: Annotated[dict[str, Count], "Likewise."]
 
 
 class PatchCounts(Struct, frozen=True):
@@ -264,6 +266,11 @@ class PairRow(Struct, frozen=True):
     excluded: Annotated[Count | None, "By hand."]
     accepted: Annotated[Count | None, "Accepted."]
     sharpness_ratio: Annotated[float | None, "Median over the windows."]
+    parallax_px: Annotated[
+        float | None,
+        "From the 5 to the 95 % quantile of the windows' displacements beyond the "
+        "homography, along their main direction, phone px.",
+    ]
     picture: Annotated[
         str | None, "Path of its pictures within the report, without suffix."
     ]

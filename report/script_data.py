@@ -15,6 +15,7 @@ from dped_build.align.records import Alignment
 from dped_build.report.advice import POOR
 from dped_build.report.drawing import reason_rgb
 from dped_build.report.labels import reason_text
+from dped_build.report.parallax import Parallax, parallax
 from dped_build.report.record import PairRow, Report
 from dped_build.report.tables import WindowTable
 
@@ -28,6 +29,7 @@ ESCAPES = str.maketrans(
     }
 )
 CELLS = 16  # a side, in which the panel shows a mask; windows have 16 px or more
+LEAST_REACH_PX = 1.0  # of the scale of parallax: flat scenes get no strong colours
 NOT_SHOWN = ("phone", "dslr", "matches")
 COLUMNS = tuple(n for n in PairRow.__struct_fields__ if n not in NOT_SHOWN)
 
@@ -95,6 +97,7 @@ def windows_script(
         "sigma": _numbers(table.sigma_px[rows], 3),
         "depth": _numbers(table.depth_px[rows], 3),
         "sharpness": _numbers(table.sharpness_ratio[rows], 2),
+        "parallax": _parallax(parallax(table.shift_px[rows], windows.placed[rows])),
         "valid": _numbers(table.valid_share[rows], 4),
         "hidden": {
             index: path
@@ -124,9 +127,21 @@ def hidden_path(valid: NDArray[np.bool_], left: int, top: int) -> str:
     return "".join(parts)
 
 
-def _numbers(values: NDArray[np.float32], digits: int) -> Sequence[float | None]:
+def _parallax(found: Parallax | None) -> dict[str, object] | None:
+    """What the panel colours by parallax: px, the reach of the scale, the direction."""
+    if found is None:
+        return None
+    reach = max(LEAST_REACH_PX, *np.abs(found.ends).tolist())
+    return {
+        "px": _numbers(found.along_px, 1),
+        "reach": round(reach, 1),
+        "direction": found.direction.round(3).tolist(),
+    }
+
+
+def _numbers(values: NDArray[np.floating], digits: int) -> Sequence[float | None]:
     """Rounded, what was not measured as None."""
-    rounded = values.astype(np.float64).round(digits)
+    rounded = values.astype(np.float64).round(digits) + 0.0  # no -0
     found = rounded.astype(object)
     found[~np.isfinite(rounded)] = None
     return list(found)

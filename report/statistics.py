@@ -12,6 +12,7 @@ from dped_build.align.records import Alignment
 from dped_build.patches.records import ACCEPTED
 from dped_build.patches.refinement.paper_rule import MAX_SHIFT
 from dped_build.patches.settings import PatchSettings
+from dped_build.report.parallax import parallax
 from dped_build.report.record import (
     AboveThreshold,
     Frame,
@@ -55,6 +56,7 @@ class PairWindows:
     excluded: int | None = None  # by hand
     accepted: int | None = None
     sharpness_ratio: float | None = None  # median
+    parallax_px: float | None = None  # see `parallax`
 
 
 def pair_counts(records: Sequence[Alignment]) -> PairCounts:
@@ -72,6 +74,10 @@ def pair_counts(records: Sequence[Alignment]) -> PairCounts:
         failed=status["failed"],
         lost_before_pairing=reason_counts(single),
         lost_in_alignment=reason_counts(paired),
+        phone_colors=_most_first(
+            Counter(r.phone_color for r in records if r.phone_color)
+        ),
+        dslr_colors=_most_first(Counter(r.dslr_color for r in records if r.dslr_color)),
     )
 
 
@@ -276,9 +282,10 @@ def _frame_shape(sizes: NDArray[np.float64], window_size: int) -> tuple[int, int
 def windows_of_pairs(windows: WindowTable) -> dict[str, PairWindows]:
     """How the windows of each pair came out; judged as in `window_outcomes`."""
     judged, measures = judged_windows(windows), {}
-    by_hand = windows.refused_for(BY_HAND)
+    by_hand, placed = windows.refused_for(BY_HAND), windows.placed
     for pair, rows in windows.rows_of_pairs().items():
         sharpness = _finite(windows.table.sharpness_ratio[rows])
+        found = parallax(windows.table.shift_px[rows], placed[rows])
         measures[pair] = PairWindows(
             windows=len(rows),
             judged=int(judged[rows].sum()),
@@ -287,6 +294,7 @@ def windows_of_pairs(windows: WindowTable) -> dict[str, PairWindows]:
             sharpness_ratio=(
                 round(float(np.median(sharpness)), 3) if len(sharpness) else None
             ),
+            parallax_px=None if found is None else round(float(np.ptp(found.ends)), 1),
         )
     return measures
 

@@ -14,6 +14,7 @@ from dped_build.patches.masks import Masks, unpacked, whole_masks
 from dped_build.patches.shards import WINDOWS_FILE
 from dped_build.workspace.errors import DpedBuildError
 
+UNPLACED = ("excluded", "flat", "outside", "shift_limit", "low_ncc", "uncertain")
 MEASURES = (  # one number a window, NaN where it was not measured
     "ncc",
     "rotation_deg",
@@ -56,6 +57,12 @@ class WindowTable:
         """Which measured windows a mask divides, (W,)."""
         share = self.table.valid_share
         return np.isfinite(self.table.ncc) & (share > 0) & (share < 1)
+
+    @property
+    def placed(self) -> NDArray[np.bool_]:
+        """Which windows lie where they should, whatever else they failed for, (W,)."""
+        found = np.isfinite(self.table.shift_px).all(axis=1)
+        return np.asarray(found & ~self.refused_for(*UNPLACED))
 
     def outcome(self, row: int) -> str:
         """What became of a window: `accepted` or its reason."""

@@ -79,7 +79,13 @@ def _notes(report: Report) -> list[str]:
     lines = []
     for warning in report.warnings:
         if not warning.pairs:
-            lines += wrap(f"! {warning.text}", WIDTH, subsequent_indent="  ")[:2]
+            lines += wrap(
+                f"! {warning.text}",
+                WIDTH,
+                subsequent_indent="  ",
+                max_lines=3,
+                break_on_hyphens=False,  # of options
+            )
     named = [
         f"{named.pair} ({warning.reason or named.message or 'no patch'})"
         for warning in report.warnings

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dped_build.photos.reading import is_plain_text, list_photos, printable
+from dped_build.photos.listing import list_photos
+from dped_build.photos.names import ENHANCED
+from dped_build.photos.reading import is_plain_text, printable
 from dped_build.study.key import MAX_CLASSES
-from dped_build.train.enhancing.photo_list import ENHANCED
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.text import natural_key
 

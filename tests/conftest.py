@@ -45,6 +45,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def camera_files(shared_data: Path) -> Path:
+    """Files of real cameras, whole and cut, which lie beside the photos."""
+    folder = shared_data.parent / "cases" / "files"
+    if not folder.is_dir():
+        pytest.skip(f"no camera files in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def textured() -> Callable[[int, tuple[int, int]], NDArray[np.uint8]]:
     """Makes a picture with detail at every scale from a seed and (width, height)."""
 

@@ -77,16 +77,26 @@ def seeds():
     exif.get_ifd(0x8825)[1] = "N"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     described = {"exif": exif, "icc_profile": profile}
+    dcf = Image.Exif()
+    dcf.get_ifd(0x8769)[0xA001] = 65_535
+    dcf.get_ifd(0x8769)[0xA005] = {1: "R03", 2: b"0100"}
     rows, second = {"tiffinfo": {278: 8}}, {"save_all": True, "append_images": [rgb]}
     return {
         "baseline.jpg": saved(rgb, "JPEG", quality=90),
         "described.jpg": saved(rgb, "JPEG", xmp=b"<x/>" * 50, **described),
+        "adobe.jpg": saved(rgb, "JPEG", exif=dcf),
         "progressive.jpg": saved(rgb, "JPEG", progressive=True),
         "restarts.jpg": saved(rgb, "JPEG", restart_marker_blocks=2),
         "grey.jpg": saved(rgb.convert("L"), "JPEG"),
         "cmyk.jpg": saved(rgb.convert("CMYK"), "JPEG"),
         "mpo.jpg": saved(rgb, "MPO", **second),
         "rgb.png": saved(rgb, "PNG", **described),
+        "coded.png": with_chunks(
+            saved(rgb, "PNG"),
+            chunk(b"cICP", bytes((12, 13, 0, 1))),
+            chunk(b"gAMA", struct.pack(">I", 55_556)),
+            chunk(b"cHRM", struct.pack(">8I", *range(10_000, 90_000, 10_000))),
+        ),
         "deep.png": saved(Image.fromarray(deep), "PNG"),
         "palette.png": saved(rgb.quantize(17), "PNG", transparency=3),
         "alpha.png": saved(rgb.convert("RGBA"), "PNG"),
@@ -120,11 +130,26 @@ def seeds_of_extras():
         file = pillow_heif.from_bytes(mode, pixels.shape[1::-1], pixels.tobytes())
         file.save(stream, **options)
         found[name] = stream.getvalue()
+    found["grid.heic"] = grid()
     chart = mosaic(colour_chart(cells=(2, 3)))
     taken = "2025:07:14 18:30:59", "25"
     for order, name in ("<", "little.dng"), (">", "big.dng"):
         found[name] = dng(chart, taken=taken, orientation=6, order=order)
     return found
+
+
+def grid():
+    """A HEIC of four tiles, as phones write them."""
+    import pillow_heif
+
+    stream, pixels = io.BytesIO(), picture((128, 128))
+    file = pillow_heif.from_bytes("RGB", (128, 128), pixels.tobytes())
+    before, pillow_heif.options.GRID_TILE_SIZE = pillow_heif.options.GRID_TILE_SIZE, 64
+    try:
+        file.save(stream, quality=90)
+    finally:
+        pillow_heif.options.GRID_TILE_SIZE = before
+    return stream.getvalue()
 
 
 def cuts(data):
@@ -194,6 +219,11 @@ def chunk(kind, body):
         + body
         + struct.pack(">I", zlib.crc32(kind + body))
     )
+
+
+def with_chunks(data, *chunks):
+    """A PNG with more chunks behind its header."""
+    return data[:33] + b"".join(chunks) + data[33:]
 
 
 def png(width, height, *chunks, pixels=None, bits=8, color=2):

@@ -177,7 +177,7 @@ def test_a_photo_that_memory_did_not_suffice_for_is_tried_again(raw, work, monke
         raise PhotoMemoryError("too_large", "not enough memory to read it")
 
     with monkeypatch.context() as patch:
-        patch.setattr("dped_build.align.worker.read_photo", fail)
+        patch.setattr("dped_build.align.worker.read_with_colours", fail)
         assert align(raw, work, workers=Workers(1, "threading")).reasons == {
             "too_large": 3
         }

@@ -189,7 +189,7 @@ def test_folders_that_cannot_be_meant_are_refused(raw, work):
     with pytest.raises(UsageError, match="given for both cameras"):
         align_folders(raw / "iphone", raw / "canon" / ".." / "iphone", workspace=work)
     (raw / "empty").mkdir()
-    with pytest.raises(DpedBuildError, match=r"empty: no photos in it \(\.jpg"):
+    with pytest.raises(DpedBuildError, match=r"empty: no photos in it \(JPEG"):
         align_folders(raw / "empty", raw / "canon", workspace=work)
     with pytest.raises(UsageError, match="nowhere: no such folder"):
         align_folders(raw / "nowhere", raw / "canon", workspace=work)

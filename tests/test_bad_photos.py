@@ -31,7 +31,8 @@ from dped_build.align.pairing.by_name import pair_by_name
 from dped_build.exchange.import_patches import import_patches
 from dped_build.patches import PatchSettings, build_shards
 from dped_build.patches.folder import read_pixels, read_rows
-from dped_build.photos.reading import list_photos, read_photo
+from dped_build.photos.listing import list_photos
+from dped_build.photos.reading import read_photo
 from dped_build.train.architecture import Architecture
 from dped_build.train.enhancing.enhance import enhance_files
 from dped_build.train.enhancing.enhance_settings import EnhanceSettings

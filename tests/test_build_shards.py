@@ -212,6 +212,14 @@ def test_once_more_does_nothing_and_touches_nothing(finished, monkeypatch):
     assert summary.photos == len(PAIRS)
 
 
+def test_alignments_from_before_hashes_and_colours_are_measured_alike(aligned_set):
+    record = read_aligned(aligned_set).records[PAIRS[0]]
+    older = replace(record, phone_color=None, dslr_color=None, dslr_hash=None)
+    keys = [pieces.measuring_key(r, {}, SETTINGS) for r in (record, older)]
+    assert record != older
+    assert keys[0] == keys[1]
+
+
 def test_another_threshold_is_refused_and_nothing_is_touched(finished):
     before = states(finished)
     with pytest.raises(DpedBuildError, match=r"min-corr = 0\.9, now 0\.95.*--force"):

@@ -3,9 +3,11 @@
 import cv2
 import numpy as np
 import pytest
+from depth_scenes import deep_pair
 
 from dped_build.align.features import (
     agreement,
+    agreement_with_parallax,
     find_features,
     find_keypoints,
     match_keypoints,
@@ -136,3 +138,22 @@ def test_photos_that_differ_do_not_agree(textured, change):
 def test_photos_that_do_not_meet_do_not_agree(textured):
     features = find_features(textured(0, (600, 400)), 300)
     assert agreement(features, features, translation(590, 0)) == 0
+
+
+def test_depth_that_flow_takes_out_is_no_other_scene(textured):
+    pair = deep_pair(textured, parallax=-24.0)
+    phone, dslr = (
+        find_features(np.repeat(luma[..., None], 3, axis=2).astype(np.uint8), 500)
+        for luma in (pair.phone, pair.dslr)
+    )
+    away = translation(6, 0)
+    assert agreement(phone, dslr, away) < 0.5
+    assert agreement_with_parallax(phone, dslr, away) > 0.8
+
+
+@pytest.mark.parametrize("change", ["mirrored", "another scene"])
+def test_flow_makes_no_scene_of_another(textured, change):
+    scene = textured(0, (600, 400))
+    other = scene[:, ::-1].copy() if change == "mirrored" else textured(1, (600, 400))
+    features = find_features(scene, 300), find_features(other, 300)
+    assert agreement_with_parallax(*features, rescaling(1)) < 0.65

@@ -12,6 +12,7 @@ from dped_build.curate.merge import merge_workspaces
 from dped_build.curate.merged_names import common_folder, labels_of, name_prefixes
 from dped_build.patches.build import patch_stage
 from dped_build.patches.previous import read_split
+from dped_build.patches.scenes import Content
 from dped_build.patches.split import SplitRow, extend_split, unite_splits
 from dped_build.workspace.errors import DpedBuildError
 
@@ -55,6 +56,21 @@ def test_scenes_of_two_sources_within_a_minute_are_one(gap, scenes):
 def test_scenes_of_one_source_are_never_joined():
     drawn = [[SplitRow("a", "a", "test"), SplitRow("b", "b", "train")]]
     assert unite_splits(drawn, at(a=0, b=1)) == drawn[0]
+
+
+@pytest.mark.parametrize(
+    "content, times, scenes",
+    [
+        (Content(sha256="f" * 64), {}, 1),
+        (Content(shown="0f" * 32), {}, 1),
+        (Content(shown="0f" * 32), at(a=0, b=3600), 2),
+        (Content(), {}, 2),
+    ],
+)
+def test_scenes_of_two_sources_with_one_photo_are_one(content, times, scenes):
+    drawn = [[SplitRow("a", "a", "test")], [SplitRow("b", "b", "train")]]
+    rows = unite_splits(drawn, times, {"a": content, "b": content})
+    assert len({row.group for row in rows}) == scenes
 
 
 def test_all_photos_of_a_joined_scene_move_together():

@@ -12,6 +12,7 @@ from dped_build.align.pairing.by_time import (
     pair_by_time,
     told_offset,
 )
+from dped_build.photos.capture_time import Taken, on_one_clock
 from dped_build.workspace.errors import DpedBuildError
 
 MORNING = datetime(2024, 6, 1, 8)
@@ -117,3 +118,62 @@ def test_an_offset_is_refined_below_the_tolerance():
 def test_offsets_are_told_as_people_read_them():
     told = [told_offset(s) for s in (-0.5, 12, 90, -3723.4)]
     assert told == ["-0.5 s", "12 s", "0:01:30", "-1:02:03"]
+
+
+def jumped(phone, jump_s, after):
+    """The phone's clock set anew after so many photos."""
+    moved = timedelta(seconds=jump_s)
+    return {p: t + moved * (n >= after) for n, (p, t) in enumerate(phone.items())}
+
+
+@pytest.mark.parametrize("jump_s", [3600, -3600, 19_800, -36_000])
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_a_clock_that_was_set_anew_has_two_offsets(jump_s, share):
+    phone, dslr, phone_scene, dslr_scene = shoot(7, 60, offset_s=1234.0)
+    after = int(share * len(phone))
+    pairs, offset = pair_by_time(jumped(phone, jump_s, after), dslr, tolerance_s=2.0)
+    assert len(offset.jumps) == 1
+    first, second = sorted(each.seconds for each in offset.all)
+    assert [first, second] == pytest.approx(sorted([1234, 1234 - jump_s]), abs=1.01)
+    matched = [pair for pair in pairs if pair.reason is None]
+    right = sum(phone_scene[p.phone] == dslr_scene[p.dslr] for p in matched)
+    assert right >= 0.97 * len(matched)
+    common = {*phone_scene.values()} & {*dslr_scene.values()}
+    assert len(matched) >= 0.95 * len(common)
+    assert len({p.dslr for p in matched}) == len(matched)
+    left = [pair.message for pair in pairs if pair.reason]
+    assert any(f"({'DSLR clock minus phone clock'} {offset.told()})" in m for m in left)
+
+
+def test_what_no_clock_can_do_is_no_jump():
+    """Another offset by chance, one that is no quarter of an hour, one in between."""
+    phone, dslr, *_ = shoot(8, 60, offset_s=50.0)
+    _, plain = pair_by_time(phone, dslr, tolerance_s=2.0)
+    _, odd = pair_by_time(jumped(phone, 500, 50), dslr, tolerance_s=2.0)
+    mixed = {
+        p: t + timedelta(minutes=15 * (n % 4 == 0))
+        for n, (p, t) in enumerate(phone.items())
+    }
+    _, between = pair_by_time(mixed, dslr, tolerance_s=2.0)
+    assert plain.jumps == odd.jumps == between.jumps == ()
+
+
+def test_even_intervals_name_both_offsets():
+    phone = {Path(f"p{i}.jpg"): MORNING + timedelta(seconds=900 * i) for i in range(20)}
+    with pytest.raises(DpedBuildError, match=r"offset of .* s pairs .* one of -?\d+ s"):
+        pair_by_time(phone, phone, tolerance_s=2.0)
+
+
+def test_stated_zones_put_the_times_on_one_clock():
+    summer, winter = timedelta(hours=2), timedelta(hours=1)
+    at = [MORNING + timedelta(minutes=minutes) for minutes in (0, 10, 20, 30)]
+    shot = [
+        Taken(at[0], "original", summer),
+        None,
+        Taken(at[1], "original"),
+        Taken(at[2] - timedelta(hours=1), "original", winter),
+        Taken(at[3] - timedelta(hours=1), "original", winter),
+    ]
+    assert on_one_clock(shot) == [at[0], None, at[1], at[2], at[3]]
+    same = [Taken(time, "original", winter) for time in at]
+    assert on_one_clock(same) == at

@@ -17,7 +17,7 @@ from dped_build.align.pairing import find as finding
 from dped_build.align.pairing.kept import PAIRING_FILE
 from dped_build.align.settings import AlignSettings, PairingSettings
 from dped_build.cli import cli
-from dped_build.photos.reading import list_photos
+from dped_build.photos.listing import list_photos
 from dped_build.workspace.durable import SCRATCH
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.json_files import is_plain_path

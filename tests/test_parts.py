@@ -8,6 +8,7 @@ import pytest
 from dped_build.patches.refinement.blocks import (
     BEYOND_PX,
     part_displacements,
+    part_shares,
     worst_part,
 )
 from dped_build.patches.refinement.likelihood import no_evidence
@@ -46,3 +47,24 @@ def test_a_block_that_no_shift_explains_lies_beyond():
     torn = window(0.1)
     torn.contradicted[0, 3] = True
     assert worst(torn) == BEYOND_PX
+
+
+def test_only_parts_that_count_are_asked():
+    moved = window(0.1, moved_block_px=1.0)
+    moved.contradicted[0, 0] = True
+    displacements = part_displacements(moved, SMOOTH, SMOOTH)
+    counted = np.ones((1, 16), bool)
+    assert worst_part(displacements, moved, counted)[0] == pytest.approx(1, abs=0.05)
+    counted[0, [0, 1, 2, 4, 5, 6, 8, 9, 10]] = False  # those with a moved block
+    assert worst_part(displacements, moved, counted)[0] < 0.1
+    assert worst_part(displacements, moved, ~counted & False)[0] == 0
+
+
+def test_the_share_of_a_part_is_that_of_its_blocks():
+    counted = np.zeros((1, 50, 50), bool)
+    counted[0, :20, :10] = True  # two of the first part's four blocks
+    shares = part_shares(counted)
+    assert shares.shape == (1, 16)
+    assert shares[0, 0] == 0.5
+    assert shares[0, 1] == 0
+    assert shares[0, 4] == 0.25

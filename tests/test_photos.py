@@ -5,7 +5,7 @@ import io
 import os
 import struct
 import zlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import cv2
 import numpy as np
@@ -14,12 +14,13 @@ import simplejpeg
 import tifffile
 from PIL import Image, ImageCms
 
+from dped_build.photos.listing import list_photos
 from dped_build.photos.reading import (
     MAX_SIDE,
     capture_time,
-    list_photos,
     photo_size,
     read_photo,
+    when_taken,
 )
 from dped_build.workspace.errors import DpedBuildError, PhotoError, UsageError
 from dped_build.workspace.text import natural_key
@@ -541,3 +542,54 @@ def test_an_orientation_of_a_wrong_type_turns_nothing(tmp_path):
     path.write_bytes(data)
     assert photo_size(path) == (40, 20)
     assert read_photo(path).shape == (20, 40, 3)
+
+
+NOON = datetime(2024, 5, 6, 12, 4, 20)
+
+
+@pytest.mark.parametrize(
+    "text, time",
+    [
+        ("2024-05-06 12:04:20", NOON),
+        ("2024/05/06 12:04:20", NOON),
+        ("2024:05:06T12:04:20Z", NOON),
+        ("2024:05:06 12:04:20+02:00", NOON),
+        ("2024:05:06 12:04:20.5", NOON.replace(microsecond=500_000)),
+        ("2024: 5: 6 12: 4:20", NOON),
+        ("2024:05:06 24:04:20", NOON.replace(hour=0)),  # as named IMG_20240506_000420
+        ("0000:00:00 00:00:00", None),
+        ("    :  :     :  :  ", None),
+        ("2024:05:06 25:04:20", None),
+        ("2024:13:06 12:04:20", None),
+        ("2024:05:06", None),
+        ("", None),
+    ],
+)
+def test_odd_times_are_read_or_left_to_the_next_tag(saved, text, time):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = text
+    assert capture_time(saved(RAMP, "a.jpg", exif=exif)) == time
+    exif.get_ifd(0x8769)[0x9004] = "2023:01:01 00:00:00"
+    exif[0x0132] = "2025:01:01 00:00:00"
+    found = when_taken(saved(RAMP, "b.jpg", exif=exif))
+    assert (found.time, found.tag) == (
+        (time, "original") if time else (datetime(2023, 1, 1), "digitised")
+    )
+
+
+@pytest.mark.parametrize(
+    "tags, tag, hours",
+    [
+        ({0x9003: "2024:05:06 12:04:20", 0x9011: "+02:00"}, "original", 2),
+        ({0x9004: "2024:05:06 12:04:20", 0x9012: "-03:30"}, "digitised", -3.5),
+        ({0x9003: "2024:05:06 12:04:20Z"}, "original", 0),
+        ({0x9003: "2024:05:06 12:04:20", 0x9011: "   :  "}, "original", None),
+    ],
+)
+def test_the_zone_is_that_of_the_tag(saved, tags, tag, hours):
+    exif = Image.Exif()
+    for number, text in tags.items():
+        exif.get_ifd(0x8769)[number] = text
+    found = when_taken(saved(RAMP, "a.jpg", exif=exif))
+    zone = None if hours is None else timedelta(hours=hours)
+    assert (found.time, found.tag, found.zone) == (NOON, tag, zone)

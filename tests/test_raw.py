@@ -10,7 +10,7 @@ from PIL import Image
 from raw_files import BLACK, WHITE, colour_chart, directory, dng, in_srgb, mosaic
 from test_photos import UPRIGHT
 
-from dped_build.photos.capture_time import raw_exif, taken_at
+from dped_build.photos.capture_time import raw_exif, taken
 from dped_build.photos.reading import capture_time, photo_size, read_photo
 from dped_build.workspace.errors import PhotoError
 
@@ -137,7 +137,7 @@ def test_capture_times_of_other_makers_are_found(written):
         "a.orf": b"IIRO" + struct.pack("<L", 8) + tree,
         "a.rw2": b"IIU\0" + struct.pack("<L", 8) + tree,
     }.items():
-        assert taken_at(raw_exif(written(data, name))) == AT, name
+        assert taken(raw_exif(written(data, name))).time == AT, name
 
 
 def test_a_file_cut_anywhere_is_truncated(written, capfd):

@@ -13,7 +13,8 @@ from dped_build.align import Alignment, AlignSettings, align_pair
 from dped_build.align.aligner import align_features
 from dped_build.align.features import Features, find_features
 from dped_build.align.geometry import apply_homography
-from dped_build.photos.reading import list_photos, photo_size, read_photo
+from dped_build.photos.listing import list_photos
+from dped_build.photos.reading import photo_size, read_photo
 from dped_build.selftest.demo_set import SCENES, picture_folder
 
 SIDE = 1200  # px of the long side; as much as matching ever looks at

@@ -9,8 +9,21 @@ from report_fixture import Lost, make_workspace
 
 from dped_build.patches import PatchSettings, build_shards
 from dped_build.report import summary_text, write_report
-from dped_build.report.advice import photo_warnings, run_warnings, window_warnings
-from dped_build.report.record import NamedPair, PairRow, SearchLimits, WindowCounts
+from dped_build.report.advice import (
+    depth_warnings,
+    photo_warnings,
+    run_warnings,
+    window_warnings,
+)
+from dped_build.report.record import (
+    NamedPair,
+    OptionValues,
+    OtherValue,
+    PairRow,
+    SearchLimits,
+    WhatIf,
+    WindowCounts,
+)
 from dped_build.report.run_curves import training_run
 from dped_build.report.workspace_reader import Run
 from dped_build.workspace.errors import DpedBuildError
@@ -43,6 +56,7 @@ def windows(**changes):
         "limits": LIMITS,
         "rule": "refined",
         "judged": 100,
+        "accepted": 90,
         "accepted_share": 0.9,
         "reasons": {"low_ncc": 10},
         "clipped_share": 0.0,
@@ -93,6 +107,34 @@ def test_a_softer_dslr_is_told():
 def test_a_bad_set_is_told(change, said):
     (text,) = window_warnings(windows(**change))
     assert text.startswith(said)
+
+
+def masks_would_keep(change):
+    values = [OtherValue(value=0.5, accepted=60 + change, share=0.6, change=change)]
+    return WhatIf([], [OptionValues(option="--min-valid", now=0.98, values=values)])
+
+
+LOST = {"low_valid": 20, "uncertain": 9, "low_ncc": 8, "depth_edge": 3}
+
+
+@pytest.mark.parametrize("gain", [0, 17])
+def test_what_depth_costs_is_told(gain):
+    deep = table(*[{"parallax_px": 24.0}] * 6, *[{"parallax_px": 2.0}] * 3)
+    lossy = windows(accepted=60, reasons=LOST, what_if=masks_would_keep(gain))
+    (warning,) = depth_warnings(lossy, deep)
+    assert warning.text.startswith("80% of the refused windows are lost to depth")
+    assert "parallax 24 px" in warning.text
+    assert ("--min-valid 0.5 to keep 17 more" in warning.text) == (gain > 0)
+    assert warning.sort == "parallax_px"
+
+
+def test_losses_are_not_called_depth_where_little_is_displaced_or_lost():
+    flat, deep = table(*[{"parallax_px": 2.0}] * 10), table(*[{"parallax_px": 24.0}])
+    lossy = windows(accepted=60, reasons=LOST)
+    assert depth_warnings(lossy, flat) == depth_warnings(lossy, table()) == []
+    assert depth_warnings(windows(reasons={"uncertain": 10}), deep) == []
+    (masks,) = depth_warnings(replace(lossy, what_if=masks_would_keep(17)), flat)
+    assert "show the same" in masks.text
 
 
 def test_the_papers_own_limit_needs_no_advice():

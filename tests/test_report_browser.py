@@ -34,6 +34,7 @@ MEASURES = (
     "exposure_ev",
     "color_ev",
     "sharpness_ratio",
+    "parallax_px",
 )
 SMALL = {"viewport": {"width": 390, "height": 844}}
 

@@ -1,5 +1,7 @@
-"""The panel of a pair tints what masks hide, in a browser."""
+"""The panel of a pair tints what masks hide and colours parallax, in a browser."""
 
+import json
+import re
 import shutil
 
 import pytest
@@ -42,3 +44,36 @@ def test_the_panel_tints_what_masks_hide(visit, workspace, scheme):
     page.locator("#outcomes button", has_text="accepted").click()
     left = int((masked & ~windows.accepted)[own].sum())
     expect(page.locator("#windows path:visible")).to_have_count(left)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_panel_colours_parallax(visit, workspace, scheme):
+    line = numbers_of(workspace)["table"][0]
+    text = (workspace / "report" / line["script"]).read_text()
+    data = json.loads(text[text.index(",") + 1 : text.rindex(")")])
+    px, reach = data["parallax"]["px"], data["parallax"]["reach"]
+    page = visit("#pair-1", color_scheme=scheme)
+    windows, scale = page.locator("#windows rect"), page.locator("#parallax")
+    expect(windows).to_have_count(len(px))
+    expect(scale).to_be_hidden()
+    page.keyboard.press("w")
+    page.keyboard.press("p")  # shows the windows, too
+    expect(scale).to_contain_text(f"+{reach:.1f} px")
+    expect(page.locator("#windows path:visible")).to_have_count(0)
+    placed = [value for value in px if value is not None]
+    fills = windows.evaluate_all("all => all.map(one => getComputedStyle(one).fill)")
+    assert [fill == "none" for fill in fills] == [value is None for value in px]
+    channels = {
+        value: [float(part) for part in re.findall(r"[\d.]+", fill)][:3]
+        for value, fill in zip(px, fills, strict=True)
+        if value is not None
+    }
+    assert min(placed) < 0 < max(placed)
+    red, _, blue = channels[max(placed)]
+    assert red > blue
+    red, _, blue = channels[min(placed)]
+    assert red < blue
+    windows.nth(px.index(max(placed))).hover()
+    expect(page.locator("#tip")).to_contain_text(f"parallax +{max(placed):.1f} px")
+    page.keyboard.press("p")
+    expect(scale).to_be_hidden()

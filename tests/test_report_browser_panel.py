@@ -123,6 +123,7 @@ def test_panel_tells_what_report_json_has(visit, workspace):
         "Exposure, EV": f"{row['exposure_ev']:+.2f}",
         "Colour, EV": f"{row['color_ev']:.2f}",
         "Sharpness": f"{row['sharpness_ratio']:.2f}",
+        "Parallax, px": f"{row['parallax_px']:.1f}",
     }
 
 

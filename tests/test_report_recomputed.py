@@ -21,6 +21,7 @@ MEASURES = (
     "clipped_phone",
     "clipped_dslr",
 )
+TRUSTED = ("accepted", "depth_edge", "low_valid")
 
 
 @pytest.fixture(scope="module", params=["real", "many"])
@@ -202,6 +203,15 @@ def test_rows_of_the_table_count_their_own_windows(report, windows, workspace):
         if len(sharpness):
             median = float(np.median(sharpness))
             assert row["sharpness_ratio"] == pytest.approx(median, abs=6e-4)
+        trusted = mine & np.isin(windows["reason"], TRUSTED)
+        if trusted.sum() < 5:
+            assert row["parallax_px"] is None
+            continue
+        moved = windows["shift_px"][trusted].astype(np.float64)
+        moved -= np.median(moved, axis=0)
+        along = moved @ np.linalg.svd(moved, full_matrices=False)[2][0]
+        low, high = np.quantile(along, (0.05, 0.95))
+        assert row["parallax_px"] == pytest.approx(high - low, abs=0.0501)
 
 
 def test_pairs_are_counted_as_the_alignment_has_them(report, workspace):

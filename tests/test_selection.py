@@ -218,3 +218,8 @@ def test_settings_that_cannot_be_meant_are_refused(values):
     option = "--" + next(iter(values)).replace("_", "-")
     with pytest.raises(UsageError, match=option):
         PatchSettings(**values)
+
+
+def test_a_window_without_a_valid_pixel_is_not_called_flat():
+    assert reason_of({"ncc": np.nan, "valid_share": 0.0}) == "low_valid"
+    assert reason_of({"ncc": np.nan, "valid_share": 0.5}) == "flat"

@@ -3,12 +3,13 @@
 from collections import Counter
 from datetime import datetime, timedelta
 
+import numpy as np
 import pytest
 
+from dped_build.patches.scenes import Content, group_scenes
 from dped_build.patches.split import (
     SplitRow,
     extend_split,
-    group_by_time,
     parse_split,
     split_bytes,
 )
@@ -108,25 +109,25 @@ def test_photos_of_one_scene_stay_together():
 
 @pytest.mark.parametrize("gap, groups", [(60, 1), (61, 2)])
 def test_a_minute_makes_another_scene(gap, groups):
-    found = group_by_time(["a", "b"], taken_after({"a": 0, "b": gap}), {})
+    found = group_scenes(["a", "b"], taken_after({"a": 0, "b": gap}), {})
     assert len(set(found.values())) == groups
 
 
 def test_a_scene_is_named_after_its_first_photo_in_time():
-    found = group_by_time(["a", "b"], taken_after({"a": 30, "b": 0}), {})
+    found = group_scenes(["a", "b"], taken_after({"a": 30, "b": 0}), {})
     assert found == {"a": "b", "b": "b"}
 
 
 def test_a_series_without_pauses_is_not_one_scene():
     pairs = names(20)
     times = taken_after({pair: 20 * n for n, pair in enumerate(pairs)})
-    found = group_by_time(pairs, times, {})
+    found = group_scenes(pairs, times, {})
     assert len(set(found.values())) == 5
 
 
 def test_photos_without_a_time_are_scenes_of_their_own():
     times = {"a": NOON, "b": None, "c": NOON}
-    assert group_by_time(["a", "b", "c"], times, {}) == {"a": "a", "b": "b", "c": "a"}
+    assert group_scenes(["a", "b", "c"], times, {}) == {"a": "a", "b": "b", "c": "a"}
 
 
 def test_a_new_photo_of_a_known_scene_joins_its_split():
@@ -174,3 +175,51 @@ def test_a_file_that_is_not_a_split_says_what_to_do(text, message):
         parse_split(text)
     assert "restore the file" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def shown(seed, changed=0):
+    """A hash in hexadecimal, so many of its 256 bits from that of another photo."""
+    rng = np.random.default_rng(seed)
+    bits, order = rng.random(256) < 0.5, rng.permutation(256)
+    bits[order[:changed]] ^= True
+    return np.packbits(bits).tobytes().hex()
+
+
+def groups_of(contents, times=None, known=None):
+    found = group_scenes([*contents], times or {}, known or {}, contents=contents)
+    return [*found.values()]
+
+
+def test_equal_files_are_one_scene_whatever_their_times():
+    contents = {
+        name: Content(sha256=sha) for name, sha in zip("abcd", "xyxz", strict=True)
+    }
+    assert groups_of(contents) == ["a", "b", "a", "d"]
+    assert groups_of(contents, taken_after({"a": 0, "c": 7200})) == ["a", "b", "a", "d"]
+
+
+@pytest.mark.parametrize("changed, scenes", [(0, 1), (64, 1), (65, 2), (128, 2)])
+def test_near_identical_shots_without_a_time_are_one_scene(changed, scenes):
+    contents = {"a": Content(shown=shown(0)), "b": Content(shown=shown(0, changed))}
+    assert len(set(groups_of(contents))) == scenes
+    apart = taken_after({"a": 0, "b": 61})
+    assert len(set(groups_of(contents, apart))) == 2  # the times are surer
+    assert len(set(groups_of(contents, taken_after({"b": 0})))) == scenes
+
+
+def test_a_scene_without_times_reaches_no_further_than_its_first_photo():
+    bits = [0, 50, 100, 150]
+    contents = {f"{n}": Content(shown=shown(0, n)) for n in bits}
+    assert groups_of(contents) == ["0", "0", "100", "100"]
+
+
+def test_a_new_shot_joins_the_scene_that_it_looks_like():
+    contents = {"a": Content(shown=shown(0)), "b": Content(shown=shown(0, 20))}
+    assert groups_of(contents, known={"b": "B"}) == ["B", "B"]
+    contents = {"a": Content(), "b": Content(shown=None)}
+    assert groups_of(contents) == ["a", "b"]  # of an older alignment
+
+
+def test_many_photos_without_times_take_seconds():
+    contents = {f"{n}": Content(shown=shown(n)) for n in range(3000)}
+    assert len(set(groups_of(contents))) == 3000

@@ -64,3 +64,7 @@ def stop_after(count):
             raise KeyboardInterrupt
 
     return progress
+
+
+def manifest_of(work):
+    return json.loads((work / "aligned" / "manifest.json").read_bytes())

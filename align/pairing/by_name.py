@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+from dped_build.photos.names import shot_name
 from dped_build.photos.reading import is_plain_text, printable
 from dped_build.workspace.text import natural_key
 
@@ -42,6 +43,7 @@ class FoundPairs:
     pairs: list[Pair]
     how: str = "by name"  # for people
     stated: Mapping[str, Any] = field(default_factory=dict)  # for the manifest
+    edits: Collection[str] = ()  # names of those that are edits or copies of others
 
     @property
     def matched(self) -> list[Pair]:
@@ -74,18 +76,28 @@ def pair_by_name(
     dslr: Sequence[Path],
     *,
     name_of: Callable[[Path], str] = stem,
+    unlisted: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[Pair]:
     """Pair photos of the same name; every photo given is in exactly one Pair.
 
-    Names are the same where they are the same text, however their accents are coded. A
-    name that several files of one camera share is ambiguous, and one that no text file
-    can hold is unreadable: each of its photos comes out unpaired, under its full file
-    name. Names of pairs are unique. Sorted by name, natural order.
+    Names are the same where they are the same text, however their accents are coded;
+    where one photo each is left of names that differ only in case, or in what cameras
+    add for the kind of file, they are a pair as well, under the phone's name. A name
+    that several files of one camera share is ambiguous, and one that no text file can
+    hold is unreadable: each of its photos comes out unpaired, under its full file name.
+    Names of pairs are unique. Sorted by name, natural order.
+
+    Args:
+        phone: Photos of the phone.
+        dslr: Photos of the DSLR.
+        name_of: The name by which a photo is paired.
+        unlisted: Of each camera, why a shot (`photos.names.shot_name`) is no photo.
     """
     named: dict[str, tuple[list[Path], list[Path]]] = defaultdict(lambda: ([], []))
     for side, photos in enumerate((phone, dslr)):
         for photo in photos:
             named[composed(name_of(photo))][side].append(photo)
+    _join_alike(named, name_of)
     pairs: list[Pair] = []
     taken = {name_of(photo) for photo in (*phone, *dslr)}
     for phones, dslrs in named.values():
@@ -97,13 +109,32 @@ def pair_by_name(
             pairs.append(Pair(name, phones[0], dslrs[0]))
         elif len(phones) <= 1 and len(dslrs) <= 1:
             camera, lonely = ("phone", phones) if phones else ("dslr", dslrs)
-            what = f"{lonely[0].name}: no {OTHER[camera]} photo is called {name}"
+            other = "dslr" if camera == "phone" else "phone"
+            why = (unlisted or {}).get(other, {}).get(shot_name(Path(lonely[0].name)))
+            why = why or f"no {OTHER[camera]} photo is called {name}"
+            what = f"{lonely[0].name}: {why}"
             first = next(iter(phones), None), next(iter(dslrs), None)
             pairs.append(Pair(name, *first, "no_partner", what))
         else:
             what = more_than_one(name, (*phones, *dslrs))
             pairs += alone(phones, dslrs, "ambiguous_partner", what, taken, name_of)
     return in_order(pairs)
+
+
+def _join_alike(
+    named: dict[str, tuple[list[Path], list[Path]]], name_of: Callable[[Path], str]
+) -> None:
+    """Put photos without a partner together whose names are alike, if no more are."""
+    alike: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for name, sides in named.items():
+        photos = [photo for side in sides for photo in side]
+        if len(photos) == 1:
+            photo = photos[0] if name_of is path_name else Path(photos[0].name)
+            alike[shot_name(photo)].append((name, 0 if sides[0] else 1))
+    for found in alike.values():
+        if sorted(side for _, side in found) == [0, 1]:
+            (phone, _), (dslr, _) = sorted(found, key=lambda place: place[1])
+            named[phone][1].extend(named.pop(dslr)[1])
 
 
 def set_aside(

@@ -6,7 +6,7 @@ differences fall together.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +23,7 @@ AMBIGUOUS_SHARE = 0.7  # of the best offset's matches, reached by another
 MAX_DIFFERENCES = 4_000_000  # looked at together; of more, a part of the phone's
 CANDIDATES = 40  # offsets that are tried
 REFINEMENTS = 3
+QUARTER_S = 900.0  # clocks are set by whole quarters of an hour
 OTHERWISE = (
     "use --pair-by sequence, or state DSLR clock minus phone clock with "
     "--clock-offset SECONDS"
@@ -39,6 +40,16 @@ class ClockOffset:
     seconds: float  # DSLR clock minus phone clock
     matches: int  # photos that it pairs
     second_best: int  # that the next best offset would pair; 0 where it was given
+    jumps: tuple["ClockOffset", ...] = ()  # that pair others: a clock was set anew
+
+    @property
+    def all(self) -> tuple["ClockOffset", ...]:
+        """This one, then the jumps."""
+        return self, *self.jumps
+
+    def told(self) -> str:
+        """For people: `1:00:00`, or `1:00:00 and 0 s` where a clock jumped."""
+        return " and ".join(told_offset(each.seconds) for each in self.all)
 
 
 def pair_by_time(
@@ -76,7 +87,7 @@ def pair_by_time(
     else:
         count = len(match_nearest(*seconds, offset_s=offset_s, tolerance_s=tolerance_s))
         offset = ClockOffset(offset_s, count, 0)
-    matches = match_nearest(*seconds, offset_s=offset.seconds, tolerance_s=tolerance_s)
+    matches = _match_all(seconds[0], seconds[1], offset, tolerance_s)
     matched = [(timed[0][i][0], timed[1][j][0]) for i, j in matches]
 
     def why(camera: str, photo: Path) -> str:
@@ -85,7 +96,7 @@ def pair_by_time(
             return f"{photo.name}: no capture time (EXIF)"
         return (
             f"{photo.name}: no {OTHER[camera]} photo left within {tolerance_s:g} s "
-            f"(DSLR clock minus phone clock {told_offset(offset.seconds)})"
+            f"(DSLR clock minus phone clock {offset.told()})"
         )
 
     return named_after_phones(matched, list(phone), list(dslr), why), offset
@@ -105,34 +116,115 @@ def estimate_clock_offset(
 ) -> ClockOffset:
     """The offset that pairs most photos, refined by the median of their differences.
 
-    Times are in seconds, (N,) and (M,).
+    Times are in seconds, (N,) and (M,). Where a clock was set by whole quarters of an
+    hour in between (summer time, another zone), the offsets before and after are found.
 
     Raises:
         DpedBuildError: Too few photos agree on it, or on another one nearly as many, as
             in a series at even intervals.
     """
-    best = ClockOffset(0.0, 0, 0)
-    tried: list[tuple[float, int]] = []
-    for offset in _likely_offsets(phone_s, dslr_s, tolerance_s):
-        refined, count = _refined(phone_s, dslr_s, offset, tolerance_s)
-        tried.append((refined, count))
-        if count > best.matches:
-            best = ClockOffset(refined, count, 0)
-    apart = [n for offset, n in tried if abs(offset - best.seconds) > 2 * tolerance_s]
-    best = ClockOffset(round(best.seconds, 3), best.matches, max(apart, default=0))
+    best, tried = _best_offset(phone_s, dslr_s, tolerance_s)
     fewer = min(len(phone_s), len(dslr_s))
     if best.matches < max(MIN_MATCHES, MIN_SHARE * fewer):
         raise DpedBuildError(
             f"--pair-by time: no clock offset pairs more than {best.matches} of "
             f"{fewer} photos; {OTHERWISE}"
         )
+    while jump := _jump(phone_s, dslr_s, best, tolerance_s):
+        best = replace(best, jumps=(*best.jumps, jump))
+    second, seconds = _next_best(tried, best, tolerance_s)
+    best = replace(best, second_best=second)
     if best.second_best >= AMBIGUOUS_SHARE * best.matches:
         raise DpedBuildError(
             f"--pair-by time: a clock offset of {best.seconds:g} s pairs "
-            f"{best.matches} photos, another one {best.second_best}: the intervals are "
-            f"too even to tell; {OTHERWISE}"
+            f"{best.matches} photos, one of {seconds:g} s {best.second_best}: the "
+            f"intervals are too even to tell; {OTHERWISE}"
         )
     return best
+
+
+Tried = list[tuple[float, int]]  # offsets, and how many photos each pairs
+
+
+def _best_offset(
+    phone_s: FloatArray, dslr_s: FloatArray, tolerance_s: float
+) -> tuple[ClockOffset, Tried]:
+    """The offset that pairs most photos, and all that were tried."""
+    tried = [
+        _refined(phone_s, dslr_s, offset, tolerance_s)
+        for offset in _likely_offsets(phone_s, dslr_s, tolerance_s)
+    ]
+    seconds, matches = max(tried, key=lambda each: each[1], default=(0.0, 0))
+    best = ClockOffset(round(seconds, 3), matches, 0)
+    return replace(best, second_best=_next_best(tried, best, tolerance_s)[0]), tried
+
+
+def _next_best(
+    tried: Tried, best: ClockOffset, tolerance_s: float
+) -> tuple[int, float]:
+    """How many photos an offset pairs that is none of the best, and which that is."""
+    apart = [
+        (count, offset)
+        for offset, count in tried
+        if all(abs(offset - each.seconds) > 2 * tolerance_s for each in best.all)
+    ]
+    return max(apart, default=(0, 0.0))
+
+
+def _jump(
+    phone_s: FloatArray, dslr_s: FloatArray, known: ClockOffset, tolerance_s: float
+) -> ClockOffset | None:
+    """An offset that pairs photos which the known ones leave over; None without.
+
+    It differs by whole quarters of an hour, stands out among what is left, and its
+    photos all lie before or all behind those of every known one, by the clock that did
+    not jump.
+    """
+    matched = [_matched(phone_s, dslr_s, each, tolerance_s) for each in known.all]
+    left = [np.ones(len(phone_s), bool), np.ones(len(dslr_s), bool)]
+    for pairs in matched:
+        left[0][pairs[:, 0]] = left[1][pairs[:, 1]] = False
+    rest = phone_s[left[0]], dslr_s[left[1]]
+    fewer = min(map(len, rest))
+    if fewer < MIN_MATCHES:
+        return None
+    found, _ = _best_offset(*rest, tolerance_s)
+    if found.matches < max(MIN_MATCHES, MIN_SHARE * fewer):
+        return None
+    if found.second_best >= AMBIGUOUS_SHARE * found.matches:
+        return None
+    off = (found.seconds - known.seconds + QUARTER_S / 2) % QUARTER_S - QUARTER_S / 2
+    if abs(off) > tolerance_s:
+        return None
+    here = match_nearest(*rest, offset_s=found.seconds, tolerance_s=tolerance_s)
+    for clock, times in enumerate((phone_s, dslr_s)):
+        own = rest[clock][here[:, clock]]
+        others = [times[pairs[:, clock]] for pairs in matched]
+        if all(own.max() < o.min() or own.min() > o.max() for o in others):
+            return found
+    return None
+
+
+def _matched(
+    phone_s: FloatArray, dslr_s: FloatArray, offset: ClockOffset, tolerance_s: float
+) -> IntArray:
+    return match_nearest(
+        phone_s, dslr_s, offset_s=offset.seconds, tolerance_s=tolerance_s
+    )
+
+
+def _match_all(
+    phone_s: FloatArray, dslr_s: FloatArray, offset: ClockOffset, tolerance_s: float
+) -> IntArray:
+    """Index pairs (K, 2) by an offset, then of what is left by each of its jumps."""
+    rows = [np.arange(len(phone_s)), np.arange(len(dslr_s))]
+    found = [np.empty((0, 2), np.int64)]
+    for each in offset.all:
+        here = _matched(phone_s[rows[0]], dslr_s[rows[1]], each, tolerance_s)
+        found.append(np.stack([rows[0][here[:, 0]], rows[1][here[:, 1]]], axis=1))
+        rows = [np.delete(rows[side], here[:, side]) for side in (0, 1)]
+    together = np.concatenate(found)
+    return together[np.lexsort(together.T[::-1])]
 
 
 def _likely_offsets(

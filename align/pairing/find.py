@@ -11,6 +11,7 @@ import cv2
 
 from dped_build.align.pairing.by_csv import pair_by_csv
 from dped_build.align.pairing.by_name import (
+    CAMERAS,
     FoundPairs,
     in_order,
     pair_by_name,
@@ -19,18 +20,22 @@ from dped_build.align.pairing.by_name import (
 )
 from dped_build.align.pairing.by_order import pair_by_order
 from dped_build.align.pairing.by_sequence import pair_by_sequence
-from dped_build.align.pairing.by_time import pair_by_time, told_offset
+from dped_build.align.pairing.by_time import pair_by_time
+from dped_build.align.pairing.edits import Edits, find_edits, with_edits
 from dped_build.align.pairing.kept import Photos, Roots, keep, pairing_key, read_kept
 from dped_build.align.pairing.visual_words import Sketch, sketch
 from dped_build.align.settings import AlignSettings, PairingSettings
 from dped_build.parallel.executor import Workers, run_all
-from dped_build.photos.formats import SUFFIXES
+from dped_build.photos.capture_time import Taken, on_one_clock
+from dped_build.photos.formats import NAMES
+from dped_build.photos.listing import Listing, look_into, unlisted
+from dped_build.photos.orientation import reduced
 from dped_build.photos.reading import (
     capture_time,
     is_plain_text,
-    list_photos,
     path_key,
     read_photo,
+    when_taken,
 )
 from dped_build.workspace.errors import DpedBuildError, PhotoError, UsageError
 from dped_build.workspace.plan import OnProgress
@@ -46,18 +51,46 @@ class Look:
     path: Path
     color: str
     max_megapixels: float
+    reduce: int = 1  # to one Nth of its size
 
 
-def list_both(roots: Roots, *, workspace: Path, recursive: bool) -> Photos:
-    """The photos of both folders, relative to them, in natural order.
+@dataclass(frozen=True)
+class Listed:
+    """What both folders hold, by camera; photos relative to them, in natural order."""
+
+    photos: Photos
+    edits: Edits  # which are not among the photos
+    listings: Mapping[str, Listing]
+
+    def notes(self) -> list[str]:
+        """What of both folders is left out, for people."""
+        return [
+            f"{CAMERAS[camera]}: {note}"
+            for camera, listing in self.listings.items()
+            for note in listing.notes()
+        ]
+
+    def companions(self, roots: Roots) -> dict[tuple[str, str], str]:
+        """(camera, photo) → the first of the other files of the same shot."""
+        return {
+            (camera, photo.relative_to(roots[camera]).as_posix()): others[0].name
+            for camera, listing in self.listings.items()
+            for photo, others in listing.companions.items()
+        }
+
+
+def list_both(roots: Roots, *, workspace: Path, pairing: PairingSettings) -> Listed:
+    """The photos of both folders.
 
     Raises:
         UsageError: A folder is missing, one is given twice, or one lies in another
             whose sub-folders are to be searched.
         DpedBuildError: A folder holds no photos.
     """
-    found = {
-        camera: list_photos(root, recursive=recursive) for camera, root in roots.items()
+    recursive = pairing.recursive
+    listings = {
+        camera: look_into(root, recursive=recursive, prefer=pairing.prefer)
+        for camera, root in roots.items()
     }
     for root in roots.values():
         if not is_plain_text(str(root.resolve())):
@@ -70,16 +103,23 @@ def list_both(roots: Roots, *, workspace: Path, recursive: bool) -> Photos:
     if recursive:
         _require_apart((*roots.values(), workspace))
     for camera, root in roots.items():
-        if not found[camera]:
+        if not listings[camera].photos:
             below = "" if recursive else "; --recursive looks into sub-folders"
+            there = "; ".join(listings[camera].notes())
             raise DpedBuildError(
-                f"{root}: no photos in it ({' '.join(SUFFIXES)}); name the folder "
-                f"that holds them{below}"
+                f"{root}: no photos in it ({there or NAMES}); name the folder that "
+                f"holds them{below}"
             )
-    return {
-        camera: [photo.relative_to(roots[camera]) for photo in photos]
-        for camera, photos in found.items()
+    photos = {
+        camera: [photo.relative_to(roots[camera]) for photo in listing.photos]
+        for camera, listing in listings.items()
     }
+    edits = {} if pairing.pairs_csv else find_edits(roots, photos)
+    kept = {
+        camera: [photo for photo in side if (camera, photo) not in edits]
+        for camera, side in photos.items()
+    }
+    return Listed(kept, edits, listings)
 
 
 def _require_apart(folders: tuple[Path, ...]) -> None:
@@ -95,7 +135,7 @@ def _require_apart(folders: tuple[Path, ...]) -> None:
 
 def find_pairs(
     roots: Roots,
-    photos: Photos,
+    listed: Listed,
     *,
     pairing: PairingSettings,
     settings: AlignSettings,
@@ -111,8 +151,31 @@ def find_pairs(
     Raises:
         DpedBuildError: They cannot be paired that way.
     """
+    found = _paired(
+        roots, listed, pairing, settings, workers, workspace, progress, force=force
+    )
+    pairs = with_edits(found.pairs, listed.edits)
+    edits = [pair.name for pair in pairs if pair not in found.pairs]
+    return replace(found, pairs=pairs, edits=edits)
+
+
+def _paired(
+    roots: Roots,
+    listed: Listed,
+    pairing: PairingSettings,
+    settings: AlignSettings,
+    workers: Workers,
+    workspace: Path,
+    progress: OnProgress,
+    *,
+    force: bool,
+) -> FoundPairs:
+    """The pairs of `find_pairs`, but for edits and copies."""
+    photos = listed.photos
     if pairing.pairs_csv is None and pairing.pair_by == "name":
-        return FoundPairs(pair_by_name(*photos.values(), name_of=path_name))
+        why = {camera: unlisted(each) for camera, each in listed.listings.items()}
+        pairs = pair_by_name(*photos.values(), name_of=path_name, unlisted=why)
+        return FoundPairs(pairs)
     alike = pairing.pairs_csv is None
     phone, dslr, aside = set_aside(*photos.values(), alike=alike)
     if pairing.pairs_csv is not None:
@@ -128,10 +191,13 @@ def find_pairs(
         return kept
     looks = {
         camera: [
-            Look(roots[camera] / photo, settings.color, settings.max_megapixels)
+            Look(roots[camera] / photo, settings.color, settings.max_megapixels, reduce)
             for photo in side
         ]
-        for camera, side in (("phone", phone), ("dslr", dslr))
+        for camera, side, reduce in (
+            ("phone", phone, settings.reduce_phone),
+            ("dslr", dslr, 1),
+        )
     }
     if pairing.pair_by == "time":
         found = _by_time(phone, dslr, looks, pairing, progress)
@@ -165,26 +231,32 @@ def _by_time(
     pairing: PairingSettings,
     progress: OnProgress,
 ) -> FoundPairs:
-    total, times = len(phone) + len(dslr), list[datetime | None]()
+    total, shot = len(phone) + len(dslr), list[Taken | None]()
     for look in (*looks["phone"], *looks["dslr"]):
-        times.append(capture_time(look.path))
-        progress(len(times), total)
+        shot.append(when_taken(look.path))
+        progress(len(shot), total)
+    first, second = shot[: len(phone)], shot[len(phone) :]
     pairs, offset = pair_by_time(
-        dict(zip(phone, times, strict=False)),
-        dict(zip(dslr, times[len(phone) :], strict=True)),
+        dict(zip(phone, on_one_clock(first), strict=True)),
+        dict(zip(dslr, on_one_clock(second), strict=True)),
         tolerance_s=pairing.time_tolerance_s,
         offset_s=pairing.clock_offset_s,
     )
     given = pairing.clock_offset_s is not None
+    matches = sum(each.matches for each in offset.all)
     how = (
-        f"by time: DSLR clock minus phone clock {told_offset(offset.seconds)}, "
-        f"{'given' if given else 'estimated'}; {counted(offset.matches, 'pair')} agree"
+        f"by time: DSLR clock minus phone clock {offset.told()}, "
+        f"{'given' if given else 'estimated'}; {counted(matches, 'pair')} agree"
     )
-    stated: dict[str, Any] = {"clock_offset_s": offset.seconds}
-    stated["matches"] = offset.matches
+    stated: dict[str, Any] = {"clock_offset_s": offset.seconds, "matches": matches}
+    if offset.jumps:
+        stated["clock_offsets_s"] = [each.seconds for each in offset.all]
     if not given:
         how += f", at the next best {offset.second_best:,}"
         stated["matches_at_second_best_offset"] = offset.second_best
+    for name in ("digitised", "modified"):
+        if count := sum(each is not None and each.tag == name for each in shot):
+            how += f"; {counted(count, 'photo')} by the time {name}"
     return FoundPairs(pairs, how, stated)
 
 
@@ -249,6 +321,6 @@ def look_at(look: Look) -> Seen:
         photo = read_photo(
             look.path, color=look.color, max_megapixels=look.max_megapixels
         )
-        return time, sketch(photo)
+        return time, sketch(reduced(photo, look.reduce))
     except (PhotoError, MemoryError, cv2.error):
         return time, None

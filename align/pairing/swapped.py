@@ -5,7 +5,7 @@ from itertools import combinations
 from pathlib import Path
 
 from dped_build.align.pairing.find import Look, look_at
-from dped_build.align.pairing.visual_words import likeness
+from dped_build.align.pairing.visual_words import Sketch, likeness
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings
 
@@ -23,9 +23,7 @@ def find_exchanged(
     if not 2 <= len(rejected) <= MAX_REJECTED:
         return []
     sketches = {
-        (record.pair, camera): look_at(
-            Look(roots[camera] / str(photo), settings.color, settings.max_megapixels)
-        )[1]
+        (record.pair, camera): _sketched(roots[camera] / str(photo), settings, camera)
         for record in rejected
         for camera, photo in (("phone", record.phone), ("dslr", record.dslr))
     }
@@ -36,3 +34,9 @@ def find_exchanged(
 
     names = [record.pair for record in rejected]
     return [(a, b) for a, b in combinations(names, 2) if match(a, b) and match(b, a)]
+
+
+def _sketched(path: Path, settings: AlignSettings, camera: str) -> Sketch | None:
+    reduce = settings.reduce_phone if camera == "phone" else 1
+    look = Look(path, settings.color, settings.max_megapixels, reduce)
+    return look_at(look)[1]

@@ -68,6 +68,12 @@ class Pairing(TypedDict):
         Annotated[float, "DSLR clock minus phone clock, as found or stated, s."]
     ]
     matches: NotRequired[Annotated[Count, "Pairs that speak for this pairing."]]
+    clock_offsets_s: NotRequired[
+        Annotated[
+            list[Annotated[float, "s."]],
+            "Where a clock was set in between: that, and the others.",
+        ]
+    ]
     by_place: NotRequired[
         Annotated[Count, "Pairs that only stand between the same neighbours."]
     ]
@@ -91,13 +97,19 @@ class LeftOverPhoto(TypedDict):
 
 
 class Plan(TypedDict):
-    """What a run would take, about; the last three of align alone."""
+    """What a run would take, about; the last five of align alone."""
 
     pairs: Annotated[Count, "Pairs."]
     todo: Annotated[Count, "Pairs to do."]
     bytes: Annotated[Count, "On disk."]
     seconds: Annotated[Amount, "With the jobs given."]
     worker_gb: Annotated[Amount, "Memory of each worker process, GB."]
+    notes: NotRequired[
+        Annotated[list[Annotated[str, "A line."]], "What of the folders is left out."]
+    ]
+    seen: NotRequired[
+        Annotated[list[Annotated[str, "A line."]], "What the folders hold."]
+    ]
     pairing: NotRequired[Pairing]
     matched: NotRequired[Annotated[list[PlannedPair], "The pairs."]]
     left_over: NotRequired[Annotated[list[LeftOverPhoto], "Photos without partner."]]

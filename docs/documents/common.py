@@ -27,6 +27,10 @@ class PairingFound(TypedDict, total=False):
     clock_offset_s: Annotated[
         float, "DSLR clock minus phone clock, as found or stated, s."
     ]
+    clock_offsets_s: Annotated[
+        list[Annotated[float, "s."]],
+        "Where a clock was set in between: that, and the others.",
+    ]
     matches: Annotated[Count, "Pairs that speak for this pairing."]
     matches_at_second_best_offset: Annotated[
         Count, "Pairs that speak for the next best offset of the clocks."
@@ -49,6 +53,9 @@ class AlignSettings(TypedDict):
     ]
     max_megapixels: Annotated[
         float, Meta(gt=0), "Larger photos are refused by their header."
+    ]
+    reduce_phone: NotRequired[
+        Annotated[int, Meta(ge=2, le=8), "Phone photos are read at one Nth of it."]
     ]
     matching_sides: Annotated[
         list[Positive],
@@ -88,6 +95,9 @@ class AlignSettings(TypedDict):
     ]
     clock_offset: NotRequired[
         Annotated[float, "DSLR clock minus phone clock as stated by hand, s."]
+    ]
+    prefer: NotRequired[
+        Annotated[Literal["jpeg", "raw"], "Which file of a shot was read."]
     ]
     recursive: NotRequired[Annotated[bool, "Photos in sub-folders were taken as well."]]
     part: NotRequired[

@@ -40,4 +40,5 @@ class PatchesSummary(TypedDict):
     splits: SplitCounts
     failed: FailedFiles
     newly_done: Annotated[Count, "Pairs done by this run."]
+    note: Annotated[str | None, "What to know of how scenes were told apart."]
     accepted: Annotated[Count, "Patches kept."]

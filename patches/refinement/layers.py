@@ -13,7 +13,7 @@ from dped_build.align.rig import Rig
 from dped_build.patches.refinement.pyramid import Image
 
 NEAR_PX = 1.0  # from a plane, within which pixels make it
-SAMPLED_PX = 4  # between the pixels that planes are fitted to
+SAMPLED_PX = 6  # between the pixels that planes are fitted to
 SEEDS = (0.5, 0.1, 0.25, 0.75, 0.9)  # quantiles of a window's parallax to start from
 LIMITS_PX = (4.0, 2.5, 1.5, NEAR_PX)  # narrowing, around a plane being fitted
 FLAT_WEIGHT = 3.0  # pixels by which slopes are held to 0

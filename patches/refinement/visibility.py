@@ -175,7 +175,8 @@ def _judged(pair: _Pair, window: _Window) -> Mask:
     doubted = alike & together & told
     valid = pair.near & alike & together & (told | (away > KNOWN_FAR))
     valid |= _overruling(pair, window, own, doubted & ~pair.near)
-    for place in _rivals(window.placed, window.number):
+    doubted = valid & (away <= RIVAL_FAR)
+    for place in _rivals(window.placed, window.number) if doubted.any() else ():
         beaten = own < BEATEN * pair.power_left(pair.warped(place))
         valid &= beaten | (away > RIVAL_FAR)
     return valid
@@ -235,6 +236,8 @@ def _tidied(valid: Mask, away: Image) -> Mask:
     invalid = cv2.morphologyEx(
         (~valid).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
     )
+    if not invalid.any():
+        return np.ones_like(valid)
     _, label, stats, _ = cv2.connectedComponentsWithStats(invalid, connectivity=8)
     specks = stats[:, cv2.CC_STAT_AREA] < SPECK_PX2
     specks[label[away <= SPECK_FAR]] = False

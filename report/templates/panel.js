@@ -110,6 +110,28 @@ function showPictures() {
   moveSlider();
 }
 
+// The colour of a window's parallax; null: it has no trusted place.
+function parallaxColor(index) {
+  const { px, reach } = panel.windows.parallax ?? { px: [] };
+  if ((px[index] ?? null) === null) return null;
+  const share = Math.min(100, 100 * Math.abs(px[index]) / reach);
+  return `color-mix(in srgb, var(--${px[index] < 0 ? "minus" : "plus"}) ${share}%, var(--even))`;
+}
+
+function showParallax() {
+  const found = panel.windows?.parallax ?? null;
+  const on = by("show-parallax").checked && found !== null;
+  by("show-parallax").disabled = found === null;
+  by("windows").classList.toggle("parallax", on);
+  by("parallax").hidden = !on;
+  if (!on) return;
+  const [x, y] = found.direction;
+  by("lowest").textContent = `${signed(-found.reach, 1)} px`;
+  by("highest").textContent = `${signed(found.reach, 1)} px`;
+  by("along").textContent = // it points more right and down than left and up
+    "\u2197\u2192\u2198\u2193\u2199"[1 + Math.round(4 * Math.atan2(y, x) / Math.PI)];
+}
+
 const outcomeOf = (index) => panel.windows.outcomes[panel.windows.outcome[index]];
 
 function showWindows() {
@@ -128,6 +150,8 @@ function showWindows() {
     shape.setAttribute("height", windows.size - 2 * inset);
     shape.dataset.index = index;
     shape.style.setProperty("--c", reasonColor(outcome));
+    const color = parallaxColor(index);
+    if (color !== null) shape.style.setProperty("--p", color);
     shape.classList.toggle("accepted", outcome === "accepted");
     shape.classList.toggle("gone", panel.hidden.has(outcome));
     shape.classList.toggle("marked", isMarked(row.pair, windows.x[index], windows.y[index]));
@@ -141,6 +165,7 @@ function showWindows() {
   }
   by("windows").replaceChildren(...shapes);
   showLegend();
+  showParallax();
 }
 
 function showLegend() {
@@ -190,6 +215,8 @@ function pointAt(index) {
     make("span", {}, `moved ${of("shift", 2)} px, turned ${of("rotation", 2)}\u00b0`),
     make("span", {}, `${uncertain(windows.sigma[index])}, depth ${of("depth", 3)} px, `
       + `sharpness ${of("sharpness", 2)}`),
+    parallaxColor(index) === null ? ""
+      : make("span", {}, `parallax ${signed(windows.parallax.px[index], 1)} px`),
     windows.valid[index] === 1 ? ""
       : make("span", {}, `${percent(windows.valid[index])} of its pixels valid`)];
   tip.replaceChildren(
@@ -268,6 +295,7 @@ function onPanelKey(event) {
   else if ((key === "ArrowLeft" && !onSlider) || key === "k") turnTo(-1);
   else if (key === "b") blink(panel.timer === null);
   else if (key === "w") by("show-windows").click();
+  else if (key === "p") by("show-parallax").click();
   else if (key === "x" && panel.current !== null) markWindow();
   else if (key === "x") toggleMark(panel.row.pair);
   else return;
@@ -289,6 +317,10 @@ function startPanel() {
     if (off && document.activeElement === by("windows")) by("panel").focus();
     if (off) pointAt(null);
     by("windows").classList.toggle("off", off);
+  });
+  by("show-parallax").addEventListener("input", () => {
+    if (by("show-parallax").checked && !by("show-windows").checked) by("show-windows").click();
+    showParallax();
   });
   by("previous").addEventListener("click", () => turnTo(-1));
   by("next").addEventListener("click", () => turnTo(1));

@@ -10,7 +10,9 @@ const MEASURES = [ // key, heading, how it is written; the numbers to sort and f
   ["exposure_ev", "Exposure, EV", signed],
   ["color_ev", "Colour, EV", decimal],
   ["sharpness_ratio", "Sharpness", decimal],
+  ["parallax_px", "Parallax, px", (value) => decimal(value, 1)],
 ];
+const WORST_LAST = ["inlier_rmse_px", "parallax_px"];
 const IN_PERCENT = ["overlap", "share"];
 const CHOICES = ["status", "reason", "split"];
 const view = { rows: [], page: 0, key: "number", down: false };
@@ -170,7 +172,7 @@ function startTable() {
     button.addEventListener("click", () => {
       resetTools();
       by("by-reason").value = button.dataset.reason ?? "";
-      sortBy(button.dataset.sort ?? "number", button.dataset.sort === "inlier_rmse_px");
+      sortBy(button.dataset.sort ?? "number", WORST_LAST.includes(button.dataset.sort));
       by("pairs").scrollIntoView();
     });
   }

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dped_build.photos.formats import NAMES
+from dped_build.photos.names import ENHANCED
 from dped_build.photos.reading import read_photo
 from dped_build.train.devices import choose_device
 from dped_build.train.enhancing.enhance_settings import EnhanceSettings
 from dped_build.train.enhancing.in_memory import enhance
-from dped_build.train.enhancing.photo_list import ENHANCED, list_targets
+from dped_build.train.enhancing.photo_list import list_targets
 from dped_build.train.enhancing.picture_files import (
     check_writable,
     is_name_too_long,

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dped_build.photos.reading import list_photos
+from dped_build.photos.listing import list_photos
+from dped_build.photos.names import ENHANCED, is_enhanced
 from dped_build.workspace.errors import UsageError
 from dped_build.workspace.text import natural_key
-
-ENHANCED = "-enhanced"  # follows the photo's name in that of the result
 
 
 @dataclass
@@ -51,7 +50,7 @@ def list_targets(
         if not photos:
             found.empty.append(path)
         for photo, below in photos:
-            if photo.stem.endswith(ENHANCED):
+            if is_enhanced(photo):
                 found.enhanced.append(photo)
                 continue
             folder = photo.parent if out is None else Path(out) / below

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from dped_build.align.aligned_folder import NAME as ALIGNED
 from dped_build.align.aligned_folder import read_records
 from dped_build.patches.dataset import PatchDataset
-from dped_build.photos.reading import list_photos, photo_size, read_photo
-from dped_build.train.enhancing.photo_list import ENHANCED
+from dped_build.photos.listing import list_photos
+from dped_build.photos.names import ENHANCED
+from dped_build.photos.reading import photo_size, read_photo
 from dped_build.workspace.errors import DpedBuildError, PhotoError, UsageError
 
 OURS = ("phone", "enhanced")  # columns that stand beside the tools'

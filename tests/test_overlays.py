@@ -1,0 +1,80 @@
+"""Photos are aligned by the scene, not by a text that both bear."""
+
+import cv2
+import numpy as np
+import pytest
+
+from dped_build.align import align_pair
+from dped_build.align.geometry import apply_homography, corners
+
+LINES = (
+    "CANON EOS R5  2024-06-01",
+    "ISO 100  f/5.6  1/250 s",
+    "Berlin  Alexanderplatz 7",
+)
+
+
+def burned(photo, height_px, *, bar=False):
+    """The photo with three lines of text at the bottom left, or a bar of text."""
+    shown = photo.copy()
+    height = len(shown)
+    step = height_px // 3
+    if bar:
+        shown[height - height_px :] = 20
+    for n, line in enumerate(LINES):
+        place = (step // 2, height - height_px + step * n + int(0.8 * step))
+        cv2.putText(
+            shown, line, place, cv2.FONT_HERSHEY_DUPLEX, step / 30, (255,) * 3, 2
+        )
+    return shown
+
+
+def hazy(textured, seed, share):
+    """A scene of little contrast, and the same framed 25 % further right."""
+    wide = cv2.GaussianBlur(textured(seed, (1000, 600)), (0, 0), 1.5).astype(np.float32)
+    wide = 190 + share * (wide - 128)
+    photos = wide[:, :800], wide[:, 200:]
+    rng = np.random.default_rng(seed)
+    noisy = [photo + rng.normal(0, 2, photo.shape) for photo in photos]
+    return [np.clip(photo, 0, 255).astype(np.uint8) for photo in noisy]
+
+
+def error_px(alignment):
+    """Largest error at the corners; the truth is a shift by 200 px."""
+    quad = corners(alignment.phone_size)
+    return np.abs(apply_homography(alignment.matrix(), quad) - (quad - [200, 0])).max()
+
+
+@pytest.mark.parametrize("bar", [False, True])
+@pytest.mark.parametrize("share", [0.03, 0.1, 0.5])
+def test_the_scene_is_found_beside_an_overlay_or_the_pair_is_rejected(
+    textured, share, bar
+):
+    phone, dslr = (burned(p, 120, bar=bar) for p in hazy(textured, 1, share))
+    found = align_pair(phone, dslr)
+    if found.aligned:
+        assert error_px(found) < 8
+    else:
+        assert found.reason in ("implausible_homography", "too_few_inliers")
+    assert found.aligned or share < 0.5
+
+
+def test_an_overlay_over_nothing_says_what_is_wrong(textured):
+    blank = [np.full((600, 800, 3), 190, np.uint8) for _ in range(2)]
+    found = align_pair(*(burned(photo, 150, bar=True) for photo in blank))
+    assert found.status == "rejected"
+    assert "text or bar along a border" in found.message
+
+
+def test_one_framing_whose_sky_is_empty_is_aligned_all_the_same(textured):
+    """All matches lie along the bottom, and so does the scene."""
+    photo = textured(3, (800, 600))
+    fade = np.clip((np.arange(600)[:, None, None] - 380) / 60, 0, 1)
+    rng = np.random.default_rng(0)
+    faint = cv2.GaussianBlur(textured(4, (800, 600)), (0, 0), 12)
+    shown = (
+        200 + fade * (photo.astype(float) - 200) + 0.15 * (faint.astype(float) - 128)
+    )
+    pair = [np.clip(shown + rng.normal(0, 1, shown.shape), 0, 255) for _ in range(2)]
+    found = align_pair(*(each.astype(np.uint8) for each in pair))
+    assert found.aligned

@@ -1,0 +1,92 @@
+"""The rig's geometry comes out of the corners, whatever else moves."""
+
+import numpy as np
+import pytest
+from depth_scenes import PARALLAX, deep_pair
+
+from dped_build.align.rig import MIN_TRACKS, fit_rig
+from dped_build.align.tracks import Tracks, follow_corners, whitened
+
+SIZE = (2000, 1500)
+
+
+def tracks(*, angle=20.0, movers=0, depth=20.0, noise=0.05, count=1000):
+    """Corners at random depths, over a lens' cubic, with some that moved elsewhere."""
+    rng = np.random.default_rng(3)
+    points = rng.uniform((0, 0), SIZE, (count, 2))
+    along = np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+    normal = np.array([-along[1], along[0]])
+    parallax = depth * rng.integers(0, 3, count) / 2
+    x, y = ((points - np.array(SIZE) / 2) / (SIZE[0] / 2)).T
+    across = 0.6 * x * (x**2 + y**2) - 0.3 * y + 0.02 * parallax * x
+    moved = parallax[:, None] * along + across[:, None] * normal
+    moved[:movers] += rng.uniform(-30, 30, (movers, 2))
+    return Tracks(points, moved + rng.normal(0, noise, moved.shape)), along
+
+
+@pytest.mark.parametrize("angle", [0.0, 20.0, 88.0, 135.0])
+def test_direction_and_displacement_across_are_found(angle):
+    found, along = tracks(angle=angle)
+    rig = fit_rig(found, SIZE)
+    assert abs(rig.along @ along) > np.cos(np.radians(0.5))
+    parallax = found.displacements @ rig.along
+    error = found.displacements @ rig.normal - rig.across(found.points, parallax)
+    assert np.sqrt((error**2).mean()) < 0.08
+    assert rig.spread_px == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_third_of_movers_turns_nothing():
+    found, along = tracks(movers=300)
+    rig = fit_rig(found, SIZE)
+    assert abs(rig.along @ along) > np.cos(np.radians(1))
+
+
+def test_limits_hold_the_parallax_of_those_that_follow():
+    found, along = tracks(movers=100)
+    rig = fit_rig(found, SIZE)
+    low, high = sorted(limit * np.sign(rig.along @ along) for limit in rig.limits)
+    assert low == pytest.approx(0, abs=1)
+    assert high == pytest.approx(20, abs=1)
+
+
+def test_a_known_direction_is_kept():
+    found, along = tracks(count=200)
+    rig = fit_rig(found, SIZE, known=along)
+    np.testing.assert_allclose(rig.along, along)
+
+
+def test_depth_shows_only_where_there_is_some():
+    deep, _ = tracks()
+    assert fit_rig(deep, SIZE).shows_depth(deep)
+    flat, _ = tracks(depth=0.0)
+    assert not fit_rig(flat, SIZE).shows_depth(flat)
+    few, _ = tracks(depth=0.0, movers=30)  # people who walk are no depth
+    assert not fit_rig(few, SIZE).shows_depth(few)
+
+
+def test_noise_is_no_depth():
+    noisy, _ = tracks(depth=0.0, noise=1.2)
+    assert not fit_rig(noisy, SIZE).shows_depth(noisy)
+
+
+def test_too_few_corners_tell_no_rig():
+    found, _ = tracks(count=MIN_TRACKS - 1)
+    assert fit_rig(found, SIZE) is None
+
+
+def test_corners_are_followed_on_both_surfaces(textured):
+    pair = deep_pair(textured)
+    lumas = (whitened(luma.astype(np.float32)) for luma in (pair.phone, pair.dslr))
+    found = follow_corners(*lumas, np.ones(pair.phone.shape, bool), reduction=1)
+    columns, rows = np.rint(found.points).astype(int).T
+    truth = np.where(pair.card[rows, columns], PARALLAX, 0)
+    error = np.abs(found.displacements - np.column_stack([truth, 0 * truth]))
+    assert len(found.points) > 300
+    assert (error.max(axis=1) < 0.3).mean() > 0.95
+
+
+def test_a_plain_photo_has_no_corners():
+    plain = np.full((200, 300), 128, np.uint8)
+    found = follow_corners(plain, plain, np.ones(plain.shape, bool), reduction=2)
+    assert len(found.points) == 0
+    assert fit_rig(found, (600, 400)) is None
