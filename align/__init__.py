@@ -2,8 +2,9 @@
 
 Reading order: `pairing` (which photos belong together), `features` and `homography`
 (what two photos share), `aligner` (one pair), `sampling` (the DSLR photo on the phone's
-grid), `worker` (one pair of files, and its crops), `folders` (the stage), `records` and
-`aligned_folder` (what it writes, read back).
+grid), `tracks` and `rig` (which way parallax leads), `worker` (one pair of files, and
+its crops), `folders` (the stage), `records` and `aligned_folder` (what it writes, read
+back).
 """
 
 from typing import TYPE_CHECKING

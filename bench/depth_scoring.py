@@ -87,11 +87,7 @@ def read_patches(files: Iterable[Path], pair: str) -> Iterator[Patch]:
 
 def judge(patch: Patch, truth: Truth) -> Tally:
     """Counts of one patch."""
-    column, row, inside = _phone_pixels(patch, truth)
-    visible, edge = truth.visible[row, column], truth.edge[row, column]
-    error = _errors_px(patch, truth, column, row)
-    right = inside & visible & ~edge & (error <= RIGHT_PX)
-    wrong = inside & (~visible | (error > WRONG_PX))
+    inside, right, wrong = truth_of_pixels(patch, truth)
     valid = inside & patch.valid
     shown = int((_departs(patch, right, wrong) & wrong & valid).sum())
     total, good = int(valid.sum()), int((right & valid).sum())
@@ -107,6 +103,16 @@ def judge(patch: Patch, truth: Truth) -> Tally:
         shows_px=shown,
         could_px=int(right.sum()),
     )
+
+
+def truth_of_pixels(patch: Patch, truth: Truth) -> tuple[Mask, Mask, Mask]:
+    """Which pixels (S, S) of a patch lie in the phone's photo, are right, are wrong."""
+    column, row, inside = _phone_pixels(patch, truth)
+    visible, edge = truth.visible[row, column], truth.edge[row, column]
+    error = _errors_px(patch, truth, column, row)
+    right = inside & visible & ~edge & (error <= RIGHT_PX)
+    wrong = inside & (~visible | (error > WRONG_PX))
+    return inside, right, wrong
 
 
 def attainable(truth: Truth, phone: Photo, dslr: Photo) -> Tally:

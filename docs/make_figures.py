@@ -1,7 +1,7 @@
 """Draws the figures of docs/how-it-works.md and docs/shooting.md: `docs/figures/`.
 
 Run: `python docs/make_figures.py [FOLDER]` (a minute; needs the extra `demo`). The
-photos are of the demo's simulated cameras, so that the truth is known.
+photos are of the demo's and the benchmarks' simulated cameras: the truth is known.
 """
 
 import sys
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from depth_figures import DepthShot, masks_figure, parallax_map_figure
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -34,6 +35,7 @@ REASON_COLORS = {
     "accepted": GOOD,
     "low_ncc": "#d9542c",
     "depth_edge": "#8e44ad",
+    "low_valid": BLUE,
     "uncertain": "#e0a91b",
     "flat": "#9aa3ab",
     "outside": "#33393f",
@@ -63,6 +65,9 @@ def main(folder: Path) -> None:
         _save(windows_figure(near), folder / "windows.jpg")
         _save(ncc_figure(), folder / "ncc.png")
         _save(parallax_figure(), folder / "parallax.png")
+        deep = DepthShot()
+        _save(parallax_map_figure(deep), folder / "depth-map.jpg")
+        _save(masks_figure(deep), folder / "depth-masks.jpg")
 
 
 class Shot:
@@ -210,11 +215,11 @@ def displaced_windows(
 
 
 def parallax_figure() -> Figure:
-    """Parallax against the far background for a baseline of 10, 5 and 2.5 cm."""
+    """Parallax against the far background for a baseline of 15, 10 and 5 cm."""
     figure = Figure(figsize=(5.6, 3.0), layout="constrained")
     axes = figure.subplots()
     distance = np.geomspace(0.5, 200, 200)
-    for baseline, color in ((0.10, BAD), (0.05, "#e0a91b"), (0.025, GOOD)):
+    for baseline, color in ((0.15, BAD), (0.10, "#e0a91b"), (0.05, GOOD)):
         label = f"cameras {100 * baseline:g} cm apart"
         axes.loglog(distance, parallax_px(distance, baseline), color=color, label=label)
     limit = PatchSettings.max_shift
@@ -229,7 +234,7 @@ def parallax_px(
     distance_m: NDArray[np.float64],
     baseline_m: float,
     *,
-    width_px: int = 4032,
+    width_px: int = 4000,
     fov_deg: float = 65.0,
     fitted_m: float = np.inf,
 ) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from depth_scenes import deep_pair
+from depth_fixture import deep_pair
 
 from dped_build.align.features import (
     agreement,

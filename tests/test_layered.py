@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from depth_scenes import CARD, PARALLAX, deep_pair
+from depth_fixture import CARD, PARALLAX, deep_pair
 
 from dped_build.patches.refinement.guide import find_guide
 from dped_build.patches.refinement.layered import refine_layers

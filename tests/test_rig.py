@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from depth_scenes import PARALLAX, deep_pair
+from depth_fixture import PARALLAX, deep_pair
 
 from dped_build.align.rig import MIN_TRACKS, fit_rig
 from dped_build.align.tracks import Tracks, follow_corners, whitened
