@@ -23,7 +23,7 @@ SMOOTH_PX = 0.7  # sigma of the blur before photos are compared
 REACH_PX = 4  # of that blur and of interpolation
 LIGHT_PX, ALIKE_PX, SHIFT_PX = 15, 7, 21  # sides of the squares that means are over
 OWN_PX, RIVAL_PX = 5, 9  # ... when two surfaces compete: the own one at its best
-MAX_RESIDUAL, MAX_CALM_RESIDUAL = 4.0, 5.0  # power over the window's typical one
+MAX_RESIDUAL = 4.0  # power over the window's typical one
 DETAIL_SHARE = 0.25  # of detail's power that may stay as a residual
 LEAST_POWER = 1.0  # grey levels²
 CORRELATED_PX2 = 20.0  # neighbouring residuals are not independent
@@ -32,8 +32,9 @@ APART_SIGMA, APART_FAR_SIGMA = 1.5, 3.0  # ... that much beyond its own error
 UNKNOWN_PX = 1.0  # error of such a shift, from which on it says nothing
 BEATEN = 0.7  # of a rival's residual power that the own one must stay below
 OVERRULED = 0.5  # ... to be valid where the map says otherwise
-KNOWN_FAR, RIVAL_FAR, APART_FAR, SPECK_FAR = 32.0, 24.0, 24.0, 8.0  # px from others
+KNOWN_FAR, RIVAL_FAR, APART_FAR, SPECK_FAR = 40.0, 32.0, 24.0, 8.0  # px from others
 CALM_FAR = 4.0  # px; a window without others that near is judged by residuals alone
+DOUBTED_PX, FEW_OTHERS = 4.0, 0.002  # ... or if hardly a pixel is said further off
 CALM_DEPTH_PX = 0.2  # ... if its parts lie together that well
 RIVALS = 3
 RIVAL_GAP_PX = (1.5, 80.0)  # between the own place and a rival's
@@ -41,7 +42,7 @@ RIVAL_REACH = 1.3  # windows, from which rivals come
 LEAST_PIXELS = 200
 SPECK_PX2 = 100  # invalid islands up to so large are noise, far from other surfaces
 ISLAND_PX2 = 150  # valid islands below are given up
-OUTLINE_PX = 2  # around everything invalid
+OUTLINE_PX = 3  # around everything invalid
 OUTSIDE = -1e4  # grey levels that no photo has
 
 
@@ -167,9 +168,13 @@ def _judged(pair: _Pair, window: _Window) -> Mask:
     fine = pair.luma - _mean(pair.luma, 3)
     typical = float(np.median(energy[pair.near]))
     allowed = typical + DETAIL_SHARE * _mean(fine * fine, ALIKE_PX) + LEAST_POWER
-    if window.placed.calm[window.number] and away.min() > CALM_FAR:
-        return pair.near & (energy < MAX_CALM_RESIDUAL * allowed)
     alike = energy < MAX_RESIDUAL * allowed
+    if window.placed.calm[window.number]:
+        off = np.abs(window.distance)  # NaN is no other surface
+        if away.min() > CALM_FAR:
+            return pair.near & alike
+        if (off > DOUBTED_PX).mean() < FEW_OTHERS:
+            return alike & (pair.near | (pair.inside & (off < DOUBTED_PX)))
     together, told = _shifts(pair, window, typical)
     own = _mean(power, OWN_PX)
     doubted = alike & together & told
