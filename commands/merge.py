@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from dped_build.commands.console import (
     FOLDER,
@@ -14,7 +15,7 @@ from dped_build.commands.console import (
     where,
     workspace_option,
 )
-from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.text import counted
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ def merge(
     """
     from dped_build.curate.merge import merge_workspaces
 
+    source = click.get_current_context().get_parameter_source("workspace")
+    if source == ParameterSource.DEFAULT:
+        raise UsageError("name the new workspace, as in -w data/both-days")
     found = merge_workspaces(workspaces, workspace, new_split=new_split, force=force)
     if as_json:
         echo_json(found)
