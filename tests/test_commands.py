@@ -17,6 +17,9 @@ from dped_build.cli import cli
 from dped_build.commands.demo import DEMO_TRAINING
 from dped_build.selftest.demo_set import DSLR, PHONE, TRUTH, write_demo_set
 from dped_build.selftest.truth import compare_with_truth
+from dped_build.train.evaluating import evaluate as evaluating
+from dped_build.train.evaluating import score_table
+from dped_build.workspace.errors import DpedBuildError, Interrupted
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -309,3 +312,52 @@ def test_an_interruption_claims_kept_work_only_where_work_is_kept(
     assert result.exit_code == 130
     assert ("finished work is kept" in result.output) == kept
     assert "Interrupted" in result.output
+
+
+def test_a_bare_resume_finds_the_only_unfinished_run(tmp_path, monkeypatch):
+    resumed = []
+
+    def train(_folders, run_dir, settings, **_):
+        resumed.append((run_dir.name, settings.model))
+        raise Interrupted("Interrupted.")
+
+    monkeypatch.setattr("dped_build.train.train", train)
+    bare = ["train", "--loss", "mse", "--resume", "-w", tmp_path]
+    assert "to resume: train without --resume" in run(*bare, code=2)
+    for name in ("released-dped", "mine"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.json").write_text("{}")
+    assert "several unfinished runs" in run(*bare, code=2)
+    (tmp_path / "runs/released-dped/SHA256SUMS").touch()
+    again = f"The command: dped-build train -w {tmp_path} --out {tmp_path}/runs/mine"
+    assert f"{again} --resume" in run(*bare, code=130)
+    run("train", "--preset", "fast", "-w", tmp_path, code=130)
+    assert resumed == [("mine", "dped"), ("fast", "fast")]
+
+
+def test_a_merge_without_a_named_target_is_refused(tmp_path):
+    text = run("merge", tmp_path / "a", tmp_path / "b", code=2)
+    assert "name the new workspace, as in -w data/both-days" in text
+
+
+@pytest.mark.parametrize("psnr, worse", [(20.0, True), (30.0, False), (None, False)])
+def test_a_model_worse_than_the_phone_is_warned_of(psnr, worse, tmp_path, monkeypatch):
+    scores = dict.fromkeys(("psnr", "ssim", "ms_ssim"), 0.5)
+    sides = {"input": {**scores, "psnr": 25.0}, "output": {**scores, "psnr": psnr}}
+    result = {"n": 1, **sides, "photos": {"1": {"n": 1, **sides}}}
+    monkeypatch.setattr("dped_build.train.load_generator", lambda _: None)
+    monkeypatch.setattr(evaluating, "evaluate", lambda *_, **__: result)
+    monkeypatch.setattr(score_table, "overall_table", lambda _: "table")
+    told = run("evaluate", tmp_path / "run")
+    assert ("PSNR 20 is below the 25 of the unchanged phone" in told) == worse
+
+
+def test_what_is_unfit_to_compare_is_told_before_the_failure(tmp_path, monkeypatch):
+    def evaluate(*_, tell, **__):
+        tell("other: 1.png is 8x8 px, the phone photo 9x9 px: give it that size")
+        raise DpedBuildError("nothing to compare")
+
+    monkeypatch.setattr("dped_build.train.load_generator", lambda _: None)
+    monkeypatch.setattr(evaluating, "evaluate", evaluate)
+    text = run("evaluate", tmp_path / "run", "--compare", "other=x", code=1)
+    assert "8x8 px, the phone photo 9x9 px" in text
