@@ -45,9 +45,10 @@ def merge(
 ) -> None:
     """Merge workspaces of one phone and one DSLR.
 
-    Copies alignments, crops, measured windows, patches, splits and exclude.csv; nothing
-    is computed again and the sources stay as they are. If pair names clash, every pair
-    gets its workspace's name as a prefix: day1-0001, day2-0001.
+    -w names the new workspace. Copies alignments, crops, measured windows, patches,
+    splits and exclude.csv; nothing is computed again and the sources stay as they are.
+    If pair names clash, every pair gets its workspace's name as a prefix: day1-0001,
+    day2-0001.
 
     \b
     Example:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from dped_build.cli import cli
 from dped_build.commands.demo import DEMO_TRAINING
+from dped_build.patches.build import PatchSummary
 from dped_build.selftest.demo_set import DSLR, PHONE, TRUTH, write_demo_set
 from dped_build.selftest.truth import compare_with_truth
 from dped_build.train.evaluating import evaluate as evaluating
@@ -361,3 +362,23 @@ def test_what_is_unfit_to_compare_is_told_before_the_failure(tmp_path, monkeypat
     monkeypatch.setattr(evaluating, "evaluate", evaluate)
     text = run("evaluate", tmp_path / "run", "--compare", "other=x", code=1)
     assert "8x8 px, the phone photo 9x9 px" in text
+
+
+@pytest.mark.parametrize("train, few", [(2, True), (6, False)])
+def test_a_small_share_for_training_is_warned_of(train, few, tmp_path, monkeypatch):
+    splits = {
+        "train": {"patches": train},
+        "val": {"patches": 2},
+        "test": {"patches": 2},
+    }
+    count = {"accepted": train + 4}
+    summary = PatchSummary(tmp_path, 3, count, splits, [], 3)
+    monkeypatch.setattr("dped_build.patches.build_shards", lambda *_, **__: summary)
+    text = run("patches", "-w", tmp_path)
+    assert ("--val-photos 0 --force" in text) == few
+
+
+def test_report_takes_workspaces_as_arguments_too(tmp_path):
+    one, two = (tmp_path / name for name in ("one", "two"))
+    assert f"{one}" in run("report", one, "-w", two, code=1)
+    assert "name more than one" in run("report", one, "--out", two, code=2)
