@@ -111,7 +111,7 @@ def evaluate(
         click.echo(f"{result['left_out']} partly valid patches left out (see --masks)")
     tables = [overall_table(result), *([photo_table(result)] if by_photo else [])]
     click.echo("\n\n".join(tables))
-    before, after = (result[side]["psnr"] for side in ("input", "output"))
+    before, after = (result[side]["psnr_pirm"] for side in ("input", "output"))
     if None not in (before, after) and after < before:
         echo_warning(
             f"PSNR {after:.4g} is below the {before:.4g} of the unchanged phone "

@@ -19,7 +19,7 @@ from dped_build.patches.build import PatchSummary
 from dped_build.selftest.demo_set import DSLR, PHONE, TRUTH, write_demo_set
 from dped_build.selftest.truth import compare_with_truth
 from dped_build.train.evaluating import evaluate as evaluating
-from dped_build.train.evaluating import score_table
+from dped_build.train.evaluating.scores import FIGURES
 from dped_build.workspace.errors import DpedBuildError, Interrupted
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -343,12 +343,12 @@ def test_a_merge_without_a_named_target_is_refused(tmp_path):
 
 @pytest.mark.parametrize("psnr, worse", [(20.0, True), (30.0, False), (None, False)])
 def test_a_model_worse_than_the_phone_is_warned_of(psnr, worse, tmp_path, monkeypatch):
-    scores = dict.fromkeys(("psnr", "ssim", "ms_ssim"), 0.5)
-    sides = {"input": {**scores, "psnr": 25.0}, "output": {**scores, "psnr": psnr}}
+    scores = dict.fromkeys(FIGURES, 0.5)
+    phone, output = ({**scores, "psnr_pirm": value} for value in (25.0, psnr))
+    sides = {"input": phone, "output": output}
     result = {"n": 1, **sides, "photos": {"1": {"n": 1, **sides}}}
     monkeypatch.setattr("dped_build.train.load_generator", lambda _: None)
     monkeypatch.setattr(evaluating, "evaluate", lambda *_, **__: result)
-    monkeypatch.setattr(score_table, "overall_table", lambda _: "table")
     told = run("evaluate", tmp_path / "run")
     assert ("PSNR 20 is below the 25 of the unchanged phone" in told) == worse
 
