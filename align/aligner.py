@@ -62,6 +62,11 @@ def align_pair(
     """
     settings = settings or AlignSettings()
     for name, photo in (("phone", phone), ("dslr", dslr)):
+        if not isinstance(photo, np.ndarray):
+            raise ValueError(
+                f"{name} must be an array, not {type(photo).__name__}: "
+                "read_photo(path) returns one"
+            )
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise ValueError(
                 f"{name} must be RGB uint8 (H, W, 3), not {photo.dtype} {photo.shape}"

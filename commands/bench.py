@@ -31,7 +31,7 @@ def bench(models: tuple[Path, ...], *, as_json: bool, **options: Any) -> None:  
     \b
     Examples:
       dped-build bench
-      dped-build bench data/runs/released-dped data/runs/fast-fast --repeat 10
+      dped-build bench data/runs/released-dped data/runs/fast --repeat 10
     """
     from dped_build.train.evaluating.benchmark import benchmark
     from dped_build.train.evaluating.benchmark_table import table

@@ -21,7 +21,7 @@ from dped_build.parallel.engines import BACKENDS
 from dped_build.parallel.executor import Workers
 from dped_build.parallel.signals import handlers_kept
 from dped_build.workspace.environment import environment
-from dped_build.workspace.text import counted, quote, size_text
+from dped_build.workspace.text import counted, duration_text, quote, size_text
 
 if TYPE_CHECKING:
     from dped_build.workspace.plan import Plan
@@ -209,16 +209,10 @@ def announce(plan: "Plan", *, as_json: bool, dry_run: bool) -> None:
         click.echo(
             f"{counted(plan.pairs, 'pair')}, {plan.todo:,} to do: about "
             f"{size_text(plan.bytes)} on disk, {plan.worker_gb:.1f} GB per worker, "
-            f"{_duration(plan.seconds)}"
+            f"{duration_text(plan.seconds)}"
         )
     elif dry_run:
         click.echo(f"{counted(plan.pairs, 'pair')}, nothing to do")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def echo_json(value: object) -> None:

@@ -80,19 +80,21 @@ def evaluate(
 
     others, problems = parse_comparisons(compare), list[str]()
     folders = patches or (workspace / "patches",)
-    with Progress("patches", quiet=as_json) as progress:
-        result = run_evaluation(
-            load_generator(model),
-            folders,
-            split=split,
-            masks=masks,
-            device=device,
-            compare=others,
-            progress=progress,
-            tell=problems.append,
-        )
-    for problem in problems:
-        echo_warning(problem)
+    try:
+        with Progress("patches", quiet=as_json) as progress:
+            result = run_evaluation(
+                load_generator(model),
+                folders,
+                split=split,
+                masks=masks,
+                device=device,
+                compare=others,
+                progress=progress,
+                tell=problems.append,
+            )
+    finally:  # they say why nothing was left to compare
+        for problem in problems:
+            echo_warning(problem)
     if as_json:
         echo_json(result)
         return
@@ -109,6 +111,12 @@ def evaluate(
         click.echo(f"{result['left_out']} partly valid patches left out (see --masks)")
     tables = [overall_table(result), *([photo_table(result)] if by_photo else [])]
     click.echo("\n\n".join(tables))
+    before, after = (result[side]["psnr_pirm"] for side in ("input", "output"))
+    if None not in (before, after) and after < before:
+        echo_warning(
+            f"PSNR {after:.4g} is below the {before:.4g} of the unchanged phone "
+            "patches: train longer, or check that losses fall"
+        )
     if None in result["input"].values() or None in result["output"].values():
         click.echo("inf: a patch equals its target, such as flat white on both sides")
     click.echo(f"(next: dped-build enhance {quote(model)} PHOTO...)")

@@ -18,6 +18,7 @@ from typing import IO, Any, NoReturn
 import click
 
 from dped_build.parallel.signals import ASKING
+from dped_build.workspace.durable import SCRATCH
 from dped_build.workspace.errors import (
     INTERRUPTED,
     DpedBuildError,
@@ -28,6 +29,7 @@ from dped_build.workspace.logs import log, log_error, log_into
 from dped_build.workspace.text import one_line
 
 RESUMABLE = ("align", "patches", "import", "report", "demo")
+HIDDEN = ("align", "patches")  # whose folder appears only when it is complete
 OURS = (DpedBuildError, OSError, ImportError, MemoryError)  # for the user to fix
 CLICKS = (click.ClickException, click.Abort, click.exceptions.Exit)
 SAME_AGAIN = "Interrupted; finished work is kept. Run the same command to resume."
@@ -65,6 +67,8 @@ def endings(ctx: click.Context) -> Iterator[None]:
     except KeyboardInterrupt as error:
         _ask_no_more()
         said = SAME_AGAIN if ctx.invoked_subcommand in RESUMABLE else "Interrupted."
+        if ctx.invoked_subcommand in HIDDEN:
+            said += f" It lies in the workspace's {SCRATCH}/ until all is done."
         said = str(error) if isinstance(error, Interrupted) else said
         log("interrupted", message=said)
         click.secho(said, err=True, fg="yellow")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from dped_build.commands.console import (
     FOLDER,
@@ -14,7 +15,7 @@ from dped_build.commands.console import (
     where,
     workspace_option,
 )
-from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.text import counted
 
 if TYPE_CHECKING:
@@ -44,9 +45,10 @@ def merge(
 ) -> None:
     """Merge workspaces of one phone and one DSLR.
 
-    Copies alignments, crops, measured windows, patches, splits and exclude.csv; nothing
-    is computed again and the sources stay as they are. If pair names clash, every pair
-    gets its workspace's name as a prefix: day1-0001, day2-0001.
+    -w names the new workspace. Copies alignments, crops, measured windows, patches,
+    splits and exclude.csv; nothing is computed again and the sources stay as they are.
+    If pair names clash, every pair gets its workspace's name as a prefix: day1-0001,
+    day2-0001.
 
     \b
     Example:
@@ -54,6 +56,9 @@ def merge(
     """
     from dped_build.curate.merge import merge_workspaces
 
+    source = click.get_current_context().get_parameter_source("workspace")
+    if source == ParameterSource.DEFAULT:
+        raise UsageError("name the new workspace, as in -w data/both-days")
     found = merge_workspaces(workspaces, workspace, new_split=new_split, force=force)
     if as_json:
         echo_json(found)

@@ -112,6 +112,12 @@ def patches(
                 "  The train split is empty: lower --test-photos and --val-photos "
                 "(with --force), or add photos."
             )
+        elif 2 * summary.splits["train"]["patches"] < summary.accepted:
+            echo_warning(
+                "  Less than half of the patches are for training, as there are few "
+                "scenes: add some, or use --val-photos 0 --force (train then holds "
+                "photos out)."
+            )
         here = where(workspace)
         following = f"next: dped-build report{here}, dped-build train{here}"
         click.echo(f"→ {summary.folder}  ({following})")

@@ -26,6 +26,7 @@ class Workspaces(click.Option):
 
 
 @click.command()
+@click.argument("folders", nargs=-1, type=FOLDER, metavar="[WORKSPACE]...")
 @jobs_option("Worker threads.  [default: all cores, at most 8]")
 @click.option(
     "--fail-below",
@@ -51,6 +52,7 @@ class Workspaces(click.Option):
     help="Workspace folder; several are compared side by side.",
 )
 def report(
+    folders: tuple[Path, ...],
     *,
     workspace: tuple[Path, ...],
     out: Path | None,
@@ -60,20 +62,21 @@ def report(
 ) -> None:
     """Write an HTML report on a workspace.
 
-    Prints a summary as well. Several workspaces, such as several phones with one DSLR,
-    get a report each and a page that compares them, with the pairs that turned out
-    differently.
+    WORKSPACE stands for --workspace. Prints a summary as well. Several workspaces, such
+    as several phones with one DSLR, get a report each and a page that compares them,
+    with the pairs that turned out differently.
 
     \b
     Examples:
       dped-build report
       dped-build report --json --fail-below 0.3 > report.json
-      dped-build report -w data/iphone -w data/sony
+      dped-build report data/iphone data/sony
     """
+    workspace = folders or workspace
     if len(workspace) > 1:
         shares = _several(workspace, out=out, jobs=jobs, as_json=as_json)
     elif out is not None:
-        raise UsageError("--out is for several workspaces; give -w more than once")
+        raise UsageError("--out is for several workspaces; name more than one")
     else:
         shares = _one(workspace[0], jobs=jobs, as_json=as_json)
     for folder, share in zip(workspace, shares, strict=True):

@@ -15,13 +15,20 @@ from dped_build.commands.console import (
     workspace_option,
 )
 from dped_build.train.presets import PRESETS
+from dped_build.train.run_files import CONFIG
 from dped_build.train.settings import CHOICES, TrainSettings
+from dped_build.workspace.errors import Interrupted, UsageError
+from dped_build.workspace.stage import SUMS
 from dped_build.workspace.text import quote
 
 
 @click.command()
 @click.argument("patches", nargs=-1, type=FOLDER)
-@click.option("--out", type=FOLDER, help="Run folder.  [default: runs/PRESET-MODEL]")
+@click.option(
+    "--out",
+    type=FOLDER,
+    help="Run folder.  [default: runs/PRESET-MODEL; runs/fast if equal]",
+)
 @settings_options(
     TrainSettings,
     {
@@ -83,7 +90,8 @@ def train(
     PATCHES default to those of the workspace. The content loss needs VGG-19 weights
     (--vgg FILE); --loss mse+texture needs none. Ctrl-C saves the run; --resume
     continues it to the same weights as an uninterrupted run. With --resume,
-    options not given (except --vgg) are those of the run.
+    options not given (except --vgg) are those of the run; without --out, the run is
+    the only unfinished one of the workspace.
 
     \b
     Examples:
@@ -96,14 +104,22 @@ def train(
 
     settings = TrainSettings(**options)
     folders = patches or (workspace / "patches",)
-    run_dir = out or workspace / "runs" / f"{settings.preset}-{settings.model}"
+    run_dir = out or workspace / "runs" / _name(settings)
     if resume:
+        if out is None and not {"preset", "model"} & set(_typed(options)):
+            run_dir = _unfinished(workspace / "runs") or run_dir
         settings = TrainSettings(
             **(options | recorded_settings(run_dir) | _typed(options))
         )
-    result = run_training(
-        folders, run_dir, settings, resume=resume, progress=not as_json
-    )
+    named = "".join(f" {quote(folder)}" for folder in patches) or where(workspace)
+    try:
+        result = run_training(
+            folders, run_dir, settings, resume=resume, progress=not as_json
+        )
+    except Interrupted as error:
+        weights = f" --vgg {quote(Path(options['vgg']))}" if options["vgg"] else ""
+        again = f"dped-build train{named} --out {quote(run_dir)}{weights} --resume"
+        raise Interrupted(f"{error} The command: {again}") from error
     if not is_leader():
         return
     last = result.metrics[-1] if result.metrics else {}
@@ -112,8 +128,28 @@ def train(
         echo_json(summary)
         return
     click.echo(f"{result.iteration} iterations done")
-    named = "".join(f" {quote(folder)}" for folder in patches) or where(workspace)
     click.echo(f"→ {run_dir}  (next: dped-build evaluate {quote(run_dir)}{named})")
+
+
+def _name(settings: TrainSettings) -> str:
+    """A run's folder by default: preset and network, once where they are equal."""
+    return "-".join(dict.fromkeys((settings.preset, settings.model)))
+
+
+def _unfinished(runs: Path) -> Path | None:
+    """The only unfinished run; None where there is none, but a finished one.
+
+    Raises:
+        UsageError: There are several, or no run at all.
+    """
+    found = sorted(path.parent for path in runs.glob(f"*/{CONFIG}"))
+    if not found:
+        raise UsageError(f"no run in {runs} to resume: train without --resume")
+    left = [run for run in found if not (run / SUMS).exists()]
+    if len(left) > 1:
+        told = ", ".join(quote(run) for run in left)
+        raise UsageError(f"several unfinished runs: add --out with one of {told}")
+    return left[0] if left else None
 
 
 def _typed(options: dict[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,11 @@ def read_generator(prefix: Path) -> tuple[Architecture, dict[str, Tensor]]:
             TensorFlow is not installed.
     """
     if not prefix.with_name(f"{prefix.name}.index").is_file():
+        if any(_data_files(prefix)):
+            raise DpedBuildError(
+                f"{prefix}: its {prefix.name}.index is missing; copy it beside the "
+                ".data file"
+            )
         raise DpedBuildError(
             f"{prefix} is no TensorFlow checkpoint: there is no {prefix.name}.index; "
             "give the path without .index or .data-00000-of-00001"
@@ -75,10 +80,13 @@ def read_generator(prefix: Path) -> tuple[Architecture, dict[str, Tensor]]:
 
 def _require_present(prefix: Path, shapes: Sequence[Sequence[int]]) -> None:
     """Refuse more numbers than the data files hold: TensorFlow makes room for them."""
-    files = prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*")
-    present = sum(path.stat().st_size for path in files)
+    present = sum(path.stat().st_size for path in _data_files(prefix))
     if FLOAT_BYTES * sum(map(math.prod, shapes)) > present:
         raise ValueError("its index states more than its data files hold")
+
+
+def _data_files(prefix: Path) -> Iterator[Path]:
+    return prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*")
 
 
 def generator_state(variables: Variables) -> tuple[Architecture, dict[str, Tensor]]:

@@ -31,7 +31,7 @@ from dped_build.patches.publication import (
     publish_content,
 )
 from dped_build.patches.records import ACCEPTED, Windows
-from dped_build.patches.settings import PatchSettings
+from dped_build.patches.settings import MEASURING_AS_PAPER, PatchSettings
 from dped_build.patches.shards import FORMAT
 from dped_build.workspace.durable import writing
 from dped_build.workspace.errors import DpedBuildError, UsageError
@@ -56,7 +56,7 @@ class PatchSummary:
     splits: Mapping[str, Mapping[str, int]]
     failed: Sequence[Mapping[str, str]]
     newly_done: int
-    note: str | None = None  # on how scenes were told apart
+    note: str | None = None  # on how scenes were told apart, on exclude.csv
 
     @property
     def accepted(self) -> int:
@@ -121,7 +121,8 @@ def build_shards(
         previous = _read_previous(stage, force=force)
         if previous and not force:
             recorded = previous.manifest["settings"]
-            refuse_other_settings(stage, recorded, inputs.recorded_settings)
+            slow = (*MEASURING_AS_PAPER, "measurement")
+            refuse_other_settings(stage, recorded, inputs.recorded_settings, slow=slow)
         pieces, todo = _divide(inputs, previous, stage.scratch)
         plan = _plan(inputs, todo, workers.jobs)
         announce(plan)
@@ -142,7 +143,7 @@ def build_shards(
         manifest["splits"],
         manifest["failed"],
         len(todo),
-        inputs.scene_note({row.group for row in content.split}),
+        inputs.note({row.group for row in content.split}),
     )
 
 

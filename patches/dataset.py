@@ -30,14 +30,16 @@ from dped_build.patches.folder import (
     SIDES,
     list_shards,
     read_manifest,
+    read_split_rows,
     rows_of,
 )
 from dped_build.patches.hdf5_files import DAMAGE, damaged, missing, opened, stored
 from dped_build.patches.manifest import is_imported
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.shards import FORMAT, VERSION
-from dped_build.patches.split import SPLITS
+from dped_build.patches.split import MIN_GROUPS, SPLITS
 from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.text import counted
 
 WHOLE = PatchSettings.min_valid  # share of valid pixels that makes masks needless
 Stamp = tuple[int, int, int]  # inode, size and modification time of a file
@@ -152,11 +154,21 @@ class PatchDataset:
         """Number of patch pairs."""
         return int(self._starts[-1])
 
+    def __repr__(self) -> str:
+        """What it holds, in a line."""
+        size, photos = self.patch_size, len(set(self.photos))
+        return (
+            f"<PatchDataset {self.split}: {counted(len(self), 'pair')} of patches, "
+            f"{size}x{size} px, from {counted(photos, 'photo')}>"
+        )
+
     def __getitem__(self, index: int) -> tuple[NDArray[Any], ...]:
         """Read one pair: the phone's patch and the DSLR's, uint8 (S, S, 3) RGB each.
 
         With `masks` also where they are valid, bool (S, S).
         """
+        if isinstance(index, slice):
+            raise TypeError("one patch at a time: [dataset[i] for i in range(3)]")
         if not -len(self) <= index < len(self):
             raise IndexError(f"patch {index} of {len(self)}")
         index = index % len(self)
@@ -331,6 +343,14 @@ def _nothing_in(
     if any(next(Path(root).glob(SHARDS), None) for root in roots):
         if all(is_imported(read_manifest(Path(root)) or {}) for root in roots):
             return f"no {split} patches in {told}: imported from a source without any"
+        scenes = {
+            row.group for root in roots for row in read_split_rows(Path(root)) or ()
+        }
+        if 0 < len(scenes) < MIN_GROUPS:
+            return (
+                f"no {split} patches in {told}: {counted(len(scenes), 'scene')} cannot "
+                f"be split; photograph {MIN_GROUPS} or more"
+            )
         return (
             f"no {split} patches in {told}: the photos of that split gave none; draw "
             "another with dped-build patches --force --split-seed 1"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.text import table_text
 
 EXCLUDE_FILE = "exclude.csv"  # in the workspace
 
@@ -59,10 +60,12 @@ def read_excluded_lines(path: Path) -> list[ExcludedLine]:
     if not path.exists():
         return []
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text, delimiter = table_text(path.read_bytes())
     except UnicodeDecodeError as error:
         raise DpedBuildError(f"{path} is not UTF-8 text: save it as UTF-8") from error
-    lines = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+    lines = csv.DictReader(
+        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True
+    )
     lines.fieldnames = [name.strip() for name in lines.fieldnames or []]
     if "pair" not in lines.fieldnames:
         raise DpedBuildError(f"{path}: the first line must be pair[,x,y][,note]")

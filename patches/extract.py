@@ -93,6 +93,8 @@ def measure_windows(
     Raises:
         ValueError: As `extract_patches`.
     """
+    if not isinstance(alignment, Alignment):
+        raise ValueError("alignment must be what align_pair returned")
     if not alignment.aligned:
         raise ValueError(f"pair {alignment.pair} is not aligned ({alignment.reason})")
     phone_to_dslr, size = alignment.matrix(), settings.size

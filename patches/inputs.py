@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ from dped_build.photos.reading import capture_time, read_photo
 from dped_build.workspace.errors import DpedBuildError, PhotoError
 from dped_build.workspace.json_files import fingerprint
 from dped_build.workspace.text import quote
+
+SHOWN_NAMES = 5  # that exclude.csv has and no pair
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,29 @@ class Inputs:
     def excluded(self, pair: str) -> Exclusions:
         """What is taken out by hand of one pair."""
         return {entry for entry in self.exclusions if entry[0] == pair}
+
+    def note(self, groups: Collection[str]) -> str | None:
+        """What the user should know of scenes and of exclude.csv."""
+        notes = self.scene_note(groups), self._unknown_exclusions()
+        return "; ".join(note for note in notes if note) or None
+
+    def _unknown_exclusions(self) -> str | None:
+        """Names in exclude.csv that no pair has, and which may be meant."""
+        pairs = list(self.aligned.records)
+        known = {*pairs, *map(str.strip, pairs)}
+        named = {name.strip() for name, *_ in self.exclusions if name not in known}
+        unknown = sorted(named - known)
+        if not unknown:
+            return None
+        told = [
+            f"{name} (did you mean {near[0]}?)" if near else name
+            for name in unknown[:SHOWN_NAMES]
+            for near in [get_close_matches(name, pairs, n=1)]
+        ]
+        more = " …" if len(unknown) > SHOWN_NAMES else ""
+        return (
+            f"{EXCLUDE_FILE} names no pair of this workspace: {', '.join(told)}{more}"
+        )
 
     def reasons(self, pair: str, windows: Windows) -> NDArray[np.str_]:
         """Which windows of a pair are kept, or why not, (N,)."""

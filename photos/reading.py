@@ -81,6 +81,8 @@ _EARLY = (  # in the words of the decoders
     "unexpected end",
     "premature end",
 )
+_UNREAD_PIXELS = ("unknown raw mode", "of an unsupported kind")
+_BIG_ENDIAN_BIGTIFF = b"MM\0\x2b"  # Pillow takes its offsets for those of TIFF
 ENDS_EARLY = "the file ends early; copy it again"
 _NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -157,6 +159,9 @@ def _check_file(path: Path) -> None:
 def _opened(path: Path, file: HeaderFile) -> Image.Image:
     """The photo's header, read by whoever knows its format."""
     start = file.peek(16)
+    if start.startswith(_BIG_ENDIAN_BIGTIFF):
+        what = "a big-endian BigTIFF is not read; save it as TIFF or PNG"
+        raise _refused(path, "unreadable", what)
     named = needs(path) == RAW and not start.startswith(_PICTURES)
     raw = named or is_raw(file, start)
     file.seek(0)
@@ -180,6 +185,12 @@ def _check_size(path: Path, size: tuple[int, int], max_megapixels: float) -> Non
     if max(width, height) > MAX_SIDE:
         what = f"{told} {MAX_SIDE} px on a side; scale it down or remove it"
         raise _refused(path, "too_large", what)
+
+
+def is_transparent(path: Path) -> bool:
+    """Whether a photo has transparency, which reading drops; errors as `open_photo`."""
+    with open_photo(path, max_megapixels=float("inf")) as image, no_warnings():
+        return image.has_transparency_data
 
 
 def photo_size(
@@ -238,7 +249,7 @@ def when_taken(path: Path) -> Taken | None:
 
 
 def read_photo(
-    path: Path, *, color: str = "srgb", max_megapixels: float = MAX_MEGAPIXELS
+    path: str | Path, *, color: str = "srgb", max_megapixels: float = MAX_MEGAPIXELS
 ) -> NDArray[np.uint8]:
     """Decode a photo strictly to RGB uint8 (H, W, 3), upright.
 
@@ -251,7 +262,7 @@ def read_photo(
     Raises:
         PhotoError: `unreadable`, `truncated` or `too_large`.
     """
-    return read_with_colours(path, color=color, max_megapixels=max_megapixels)[0]
+    return read_with_colours(Path(path), color=color, max_megapixels=max_megapixels)[0]
 
 
 def read_with_colours(
@@ -322,6 +333,9 @@ def _decode_error(path: Path, error: Exception) -> PhotoError:
     text = " ".join((told or str(error)).split())
     if any(word in text.lower() for word in _EARLY):
         return _refused(path, "truncated", ENDS_EARLY)
+    if any(word in text for word in _UNREAD_PIXELS):
+        what = f"pixels of a kind that is not read ({text}); save it as 8-bit RGB"
+        return _refused(path, "unreadable", what)
     if isinstance(error, PermissionError):
         return _refused(path, "unreadable", "no permission to read it")
     what = f"cannot be decoded ({printable(text)})"

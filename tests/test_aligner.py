@@ -213,3 +213,10 @@ def test_exposure_and_cast_change_nothing_much(pair):
     alignment = align_pair(blurred, dslr)
     assert alignment.aligned
     assert worst_residual(alignment, rig()) < 0.4  # phone px
+
+
+def test_a_path_is_told_how_to_become_an_array():
+    with pytest.raises(
+        ValueError, match=r"phone must be an array, not str: read_photo"
+    ):
+        align_pair("phone.jpg", "dslr.jpg")

@@ -359,6 +359,12 @@ def test_a_photo_taken_out_by_hand_gives_no_patches(finished):
     assert "10" not in {pair for pair, *_ in stored(finished)}
 
 
+def test_names_in_exclude_csv_that_no_pair_has_are_listed(workspace):
+    (workspace / "exclude.csv").write_text("pair\n010\n10 \nnobody\n")
+    told = cut(workspace).note
+    assert "names no pair of this workspace: 010 (did you mean 10?), nobody" in told
+
+
 def test_a_window_taken_out_by_hand_is_left_out_alone(workspace, patched_set):
     kept = stored(patched_set)
     pair, x, y = place = sorted(kept)[3]

@@ -15,8 +15,12 @@ from PIL import Image
 
 from dped_build.cli import cli
 from dped_build.commands.demo import DEMO_TRAINING
+from dped_build.patches.build import PatchSummary
 from dped_build.selftest.demo_set import DSLR, PHONE, TRUTH, write_demo_set
 from dped_build.selftest.truth import compare_with_truth
+from dped_build.train.evaluating import evaluate as evaluating
+from dped_build.train.evaluating.scores import FIGURES
+from dped_build.workspace.errors import DpedBuildError, Interrupted
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -309,3 +313,72 @@ def test_an_interruption_claims_kept_work_only_where_work_is_kept(
     assert result.exit_code == 130
     assert ("finished work is kept" in result.output) == kept
     assert "Interrupted" in result.output
+
+
+def test_a_bare_resume_finds_the_only_unfinished_run(tmp_path, monkeypatch):
+    resumed = []
+
+    def train(_folders, run_dir, settings, **_):
+        resumed.append((run_dir.name, settings.model))
+        raise Interrupted("Interrupted.")
+
+    monkeypatch.setattr("dped_build.train.train", train)
+    bare = ["train", "--loss", "mse", "--resume", "-w", tmp_path]
+    assert "to resume: train without --resume" in run(*bare, code=2)
+    for name in ("released-dped", "mine"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.json").write_text("{}")
+    assert "several unfinished runs" in run(*bare, code=2)
+    (tmp_path / "runs/released-dped/SHA256SUMS").touch()
+    again = f"The command: dped-build train -w {tmp_path} --out {tmp_path}/runs/mine"
+    assert f"{again} --resume" in run(*bare, code=130)
+    run("train", "--preset", "fast", "-w", tmp_path, code=130)
+    assert resumed == [("mine", "dped"), ("fast", "fast")]
+
+
+def test_a_merge_without_a_named_target_is_refused(tmp_path):
+    text = run("merge", tmp_path / "a", tmp_path / "b", code=2)
+    assert "name the new workspace, as in -w data/both-days" in text
+
+
+@pytest.mark.parametrize("psnr, worse", [(20.0, True), (30.0, False), (None, False)])
+def test_a_model_worse_than_the_phone_is_warned_of(psnr, worse, tmp_path, monkeypatch):
+    scores = dict.fromkeys(FIGURES, 0.5)
+    phone, output = ({**scores, "psnr_pirm": value} for value in (25.0, psnr))
+    sides = {"input": phone, "output": output}
+    result = {"n": 1, **sides, "photos": {"1": {"n": 1, **sides}}}
+    monkeypatch.setattr("dped_build.train.load_generator", lambda _: None)
+    monkeypatch.setattr(evaluating, "evaluate", lambda *_, **__: result)
+    told = run("evaluate", tmp_path / "run")
+    assert ("PSNR 20 is below the 25 of the unchanged phone" in told) == worse
+
+
+def test_what_is_unfit_to_compare_is_told_before_the_failure(tmp_path, monkeypatch):
+    def evaluate(*_, tell, **__):
+        tell("other: 1.png is 8x8 px, the phone photo 9x9 px: give it that size")
+        raise DpedBuildError("nothing to compare")
+
+    monkeypatch.setattr("dped_build.train.load_generator", lambda _: None)
+    monkeypatch.setattr(evaluating, "evaluate", evaluate)
+    text = run("evaluate", tmp_path / "run", "--compare", "other=x", code=1)
+    assert "8x8 px, the phone photo 9x9 px" in text
+
+
+@pytest.mark.parametrize("train, few", [(2, True), (6, False)])
+def test_a_small_share_for_training_is_warned_of(train, few, tmp_path, monkeypatch):
+    splits = {
+        "train": {"patches": train},
+        "val": {"patches": 2},
+        "test": {"patches": 2},
+    }
+    count = {"accepted": train + 4}
+    summary = PatchSummary(tmp_path, 3, count, splits, [], 3)
+    monkeypatch.setattr("dped_build.patches.build_shards", lambda *_, **__: summary)
+    text = run("patches", "-w", tmp_path)
+    assert ("--val-photos 0 --force" in text) == few
+
+
+def test_report_takes_workspaces_as_arguments_too(tmp_path):
+    one, two = (tmp_path / name for name in ("one", "two"))
+    assert f"{one}" in run("report", one, "-w", two, code=1)
+    assert "name more than one" in run("report", one, "--out", two, code=2)

@@ -67,6 +67,29 @@ def test_an_exclusion_may_name_pairs_alone(tmp_path):
     assert set(PatchDataset(folder).photos) == {"0002", "0003"}
 
 
+def test_an_exclusion_may_come_from_a_spreadsheet(tmp_path):
+    folder = write_patches(tmp_path)
+    (tmp_path / "exclude.csv").write_bytes("pair;note\n0001;x\n".encode("utf-16"))
+    assert set(PatchDataset(folder).photos) == {"0002", "0003"}
+
+
+def test_a_slice_says_what_to_do_and_the_set_what_it_holds(tmp_path):
+    patches = PatchDataset(write_patches(tmp_path, per_photo=4))
+    with pytest.raises(TypeError, match="one patch at a time"):
+        patches[0:3]
+    told = "<PatchDataset train: 12 pairs of patches, 100x100 px, from 3 photos>"
+    assert repr(patches) == told
+
+
+def test_fewer_scenes_than_splits_get_no_advice_to_draw_again(tmp_path):
+    folder = tmp_path / "patches"
+    write_shard(folder, "train-00000.h5", ["0001"])
+    lines = "pair,group,split\n0001,0001,train\n"
+    (folder / "split.csv").write_text(lines)
+    with pytest.raises(NoPatchesError, match=r"1 scene cannot be split; .* 3 or more"):
+        PatchDataset(folder, "test")
+
+
 @pytest.mark.parametrize(
     "text, message",
     [("photo\n0001\n", "first line must be"), ("pair,x,y\n0001,7,\n", "line 2")],

@@ -251,6 +251,15 @@ def test_damaged_exif_is_noted_and_the_photo_enhanced(tmp_path, model_path):
     assert "damaged" in done.notes[str(tmp_path / "a.jpg")]
 
 
+def test_dropped_transparency_is_noted(tmp_path, model_path):
+    image = Image.fromarray(photo(16, 16))
+    image.save(tmp_path / "b.png")
+    image.putalpha(128)
+    image.save(tmp_path / "a.png")
+    done = run(model_path, tmp_path / "a.png", tmp_path / "b.png")
+    assert done.notes == {str(tmp_path / "a.png"): "a.png: transparency is dropped"}
+
+
 def test_an_interruption_says_how_to_go_on_and_leaves_whole_files(tmp_path, model_path):
     photos = [write_photo(tmp_path / f"{n}.png", photo(16, 16)) for n in range(3)]
 

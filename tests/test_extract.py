@@ -215,6 +215,12 @@ def test_a_pair_that_is_not_aligned_is_refused(small_pair, matrix):
         extract_patches(phone, dslr, rejected)
 
 
+def test_no_alignment_is_refused(small_pair):
+    phone, dslr, _ = small_pair
+    with pytest.raises(ValueError, match="what align_pair returned"):
+        extract_patches(phone, dslr, None)
+
+
 def test_a_photo_against_itself_stays_in_place(small_pair):
     _, dslr, _ = small_pair
     alignment = align_pair(dslr, dslr)

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 PAIRS = 30
 KILLS = 3  # of each command
 GO_ON = "Interrupted; finished work is kept. Run the same command to resume."
+GO_ON += " It lies in the workspace's .dped-build/ until all is done."
 LONG = pytest.mark.soak  # what the short version leaves out
 ASKED = {  # how a run is asked to stop: signals, and whether to the whole group
     "ctrl-c": ((signal.SIGINT,), True),
@@ -202,6 +203,8 @@ def test_training_that_is_asked_to_stop_says_one_line(tmp_path, asked):
     assert run.end() == 130
     (told,) = run.told()
     assert told.startswith("Interrupted")
-    assert told.endswith("Continue with --resume.")
+    again = f"Continue with --resume. The command: dped-build train {folder} --out "
+    assert f"{again}{run_dir} " in told
+    assert told.endswith(" --resume")
     assert temporaries(tmp_path) == []
     assert run.leaves_no_process()

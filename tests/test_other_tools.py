@@ -171,7 +171,12 @@ def test_another_number_of_patches_is_refused(folder, tmp_path):
 
 def test_a_folder_that_shows_nothing_is_refused(folder, tmp_path):
     write_image(tmp_path / "out" / "x.png", np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-    with pytest.raises(DpedBuildError, match=r"split \(0001, 0002, 0010\)"):
+    with pytest.raises(DpedBuildError, match=r"split \(0001, 0002, 0010\)") as caught:
+        judged(folder, tmp_path / "out")
+    told = f"patches of {SIZE} px; x.png is {WIDTH}x{HEIGHT} px"
+    assert told in str(caught.value)
+    (tmp_path / "out" / "x.png").unlink()
+    with pytest.raises(DpedBuildError, match=rf"patches of {SIZE} px$"):
         judged(folder, tmp_path / "out")
     with pytest.raises(UsageError, match="no such folder"):
         judged(folder, tmp_path / "absent")

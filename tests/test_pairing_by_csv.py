@@ -48,6 +48,15 @@ def test_a_path_without_suffix_goes_before_a_name_in_sub_folders(tmp_path):
     assert [p.phone for p in found if p.reason is None] == [Path("1.jpg")]
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_csv_as_spreadsheets_save_it_is_read(pair, delimiter, encoding):
+    lines = [("phone", "dslr", "note"), ("a", "caf\u00e9", "x"), ("b.jpg", "z", "")]
+    text = "\r\n".join(delimiter.join(cells) for cells in lines)
+    matched = {p.name: str(p.dslr) for p in pair(text.encode(encoding)) if p.dslr}
+    assert matched.items() >= {"a": "caf\u00e9.jpg", "b": "z.jpg"}.items()
+
+
 @pytest.mark.parametrize(
     "text, told",
     [

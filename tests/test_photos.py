@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import simplejpeg
 import tifffile
+from mutations import png
 from PIL import Image, ImageCms
 
 from dped_build.photos.listing import list_photos
@@ -593,3 +594,25 @@ def test_the_zone_is_that_of_the_tag(saved, tags, tag, hours):
     found = when_taken(saved(RAMP, "a.jpg", exif=exif))
     zone = None if hours is None else timedelta(hours=hours)
     assert (found.time, found.tag, found.zone) == (NOON, tag, zone)
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        (b"MM\0\x2b\0\x08\0\0" + bytes(99), "big-endian BigTIFF is not read"),
+        (
+            png(8, 8, pixels=zlib.compress(bytes(264)), bits=16, color=4),
+            "a kind that is not read .*; save it as 8-bit RGB",
+        ),
+    ],
+)
+def test_what_is_not_read_is_not_told_to_be_copied_again(tmp_path, content, told):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(PhotoError, match=told) as caught:
+        read_photo(tmp_path / "a.png")
+    assert caught.value.reason == "unreadable"
+
+
+def test_a_path_may_be_a_string(tmp_path):
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png")
+    assert read_photo(str(tmp_path / "a.png")).shape == (8, 8, 3)

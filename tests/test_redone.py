@@ -273,11 +273,20 @@ def test_other_patch_settings_are_refused_by_name_and_forced(work, name):
     before = tree(work.folder)
     settings = PatchSettings(**{"size": 48, "min_corr": 0.5, setting: value})
     told = f"patches: made with {setting.replace('_', '-')} = .*add --force"
-    with pytest.raises(DpedBuildError, match=told):
+    with pytest.raises(DpedBuildError, match=told) as caught:
         work.run_patches(settings=settings)
+    assert ("quick" in str(caught.value)) <= (not redone.get("measured"))
     assert tree(work.folder) == before
     work.run_patches(settings=settings, force=True)
     assert {step: work.done[step] for step in redone} == redone
+
+
+def test_another_threshold_is_said_to_be_quick_and_another_size_not(work):
+    for changed, quick in (({"min_corr": 0.9}, True), ({"size": 64}, False)):
+        settings = PatchSettings(**{"size": 48, "min_corr": 0.5, **changed})
+        with pytest.raises(DpedBuildError) as caught:
+            work.run_patches(settings=settings)
+        assert ("measurements are kept" in str(caught.value)) == quick
 
 
 def test_an_exclusion_by_hand_is_refused_by_name_and_selects_again(work):

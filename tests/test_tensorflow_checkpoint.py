@@ -115,6 +115,12 @@ def test_an_absent_checkpoint_is_named(tmp_path):
         read_generator(tmp_path / "iphone_orig")
 
 
+def test_a_checkpoint_without_its_index_is_told_what_is_missing(tmp_path):
+    (tmp_path / "iphone.data-00000-of-00001").write_bytes(b"x")
+    with pytest.raises(DpedBuildError, match=r"iphone\.index is missing; copy it"):
+        read_generator(tmp_path / "iphone")
+
+
 def test_a_damaged_checkpoint_is_named(tmp_path):
     pytest.importorskip("tensorflow", reason="the extra `tensorflow` is not installed")
     (tmp_path / "model.index").write_bytes(b"not a table" * 20)

@@ -256,7 +256,7 @@ def test_a_size_given_as_published_is_the_same_architecture(patches, tmp_path):
 
 def test_other_patches_are_refused(uninterrupted, tmp_path):
     folder = write_patches(tmp_path, per_photo=2)
-    with pytest.raises(DpedBuildError, match="the patches have changed"):
+    with pytest.raises(DpedBuildError, match=r"patches have changed: put exclude\.csv"):
         run(folder, uninterrupted, ADVERSARIAL, resume=True)
 
 

@@ -6,6 +6,7 @@ import time
 from tqdm import tqdm
 
 from dped_build.workspace.terminal import can_redraw, say
+from dped_build.workspace.text import duration_text
 
 LINE_EVERY = 60.0  # seconds between plain lines
 FIRST_AFTER = 10.0  # seconds, so that a slow run says soon how slow
@@ -46,7 +47,11 @@ class TrainingProgress:
         self._bar.set_postfix_str(text)
         if self._plain:
             rate = (iteration - self._start) / max(self._told - self._begun, 1e-9)
-            self.say(f"{iteration}/{self._total} iterations, {rate:.3g} it/s, {text}")
+            left = (self._total - iteration) / max(rate, 1e-9)
+            self.say(
+                f"{iteration}/{self._total} iterations, {rate:.3g} it/s, "
+                f"{duration_text(left)} left, {text}"
+            )
 
     def say(self, text: str) -> None:
         """A line of its own."""

@@ -197,7 +197,10 @@ def _differences(before: RunConfig, now: RunConfig) -> list[str]:
             "here: they can only be raised"
         )
     if before.patches.identity != now.patches.identity:
-        told.append("the patches have changed")
+        told.append(
+            "the patches have changed: put exclude.csv and the options of dped-build "
+            "patches back and run it with --force"
+        )
     if before.vgg_sha256 != now.vgg_sha256:
         told.append("--vgg names other weights")
     return told

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,10 @@ def require_device_name(name: str) -> None:
 def _ordered(loss: str) -> str:
     """The sum in the order of LOSS_TERMS, so that equal sums are equal settings."""
     terms = [term.strip() for term in loss.split("+")]
+    for term in terms:
+        near = get_close_matches(term, LOSS_TERMS, n=1)
+        if near and term not in LOSS_TERMS:
+            raise UsageError(f"--loss {loss}: {term}: did you mean {near[0]}?")
     if len(set(terms)) != len(terms) or not set(terms) <= set(LOSS_TERMS):
         raise UsageError(
             f"--loss {loss}: give each of {_or(LOSS_TERMS)} at most once, joined by +"

@@ -8,7 +8,7 @@ where it stands, the stage is complete.
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -186,17 +186,26 @@ def _replaced(built: Path) -> Path:
 
 
 def refuse_other_settings(
-    stage: Stage, recorded: Mapping[str, Any], wanted: Mapping[str, Any]
+    stage: Stage,
+    recorded: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    *,
+    slow: Collection[str] | None = None,
 ) -> None:
-    """Stop where a finished stage was made otherwise; names the first difference."""
+    """Stop where a finished stage was made otherwise; names the first difference.
+
+    Where no setting in `slow` differs, the line says that the work is kept.
+    """
     wanted = as_json(wanted)
+    quick = slow is not None and all(recorded.get(k) == wanted.get(k) for k in slow)
+    kept = " (measurements are kept: quick)" if quick else ""
     for name in (*wanted, *recorded):
         old, new = recorded.get(name), wanted.get(name)
         if old != new:
             raise DpedBuildError(
                 f"{stage.folder}: made with {name.replace('_', '-')} = {_short(old)}, "
-                f"now {_short(new)}; add --force to make it again, or choose another "
-                f"{stage.option}"
+                f"now {_short(new)}; add --force to make it again{kept}, or choose "
+                f"another {stage.option}"
             )
 
 

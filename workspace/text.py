@@ -1,5 +1,6 @@
 """Number formatting and natural sort order."""
 
+import codecs
 import re
 import shlex
 from pathlib import Path
@@ -26,11 +27,30 @@ def size_text(number: float) -> str:
     return f"{number:.3g} GB"
 
 
+def duration_text(seconds: float) -> str:
+    """Seconds as people read them: `40 s`, `12 min`, `2.5 h`."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     """Sort key under which IMG_2 comes before IMG_10; ties break by spelling."""
     parts = re.split(r"([0-9]+)", name)
     key = [(0, int(p)) if i % 2 else (1, p) for i, p in enumerate(parts) if p]
     return (*key, (-1, name))
+
+
+def table_text(raw: bytes) -> tuple[str, str]:
+    """Text and delimiter of a CSV as spreadsheets save it: UTF-8 or UTF-16; , ; or tab.
+
+    Raises:
+        UnicodeDecodeError: It is neither.
+    """
+    wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = raw.decode("utf-16" if wide else "utf-8-sig")
+    header = text.partition("\n")[0]
+    return text, max(",;\t", key=header.count)
 
 
 def quote(path: Path) -> str:

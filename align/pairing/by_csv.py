@@ -16,6 +16,7 @@ from dped_build.align.pairing.by_name import (
 from dped_build.photos.reading import printable
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import read_bounded
+from dped_build.workspace.text import table_text
 
 MAX_BYTES = 2**26  # of some hundred thousand lines
 COLUMNS = ("phone", "dslr")
@@ -24,10 +25,10 @@ COLUMNS = ("phone", "dslr")
 def pair_by_csv(path: Path, phone: Sequence[Path], dslr: Sequence[Path]) -> list[Pair]:
     """Pairs under the phone photos' names as a CSV says; all others are left over.
 
-    UTF-8, the first line `phone,dslr`: paths relative to the two folders, with or
-    without suffix, or file names alone where only one photo has them. They are looked
-    up among the photos that were found; nothing is opened by them. Further columns are
-    notes.
+    UTF-8 or UTF-16, with commas, semicolons or tabs, the first line `phone,dslr`: paths
+    relative to the two folders, with or without suffix, or file names alone where only
+    one photo has them. They are looked up among the photos that were found; nothing is
+    opened by them. Further columns are notes.
 
     Raises:
         DpedBuildError: It cannot be read, or a line names no photo, several, or one
@@ -59,13 +60,13 @@ def pair_by_csv(path: Path, phone: Sequence[Path], dslr: Sequence[Path]) -> list
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Number and columns of every line that is not blank."""
     try:
-        text = read_bounded(path, MAX_BYTES).decode("utf-8-sig")
+        text, delimiter = table_text(read_bounded(path, MAX_BYTES))
     except UnicodeDecodeError as error:
         raise DpedBuildError(f"{path}: not UTF-8 text; save it as UTF-8") from error
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise DpedBuildError(f"{path}: cannot be read ({why})") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
         if any(header.count(name) != 1 for name in COLUMNS):

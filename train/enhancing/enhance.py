@@ -11,7 +11,7 @@ from torch import nn
 
 from dped_build.photos.formats import NAMES
 from dped_build.photos.names import ENHANCED
-from dped_build.photos.reading import read_photo
+from dped_build.photos.reading import is_transparent, read_photo
 from dped_build.train.devices import choose_device
 from dped_build.train.enhancing.enhance_settings import EnhanceSettings
 from dped_build.train.enhancing.in_memory import enhance
@@ -120,10 +120,14 @@ def _enhance_file(
     """Enhance one photo and record the outcome in the result."""
     try:
         pixels = read_photo(photo, max_megapixels=settings.max_megapixels)
+        transparent = is_transparent(photo)
     except PhotoError as error:
         result.failed[str(photo)] = str(error)
         return
     exif, problem = read_exif(photo)
+    if transparent:
+        dropped = f"{photo.name}: transparency is dropped"
+        problem = f"{problem}; {dropped}" if problem else dropped
     if problem:
         result.notes[str(photo)] = problem
     tile = settings.tile or _choose_tile(pixels, device)

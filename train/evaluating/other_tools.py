@@ -8,6 +8,7 @@ image a patch in natural order. For several `patches` folders it holds one folde
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +97,9 @@ def find_outputs(
             continue
         pairs = [str(patches.photos[row]).rpartition("/")[2] for row in rows]
         by_pair = _images_of_pairs(images, dict.fromkeys(pairs))
-        _tell_missing(name, folder / label, by_pair, pairs, side, tell=tell)
+        if not by_pair:
+            raise _unlike(folder / label, images, pairs, side)
+        _tell_missing(name, folder / label, by_pair, pairs, tell=tell)
         sizes = _phone_sizes(root.absolute().parent)
         for row, pair in zip(rows, pairs, strict=True):
             if pair in by_pair:
@@ -179,22 +182,31 @@ def _tell_missing(
     folder: Path,
     by_pair: Mapping[str, Path],
     pairs: Sequence[str],
-    side: int,
     *,
     tell: Tell,
 ) -> None:
     wanted = list(dict.fromkeys(pairs))
     missing = [pair for pair in wanted if pair not in by_pair]
-    if missing == wanted:
-        raise DpedBuildError(
-            f"{folder}: no image is named like a photo of the split ({_some(wanted)}), "
-            f"nor are the images patches of {side} px"
-        )
     if missing:
         tell(
             f"{name}: {len(missing)} of {len(wanted)} photos are missing in {folder}: "
             f"{_some(missing)}"
         )
+
+
+def _unlike(
+    folder: Path, images: Sequence[Path], pairs: Sequence[str], side: int
+) -> DpedBuildError:
+    """Neither whole photos nor patches: which names and sizes were looked for."""
+    size = ""
+    for first in images[:1]:
+        with suppress(PhotoError):
+            size = "; {} is {}x{} px".format(first.name, *photo_size(first))
+    wanted = _some(list(dict.fromkeys(pairs)))
+    return DpedBuildError(
+        f"{folder}: no image is named like a photo of the split ({wanted}), nor are "
+        f"the images patches of {side} px{size}"
+    )
 
 
 def _some(names: Sequence[str]) -> str:
