@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -114,14 +115,20 @@ class Reader:
 
     def _stop(self) -> None:
         self._process.kill()
-        self._process.communicate()
+        with suppress(BrokenPipeError):  # what it was not told before it died
+            self._process.communicate()
 
     def read(self, path: Path) -> str:
         """As `judge`, but also `hang` and `crash`."""
         source, sink = self._process.stdout, self._process.stdin
         if source is None or sink is None:
             raise OSError("the process has no pipes")
-        print(json.dumps(str(path)), file=sink, flush=True)
+        try:
+            print(json.dumps(str(path)), file=sink, flush=True)
+        except BrokenPipeError:  # it died between two files
+            self._stop()
+            self._start()
+            return "crash"
         start = time.monotonic()
         ready = select.select([source], [], [], 6 * SECONDS)[0]
         line = source.readline() if ready else ""
