@@ -189,7 +189,10 @@ def test_the_figures_of_a_run_agree_with_each_other():
     ("options", "said"),
     [
         (("--vgg", "no.pth"), "train_step: --vgg no.pth: no such file"),
-        (("--loss", "colour"), "train_step: --loss colour: give each of"),
+        (
+            ("--loss", "colour"),
+            "train_step: --loss colour: colour: did you mean color?",
+        ),
         (("--rounds", "0"), "argument --rounds: invalid positive value: '0'"),
     ],
 )
