@@ -66,12 +66,7 @@ class Rig:
         """Whether more corners than chance lie off the surface that most lie on."""
         terms = _powers(tracks.points, self.size, 3)
         parallax = tracks.displacements @ self.along
-        weights = np.ones(len(parallax))
-        for _ in range(FIT_STEPS):
-            weighted = terms * weights[:, None]
-            normal = weighted.T @ terms + 1e-3 * np.eye(terms.shape[1])
-            rest = parallax - terms @ np.linalg.solve(normal, weighted.T @ parallax)
-            weights = 1 / (1 + (rest / SEARCH_PX) ** 2) ** 2
+        rest = _off_surface(terms, parallax, FIT_STEPS)
         limit = max(SURFACE_PX, SURFACE_SPREADS * self.spread_px)
         return bool((np.abs(rest) > limit).mean() > OFF_SURFACE)
 
@@ -108,16 +103,21 @@ def _search_direction(tracks: Tracks, size: tuple[int, int]) -> FloatArray:
     costs = []
     for angle in angles:
         values = displacements @ (-np.sin(angle), np.cos(angle))
-        weights = np.ones(len(values))
-        for _ in range(SEARCH_STEPS):
-            weighted = terms * weights[:, None]
-            normal = weighted.T @ terms + 1e-3 * np.eye(terms.shape[1])
-            rest = values - terms @ np.linalg.solve(normal, weighted.T @ values)
-            square = (rest / SEARCH_PX) ** 2
-            weights = 1 / (1 + square) ** 2
+        square = (_off_surface(terms, values, SEARCH_STEPS) / SEARCH_PX) ** 2
         costs.append((square / (1 + square)).sum())
     best = angles[int(np.argmin(costs))]
     return np.array([np.cos(best), np.sin(best)])
+
+
+def _off_surface(terms: FloatArray, values: FloatArray, steps: int) -> FloatArray:
+    """What the smooth surface of most values (N,) leaves of each, px."""
+    weights = np.ones(len(values))
+    for _ in range(steps):
+        weighted = terms * weights[:, None]
+        normal = weighted.T @ terms + 1e-3 * np.eye(terms.shape[1])
+        rest = values - terms @ np.linalg.solve(normal, weighted.T @ values)
+        weights = 1 / (1 + (rest / SEARCH_PX) ** 2) ** 2
+    return np.asarray(rest)
 
 
 def _fitted(rig: Rig, tracks: Tracks, turn: float) -> Rig:
