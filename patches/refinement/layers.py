@@ -126,7 +126,7 @@ def surfaces(centres: FloatArray, planes: FloatArray, size: int) -> NDArray[np.i
     way = (centres[other] - centres[one]) / size  # half of it, in half sides
     at_one = planes[one, 2] + (planes[one, :2] * way).sum(axis=1)
     at_other = planes[other, 2] - (planes[other, :2] * way).sum(axis=1)
-    apart = np.abs(way).max(axis=1, initial=0, where=np.ones_like(way, bool)) > 0
+    apart = way.any(axis=1)  # the two surfaces of one window are not
     same = apart & (np.abs(at_one - at_other) < SAME_SURFACE_PX)
     links = np.ones(int(same.sum()))
     graph = coo_matrix((links, (one[same], other[same])), (len(planes),) * 2)
@@ -144,12 +144,16 @@ def plane_distance(
         planes: (K, 3).
         squares: Where they lie.
     """
-    pad = squares.side
-    padded = np.pad(parallax, pad, constant_values=np.nan)
+    height, width = parallax.shape
     offset = np.arange(squares.side)
-    rows = np.clip(origin[:, 1:] + offset + pad, 0, padded.shape[0] - 1)
-    columns = np.clip(origin[:, :1] + offset + pad, 0, padded.shape[1] - 1)
-    found = padded[rows[:, :, None], columns[:, None, :]]
+    rows, columns = origin[:, 1:] + offset, origin[:, :1] + offset
+    found = parallax[
+        np.clip(rows, 0, height - 1)[:, :, None],
+        np.clip(columns, 0, width - 1)[:, None, :],
+    ]
+    beyond_y = (rows < 0) | (rows >= height)
+    beyond_x = (columns < 0) | (columns >= width)
+    found[beyond_y[:, :, None] | beyond_x[:, None, :]] = np.nan
     unit_x, unit_y = (
         (
             (origin[:, axis : axis + 1] + offset) * squares.reduction
