@@ -5,7 +5,7 @@ fitted on its own pixels only, held by the rig's geometry and by the windows tha
 surface goes on in; the better one is kept, with the pixels that both photos show.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,13 +41,12 @@ from dped_build.patches.refinement.placement import (
     Refinement,
     first_reduction,
     fit,
-    placement_sigma,
+    stated,
 )
 from dped_build.patches.refinement.prior import (
     LOOSE_PX,
     UNKNOWN_PX,
     Prior,
-    conflict,
     field_prior,
     measured_shifts,
     solve,
@@ -134,8 +133,7 @@ def _settled_all(
     for _ in range(SETTLED):
         at = places[rows]
         places[rows], settled, calm[rows] = _settled(ground, rows, at, counted)
-        for field in fields(Refinement):
-            getattr(found, field.name)[rows] = getattr(settled, field.name)
+        found.put(rows, settled)
         placed = Placed(frame.windows, places, frame.size, calm)
         valid[rows] = _visible(frame, ground.said, placed, rows)
         enough = valid.mean(axis=(1, 2)) > LEAST_VALID
@@ -174,13 +172,7 @@ def _settled(
     change = _bounded(change)
     places, evidence = places + change, moved(evidence, change)
     parts = part_displacements(evidence, ground.around[rows], ground.roughness[rows])
-    covariance *= np.maximum(conflict(places, evidence, prior), 1)[:, None, None]
-    found = Refinement(
-        places[:, :2],
-        places[:, 2:].reshape(-1, 2, 2) / (size / 2),
-        placement_sigma(covariance, evidence, parts, seen),
-        worst_part(parts, evidence, seen),
-    )
+    found = stated(places, covariance, evidence, prior, parts, size=size, seen=seen)
     calm = worst_part(parts, evidence, None if counted is None else seen)
     return places, found, calm <= CALM_DEPTH_PX
 
@@ -278,7 +270,6 @@ def _best_of_windows(
     size = valid.shape[1]
     found = _nowhere(count)
     masks = np.zeros((count, size, size), bool)
-    for field in fields(Refinement):
-        getattr(found, field.name)[window[best]] = getattr(layers, field.name)[best]
+    found.put(window[best], layers.rows(best))
     masks[window[best]] = valid[best]
     return found, masks

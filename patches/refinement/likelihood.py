@@ -11,7 +11,7 @@ moves towards the right and the lower border, and y likewise.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
 from dped_build.patches.refinement.pyramid import BLOCKS, Image, Level
+from dped_build.patches.refinement.rows import Rows
 
 CORRELATED_PX2 = 50.0  # neighbouring residuals are not independent; makes sigma true
 CHUNK_PIXELS = 40_000  # computed at once; stays in the processor's cache
@@ -40,7 +41,7 @@ _REST, _ONE = 3, 4  # of the block sums' columns
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Evidence(Rows):
     """Quadratics of N windows around their places, filled strip by strip with `put`.
 
     A change d of the place raises the log likelihood by score d - d info d / 2. Blocks
@@ -52,11 +53,6 @@ class Evidence:
     block_score: FloatArray  # (N, 25, 2), likewise of the shift of each block
     block_info: FloatArray  # (N, 25, 2, 2)
     contradicted: NDArray[np.bool_]  # (N, 25) residuals that no small shift explains
-
-    def put(self, rows: NDArray[np.intp] | slice, part: "Evidence") -> None:
-        """Write the evidence of some windows into their rows."""
-        for field in fields(self):
-            getattr(self, field.name)[rows] = getattr(part, field.name)
 
 
 def no_evidence(count: int) -> Evidence:

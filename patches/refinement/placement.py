@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
+from dped_build.patches.refinement.blocks import worst_part
 from dped_build.patches.refinement.likelihood import Evidence, gather_evidence, moved
-from dped_build.patches.refinement.prior import UNKNOWN_PX, Prior, solve
+from dped_build.patches.refinement.prior import UNKNOWN_PX, Prior, conflict, solve
 from dped_build.patches.refinement.pyramid import Image, Level, Luma, strips_of_levels
+from dped_build.patches.refinement.rows import Rows
 
 FIRST_REDUCTION, FIRST_STEPS = 2, 3  # of the fits without neighbours
 MIN_HALVED_SIZE = 50  # px; smaller windows are fitted at full size at once
@@ -18,7 +20,7 @@ FLOOR_PX = 0.02  # error that no window goes below
 
 
 @dataclass(frozen=True)
-class Refinement:
+class Refinement(Rows):
     """Placement of N windows: where patch px q lies on the phone's grid.
 
     aligned = centre + shift + (I + linear) (q - patch centre), all in phone px.
@@ -74,11 +76,41 @@ def fit(
     return places, moved(evidence, change)
 
 
-def placement_sigma(
+def stated(
+    places: FloatArray,
+    covariance: FloatArray,
+    evidence: Evidence,
+    prior: Prior,
+    parts: FloatArray,
+    *,
+    size: int,
+    seen: NDArray[np.bool_] | None = None,
+) -> Refinement:
+    """Final places (N, 6) of windows of `size` px with what is not sure of them.
+
+    Args:
+        places: Where the windows lie.
+        covariance: Of those, (N, 6, 6), as pixels and prior give it.
+        evidence: At these places.
+        prior: That they were found with.
+        parts: Displacement of each part against the whole, (N, 16) px.
+        size: Side of a window, px.
+        seen: Which parts are asked, (N, 16); None for all.
+    """
+    doubt = np.maximum(conflict(places, evidence, prior), 1)
+    return Refinement(
+        places[:, :2],
+        places[:, 2:].reshape(-1, 2, 2) / (size / 2),
+        _sigma(covariance * doubt[:, None, None], evidence, parts, seen),
+        worst_part(parts, evidence, seen),
+    )
+
+
+def _sigma(
     covariance: FloatArray,
     evidence: Evidence,
     parts: FloatArray,
-    seen: NDArray[np.bool_] | None = None,
+    seen: NDArray[np.bool_] | None,
 ) -> FloatArray:
     """RMS displacement over each patch, one sigma, (N,) px; of its `seen` parts."""
     variances = np.diagonal(covariance, axis1=1, axis2=2)

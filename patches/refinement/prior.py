@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
 from dped_build.patches.refinement.field import Field
 from dped_build.patches.refinement.likelihood import Evidence
+from dped_build.patches.refinement.rows import Rows
 
 SLOPE_PX = 0.03  # displacement at the border beyond the field's slope, at least
 MAX_SLOPE_PX = 0.5  # ... and at most
@@ -19,15 +19,11 @@ LEAST_INFO = 1e-3  # 1/px²; pixels that say nothing contradict nothing
 
 
 @dataclass(frozen=True)
-class Prior:
+class Prior(Rows):
     """What is expected of N windows before their pixels are looked at."""
 
     places: FloatArray  # (N, 6)
     precision: FloatArray  # (N, 6, 6)
-
-    def rows(self, chosen: NDArray[np.intp]) -> "Prior":
-        """Of the windows that `chosen` numbers."""
-        return Prior(self.places[chosen], self.precision[chosen])
 
 
 def expected_places(field: Field, size: int) -> FloatArray:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
-from dped_build.patches.refinement.blocks import part_displacements, worst_part
+from dped_build.patches.refinement.blocks import part_displacements
 from dped_build.patches.refinement.field import Field, local_roughness, neighbour_field
 from dped_build.patches.refinement.likelihood import (
     Evidence,
@@ -27,12 +27,11 @@ from dped_build.patches.refinement.placement import (
     Refinement,
     first_reduction,
     fit,
-    placement_sigma,
+    stated,
 )
 from dped_build.patches.refinement.prior import (
     UNKNOWN_PX,
     Prior,
-    conflict,
     distance,
     expected_places,
     field_prior,
@@ -93,13 +92,7 @@ def refine_windows(
 
     around = local_roughness(centres / size, shifts - field.shift, covariances)
     parts = part_displacements(evidence, around, field.roughness)
-    covariance *= np.maximum(conflict(places, evidence, prior), 1)[:, None, None]
-    return Refinement(
-        places[:, :2],
-        places[:, 2:].reshape(-1, 2, 2) / (size / 2),
-        placement_sigma(covariance, evidence, parts),
-        worst_part(parts, evidence),
-    )
+    return stated(places, covariance, evidence, prior, parts, size=size)
 
 
 def _coarse_places(frame: Frame) -> tuple[FloatArray, Field]:
