@@ -7,11 +7,13 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from detail_images import displaced, pictures, shown
 from shards import write_patches, write_shard
 from torch import nn
 
 from dped_build.exchange.tensorflow_checkpoint import read_generator
 from dped_build.patches.dataset import NoPatchesError, PatchDataset
+from dped_build.train.detail import coherent_transfer, sharpness_ratio
 from dped_build.train.evaluating.evaluate import evaluate
 from dped_build.train.evaluating.scores import FIGURES
 from dped_build.train.metrics import ms_ssim, psnr, ssim
@@ -50,6 +52,11 @@ def test_figures_are_those_of_the_metrics(tmp_path):
         clipped = images.clamp(0, 1)
         assert figures["psnr_pirm"] == pytest.approx(float(psnr(clipped, dslr).mean()))
         assert figures["ssim"] == pytest.approx(float(ssim(clipped, dslr).mean()))
+        transfer = coherent_transfer(clipped, dslr).tolist()
+        assert [figures[f"transfer_{f}"] for f in ("015", "025", "040")] == transfer
+        median = float(sharpness_ratio(clipped, dslr).quantile(0.5))
+        assert figures["sharpness_ratio"] == pytest.approx(median)
+        assert figures["psnr_aligned"] >= figures["psnr_pirm"]
         image_ms_ssim = float(ms_ssim(images, dslr).mean())
         assert figures["ms_ssim_image"] == pytest.approx(image_ms_ssim)
         for name, metric in (("psnr_training", psnr), ("ms_ssim_batch", ms_ssim)):
@@ -89,6 +96,21 @@ def test_what_is_infinite_becomes_null(tmp_path):
     assert report["output"]["ssim"] == pytest.approx(1)
     assert math.isfinite(report["input"]["psnr_pirm"])
     assert not torch.equal(phone, dslr)
+
+
+def test_alignment_takes_out_a_displacement_and_no_more(tmp_path):
+    folder = tmp_path / "patches"
+    write_shard(folder, "test-00000.h5", ["a"], split="test", per_photo=8)
+    planes = pictures(softness=1.0)
+    with h5py.File(folder / "test-00000.h5", "r+") as file:
+        for key, side in (("phone", displaced(planes, 0.6, 0.3)), ("dslr", planes)):
+            levels = (shown(side) * 255).round().clamp(0, 255).byte()
+            file[key][:] = levels.permute(0, 2, 3, 1).numpy()
+    figures = evaluate(nn.Identity(), folder)["input"]
+    assert figures["psnr_aligned"] > figures["psnr_pirm"] + 6
+    assert figures["ssim_aligned"] > 0.99 > figures["ssim"] + 0.02
+    assert figures["transfer_025"] < 0.8
+    assert figures["sharpness_ratio"] == pytest.approx(1, abs=0.01)
 
 
 def test_another_split_and_an_absent_one(tmp_path):

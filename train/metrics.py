@@ -180,16 +180,19 @@ def _similarity(a: Tensor, b: Tensor, mask: Tensor | None) -> tuple[Tensor, Tens
 
 
 def _windowed(images: Tensor) -> Tensor:
-    """Gaussian means of (B, C, H, W) wherever the whole window fits.
+    size = min(WINDOW, *images.shape[2:])
+    return gaussian_means(images, size=size, sigma=WINDOW_SIGMA * size / WINDOW)
+
+
+def gaussian_means(images: Tensor, *, size: int, sigma: float) -> Tensor:
+    """Means under a Gaussian of `size` taps, (..., H, W), where all of it fits.
 
     By banded matrices, as torch's float64 convolutions are many times slower.
     """
-    size = min(WINDOW, *images.shape[2:])
-    sigma = WINDOW_SIGMA * size / WINDOW
     offsets = torch.arange(size, dtype=images.dtype, device=images.device)
     taps = torch.exp(-((offsets - (size - 1) / 2) ** 2) / (2 * sigma**2))
     taps /= taps.sum()
-    down, right = (_band(taps, length) for length in images.shape[2:])
+    down, right = (_band(taps, length) for length in images.shape[-2:])
     return down @ images @ right.mT
 
 

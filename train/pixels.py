@@ -11,6 +11,8 @@ from torch import Tensor
 
 from dped_build.photos.encoding import Picture
 
+REC601 = (0.299, 0.587, 0.114)  # red, green, blue
+
 
 def to_unit(pixels: Tensor) -> Tensor:
     """uint8 (B, H, W, 3) to float (B, 3, H, W) in [0, 1]."""
@@ -21,6 +23,13 @@ def planes(valid: Tensor, images: Tensor) -> Tensor:
     """A mask, (B, 1, H, W) or (B, H, W), as (B, 1, H, W) of the images' type."""
     whole = valid if valid.ndim == 4 else valid.unsqueeze(1)
     return whole.to(images.dtype)
+
+
+def luma(images: Tensor) -> Tensor:
+    """Rec. 601 luma, (B, H, W) float64, of (B, 3, H, W) clipped to [0, 1]."""
+    weights = torch.tensor(REC601, dtype=torch.float64, device=images.device)
+    values = images.double().clamp(0, 1).flatten(2)
+    return (weights @ values).unflatten(1, images.shape[2:])
 
 
 def to_levels(images: Tensor, *, bits: int) -> Picture:

@@ -251,6 +251,21 @@ class Figures(TypedDict):
         float | None, 'MS-SSIM per batch of 50, the published "SSIM".'
     ]
     ms_ssim_image: Annotated[float | None, "MS-SSIM per patch."]
+    psnr_aligned: Annotated[
+        float | None,
+        "psnr_pirm after the best translation by at most 1 px, dB; null: infinite.",
+    ]
+    ssim_aligned: Annotated[float | None, "SSIM after the same translation."]
+    sharpness_ratio: Annotated[
+        float | None,
+        "Gain-normalised fine detail over the target's, median; null: none anywhere.",
+    ]
+    transfer_015: Annotated[
+        float | None,
+        "Coherent transfer at 0.15 cycles/px; null: no valid window with detail.",
+    ]
+    transfer_025: Annotated[float | None, "The same at 0.25 cycles/px."]
+    transfer_040: Annotated[float | None, "The same at 0.4 cycles/px."]
 
 
 class FailedInput(TypedDict):

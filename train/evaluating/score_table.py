@@ -39,6 +39,7 @@ def _columns(report: Mapping[str, Any]) -> dict[str, Mapping[str, float | None]]
 
 
 def _told(value: float | None, figure: str) -> str:
+    is_psnr = figure.startswith("psnr")
     if value is None:
-        return "inf"
-    return f"{value:.2f}" if figure.startswith("psnr") else f"{value:.4f}"
+        return "inf" if is_psnr else "-"
+    return f"{value:.2f}" if is_psnr else f"{value:.4f}"
