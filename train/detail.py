@@ -88,11 +88,11 @@ def sharpness_ratio(
     return _quotient(_detail(luma(image), mask), _detail(luma(target), mask))
 
 
-def _windows(planes_: Tensor, side: int) -> Tensor:
+def _windows(of_images: Tensor, side: int) -> Tensor:
     """Windows of (B, H, W) that overlap by half, (B, windows, side, side)."""
     step = max(side // 2, 1)
-    top, left = ((length - side) % step // 2 for length in planes_.shape[1:])
-    windows = planes_[:, top:, left:].unfold(1, side, step).unfold(2, side, step)
+    top, left = ((length - side) % step // 2 for length in of_images.shape[1:])
+    windows = of_images[:, top:, left:].unfold(1, side, step).unfold(2, side, step)
     return windows.flatten(1, 2)
 
 
@@ -101,9 +101,10 @@ def _rings(side: int) -> Tensor:
     down = torch.fft.fftfreq(side, dtype=torch.float64)
     right = torch.fft.rfftfreq(side, dtype=torch.float64)
     distance = torch.hypot(down[:, None], right)
-    twice = 1.0 + ((right > 0) & (right < 0.5))  # the other half is its mirror image
+    mirrored = (right > 0) & (right < 0.5)  # in the half that `rfft2` leaves out
+    times = torch.where(mirrored, 2.0, 1.0)
     near = [(distance - frequency).abs() <= RING for frequency in FREQUENCIES]
-    return torch.stack(near) * twice
+    return torch.stack(near) * times
 
 
 def _detail(plane: Tensor, mask: Tensor | None) -> Tensor:

@@ -29,7 +29,7 @@ def luma(images: Tensor) -> Tensor:
     """Rec. 601 luma, (B, H, W) float64, of (B, 3, H, W) clipped to [0, 1]."""
     weights = torch.tensor(REC601, dtype=torch.float64, device=images.device)
     values = images.double().clamp(0, 1).flatten(2)
-    return (weights @ values).unflatten(1, images.shape[2:])
+    return (weights @ values).view(len(images), *images.shape[2:])
 
 
 def to_levels(images: Tensor, *, bits: int) -> Picture:

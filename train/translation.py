@@ -108,7 +108,7 @@ def _step(
     )
     gain, *steps = (inverse @ product)[..., 0].unbind(dim=1)
     step = torch.stack(steps, dim=1) / gain[:, None]
-    return step.nan_to_num(posinf=0, neginf=0)
+    return torch.where(step.isfinite(), step, 0.0)
 
 
 def _sinc_matrices(offset: Tensor, length: int) -> Tensor:
