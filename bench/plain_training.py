@@ -20,7 +20,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dped_build.train.vgg import CONVOLUTIONS, MATCONVNET, VGG19
+from dped_build.train.vgg import CONVOLUTIONS, MATCONVNET, VGG
 
 Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -276,13 +276,14 @@ def _flop(network: nn.Module, images: Tensor, inputs: list[Tensor]) -> int:
 def random_vgg(width: int) -> nn.Module:
     """VGG-19 with weights that keep the signal's size; 64 is the published width."""
     random, inputs, weights = torch.Generator().manual_seed(0), 3, []
-    for times, count in zip(VGG_WIDTHS, CONVOLUTIONS, strict=True):
+    network = "VGG-19"
+    for times, count in zip(VGG_WIDTHS, CONVOLUTIONS[network], strict=True):
         for _ in range(count):
             kernel = torch.empty(width * times, inputs, 3, 3)
             nn.init.kaiming_normal_(kernel, nonlinearity="relu", generator=random)
             weights.append((kernel, torch.zeros(len(kernel))))
             inputs = len(kernel)
-    vgg = VGG19(weights, scaling=MATCONVNET, ceil_mode=True)
+    vgg = VGG(weights, network=network, scaling=MATCONVNET, ceil_mode=True)
     return vgg.eval().requires_grad_(False)
 
 

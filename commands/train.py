@@ -46,7 +46,10 @@ from dped_build.workspace.text import quote
         "tv_weight": "Weight of the total variation.",
         "mse_weight": "Weight of the squared error.",
         "masks": "Use partly valid patches, too; only valid pixels count.",
-        "vgg": (FOLDER, "VGG-19 weights: vgg19-dcbb9e9d.pth or the MatConvNet .mat."),
+        "vgg": (
+            FOLDER,
+            "Weights of VGG-19 or VGG-16: torchvision's .pth or MatConvNet's .mat.",
+        ),
         "iterations": "Training steps.  [default: the preset's]",
         "batch_size": "Patches per step.  [default: the preset's]",
         "learning_rate": "Learning rate of Adam.  [default: the preset's]",
@@ -87,11 +90,11 @@ def train(
 ) -> None:
     """Train a photo enhancer on patches.
 
-    PATCHES default to those of the workspace. The content loss needs VGG-19 weights
-    (--vgg FILE); --loss mse+texture needs none. Ctrl-C saves the run; --resume
-    continues it to the same weights as an uninterrupted run. With --resume,
-    options not given (except --vgg) are those of the run; without --out, the run is
-    the only unfinished one of the workspace.
+    PATCHES default to those of the workspace. The content loss needs the weights of
+    VGG-19, or of VGG-16 (--vgg FILE); --loss mse+texture needs none. Ctrl-C saves the
+    run; --resume continues it to the same weights as an uninterrupted run. With
+    --resume, options not given (except --vgg) are those of the run; without --out, the
+    run is the only unfinished one of the workspace.
 
     \b
     Examples:

@@ -121,7 +121,8 @@ def vgg_weights() -> Finding:
         "VGG-19",
         NOTE,
         f"no weights in torch's cache; train fetches them ({VGG_BYTES})",
-        f"without a network: train --vgg FILE, from {URL}; or --loss mse+texture",
+        f"without a network: train --vgg FILE, from {URL}, or VGG-16's weights; or "
+        "--loss mse+texture",
     )
 
 

@@ -209,6 +209,42 @@ def test_kept_features_give_the_losses_of_computing_them_each_time(
         assert one == pytest.approx(other, rel=1e-4)
 
 
+def test_a_run_states_whose_features_it_compares(
+    patches, shared_data, tmp_path, capsys
+):
+    given = {"VGG-16": tmp_path / "thin.pth"}
+    given["VGG-19"] = shared_data / "oracle/losses/vgg19_thin8_random.mat"
+    write_thin_vgg16(given["VGG-16"])
+    settings = dataclasses.replace(TINY, loss="content", iterations=1, log_every=1)
+    for network, weights in given.items():
+        used = dataclasses.replace(settings, vgg=weights)
+        found = train(patches, tmp_path / network, used)
+        assert found.metrics[0]["train_content"] > 0
+        assert run_config(tmp_path / network)["vgg"] == network
+        assert f"content loss by {network}" in capsys.readouterr().err
+    train(patches, tmp_path / "none", dataclasses.replace(settings, loss="mse"))
+    assert run_config(tmp_path / "none")["vgg"] is None
+    assert "content loss" not in capsys.readouterr().err
+    changed = dataclasses.replace(used, vgg=given["VGG-16"], iterations=2)
+    with pytest.raises(DpedBuildError, match="--vgg names other weights"):
+        train(patches, tmp_path / "VGG-19", changed, resume=True)
+
+
+def run_config(folder):
+    return json.loads((folder / "config.json").read_text())
+
+
+def write_thin_vgg16(path):
+    """Random weights of two channels everywhere, in torchvision's layout."""
+    random, inputs, state = torch.Generator().manual_seed(0), 3, {}
+    for position in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28):
+        kernel = torch.randn(2, inputs, 3, 3, generator=random) / inputs
+        state[f"features.{position}.weight"] = kernel
+        state[f"features.{position}.bias"] = torch.full((2,), 0.1)
+        inputs = 2
+    torch.save(state, path)
+
+
 def test_an_unfinished_run_asks_for_resume(patches, tmp_path):
     run(patches, tmp_path / "run", TINY)
     longer = dataclasses.replace(TINY, iterations=8)

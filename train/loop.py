@@ -134,8 +134,9 @@ def _train(
 ) -> TrainResult:
     training, validation = datasets
     vgg_path = _vgg_path(settings)
-    config = describe_run(settings, training, validation, vgg_path, how)
     vgg = load_vgg(vgg_path) if vgg_path else None
+    vgg_name = vgg.network if vgg else None
+    config = describe_run(settings, training, validation, vgg_path, vgg_name, how)
 
     def open_run() -> tuple[bool, int | None]:
         done = saved_iteration(folder / CHECKPOINT)
@@ -160,6 +161,8 @@ def _train(
     )
     if progress:
         say(_beginning(settings, how, learn, judge, split=validation is not None))
+        if vgg_name:
+            say(f"content loss by {vgg_name}")
         if learn.masked or training.left_out:
             say(_about_masks(training, learn))
     with (

@@ -85,7 +85,7 @@ def content_loss(
     target_features: Tensor | None = None,
     valid: Tensor | None = None,
 ) -> Tensor:
-    """Mean squared difference of the VGG-19 features (eq. 6).
+    """Mean squared difference of the VGG features (eq. 6).
 
     With `valid`, both images are painted over where they are not, as features look far
     around, and each feature counts by the share of its cell that is valid.

@@ -19,6 +19,7 @@ def describe_run(
     training: PatchDataset,
     validation: PatchDataset | None,
     vgg_path: Path | None,
+    vgg_name: str | None,
     how: Acceleration,
 ) -> dict[str, Any]:
     """What `config.json` says; without paths, which would tell about the machine.
@@ -28,6 +29,7 @@ def describe_run(
         training: The patches learned from.
         validation: The `val` split, where there is one.
         vgg_path: The weights of the content loss, where it is in use.
+        vgg_name: Which network that is.
         how: How the networks run.
     """
     stated = dataclasses.asdict(settings)
@@ -48,5 +50,6 @@ def describe_run(
             "train": len(training),
             "val": len(validation) if validation else None,
         },
+        "vgg": vgg_name,
         "vgg_sha256": sha256(vgg_path) if vgg_path else None,
     }

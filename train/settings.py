@@ -58,7 +58,7 @@ class TrainSettings:
     seed: int = 0  # weights, batches and the discriminator's swaps
     checkpoint_every: int = 1000  # iterations
     log_every: int = OF_PRESET  # iterations between two evaluations on `val`
-    vgg: str | Path | None = None  # VGG-19 weights; None: torch's cache
+    vgg: str | Path | None = None  # weights of VGG-19 or VGG-16; None: torch's cache
 
     def __post_init__(self) -> None:
         """Fill in the preset and reject invalid values."""

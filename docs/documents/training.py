@@ -45,8 +45,15 @@ class RunConfig(Written):
         "Weight of each loss term in use.",
     ]
     patches: RunPatches
+    vgg: NotRequired[
+        Annotated[
+            Literal["VGG-19", "VGG-16"] | None,
+            "Network of the content loss; null where the loss needs none. "
+            "Absent: VGG-19, or none.",
+        ]
+    ]
     vgg_sha256: Annotated[
-        Sha256 | None, "Of the VGG-19 weights; null where the loss needs none."
+        Sha256 | None, "Of its weights; null where the loss needs none."
     ]
 
 
