@@ -7,7 +7,7 @@ Reading order: `settings` and `presets` say what can be chosen, `networks`, `lay
 `discriminator`, `losses`, `vgg` and `metrics` what the papers define; `batches` brings
 the pixels, `step` is one iteration, `loop` a whole run with `validation`, `checkpoint`
 and `run_folder` at its side. `model_file`, `enhancing/` and `evaluating/` use what
-was trained.
+was trained; `detail` and `translation` measure it beside `metrics`.
 """
 
 from typing import TYPE_CHECKING

@@ -37,7 +37,7 @@ LARGEST_MAT = 2**31  # bytes when unpacked; MatConvNet's file is a quarter of it
 PIECE = 2**20  # bytes
 PACKED = 15  # the type of a compressed element of a .mat file
 CONVOLUTIONS = {"VGG-19": (2, 2, 4, 4, 4), "VGG-16": (2, 2, 3, 3, 3)}  # by stage
-MOST_LAYERS = 36  # of VGG-19, up to relu5_4
+MOST_LAYERS = 36  # up to VGG-19's relu5_4; then come other convolutions
 
 # Mean and deviation of the three channels, RGB in [0, 1].
 TORCHVISION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
