@@ -28,7 +28,7 @@ from dped_build.align.homography import (
     settle,
 )
 from dped_build.align.overlays import Share, in_band, overlay_band
-from dped_build.align.records import Alignment, Matrix
+from dped_build.align.records import Alignment, FieldRow, Matrix
 from dped_build.align.refit import Matches, refit
 from dped_build.align.settings import AlignSettings
 
@@ -86,7 +86,7 @@ def align_pair(
             keypoints=(0, 0),
             matches=0,
         )
-    lumas = [cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY) for photo in (phone, dslr)]
+    lumas = _luma(phone), _luma(dslr)
     attempts: list[Alignment] = []
     for side in settings.matching_sides:
         features = find_features(lumas[0], side), find_features(lumas[1], side)
@@ -239,7 +239,7 @@ def _refitted(
     first: Alignment,
     features: tuple[Features, Features],
     points: tuple[FloatArray, FloatArray],
-    lumas: list[NDArray[np.uint8]],
+    lumas: tuple[NDArray[np.uint8], NDArray[np.uint8]],
     settings: AlignSettings,
 ) -> Alignment:
     """The alignment with a finer homography, where one can be had."""
@@ -248,11 +248,16 @@ def _refitted(
     error = apply_homography(first.matrix(), points[0]) - points[1]
     inliers = np.linalg.norm(error, axis=1) < threshold
     unit = 1 / float(phone.scale.mean())
-    explained = (xy[inliers] for xy in points)
-    found = refit(*lumas, first.matrix(), Matches(*explained, unit, unit))
+    matches = Matches(points[0][inliers], points[1][inliers], unit, unit)
+    found = refit(*lumas, first.matrix(), matches)
     if found is None or implausible(found.phone_to_dslr, phone.size):
         return first
-    refitted = replace(first, phone_to_dslr=_nested(found.phone_to_dslr))
+    refitted = replace(
+        first,
+        phone_to_dslr=_nested(found.phone_to_dslr),
+        rmse_px=None if found.rmse_px is None else round(found.rmse_px, 4),
+        field=tuple(map(_displacements, found.field)),
+    )
     placed = _place(refitted, found.phone_to_dslr, settings)
     return placed if placed.aligned else first
 
@@ -275,5 +280,18 @@ def _place(
     return replace(seen, status="aligned")
 
 
+def _luma(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY))
+
+
 def _nested(matrix: FloatArray) -> Matrix:
     return tuple(map(tuple, matrix.tolist()))
+
+
+def _displacements(cells: FloatArray) -> FieldRow:
+    """A row of the field, rounded to 0.01 px; None where nothing is known."""
+    known = np.isfinite(cells[:, 0])
+    rounded = np.round(cells, 2).tolist()
+    return tuple(
+        (x, y) if k else None for (x, y), k in zip(rounded, known, strict=True)
+    )

@@ -98,8 +98,8 @@ def settle(
             break
         if np.linalg.det(local_jacobian(matrix, phone.mean(axis=0))) <= 0:
             return fit
-        error = CELL_ERROR * max(phone_size) / 2
-        weights = 1 / (crowd(phone, phone_size) * error**2 + noise_px**2)
+        shared = (CELL_ERROR * max(phone_size) / 2) ** 2
+        weights = 1 / (crowd(phone, phone_size) * shared + noise_px**2)
         matrix = likely_homography(phone, dslr, phone_size, dslr_size, weights)
         error = apply_homography(matrix, phone_points) - dslr_points
         inliers = np.linalg.norm(error, axis=1) < threshold_px

@@ -8,7 +8,7 @@ least absolute deviations.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -45,6 +45,11 @@ CLEAR_PX, FAINT_PX = (1.0, 0.15), (3.0, 4.0)
 # Least deviation that counts less than in full, and from which none counts, units.
 DEVIATIONS = ((5.0, 40.0), (1.0, 10.0), (0.3, 5.0))
 STEPS = 4  # of reweighting, with each
+# Share of tracks that far off, in long sides, from which one plane is as good as
+# another: the scene is deep, and the first fit, a mean of all, stays.
+DEEP_SHARE, OFF_PLANE = 0.07, 0.005
+FIELD = 8  # cells of the displacement field along the long side
+MIN_IN_CELL = 3  # tracks; fewer state nothing
 
 
 @dataclass(frozen=True)
@@ -62,13 +67,16 @@ class Refit:
     """A homography and the places that it was fitted to.
 
     Attributes:
-        phone_to_dslr: (3, 3).
-        tracks: Points of the phone's photo, and how far from where the homography says
-            the DSLR shows them, phone px.
+        phone_to_dslr: (3, 3); of a deep scene the one that was given.
+        field: Where the photos depart from it, (rows, columns, 2), phone px: the median
+            displacement in each cell of the phone's photo; NaN where nothing is known.
+        rmse_px: RMS of such displacements from a fit that has not seen their cells,
+            phone px; None where they are too few.
     """
 
     phone_to_dslr: FloatArray
-    tracks: Tracks
+    field: FloatArray
+    rmse_px: float | None
 
 
 def refit(
@@ -97,13 +105,18 @@ def refit(
                 (~clear, *np.multiply(FAINT_PX, reduction)),
             )
         ]
-        before, matrix = matrix, fit([*followed, first], matrix, sizes)
-        back = np.linalg.inv(matrix)
-        moved = apply_homography(back @ before, tracks.points) - tracks.points
-        tracks = Tracks(tracks.points, apply_homography(back, seen) - tracks.points)
-        if not np.abs(moved).max() > FAR * reduction:
+        groups = [*followed, first]
+        before, matrix = matrix, fit(groups, matrix, sizes)
+        moved = apply_homography(np.linalg.inv(matrix) @ before, tracks.points)
+        if not np.abs(moved - tracks.points).max() > FAR * reduction:
             break
-    return Refit(matrix, tracks)
+    back = apply_homography(np.linalg.inv(matrix), seen)
+    off = np.linalg.norm(back - tracks.points, axis=1) / max(sizes[0])
+    if (off > OFF_PLANE).mean() > DEEP_SHARE:
+        field = _field(phone_to_dslr, tracks.points, seen, sizes[0])
+        return Refit(phone_to_dslr, field, _rms(field))
+    field = _field(matrix, tracks.points, seen, sizes[0])
+    return Refit(matrix, field, _independent_rmse(groups, matrix, sizes))
 
 
 def fit(groups: Sequence[Matches], start: FloatArray, sizes: Sizes) -> FloatArray:
@@ -134,6 +147,65 @@ def fit(groups: Sequence[Matches], start: FloatArray, sizes: Sizes) -> FloatArra
             weights = information * np.where(off < most, lower, 0)
             matrix = likely_homography(phone, dslr, *sizes, weights)
     return matrix
+
+
+def _field(
+    matrix: FloatArray, phone: FloatArray, dslr: FloatArray, size: tuple[int, int]
+) -> FloatArray:
+    """Median displacement by cell, (rows, columns, 2); see `Refit`."""
+    displacements = apply_homography(np.linalg.inv(matrix), dslr) - phone
+    columns, rows = _cells(phone, size).T
+    field = np.full((*_grid(size)[::-1], 2), np.nan)
+    for row, column in np.unique(np.stack([rows, columns], axis=1), axis=0):
+        here = (rows == row) & (columns == column)
+        if here.sum() >= MIN_IN_CELL:
+            field[row, column] = np.median(displacements[here], axis=0)
+    return field
+
+
+def _independent_rmse(
+    groups: Sequence[Matches], matrix: FloatArray, sizes: Sizes
+) -> float | None:
+    """Cells of a chequerboard: white ones against a fit to black ones, and reverse."""
+    fields: list[FloatArray] = []
+    for colour in (0, 1):
+        theirs = [_cells(group.phone, sizes[0]).sum(axis=1) % 2 for group in groups]
+        halves = [
+            [replace(g, phone=g.phone[which], dslr=g.dslr[which]) for g, which in some]
+            for some in (
+                zip(groups, (c == colour for c in theirs), strict=True),
+                zip(groups, (c != colour for c in theirs), strict=True),
+            )
+        ]
+        seen, unseen = halves
+        if sum(len(group.phone) for group in seen) < MIN_TRACKS:
+            return None
+        other = fit(seen, matrix, sizes)
+        followed = unseen[:-1]  # the first matches are too coarse to judge by
+        phone, dslr = (
+            np.concatenate([getattr(group, photo) for group in followed])
+            for photo in ("phone", "dslr")
+        )
+        fields.append(_field(other, phone, dslr, sizes[0]))
+    return _rms(np.stack(fields))
+
+
+def _rms(field: FloatArray) -> float | None:
+    """RMS length of the displacements that are known."""
+    known = field[np.isfinite(field[..., 0])]
+    return float(np.sqrt((known**2).sum(axis=1).mean())) if len(known) else None
+
+
+def _grid(size: tuple[int, int]) -> tuple[int, int]:
+    """Cells along x and y."""
+    across, down = (max(1, round(FIELD * side / max(size))) for side in size)
+    return across, down
+
+
+def _cells(points: FloatArray, size: tuple[int, int]) -> NDArray[np.int64]:
+    """Column and row of each point's cell of the field, (N, 2)."""
+    cell = (points + 0.5) * _grid(size) / size
+    return np.asarray(np.clip(cell, 0, np.array(_grid(size)) - 1).astype(np.int64))
 
 
 def _reduced(luma: Luma, times: int) -> Luma:
