@@ -47,7 +47,7 @@ DEVIATIONS = ((5.0, 40.0), (1.0, 10.0), (0.3, 5.0))
 STEPS = 4  # of reweighting, with each
 # Share of tracks that far off, in long sides, from which one plane is as good as
 # another: the scene is deep, and the first fit, a mean of all, stays.
-DEEP_SHARE, OFF_PLANE = 0.07, 0.005
+DEEP_SHARE, OFF_PLANE = 0.1, 0.003
 FIELD = 8  # cells of the displacement field along the long side
 MIN_IN_CELL = 3  # tracks; fewer state nothing
 
