@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dped_build.align.geometry import (
     FloatArray,
     apply_homography,
+    local_jacobian,
     rescaling,
     visible_rows,
 )
@@ -119,7 +120,12 @@ def refit(
     return Refit(matrix, field, _independent_rmse(groups, matrix, sizes))
 
 
-def fit(groups: Sequence[Matches], start: FloatArray, sizes: Sizes) -> FloatArray:
+def fit(
+    groups: Sequence[Matches],
+    start: FloatArray,
+    sizes: Sizes,
+    deviations: Sequence[tuple[float, float]] = DEVIATIONS,
+) -> FloatArray:
     """Reweighted least squares from `start`: the homography (3, 3) that groups state.
 
     A crowded cell counts by the square root of its points: they share an error, but
@@ -139,7 +145,7 @@ def fit(groups: Sequence[Matches], start: FloatArray, sizes: Sizes) -> FloatArra
         ]
     )
     matrix = start
-    for least, most in DEVIATIONS:
+    for least, most in deviations:
         for _ in range(STEPS):
             back = apply_homography(np.linalg.inv(matrix), dslr)
             off = np.linalg.norm(back - phone, axis=1) / unit
@@ -180,7 +186,7 @@ def _independent_rmse(
         seen, unseen = halves
         if sum(len(group.phone) for group in seen) < MIN_TRACKS:
             return None
-        other = fit(seen, matrix, sizes)
+        other = fit(seen, matrix, sizes, DEVIATIONS[-1:])
         followed = unseen[:-1]  # the first matches are too coarse to judge by
         phone, dslr = (
             np.concatenate([getattr(group, photo) for group in followed])
@@ -231,10 +237,10 @@ def _follow(
     points = find_blobs(contrast, inside, CELLS)
     if len(points) < MIN_TRACKS:
         return Tracks(np.zeros((0, 2)), np.zeros((0, 2)))
-    one, other = (
-        whitened(luma.astype(np.float32))
-        for luma in (phone, sample(dslr, to_dslr, size))
-    )
+    middle = np.linalg.det(local_jacobian(to_dslr, np.array(size) / 2))
+    less = max(1, int(np.sqrt(max(middle, 1))))  # whole px are quickly averaged
+    seen = sample(_reduced(dslr, less), rescaling(1 / less) @ to_dslr, size)
+    one, other = (whitened(luma.astype(np.float32)) for luma in (phone, seen))
     return follow_points(
         one,
         other,
