@@ -44,7 +44,7 @@ CLEAR = 3.0  # contrast of a clear blob, grey levels (Lowe's 0.04 is 3.4)
 # Unit and error of a clear blob's track and of a faint one's, px of that size.
 CLEAR_PX, FAINT_PX = (1.0, 0.15), (3.0, 4.0)
 # Least deviation that counts less than in full, and from which none counts, units.
-DEVIATIONS = ((5.0, 40.0), (1.0, 10.0), (0.3, 5.0))
+DEVIATIONS = ((5.0, 40.0), (0.5, 5.0))
 STEPS = 4  # of reweighting, with each
 # Share of tracks that far off, in long sides, from which one plane is as good as
 # another: the scene is deep, and the first fit, a mean of all, stays.
