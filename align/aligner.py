@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from dped_build.align.features import (
 )
 from dped_build.align.geometry import (
     FloatArray,
+    apply_homography,
     largest_box,
     overlap_share,
     visible_rows,
@@ -26,7 +28,8 @@ from dped_build.align.homography import (
     settle,
 )
 from dped_build.align.overlays import Share, in_band, overlay_band
-from dped_build.align.records import Alignment
+from dped_build.align.records import Alignment, FieldRow, Matrix
+from dped_build.align.refit import Matches, refit
 from dped_build.align.settings import AlignSettings
 
 # Of a scene with depth: as it is, and once flow has taken out its parallax.
@@ -83,12 +86,14 @@ def align_pair(
             keypoints=(0, 0),
             matches=0,
         )
+    lumas = _luma(phone), _luma(dslr)
     attempts: list[Alignment] = []
     for side in settings.matching_sides:
-        features = find_features(phone, side), find_features(dslr, side)
-        attempts.append(align_features(*features, settings=settings, pair=pair))
+        features = find_features(lumas[0], side), find_features(lumas[1], side)
+        points = _matched(*features, settings)
+        attempts.append(_align_points(*features, *points, settings, pair))
         if attempts[-1].aligned:
-            return attempts[-1]
+            return _refitted(attempts[-1], features, points, lumas, settings)
         if side >= max(*sizes[0], *sizes[1]):
             break  # nothing larger is there to be seen
     return max(attempts, key=lambda attempt: attempt.inliers or 0)
@@ -97,23 +102,39 @@ def align_pair(
 def align_features(
     phone: Features, dslr: Features, *, settings: AlignSettings, pair: str = ""
 ) -> Alignment:
-    """As `align_pair`, from the features of both photos at one size."""
+    """As `align_pair`, from the features of both photos at one size alone."""
+    points = _matched(phone, dslr, settings)
+    return _align_points(phone, dslr, *points, settings, pair)
+
+
+def _matched(
+    phone: Features, dslr: Features, settings: AlignSettings
+) -> tuple[FloatArray, FloatArray]:
     pairs = match_keypoints(phone.descriptors, dslr.descriptors, ratio=settings.ratio)
-    phone_points = phone.positions[pairs[:, 0]]
-    dslr_points = dslr.positions[pairs[:, 1]]
+    return phone.positions[pairs[:, 0]], dslr.positions[pairs[:, 1]]
+
+
+def _align_points(
+    phone: Features,
+    dslr: Features,
+    phone_points: FloatArray,
+    dslr_points: FloatArray,
+    settings: AlignSettings,
+    pair: str,
+) -> Alignment:
     seen = Alignment(
         pair,
         "rejected",
         phone_size=phone.size,
         dslr_size=dslr.size,
         keypoints=(len(phone.positions), len(dslr.positions)),
-        matches=len(pairs),
+        matches=len(phone_points),
     )
-    if len(pairs) < settings.min_matches:
+    if len(phone_points) < settings.min_matches:
         return replace(
             seen,
             reason="too_few_matches",
-            message=f"{len(pairs)} matches, {settings.min_matches} needed: "
+            message=f"{len(phone_points)} matches, {settings.min_matches} needed: "
             "the photos do not seem to show the same scene",
         )
     found, fit = _fitted(seen, phone, dslr, phone_points, dslr_points, settings)
@@ -203,7 +224,7 @@ def _judge(
             f"{settings.min_inliers} needed: the photos do not seem to show "
             "the same scene",
         )
-    seen = replace(seen, phone_to_dslr=tuple(map(tuple, fit.phone_to_dslr.tolist())))
+    seen = replace(seen, phone_to_dslr=_nested(fit.phone_to_dslr))
     trouble = implausible(fit.phone_to_dslr, seen.phone_size or (0, 0))
     if trouble:
         return replace(seen, reason="implausible_homography", message=trouble.message)
@@ -212,6 +233,33 @@ def _judge(
     )
     seen = replace(seen, inlier_rmse_px=round(rmse, 4))
     return _place(seen, fit.phone_to_dslr, settings)
+
+
+def _refitted(
+    first: Alignment,
+    features: tuple[Features, Features],
+    points: tuple[FloatArray, FloatArray],
+    lumas: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    settings: AlignSettings,
+) -> Alignment:
+    """The alignment with a finer homography, where one can be had."""
+    phone, dslr = features
+    threshold = settings.threshold_px / float(dslr.scale.mean())
+    error = apply_homography(first.matrix(), points[0]) - points[1]
+    inliers = np.linalg.norm(error, axis=1) < threshold
+    unit = 1 / float(phone.scale.mean())
+    matches = Matches(points[0][inliers], points[1][inliers], unit, unit)
+    found = refit(*lumas, first.matrix(), matches)
+    if found is None or implausible(found.phone_to_dslr, phone.size):
+        return first
+    refitted = replace(
+        first,
+        phone_to_dslr=_nested(found.phone_to_dslr),
+        rmse_px=None if found.rmse_px is None else round(found.rmse_px, 4),
+        field=tuple(map(_displacements, found.field)),
+    )
+    placed = _place(refitted, found.phone_to_dslr, settings)
+    return placed if placed.aligned else first
 
 
 def _place(
@@ -230,3 +278,20 @@ def _place(
             message=f"only {overlap:.0%} of the phone photo is in the DSLR photo",
         )
     return replace(seen, status="aligned")
+
+
+def _luma(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY))
+
+
+def _nested(matrix: FloatArray) -> Matrix:
+    return tuple(map(tuple, matrix.tolist()))
+
+
+def _displacements(cells: FloatArray) -> FieldRow:
+    """A row of the field, rounded to 0.01 px; None where nothing is known."""
+    known = np.isfinite(cells[:, 0])
+    rounded = np.round(cells, 2).tolist()
+    return tuple(
+        (x, y) if k else None for (x, y), k in zip(rounded, known, strict=True)
+    )

@@ -37,7 +37,7 @@ class Features:
 
 
 def find_features(photo: NDArray[np.uint8], side: int) -> Features:
-    """Features of a photo, RGB (H, W, 3), reduced to a long side of `side` px."""
+    """Features of a photo, RGB or luma, reduced to a long side of `side` px."""
     luma, scale = matching_luma(photo, side)
     positions, descriptors = find_keypoints(luma)
     return Features(
@@ -52,11 +52,12 @@ def find_features(photo: NDArray[np.uint8], side: int) -> Features:
 def matching_luma(
     photo: NDArray[np.uint8], side: int
 ) -> tuple[NDArray[np.uint8], FloatArray]:
-    """Luma of an RGB photo, contrast stretched, uint8 (h, w); px per photo px, (2,).
+    """Luma of a photo, contrast stretched, uint8 (h, w); px per photo px, (2,).
 
-    The long side is at most `side` px; smaller photos keep their size.
+    The photo is RGB (H, W, 3) or luma (H, W). The long side is at most `side` px;
+    smaller photos keep their size.
     """
-    luma = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+    luma = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY) if photo.ndim == 3 else photo
     halved = 1
     while max(luma.shape) >= HALVE_ABOVE * side and min(luma.shape) > 1:
         height, width = luma.shape[0] // 2, luma.shape[1] // 2

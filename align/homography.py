@@ -24,7 +24,7 @@ from dped_build.align.geometry import (
 )
 
 MAX_SIDE_RATIO = 1.5  # of opposite sides of the mapped photo; more is a wild tilt
-ASPECT_RANGE = (0.8, 1.25)  # how differently x and y may be scaled
+ASPECT_RANGE = (0.7, 1.43)  # how differently x and y may be scaled
 MIN_SCALE = 0.8  # DSLR px per phone px; below, the two folders are probably swapped
 CELLS = 8  # across the phone's long side; the matches of one cell share an error
 CELL_ERROR = 0.001  # of that shared error, in half long sides: distortion, parallax
@@ -98,26 +98,31 @@ def settle(
             break
         if np.linalg.det(local_jacobian(matrix, phone.mean(axis=0))) <= 0:
             return fit
-        matrix = _likely_homography(phone, dslr, phone_size, dslr_size, noise_px)
+        shared = (CELL_ERROR * max(phone_size) / 2) ** 2
+        weights = 1 / (crowd(phone, phone_size) * shared + noise_px**2)
+        matrix = likely_homography(phone, dslr, phone_size, dslr_size, weights)
         error = apply_homography(matrix, phone_points) - dslr_points
         inliers = np.linalg.norm(error, axis=1) < threshold_px
     return HomographyFit(matrix, inliers)
 
 
-def _likely_homography(
+def likely_homography(
     phone: FloatArray,
     dslr: FloatArray,
     phone_size: tuple[int, int],
     dslr_size: tuple[int, int],
-    noise_px: float,
+    weights: FloatArray,
 ) -> FloatArray:
-    """Least squares over inliers with the cameras' prior, in half long sides."""
+    """The most likely homography (3, 3) of two cameras by weighted least squares.
+
+    Points are (M, 2), px; `weights` (M,) are inverse variances, per phone px².
+    """
     unit = max(phone_size) / 2
     to_unit = np.diag([1 / unit, 1 / unit, 1]) @ translation(
         *(-(np.array(phone_size) - 1) / 2)
     )
     points = apply_homography(to_unit, phone)
-    weights = 1 / (_crowd(points) * CELL_ERROR**2 + (noise_px / unit) ** 2)
+    weights = weights * unit**2
     similarity = _similarity(points, dslr, weights)
     back = np.linalg.inv(similarity)
     centre = apply_homography(back, (np.array(dslr_size) - 1) / 2)
@@ -141,9 +146,10 @@ def _likely_homography(
     return np.asarray(matrix / matrix[2, 2])
 
 
-def _crowd(points: FloatArray) -> NDArray[np.int64]:
-    """How many points share each point's cell, (M,); points within ±1."""
-    cell = np.clip((points + 1) * CELLS / 2, 0, CELLS - 1).astype(int) @ (1, CELLS)
+def crowd(points: FloatArray, size: tuple[int, int]) -> NDArray[np.int64]:
+    """How many of the points (M, 2), px, share each one's cell of the photo, (M,)."""
+    place = (points - (np.array(size) - 1) / 2) / max(size) + 0.5
+    cell = np.clip(place * CELLS, 0, CELLS - 1).astype(int) @ (1, CELLS)
     return np.asarray(np.bincount(cell)[cell])
 
 

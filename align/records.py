@@ -50,6 +50,12 @@ Keypoints = tuple[
 Entry = Annotated[float, Meta(gt=-1e9, lt=1e9)]
 Row = Annotated[tuple[Entry, ...], Meta(min_length=3, max_length=3), "A row."]
 Matrix = Annotated[tuple[Row, ...], Meta(min_length=3, max_length=3)]
+Displacement = Annotated[
+    tuple[Annotated[Entry, "dx"], Annotated[Entry, "dy"]],
+    "Phone px; null where nothing is known.",
+]
+FieldRow = Annotated[tuple[Displacement | None, ...], "A row of cells."]
+Field = tuple[FieldRow, ...]
 PictureHash = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{DIGITS}}}$")]
 Reason = Annotated[str, Meta(extra_json_schema={"enum": REASONS})]  # later ones count
 
@@ -72,7 +78,7 @@ class Alignment:
         phone_box: The intersection, (left, top, width, height) in phone px.
         keypoints: How many were found (phone, DSLR).
         matches: Mutual nearest neighbours that pass the ratio test.
-        inliers: Matches that the homography explains.
+        inliers: Matches that the first fit explains.
         inlier_rmse_px: RMS reprojection error over the inliers, phone px.
         overlap: Share of the phone photo that the DSLR photo shows.
         phone_sha256: Hash of the file.
@@ -81,6 +87,11 @@ class Alignment:
         dslr_color: Likewise.
         dslr_hash: What the photo shows (`photos.likeness`): shots of one scene are
             alike.
+        rmse_px: How far the homography is off at places that it was not fitted to: RMS
+            over cells of the photo, phone px.
+        field: Where the photos depart from it: median displacement in cells that divide
+            the phone photo evenly, rows of (dx, dy) in phone px. A point p of the
+            phone is shown by the DSLR where the homography maps p + (dx, dy).
     """
 
     pair: Annotated[str, Meta(min_length=1)]
@@ -103,6 +114,10 @@ class Alignment:
     phone_color: str | None = field(default=None, metadata=ADDED)
     dslr_color: str | None = field(default=None, metadata=ADDED)
     dslr_hash: PictureHash | None = field(default=None, metadata=ADDED)
+    rmse_px: Annotated[float, Meta(ge=0, lt=1e9)] | None = field(
+        default=None, metadata=ADDED
+    )
+    field: Field | None = field(default=None, metadata=ADDED)
 
     @property
     def aligned(self) -> bool:

@@ -9,7 +9,7 @@ from dped_build.photos.formats import PREFERENCES
 from dped_build.photos.settings import COLORS, MAX_MEGAPIXELS
 from dped_build.workspace.errors import UsageError
 
-ALGORITHM = 2  # rises when the same photos and settings would align otherwise
+ALGORITHM = 3  # rises when the same photos and settings would align otherwise
 MAX_REDUCTION = 8  # of --reduce-phone
 CROP_FORMATS = ("jpg", "png", "none")
 PAIRINGS = ("name", "order", "time", "sequence")

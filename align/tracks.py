@@ -1,9 +1,11 @@
-"""Corners followed from the phone's photo into the DSLR's: what a rig is fitted to.
+"""Points followed from the phone's photo into the DSLR's.
 
-Both photos come on the phone's grid, so that what is left is parallax, lens distortion
-and what moved. They are compared whitened, because phones change light and tone.
+A homography is fitted to blobs, a rig's geometry to corners. Both photos come on the
+phone's grid, so that what is left is parallax, lens distortion and what moved. They are
+compared whitened, because phones change light and tone.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -25,11 +27,15 @@ FOLLOW_WINDOW = 15  # px
 FOLLOW_UNTIL = (3, 15, 0.02)  # OpenCV's criteria: both, steps, px
 MAX_RETURN_PX = 0.15  # between a corner and where the way there and back ends
 BORDER_PX = 8  # of the common area; no corner is taken there
+BLOB_SIGMA = 1.6  # px, of the smaller Gaussian (Lowe, IJCV 2004, section 3.3)
+BLOB_RATIO = 1.26  # of both Gaussians
+LEAST_BLOB = 0.5  # grey levels of their difference; less is noise
+EDGE_RATIO = 10.0  # of the curvatures along and across an edge (Lowe, section 4.1)
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """N corners of the phone's photo and where the DSLR shows them, full-size px."""
+    """N points of the phone's photo and where the DSLR shows them, full-size px."""
 
     points: FloatArray  # (N, 2)
     displacements: FloatArray  # (N, 2)
@@ -69,13 +75,12 @@ def follow_corners(
         inside: Which pixels both photos show, (H, W).
         reduction: Full-size px per px of these.
     """
-    border = np.ones((2 * BORDER_PX - 1,) * 2)
     found = cv2.goodFeaturesToTrack(
         phone,
         MAX_CORNERS,
         CORNER_QUALITY,
         CORNER_DISTANCE,
-        mask=cv2.erode(inside.astype(np.uint8), border),
+        mask=_within(inside),
         blockSize=CORNER_BLOCK,
     )
     if found is None:
@@ -84,15 +89,90 @@ def follow_corners(
     flow = search.calc(_smaller(phone, 2), _smaller(dslr, 2), None)
     corners = found[:, 0]
     columns, rows = np.minimum((corners / 2).astype(int), _last(flow)).T
-    there, seen = _follow(phone, dslr, corners, corners + 2 * flow[rows, columns])
-    back, seen_back = _follow(dslr, phone, there, corners)
-    returned = np.linalg.norm(back - corners, axis=1) < MAX_RETURN_PX
+    return follow_points(
+        phone, dslr, corners, corners + 2 * flow[rows, columns], reduction=reduction
+    )
+
+
+def blob_contrast(luma: Luma) -> Image:
+    """Difference of Gaussians (Lowe, IJCV 2004), grey levels, (H, W)."""
+    values = luma.astype(np.float32)
+    wide, narrow = (
+        cv2.GaussianBlur(values, (0, 0), sigma)
+        for sigma in (BLOB_SIGMA * BLOB_RATIO, BLOB_SIGMA)
+    )
+    return np.asarray(wide - narrow)
+
+
+def find_blobs(
+    contrast: Image, inside: NDArray[np.bool_], cells: int
+) -> NDArray[np.float32]:
+    """The strongest blob of each cell, `cells` along the long side: (N, 2), whole px.
+
+    Extrema of `blob_contrast` that are neither noise nor on an edge. Corners would do
+    where the scene is flat; elsewhere many of them are crossings of near and far
+    outlines, which are no places of the scene.
+    """
+    strength = np.abs(contrast)
+    found = (strength > LEAST_BLOB) & (_within(inside) > 0)
+    found &= strength >= cv2.dilate(strength, np.ones((3, 3)))
+    rows, columns = np.nonzero(found)
+    kept = _is_round(contrast, rows, columns)
+    rows, columns = rows[kept], columns[kept]
+    side = math.ceil(max(contrast.shape) / cells)
+    cell = rows // side * cells + columns // side
+    order = np.lexsort((-strength[rows, columns], cell))
+    best = order[np.unique(cell[order], return_index=True)[1]]
+    return np.stack([columns[best], rows[best]], axis=1).astype(np.float32)
+
+
+def _is_round(
+    contrast: Image, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Whether extrema inside the border are none of an edge (Lowe, section 4.1)."""
+
+    def at(down: int, right: int) -> Image:
+        return np.asarray(contrast[rows + down, columns + right])
+
+    middle = 2 * at(0, 0)
+    across, down = at(0, 1) + at(0, -1) - middle, at(1, 0) + at(-1, 0) - middle
+    mixed = (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1)) / 4
+    product = across * down - mixed**2
+    least = (across + down) ** 2 * EDGE_RATIO / (EDGE_RATIO + 1) ** 2
+    return np.asarray((product > 0) & (least < product))
+
+
+def follow_points(
+    phone: Luma,
+    dslr: Luma,
+    points: NDArray[np.float32],
+    start: NDArray[np.float32],
+    *,
+    reduction: int,
+    levels: int = 1,
+    window: int = FOLLOW_WINDOW,
+) -> Tracks:
+    """The points (N, 2) of the phone's photo that are found there and back again.
+
+    Lucas and Kanade's tracker on whitened lumas (H, W) of one grid, from `start`,
+    (N, 2), on `levels` of halved photos; `reduction` is full-size px per px of these.
+    """
+    there, seen = _follow(phone, dslr, points, start, levels, window)
+    back, seen_back = _follow(dslr, phone, there, points, levels, window)
+    returned = np.linalg.norm(back - points, axis=1) < MAX_RETURN_PX
     kept = seen & seen_back & returned
     centre = (reduction - 1) / 2
     return Tracks(
-        corners[kept].astype(np.float64) * reduction + centre,
-        (there - corners)[kept].astype(np.float64) * reduction,
+        points[kept].astype(np.float64) * reduction + centre,
+        (there - points)[kept].astype(np.float64) * reduction,
     )
+
+
+def _within(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """What is `inside`, (H, W), without a border, 1 or 0."""
+    padded = np.pad(inside.astype(np.uint8), BORDER_PX)
+    eroded = cv2.erode(padded, np.ones((2 * BORDER_PX - 1,) * 2))
+    return np.asarray(eroded[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX])
 
 
 def _last(flow: Image) -> NDArray[np.int64]:
@@ -100,16 +180,16 @@ def _last(flow: Image) -> NDArray[np.int64]:
 
 
 def _follow(
-    one: Luma, other: Luma, corners: Image, start: Image
+    one: Luma, other: Luma, points: Image, start: Image, levels: int, window: int
 ) -> tuple[Image, NDArray[np.bool_]]:
-    """Where the corners (N, 2) of `one` lie in `other`, and whether they were found."""
+    """Where the points (N, 2) of `one` lie in `other`, and whether they were found."""
     found, status, _ = cv2.calcOpticalFlowPyrLK(
         one,
         other,
-        corners[:, None],
+        points[:, None],
         start[:, None].copy(),
-        winSize=(FOLLOW_WINDOW,) * 2,
-        maxLevel=1,
+        winSize=(window,) * 2,
+        maxLevel=levels,
         criteria=FOLLOW_UNTIL,
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )

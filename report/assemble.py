@@ -48,7 +48,7 @@ from dped_build.workspace.stage import created_with
 FORMAT: Final = "dped-build/report"
 OF_RECORD = (  # columns of the table that are an alignment's
     *("pair", "status", "reason", "message", "phone", "dslr"),
-    *("matches", "inliers", "inlier_rmse_px", "overlap"),
+    *("matches", "inliers", "inlier_rmse_px", "rmse_px", "overlap"),
 )
 NO_WINDOWS = PairWindows(windows=0, judged=0, excluded=0, accepted=0)
 

@@ -260,6 +260,7 @@ class PairRow(Struct, frozen=True):
     matches: Annotated[Count | None, "Matches."]
     inliers: Annotated[Count | None, "Inliers."]
     inlier_rmse_px: Annotated[float | None, "Phone px."]
+    rmse_px: Annotated[float | None, "Likewise, at places that the fit has not seen."]
     overlap: Annotated[Share | None, "Of the phone photo."]
     windows: Annotated[Count | None, "Candidates."]
     judged: Annotated[Count | None, "See windows."]

@@ -85,7 +85,7 @@ def write_aligned(folder, names, lost, photos, cameras) -> None:
             (folder / camera / f"{name}.jpg").write_bytes(encoded.tobytes())
         records.append(
             record(name, "aligned", photo.shape)
-            | {"inliers": 321, "inlier_rmse_px": 0.43, "overlap": 0.87}
+            | {"inliers": 321, "inlier_rmse_px": 0.43, "rmse_px": 1.2, "overlap": 0.87}
         )
     for item in lost:
         failed = not (item.phone and item.dslr)
@@ -271,6 +271,7 @@ def varied_record(number: int, name: str) -> dict:
         return record(name, "aligned", (HEIGHT, WIDTH)) | {
             "inliers": inliers,
             "inlier_rmse_px": 0.2 + number * 17 % 90 / 100,
+            "rmse_px": 0.1 + number * 23 % 70 / 10,
             "overlap": overlap,
         }
     if number % 10 == 9:

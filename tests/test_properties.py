@@ -425,6 +425,7 @@ def alignments(draw):
     box = st.none() | st.tuples(place, place, st.integers(1, 9), st.integers(1, 9))
     number = st.floats(-1e6, 1e6)
     row = st.tuples(number, number, number)
+    cell = st.none() | st.tuples(number, number)
     sha = st.none() | st.binary(min_size=32, max_size=32).map(bytes.hex)
     return Alignment(
         draw(STEMS),
@@ -444,6 +445,8 @@ def alignments(draw):
         overlap=draw(st.none() | st.floats(0, 1)),
         phone_sha256=draw(sha),
         dslr_sha256=draw(sha),
+        rmse_px=draw(st.none() | st.floats(0, 100)),
+        field=draw(st.none() | st.tuples(st.tuples(cell, cell), st.tuples(cell, cell))),
     )
 
 

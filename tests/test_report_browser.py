@@ -27,6 +27,7 @@ PER_PAGE = 50
 MEASURES = (
     "inliers",
     "inlier_rmse_px",
+    "rmse_px",
     "overlap",
     "windows",
     "accepted",

@@ -116,6 +116,7 @@ def test_panel_tells_what_report_json_has(visit, workspace):
         "Split": row["split"],
         "Inliers": str(row["inliers"]),
         "RMSE, px": f"{row['inlier_rmse_px']:.2f}",
+        "Off a plane, px": f"{row['rmse_px']:.2f}",
         "Overlap": f"{row['overlap']:.0%}".replace("%", " %"),
         "Windows": str(row["windows"]),
         "Accepted": str(row["accepted"]),

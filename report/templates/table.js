@@ -3,6 +3,7 @@ const PER_PAGE = 50;
 const MEASURES = [ // key, heading, how it is written; the numbers to sort and filter by
   ["inliers", "Inliers", whole],
   ["inlier_rmse_px", "RMSE, px", decimal],
+  ["rmse_px", "Off a plane, px", decimal],
   ["overlap", "Overlap", percent],
   ["windows", "Windows", whole],
   ["accepted", "Accepted", whole],
@@ -12,7 +13,7 @@ const MEASURES = [ // key, heading, how it is written; the numbers to sort and f
   ["sharpness_ratio", "Sharpness", decimal],
   ["parallax_px", "Parallax, px", (value) => decimal(value, 1)],
 ];
-const WORST_LAST = ["inlier_rmse_px", "parallax_px"];
+const WORST_LAST = ["inlier_rmse_px", "rmse_px", "parallax_px"];
 const IN_PERCENT = ["overlap", "share"];
 const CHOICES = ["status", "reason", "split"];
 const view = { rows: [], page: 0, key: "number", down: false };
