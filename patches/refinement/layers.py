@@ -138,8 +138,8 @@ def _neighbours(cells: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.i
     ones, others = [], []
     for x, y in AROUND:
         wanted = key + (x + y * width)
-        first, last = (np.searchsorted(key[order], wanted, s) for s in ("left", "right"))
-        count = last - first
+        first = np.searchsorted(key[order], wanted, "left")
+        count = np.searchsorted(key[order], wanted, "right") - first
         ones.append(np.repeat(np.arange(len(key)), count))
         number = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         others.append(order[np.repeat(first, count) + number])
