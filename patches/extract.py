@@ -19,7 +19,7 @@ from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample_patches, sample_unrounded
 from dped_build.patches.grid import grid_windows
 from dped_build.patches.masks import Masks, whole_masks
-from dped_build.patches.quality import deviations, lumas, quality_columns
+from dped_build.patches.quality import quality_columns
 from dped_build.patches.records import (
     ACCEPTED,
     COLUMNS,
@@ -247,9 +247,7 @@ def _inside(patch_to_dslr: FloatArray, size: int, box: Box) -> NDArray[np.bool_]
 def _measure(
     phone: Photo, dslr: Photo, valid: Masks, windows: Windows, settings: PatchSettings
 ) -> Windows:
-    contrast = [deviations(lumas(side), valid) for side in (phone, dslr)]
-    measured = quality_columns(phone, dslr, valid)
-    measured["ncc"][~(np.minimum(*contrast) >= settings.min_std)] = np.nan
+    measured = quality_columns(phone, dslr, valid, min_std=settings.min_std)
     outside = np.isnan(windows.patch_to_dslr[:, 0, 0])
     for values in measured.values():
         values[outside] = np.nan
