@@ -55,19 +55,27 @@ def _smaller(luma: NDArray[np.generic], times: int) -> NDArray[np.generic]:
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA))
 
 
-def follow_corners(
-    phone: Luma, dslr: Luma, inside: NDArray[np.bool_], *, reduction: int
-) -> Tracks:
-    """Corners of the phone's photo that are found in the DSLR's, there and back.
+@dataclass(frozen=True)
+class Corners:
+    """N corners of the phone's photo, and where to look for them in the DSLR's, px."""
 
-    Dense inverse search (Kroeger et al., ECCV 2016) says where to look; Lucas and
-    Kanade's tracker (1981) finds the place.
+    points: Image  # (N, 2)
+    start: Image  # (N, 2)
+
+    def every(self, nth: int) -> "Corners":
+        """Every nth of them."""
+        return Corners(self.points[::nth], self.start[::nth])
+
+
+def find_corners(phone: Luma, dslr: Luma, inside: NDArray[np.bool_]) -> Corners:
+    """Corners of the phone's photo.
+
+    Dense inverse search (Kroeger et al., ECCV 2016) says where to look for them.
 
     Args:
         phone: Whitened luma (H, W).
         dslr: Likewise, on the same grid.
         inside: Which pixels both photos show, (H, W).
-        reduction: Full-size px per px of these.
     """
     border = np.ones((2 * BORDER_PX - 1,) * 2)
     found = cv2.goodFeaturesToTrack(
@@ -79,19 +87,38 @@ def follow_corners(
         blockSize=CORNER_BLOCK,
     )
     if found is None:
-        return Tracks(np.zeros((0, 2)), np.zeros((0, 2)))
+        return Corners(*np.zeros((2, 0, 2), np.float32))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     flow = search.calc(_smaller(phone, 2), _smaller(dslr, 2), None)
     corners = found[:, 0]
     columns, rows = np.minimum((corners / 2).astype(int), _last(flow)).T
-    there, seen = _follow(phone, dslr, corners, corners + 2 * flow[rows, columns])
-    back, seen_back = _follow(dslr, phone, there, corners)
-    returned = np.linalg.norm(back - corners, axis=1) < MAX_RETURN_PX
+    return Corners(corners, corners + 2 * flow[rows, columns])
+
+
+def follow_corners(
+    phone: Luma, dslr: Luma, corners: Corners, *, reduction: int
+) -> Tracks:
+    """Those of the corners that are found in the DSLR's photo, there and back.
+
+    Lucas and Kanade's tracker (1981) finds the place.
+
+    Args:
+        phone: Whitened luma (H, W).
+        dslr: Likewise, on the same grid.
+        corners: Of these two.
+        reduction: Full-size px per px of these.
+    """
+    if not len(corners.points):
+        return Tracks(np.zeros((0, 2)), np.zeros((0, 2)))
+    points = corners.points
+    there, seen = _follow(phone, dslr, points, corners.start)
+    back, seen_back = _follow(dslr, phone, there, points)
+    returned = np.linalg.norm(back - points, axis=1) < MAX_RETURN_PX
     kept = seen & seen_back & returned
     centre = (reduction - 1) / 2
     return Tracks(
-        corners[kept].astype(np.float64) * reduction + centre,
-        (there - corners)[kept].astype(np.float64) * reduction,
+        points[kept].astype(np.float64) * reduction + centre,
+        (there - points)[kept].astype(np.float64) * reduction,
     )
 
 
