@@ -37,10 +37,16 @@ class Tracks:
 
 def whitened(luma: Image) -> Luma:
     """Luma (H, W) less its surroundings' mean, in units of their contrast."""
-    rest = luma - _smooth(luma)
+    rest = _smooth(luma)
+    np.subtract(luma, rest, out=rest)
     scale, mean = WHITENED
-    contrast = np.sqrt(_smooth(rest * rest)) + LEAST_CONTRAST
-    return np.clip(rest / contrast * scale + mean, 0, 255).astype(np.uint8)
+    contrast = _smooth(rest * rest)
+    np.sqrt(contrast, out=contrast)
+    contrast += LEAST_CONTRAST
+    rest /= contrast
+    rest *= scale
+    rest += mean
+    return np.clip(rest, 0, 255, out=rest).astype(np.uint8)
 
 
 def _smooth(luma: Image) -> Image:
