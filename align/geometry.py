@@ -21,6 +21,11 @@ def apply_homography(matrix: FloatArray, points: ArrayLike) -> FloatArray:
     return np.stack([u / w, v / w], axis=-1)
 
 
+def apply_homographies(matrices: FloatArray, points: FloatArray) -> FloatArray:
+    """Map the points of each matrix (N, 3, 3): (K, 2) or (N, K, 2) → (N, K, 2)."""
+    return apply_homography(np.moveaxis(matrices, 0, -1)[..., None], points)
+
+
 def rescaling(x: float, y: float | None = None) -> FloatArray:
     """Full-size px → px of the photo scaled by x and y; centres map to centres."""
     y = x if y is None else y
@@ -39,11 +44,11 @@ def corners(size: tuple[int, int]) -> FloatArray:
 
 
 def local_jacobian(matrix: FloatArray, point: ArrayLike) -> FloatArray:
-    """Derivative (2, 2) of the mapping at `point` (2,)."""
-    x, y = np.asarray(point, dtype=np.float64)
-    u, v, w = matrix @ (x, y, 1.0)
-    top, bottom = matrix[:2, :2], matrix[2, :2]
-    return np.asarray((top * w - np.outer((u, v), bottom)) / w**2)
+    """Derivative (..., 2, 2) of the mappings (..., 3, 3) at `point` (..., 2)."""
+    xy = np.asarray(point, dtype=np.float64)[..., None]
+    u, v, w = np.moveaxis(matrix[..., :2] @ xy + matrix[..., 2:], -2, 0)[..., None]
+    there = np.concatenate([u, v], axis=-2)
+    return np.asarray((matrix[..., :2, :2] * w - there * matrix[..., 2:, :2]) / w**2)
 
 
 def visible_rows(

@@ -62,13 +62,17 @@ class Rig:
         bent = _powers(points, self.size, 2) @ self.bend
         return np.asarray(smooth + (parallax - self.middle) * bent)
 
-    def shows_depth(self, tracks: Tracks) -> bool:
-        """Whether more corners than chance lie off the surface that most lie on."""
+    def off_surface(self, tracks: Tracks) -> float:
+        """Share of the corners that lie off the surface that most lie on."""
         terms = _powers(tracks.points, self.size, 3)
         parallax = tracks.displacements @ self.along
         rest = _off_surface(terms, parallax, FIT_STEPS)
         limit = max(SURFACE_PX, SURFACE_SPREADS * self.spread_px)
-        return bool((np.abs(rest) > limit).mean() > OFF_SURFACE)
+        return float((np.abs(rest) > limit).mean())
+
+    def shows_depth(self, tracks: Tracks) -> bool:
+        """Whether more corners than chance lie off that surface."""
+        return self.off_surface(tracks) > OFF_SURFACE
 
 
 def fit_rig(
@@ -100,22 +104,20 @@ def _search_direction(tracks: Tracks, size: tuple[int, int]) -> FloatArray:
     terms = _powers(tracks.points[chosen], size, 3)
     displacements = tracks.displacements[chosen]
     angles = np.arange(DIRECTIONS) * np.pi / DIRECTIONS
-    costs = []
-    for angle in angles:
-        values = displacements @ (-np.sin(angle), np.cos(angle))
-        square = (_off_surface(terms, values, SEARCH_STEPS) / SEARCH_PX) ** 2
-        costs.append((square / (1 + square)).sum())
-    best = angles[int(np.argmin(costs))]
+    values = np.stack([-np.sin(angles), np.cos(angles)], axis=1) @ displacements.T
+    square = (_off_surface(terms, values, SEARCH_STEPS) / SEARCH_PX) ** 2
+    best = angles[int((square / (1 + square)).sum(axis=1).argmin())]
     return np.array([np.cos(best), np.sin(best)])
 
 
 def _off_surface(terms: FloatArray, values: FloatArray, steps: int) -> FloatArray:
-    """What the smooth surface of most values (N,) leaves of each, px."""
-    weights = np.ones(len(values))
+    """What the smooth surface of most values (..., N) leaves of each, px."""
+    weights = np.ones(values.shape)
     for _ in range(steps):
-        weighted = terms * weights[:, None]
-        normal = weighted.T @ terms + 1e-3 * np.eye(terms.shape[1])
-        rest = values - terms @ np.linalg.solve(normal, weighted.T @ values)
+        weighted = (terms * weights[..., None]).swapaxes(-1, -2)
+        normal = weighted @ terms + 1e-3 * np.eye(terms.shape[1])
+        surface = np.linalg.solve(normal, weighted @ values[..., None])
+        rest = values - (terms @ surface)[..., 0]
         weights = 1 / (1 + (rest / SEARCH_PX) ** 2) ** 2
     return np.asarray(rest)
 

@@ -7,7 +7,9 @@ along the photo's axes; under a turn only its fourth moments differ from the pix
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from dped_build.align.geometry import (
     FloatArray,
-    apply_homography,
+    apply_homographies,
     corners,
     local_jacobian,
     rescaling,
@@ -55,21 +57,6 @@ def sample_unrounded(
     return found
 
 
-def _tiles(
-    photo: NDArray[np.uint8], to_photo: FloatArray, size: tuple[int, int]
-) -> Iterator[tuple[slice, slice, NDArray[np.float32]]]:
-    """Rows, columns and samples of parts that together make up the grid."""
-    width, height = size
-    centre = ((width - 1) / 2, (height - 1) / 2)
-    side = max(1, int(TILE / np.abs(local_jacobian(to_photo, centre)).sum(1).max()))
-    for top in range(0, height, side):
-        for left in range(0, width, side):
-            right, bottom = min(left + side, width), min(top + side, height)
-            matrix = to_photo @ translation(left, top)
-            samples = _sample_tile(photo, matrix, (right - left, bottom - top))
-            yield slice(top, bottom), slice(left, right), samples
-
-
 def sample_patches(
     photo: NDArray[np.uint8], to_photo: FloatArray, size: int
 ) -> NDArray[np.uint8]:
@@ -78,48 +65,99 @@ def sample_patches(
     `to_photo` is (N, 3, 3). Returns uint8 (N, size, size) or (N, size, size, 3).
     """
     found = np.empty((len(to_photo), size, size, *photo.shape[2:]), np.uint8)
-    for patch, matrix in zip(found, to_photo, strict=True):
-        patch[:] = sample(photo, matrix, (size, size))
+    whole = _tile_sides(to_photo, (size, size)) >= size
+    views = _views(photo, to_photo[whole], np.full((whole.sum(), 2), size))
+    for number, view in zip(np.flatnonzero(whole), views, strict=True):
+        cv2.add(view.samples(photo), 0.0, dst=found[number], dtype=cv2.CV_8U)
+    for number in np.flatnonzero(~whole):
+        found[number] = sample(photo, to_photo[number], (size, size))
     return found
 
 
-def _sample_tile(
+def _tiles(
     photo: NDArray[np.uint8], to_photo: FloatArray, size: tuple[int, int]
-) -> NDArray[np.float32]:
-    centre = ((size[0] - 1) / 2, (size[1] - 1) / 2)
+) -> Iterator[tuple[slice, slice, NDArray[np.float32]]]:
+    """Rows, columns and samples of parts that together make up the grid."""
+    width, height = size
+    side = int(_tile_sides(to_photo[None], size)[0])
+    lefts, tops = np.arange(0, width, side), np.arange(0, height, side)
+    first = np.stack([a.ravel() for a in np.meshgrid(lefts, tops)], axis=1)
+    last = np.minimum(first + side, size)
+    matrices = to_photo @ np.array([translation(*corner) for corner in first])
+    views = _views(photo, matrices, last - first)
+    for (left, top), (right, bottom), view in zip(first, last, views, strict=True):
+        yield slice(top, bottom), slice(left, right), view.samples(photo)
+
+
+def _tile_sides(to_photo: FloatArray, size: tuple[int, int]) -> NDArray[np.intp]:
+    """Output px of tiles that hold `TILE` photo px, of grids of one size, (N,)."""
+    centre = (np.array(size) - 1) / 2
+    widest = np.abs(local_jacobian(to_photo, centre)).sum(axis=2).max(axis=1)
+    return np.maximum(TILE / widest, 1).astype(np.intp)
+
+
+@dataclass(frozen=True)
+class _View:
+    """A grid on a part of a photo, and how the part is read."""
+
+    rows: slice  # of the photo
+    columns: slice
+    to_part: FloatArray  # (3, 3) output px → px of that part
+    boxes: tuple[float, float]  # that the mean is over, photo px
+    per_pixel: int  # of such means along a side, of which an output px is the mean
+    size: tuple[int, int]
+
+    def samples(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The photo on the grid, not rounded and not clipped."""
+        linear = min(self.boxes) >= LINEAR_FROM
+        smooth = cv2.sepFilter2D(
+            photo[self.rows, self.columns],
+            cv2.CV_32F,
+            *(_taps(box, linear=linear) for box in self.boxes),
+            borderType=cv2.BORDER_REPLICATE,
+        )
+        times, matrix = self.per_pixel, self.to_part
+        samples = cv2.warpPerspective(
+            smooth,
+            matrix if times == 1 else matrix @ rescaling(1 / times),
+            (self.size[0] * times, self.size[1] * times),
+            flags=(cv2.INTER_LINEAR if linear else cv2.INTER_CUBIC)
+            | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        if times > 1:
+            samples = cv2.resize(samples, self.size, interpolation=cv2.INTER_AREA)
+        return np.asarray(samples, dtype=np.float32)
+
+
+def _views(
+    photo: NDArray[np.uint8], to_photo: FloatArray, sizes: NDArray[np.integer[Any]]
+) -> Iterator[_View]:
+    """Of grids (N, 3, 3), all at once: one by one, numbers cost more than pixels."""
     # The rows' norms are the sides of the upright box with the pixel's second moments.
-    widths = np.linalg.norm(local_jacobian(to_photo, centre), axis=1)
-    per_pixel = max(1, int(np.ceil(widths.max() / WIDEST_BOX)))
-    boxes = [round(float(width) / per_pixel, 2) for width in widths]
-    linear = min(boxes) >= LINEAR_FROM
-    quad = apply_homography(to_photo, corners(size))
-    margin = MARGIN + 2 * per_pixel
-    columns, rows = (
-        _span(ends, margin, length)
-        for ends, length in zip(quad.T, photo.shape[1::-1], strict=True)
-    )
-    smooth = cv2.sepFilter2D(
-        photo[rows, columns],
-        cv2.CV_32F,
-        *(_taps(box, linear=linear) for box in boxes),
-        borderType=cv2.BORDER_REPLICATE,
-    )
-    samples = cv2.warpPerspective(
-        smooth,
-        translation(-columns.start, -rows.start) @ to_photo @ rescaling(1 / per_pixel),
-        (size[0] * per_pixel, size[1] * per_pixel),
-        flags=(cv2.INTER_LINEAR if linear else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    if per_pixel > 1:
-        samples = cv2.resize(samples, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(samples, dtype=np.float32)
-
-
-def _span(ends: FloatArray, margin: int, length: int) -> slice:
-    """Pixels between `ends` along one axis of a photo, and `margin` more, not none."""
-    first = min(max(int(ends.min()) - margin, 0), length - 1)
-    return slice(first, min(max(int(ends.max()) + margin + 2, first + 1), length))
+    widths = np.linalg.norm(local_jacobian(to_photo, (sizes - 1) / 2), axis=2)
+    per_pixel = np.maximum(np.ceil(widths.max(axis=1) / WIDEST_BOX), 1).astype(int)
+    boxes = (widths / per_pixel[:, None]).tolist()
+    quads = apply_homographies(to_photo, corners((2, 2)) * (sizes[:, None] - 1))
+    margin = (MARGIN + 2 * per_pixel)[:, None]
+    length = np.array(photo.shape[1::-1])
+    first = np.clip(quads.min(axis=1).astype(int) - margin, 0, length - 1)
+    end = quads.max(axis=1).astype(int) + margin + 2
+    end = np.minimum(np.maximum(end, first + 1), length)
+    to_part = to_photo.copy()
+    to_part[:, :2] -= first[..., None] * to_photo[:, 2:]
+    for number, ((left, top), (right, bottom)) in enumerate(
+        zip(first.tolist(), end.tolist(), strict=True)
+    ):
+        across, down = boxes[number]
+        yield _View(
+            slice(top, bottom),
+            slice(left, right),
+            to_part[number],
+            (round(across, 2), round(down, 2)),
+            int(per_pixel[number]),
+            (int(sizes[number, 0]), int(sizes[number, 1])),
+        )
 
 
 @lru_cache(maxsize=256)

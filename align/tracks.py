@@ -43,10 +43,16 @@ class Tracks:
 
 def whitened(luma: Image) -> Luma:
     """Luma (H, W) less its surroundings' mean, in units of their contrast."""
-    rest = luma - _smooth(luma)
+    rest = _smooth(luma)
+    np.subtract(luma, rest, out=rest)
     scale, mean = WHITENED
-    contrast = np.sqrt(_smooth(rest * rest)) + LEAST_CONTRAST
-    return np.clip(rest / contrast * scale + mean, 0, 255).astype(np.uint8)
+    contrast = _smooth(rest * rest)
+    np.sqrt(contrast, out=contrast)
+    contrast += LEAST_CONTRAST
+    rest /= contrast
+    rest *= scale
+    rest += mean
+    return np.clip(rest, 0, 255, out=rest).astype(np.uint8)
 
 
 def _smooth(luma: Image) -> Image:
@@ -61,19 +67,27 @@ def _smaller(luma: NDArray[np.generic], times: int) -> NDArray[np.generic]:
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA))
 
 
-def follow_corners(
-    phone: Luma, dslr: Luma, inside: NDArray[np.bool_], *, reduction: int
-) -> Tracks:
-    """Corners of the phone's photo that are found in the DSLR's, there and back.
+@dataclass(frozen=True)
+class Corners:
+    """N corners of the phone's photo, and where to look for them in the DSLR's, px."""
 
-    Dense inverse search (Kroeger et al., ECCV 2016) says where to look; Lucas and
-    Kanade's tracker (1981) finds the place.
+    points: Image  # (N, 2)
+    start: Image  # (N, 2)
+
+    def every(self, nth: int) -> "Corners":
+        """Every nth of them."""
+        return Corners(self.points[::nth], self.start[::nth])
+
+
+def find_corners(phone: Luma, dslr: Luma, inside: NDArray[np.bool_]) -> Corners:
+    """Corners of the phone's photo.
+
+    Dense inverse search (Kroeger et al., ECCV 2016) says where to look for them.
 
     Args:
         phone: Whitened luma (H, W).
         dslr: Likewise, on the same grid.
         inside: Which pixels both photos show, (H, W).
-        reduction: Full-size px per px of these.
     """
     found = cv2.goodFeaturesToTrack(
         phone,
@@ -84,13 +98,22 @@ def follow_corners(
         blockSize=CORNER_BLOCK,
     )
     if found is None:
-        return Tracks(np.zeros((0, 2)), np.zeros((0, 2)))
+        return Corners(*np.zeros((2, 0, 2), np.float32))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     flow = search.calc(_smaller(phone, 2), _smaller(dslr, 2), None)
     corners = found[:, 0]
     columns, rows = np.minimum((corners / 2).astype(int), _last(flow)).T
+    return Corners(corners, corners + 2 * flow[rows, columns])
+
+
+def follow_corners(
+    phone: Luma, dslr: Luma, corners: Corners, *, reduction: int
+) -> Tracks:
+    """Those of the corners that are found in the DSLR's photo, as `follow_points`."""
+    if not len(corners.points):
+        return Tracks(np.zeros((0, 2)), np.zeros((0, 2)))
     return follow_points(
-        phone, dslr, corners, corners + 2 * flow[rows, columns], reduction=reduction
+        phone, dslr, corners.points, corners.start, reduction=reduction
     )
 
 

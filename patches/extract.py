@@ -1,6 +1,7 @@
 """One aligned pair → its measured windows and accepted patches."""
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from dped_build.align.borders import Box, content_box
 from dped_build.align.geometry import (
     FloatArray,
-    apply_homography,
+    apply_homographies,
     corners,
     translation,
     visible_rows,
@@ -18,7 +19,7 @@ from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample_patches, sample_unrounded
 from dped_build.patches.grid import grid_windows
 from dped_build.patches.masks import Masks, whole_masks
-from dped_build.patches.quality import deviations, lumas, quality_columns
+from dped_build.patches.quality import quality_columns
 from dped_build.patches.records import (
     ACCEPTED,
     COLUMNS,
@@ -110,9 +111,7 @@ def measure_windows(
     windows = replace(
         empty_windows(len(places)),
         window_xy=places,
-        patch_to_phone=np.array([translation(x, y) for x, y in places]).reshape(
-            -1, 3, 3
-        ),
+        patch_to_phone=_shifts(places),
     )
     pixels = np.zeros((len(places), size, size, 3), np.uint8)
     if not len(places):
@@ -138,12 +137,20 @@ def cut(phone: Photo, patch_to_phone: FloatArray, size: int) -> Photo:
     turns, which only `rule="paper"` does.
     """
     found = np.empty((len(patch_to_phone), size, size, 3), np.uint8)
-    for patch, matrix in zip(found, patch_to_phone, strict=True):
-        x, y = np.rint(matrix[:2, 2]).astype(int)
-        if np.array_equal(matrix, translation(x, y)):
-            patch[:] = phone[y : y + size, x : x + size]
+    corner = np.rint(patch_to_phone[:, :2, 2]).astype(np.intp)
+    own = (patch_to_phone == _shifts(corner)).all(axis=(1, 2))
+    for number, (x, y) in enumerate(corner.tolist()):
+        if own[number]:
+            found[number] = phone[y : y + size, x : x + size]
         else:
-            patch[:] = interpolated(phone, matrix, size)
+            found[number] = interpolated(phone, patch_to_phone[number], size)
+    return found
+
+
+def _shifts(places: NDArray[np.integer[Any]]) -> FloatArray:
+    """The matrices (N, 3, 3) that add whole px (N, 2)."""
+    found = np.tile(np.eye(3), (len(places), 1, 1))
+    found[:, :2, 2] = places
     return found
 
 
@@ -232,9 +239,7 @@ def _within(
 def _inside(patch_to_dslr: FloatArray, size: int, box: Box) -> NDArray[np.bool_]:
     """Whether all pixels of each patch lie inside the DSLR photo's bars, (N,)."""
     first = np.array(box[:2])
-    quads = np.array(
-        [apply_homography(m, corners((size, size))) for m in patch_to_dslr]
-    )
+    quads = apply_homographies(patch_to_dslr, corners((size, size)))
     within = (quads >= first) & (quads <= first + np.array(box[2:]) - 1.0)
     return np.asarray(within.all(axis=(1, 2)))
 
@@ -242,9 +247,7 @@ def _inside(patch_to_dslr: FloatArray, size: int, box: Box) -> NDArray[np.bool_]
 def _measure(
     phone: Photo, dslr: Photo, valid: Masks, windows: Windows, settings: PatchSettings
 ) -> Windows:
-    contrast = [deviations(lumas(side), valid) for side in (phone, dslr)]
-    measured = quality_columns(phone, dslr, valid)
-    measured["ncc"][~(np.minimum(*contrast) >= settings.min_std)] = np.nan
+    measured = quality_columns(phone, dslr, valid, min_std=settings.min_std)
     outside = np.isnan(windows.patch_to_dslr[:, 0, 0])
     for values in measured.values():
         values[outside] = np.nan

@@ -10,7 +10,6 @@ says what it knows and no more. Wrong measurements lose weight as under Student'
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,50 +129,61 @@ class _Process:
     def left_out(self, spacing: float) -> Field:
         """The robust field at each window without its own measurement."""
         sizes, trust = FIRST_PX, np.ones(len(self.shifts))
+        factor = self._factor(sizes, trust)
         for number in range(ROUNDS):
-            found = self._leave_out(sizes, trust)
+            found = self._leave_out(factor, trust)
             spread = found.covariance + self.noise
             column = found.rest[..., None]
             distance2 = (column * np.linalg.solve(spread, column)).sum(axis=(1, 2))
             trust = (DEGREES_OF_FREEDOM + 2) / (DEGREES_OF_FREEDOM + distance2)
             trust = np.minimum(trust, 1)
             if number + 1 == CHOOSE_AFTER:
-                sizes = self._likeliest(sizes, trust)
-        return self._field(sizes, self._leave_out(sizes, trust), spacing)
+                sizes, factor = self._likeliest(sizes, trust)
+            else:
+                factor = self._factor(sizes, trust)
+        return self._field(sizes, self._leave_out(factor, trust), spacing)
 
-    def _likeliest(self, sizes: Sizes, trust: FloatArray) -> Sizes:
-        """Kernel sizes (wide, narrow) of the greatest likelihood, one after another."""
-        cost = partial(self._cost, trust=trust)
-        _, narrow = min(((sizes[0], size) for size in NARROW_PX), key=cost)
-        wide, _ = min(((size, narrow) for size in WIDE_PX), key=cost)
-        return min(((wide, size) for size in NARROW_PX), key=cost)
+    def _likeliest(self, sizes: Sizes, trust: FloatArray) -> tuple[Sizes, FloatArray]:
+        """Kernel sizes (wide, narrow) of the greatest likelihood, one after another.
 
-    def _cost(self, sizes: Sizes, trust: FloatArray) -> float:
-        """Negative log likelihood without its constant."""
-        covariance, shifts = self._covariance(sizes, trust), self.shifts.ravel()
-        # With the shifts as last row, the factor's last row holds them whitened.
-        bound = shifts @ shifts / JITTER_PX**2 + 1
-        whole = np.block([[covariance, shifts[:, None]], [shifts[None], bound]])
-        lower = np.linalg.cholesky(whole)
-        white, scales = lower[-1, :-1], np.diag(lower)[:-1]
-        return float(white @ white / 2 + np.log(scales).sum())
+        And their `_factor`.
+        """
+        best = self._factor(sizes, trust)
+        known = {sizes: _cost(best)}
+        for axis, tried in ((1, NARROW_PX), (0, WIDE_PX), (1, NARROW_PX)):
+            near = [(s, sizes[1]) if axis == 0 else (sizes[0], s) for s in tried]
+            for one in near:
+                if one not in known:
+                    factor = self._factor(one, trust)
+                    known[one] = _cost(factor)
+                    best = factor if known[one] <= min(known.values()) else best
+            sizes = min(near, key=known.__getitem__)
+        return sizes, best
 
-    def _covariance(self, sizes: Sizes, trust: FloatArray) -> FloatArray:
-        """Of all measurements, (2N, 2N), x and y of a window side by side."""
+    def _factor(self, sizes: Sizes, trust: FloatArray) -> FloatArray:
+        """Cholesky factor (2N + 1, 2N + 1) of all measurements' covariance.
+
+        x and y of a window come side by side. With the shifts as the covariance's last
+        row, the factor's last row holds them whitened.
+        """
         count = len(self.shifts)
+        whole = np.zeros((2 * count + 1, 2 * count + 1))
         kernel = self.base + sizes[0] ** 2 * self.wide + sizes[1] ** 2 * self.narrow
-        whole = np.zeros((count, 2, count, 2))
-        whole[:, 0, :, 0] = whole[:, 1, :, 1] = kernel
-        each = np.arange(count)
-        whole[each, :, each, :] += self.noise / trust[:, None, None]
-        return whole.reshape(2 * count, 2 * count)
+        whole[:-1:2, :-1:2] = whole[1:-1:2, 1:-1:2] = kernel
+        each = 2 * np.arange(count)
+        noise = self.noise / trust[:, None, None]
+        for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            whole[each + i, each + j] += noise[:, i, j]
+        shifts = self.shifts.ravel()
+        whole[-1, :-1] = whole[:-1, -1] = shifts
+        whole[-1, -1] = shifts @ shifts / JITTER_PX**2 + 1
+        return np.asarray(np.linalg.cholesky(whole))
 
-    def _leave_out(self, sizes: Sizes, trust: FloatArray) -> "_LeftOut":
+    def _leave_out(self, factor: FloatArray, trust: FloatArray) -> "_LeftOut":
         """Leave-one-out predictions (equation 5.12 there)."""
         count = len(self.shifts)
-        lower = np.linalg.cholesky(self._covariance(sizes, trust))
-        white = inverse_of_lower(lower)
-        weights = (white.T @ (white @ self.shifts.ravel())).reshape(count, 2)
+        white = inverse_of_lower(factor[:-1, :-1])
+        weights = (factor[-1, :-1] @ white).reshape(count, 2)
         columns = white.reshape(2 * count, count, 2)
         precision = np.empty((count, 2, 2))
         for i, j in ((0, 0), (0, 1), (1, 1)):
@@ -226,6 +236,12 @@ class _LeftOut:
     own: FloatArray  # (N, 2, 2) covariance of measured less predicted
     rest: FloatArray  # (N, 2) measured less predicted
     covariance: FloatArray  # (N, 2, 2) of the prediction
+
+
+def _cost(factor: FloatArray) -> float:
+    """Negative log likelihood of a `_Process`, without its constant."""
+    white, scales = factor[-1, :-1], factor.diagonal()[:-1]
+    return float(white @ white / 2 + np.log(scales).sum())
 
 
 def inverse_of_lower(lower: FloatArray) -> FloatArray:

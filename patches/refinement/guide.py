@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
 from dped_build.align.rig import Rig, fit_rig
-from dped_build.align.tracks import Luma, follow_corners, whitened
+from dped_build.align.tracks import Luma, find_corners, follow_corners, whitened
 from dped_build.patches.refinement.layers import (
     Squares,
     expected_by_rig,
@@ -21,6 +21,8 @@ from dped_build.patches.refinement.pyramid import Image, reduced
 
 GUIDE_REDUCTION = 2
 MAX_SPREAD_PX = 0.5  # across a rig that is one
+# Every nth corner is followed first; a pair with so few off its surface has no depth.
+SOME_CORNERS, SURELY_FLAT = 4, 0.02
 MIN_PHOTO_PX = 128  # in smaller ones optical flow finds no way
 ALONG_PX, ACROSS_PX = 0.2, 0.05  # error of the guide and of the rig
 SLOPE_ALONG_PX, SLOPE_ACROSS_PX = 0.2, 0.03  # ... of displacements at a border
@@ -60,7 +62,14 @@ def find_guide(
     rows = visible[::GUIDE_REDUCTION][: one.shape[0]] / GUIDE_REDUCTION
     columns = np.arange(one.shape[1])
     inside = (columns >= rows[:, :1]) & (columns <= rows[:, 1:])
-    tracks = follow_corners(one, other, inside, reduction=GUIDE_REDUCTION)
+    corners = find_corners(one, other, inside)
+    tracks = follow_corners(
+        one, other, corners.every(SOME_CORNERS), reduction=GUIDE_REDUCTION
+    )
+    rig = fit_rig(tracks, phone.shape[::-1], known=along)
+    if rig and rig.off_surface(tracks) < SURELY_FLAT:
+        return None
+    tracks = follow_corners(one, other, corners, reduction=GUIDE_REDUCTION)
     rig = fit_rig(tracks, phone.shape[::-1], known=along)
     if rig is None or rig.spread_px > MAX_SPREAD_PX or not rig.shows_depth(tracks):
         return None

@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from dped_build.align.geometry import FloatArray
 from dped_build.align.rig import Rig
@@ -20,7 +17,7 @@ FLAT_WEIGHT = 3.0  # pixels by which slopes are held to 0
 MIN_SHARE, MIN_SECOND_SHARE = 0.28, 0.3  # of a window's pixels that a plane explains
 EXPLAINED = 0.05  # of a window's known pixels that a further seed need not explain
 SAME_SURFACE_PX = 0.5  # between two windows' planes, half the way between them
-NEIGHBOUR = 1.5  # windows
+AROUND = ((1, 0), (0, 1), (1, 1), (-1, 1))  # half of a window's neighbours: x, y
 
 
 @dataclass(frozen=True)
@@ -119,18 +116,51 @@ def expected_by_rig(
     return places
 
 
-def surfaces(centres: FloatArray, planes: FloatArray, size: int) -> NDArray[np.int32]:
-    """Labels (K,) of windows whose planes continue each other."""
-    pairs = cKDTree(centres).query_pairs(size * NEIGHBOUR, output_type="ndarray")
-    one, other = pairs.T
+def surfaces(centres: FloatArray, planes: FloatArray, size: int) -> NDArray[np.intp]:
+    """Labels (K,) of windows whose planes continue each other; gaps between labels.
+
+    Windows lie on one grid, of `size` px; `centres` is (K, 2), `planes` (K, 3).
+    """
+    one, other = _neighbours(np.rint((centres - centres[:1]) / size).astype(np.intp))
     way = (centres[other] - centres[one]) / size  # half of it, in half sides
     at_one = planes[one, 2] + (planes[one, :2] * way).sum(axis=1)
     at_other = planes[other, 2] - (planes[other, :2] * way).sum(axis=1)
-    apart = way.any(axis=1)  # the two surfaces of one window are not
-    same = apart & (np.abs(at_one - at_other) < SAME_SURFACE_PX)
-    links = np.ones(int(same.sum()))
-    graph = coo_matrix((links, (one[same], other[same])), (len(planes),) * 2)
-    return np.asarray(connected_components(graph, directed=False)[1])
+    same = np.abs(at_one - at_other) < SAME_SURFACE_PX
+    return _connected(len(planes), one[same], other[same])
+
+
+def _neighbours(cells: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs (M,), (M,) of members of neighbouring cells (K, 2)."""
+    cells = cells - cells.min(axis=0, initial=0)
+    width = int(cells[:, 0].max(initial=0)) + 2  # no row ends where the next begins
+    key = cells @ (1, width)
+    order = np.argsort(key, kind="stable")
+    ones, others = [], []
+    for x, y in AROUND:
+        wanted = key + (x + y * width)
+        first = np.searchsorted(key[order], wanted, "left")
+        count = np.searchsorted(key[order], wanted, "right") - first
+        ones.append(np.repeat(np.arange(len(key)), count))
+        number = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        others.append(order[np.repeat(first, count) + number])
+    return np.concatenate(ones), np.concatenate(others)
+
+
+def _connected(
+    count: int, one: NDArray[np.intp], other: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """The least member of each one's component, (count,), by links `one` - `other`."""
+    label = np.arange(count)
+    while True:
+        low = np.minimum(label[one], label[other])
+        following = label.copy()
+        for ends in (one, other):
+            np.minimum.at(following, label[ends], low)
+            np.minimum.at(following, ends, low)
+        following = following[following]
+        if np.array_equal(following, label):
+            return label
+        label = following
 
 
 def plane_distance(

@@ -102,7 +102,7 @@ def without_coarse(luma: Image, sigma: float) -> Image:
     away = cv2.resize(luma, small, interpolation=cv2.INTER_AREA)
     away = cv2.GaussianBlur(away, (0, 0), sigma / less)
     away = cv2.resize(away, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.subtract(luma, away))
+    return np.asarray(cv2.subtract(luma, away, dst=away))
 
 
 def _level(
