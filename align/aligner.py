@@ -151,7 +151,7 @@ def _beside_overlays(
             break
         first = first or (found, fit, overlay)
         but = overlay.region if but is None else but | overlay.region
-        rest &= ~in_region(phone_points, phone.size, overlay.region)
+        rest &= ~in_region(phone_points, phone.size, overlay.cells)
     if first is None:
         return found
     found, fit, overlay = first
@@ -177,7 +177,7 @@ def _agrees(
     matrix, but = fit.phone_to_dslr, overlay.region
     if agreement(phone, dslr, matrix, but=but) >= settings.min_agreement:
         return True
-    return not overlay.along_border and not has_detail(phone, dslr, matrix, but=but)
+    return overlay.in_one_piece and not has_detail(phone, dslr, matrix, but=but)
 
 
 def _fitted(

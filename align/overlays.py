@@ -6,6 +6,7 @@ border or several, or across the middle.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,10 +25,17 @@ Region = NDArray[np.bool_]  # cells of the phone photo, (CELLS, CELLS)
 
 @dataclass(frozen=True)
 class Overlay:
-    """Where an overlay may be."""
+    """Where an overlay may be.
 
+    Attributes:
+        cells: Of its matches.
+        region: Of all that may belong to it, such as a bar behind a text.
+        in_one_piece: As an object before a plain background would be.
+    """
+
+    cells: Region
     region: Region
-    along_border: bool  # of one border alone, where no object would be by chance
+    in_one_piece: bool
 
 
 _Band = tuple[float, float, float, float]  # left, top, right, bottom; shares
@@ -72,14 +80,14 @@ def find_overlay(
         if here.mean() >= IN_BAND and any(
             _stays(phone_to_dslr, end[None], sizes) for end in ends
         ):
-            around = _around(share)  # of a few in another band, too
-            cells = _cells_of(band)
-            return Overlay(cells if around is None else cells | around, True)
+            cells, around = _cells_of(band), _around(share)
+            if around is not None:  # with a few in another band, too
+                cells |= around.region
+            return Overlay(cells, cells, in_one_piece=False)
     as_drawn = abs(scale - 1) <= TURN and _stays(phone_to_dslr, _MIDDLE, sizes)
     if not as_drawn and not _stays(phone_to_dslr, _CORNERS, sizes):
         return None
-    around = _around(share)
-    return None if around is None else Overlay(around, False)
+    return _around(share)
 
 
 def in_region(
@@ -102,22 +110,23 @@ def _cells_of(band: _Band) -> Region:
     return region
 
 
-def _around(share: FloatArray) -> Region | None:
+def _around(share: FloatArray) -> Overlay | None:
     """The cells of matches and their neighbours; None where they are all over.
 
     Near a border, the region goes all along it, as a bar behind a text does.
     """
-    cells = np.unique(_cells(share), axis=0)
-    region, bars = np.zeros((2, CELLS, CELLS), dtype=np.bool_)
-    for column, row in cells:
+    cells, bars = np.zeros((2, CELLS, CELLS), dtype=np.bool_)
+    for column, row in np.unique(_cells(share), axis=0):
         rows, columns = (slice(max(n - 1, 0), n + 2) for n in (row, column))
-        region[rows, columns] = True
+        cells[rows, columns] = True
         from_sides, from_ends = (min(n, CELLS - 1 - n) for n in (column, row))
         if min(from_sides, from_ends) < BAND * CELLS:
             bars[(rows, slice(None)) if from_ends <= from_sides else (..., columns)] = 1
-    if region.mean() > MOST:
+    if cells.mean() > MOST:
         return None
-    return region | bars if (region | bars).mean() <= MOST_BARS else region
+    pieces = cv2.connectedComponents(cells.view(np.uint8))[0] - 1  # but the background
+    region = cells | bars if (cells | bars).mean() <= MOST_BARS else cells
+    return Overlay(cells, region, pieces == 1)
 
 
 def _ends(band: _Band) -> FloatArray:
