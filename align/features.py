@@ -207,7 +207,8 @@ def _detail(luma: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _variance(detail: NDArray[np.float32]) -> NDArray[np.float32]:
     """Local variance; not below a thousandth, so that it may divide."""
-    return np.maximum(_mean(detail * detail) - _mean(detail) ** 2, np.float32(1e-3))
+    variance = _mean(detail * detail) - _mean(detail) ** 2
+    return np.asarray(np.maximum(variance, 1e-3), dtype=np.float32)
 
 
 def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:

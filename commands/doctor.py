@@ -35,7 +35,7 @@ INDENT = 18  # of what was found
 @json_option
 @workspace_option
 def doctor(folders: tuple[Path, ...], *, workspace: Path, as_json: bool) -> None:
-    """Check the installation and the machine, or folders of photos.
+    """Check the installation, or look at folders of photos.
 
     Lists packages, cores, memory, disk and GPU, then aligns, cuts and trains on a
     simulated pair in a temporary folder (some ten seconds). Exit code 1 if anything

@@ -156,7 +156,9 @@ def _align_and_cut(
     if not out.exists():
         with writing(to):
             to.mkdir(parents=True, exist_ok=True)
-        paths = (files.roots[camera] / photo for camera, photo in files.pair.photos())
-        task = PieceTask(alignment, *paths, reading, settings, own, None, None, out)
+        phone, dslr = (files.roots[c] / photo for c, photo in files.pair.photos())
+        task = PieceTask(
+            alignment, phone, dslr, reading, settings, own, None, None, out
+        )
         cut_piece(task, *photos)
     return alignment
