@@ -4,6 +4,7 @@ import click
 
 from dped_build.commands.align import align
 from dped_build.commands.bench import bench
+from dped_build.commands.build import build
 from dped_build.commands.completion import completion
 from dped_build.commands.console import CommandGroup
 from dped_build.commands.demo import demo
@@ -38,7 +39,7 @@ def cli() -> None:
 
 
 cli.sections = {
-    "Build a dataset": (align, patches, report, verify),
+    "Build a dataset": (align, patches, build, report, verify),
     "Train and use": (train, evaluate, enhance, bench),
     "Exchange": (import_, export),
     "Curate": (merge, diff, study),

@@ -11,6 +11,7 @@ from dped_build.align.features import (
     agreement,
     agreement_with_parallax,
     find_features,
+    has_detail,
     match_keypoints,
 )
 from dped_build.align.geometry import (
@@ -27,7 +28,12 @@ from dped_build.align.homography import (
     reprojection_rmse,
     settle,
 )
-from dped_build.align.overlays import Share, in_band, overlay_band
+from dped_build.align.overlays import (
+    Overlay,
+    Region,
+    find_overlay,
+    in_region,
+)
 from dped_build.align.records import Alignment, FieldRow, Matrix
 from dped_build.align.refit import Matches, refit
 from dped_build.align.settings import AlignSettings
@@ -35,6 +41,7 @@ from dped_build.align.settings import AlignSettings
 # Of a scene with depth: as it is, and once flow has taken out its parallax.
 DEEP_AGREEMENT, FLOWN_AGREEMENT = 0.3, 0.8
 MIN_SIDE = 32  # px; a smaller photo holds no keypoints worth the name
+MAX_OVERLAYS = 3  # in different places, which are set aside one after the other
 
 
 def align_pair(
@@ -137,29 +144,66 @@ def _align_points(
             message=f"{len(phone_points)} matches, {settings.min_matches} needed: "
             "the photos do not seem to show the same scene",
         )
-    found, fit = _fitted(seen, phone, dslr, phone_points, dslr_points, settings)
-    if fit is None or found.status != "aligned":
+    return _beside_overlays(seen, phone, dslr, phone_points, dslr_points, settings)
+
+
+def _beside_overlays(
+    seen: Alignment,
+    phone: Features,
+    dslr: Features,
+    phone_points: FloatArray,
+    dslr_points: FloatArray,
+    settings: AlignSettings,
+) -> Alignment:
+    """The alignment of the scene, also where most matches are an overlay's.
+
+    Matches of what looks like one are set aside, and the rest is fitted. Where that
+    fails, the first fit counts only if the rest of the picture agrees with it.
+    """
+    rest = np.ones(len(phone_points), dtype=np.bool_)
+    but: Region | None = None
+    first: tuple[Alignment, HomographyFit, Overlay] | None = None
+    for _ in range(MAX_OVERLAYS + 1):
+        here = phone_points[rest], dslr_points[rest]
+        found, fit = _fitted(seen, phone, dslr, *here, settings, but=but)
+        if fit is None:
+            break
+        overlay = find_overlay(
+            fit.phone_to_dslr, here[0][fit.inliers], phone.size, dslr.size
+        )
+        if overlay is None:
+            if found.status == "aligned":
+                return found
+            break
+        first = first or (found, fit, overlay)
+        but = overlay.region if but is None else but | overlay.region
+        rest &= ~in_region(phone_points, phone.size, overlay.cells)
+    if first is None:
         return found
-    band = overlay_band(
-        fit.phone_to_dslr, phone_points[fit.inliers], phone.size, dslr.size
-    )
-    if band is None:
-        return found
-    rest = ~in_band(phone_points, phone.size, band)
-    scene, _ = _fitted(
-        seen, phone, dslr, phone_points[rest], dslr_points[rest], settings, but=band
-    )
-    if scene.status == "aligned":
-        return scene
-    if agreement(phone, dslr, fit.phone_to_dslr, but=band) >= settings.min_agreement:
+    found, fit, overlay = first
+    if found.status != "aligned" or _agrees(phone, dslr, fit, overlay, settings):
         return found
     return replace(
         found,
         status="rejected",
         reason="implausible_homography",
-        message="the photos match only in a text or bar along a border, which both "
-        "have in the same place: use photos without it",
+        message="the photos match only in a text, mark or bar, which both have in the "
+        "same place: use photos without it",
     )
+
+
+def _agrees(
+    phone: Features,
+    dslr: Features,
+    fit: HomographyFit,
+    overlay: Overlay,
+    settings: AlignSettings,
+) -> bool:
+    """Whether the rest of the picture agrees, or is a plain background of an object."""
+    matrix, but = fit.phone_to_dslr, overlay.region
+    if agreement(phone, dslr, matrix, but=but) >= settings.min_agreement:
+        return True
+    return overlay.in_one_piece and not has_detail(phone, dslr, matrix, but=but)
 
 
 def _fitted(
@@ -170,7 +214,7 @@ def _fitted(
     dslr_points: FloatArray,
     settings: AlignSettings,
     *,
-    but: Share | None = None,
+    but: Region | None = None,
 ) -> tuple[Alignment, HomographyFit | None]:
     """The alignment that matches, (M, 2) each, give; `but` is no part of the scene."""
     threshold = settings.threshold_px / float(dslr.scale.mean())

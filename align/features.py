@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray, rescaling, visible_rows
-from dped_build.align.overlays import Share
+from dped_build.align.overlays import Region
 from dped_build.align.sampling import sample
 from dped_build.align.tracks import whitened
 
@@ -19,6 +19,7 @@ KEYPOINTS_PER_PX = 1  # strongest kept, per px of the long side
 MAX_KEYPOINTS = 4000  # in all: the table of distances grows with the square
 MIN_CONTRAST = 0.01  # of a keypoint (Lowe: 0.04): weak ones fill skies and shadows
 HALVE_ABOVE = 3  # times the size wanted; halving is far faster than one reduction
+MIN_DETAIL = 1.5  # grey levels at the 90 % point: noise makes 1.0, a hazy scene 2.0
 AGREEMENT_SIDE = 300  # px of the phone's long side at which photos are compared
 AGREEMENT_BOX = 21  # px of a local correlation
 DETAIL_SIGMAS = (1.5, 8.0)  # px; between them lies what is compared
@@ -120,11 +121,11 @@ def agreement(
     dslr: Features,
     phone_to_dslr: FloatArray,
     *,
-    but: Share | None = None,
+    but: Region | None = None,
 ) -> float:
     """How alike the overlap looks once laid over each other, -1 to 1.
 
-    `but` leaves a part of the phone photo out: left, top, right, bottom, shares of it.
+    `but` leaves a part of the phone photo out.
 
     The mean local correlation of fine detail, where both photos have some: exposure,
     cast and vignetting cancel. Keypoints can agree by chance, or on a symmetric front
@@ -133,12 +134,22 @@ def agreement(
     return _agreement(*_laid_over(phone, dslr, phone_to_dslr, but))
 
 
+def has_detail(
+    phone: Features, dslr: Features, phone_to_dslr: FloatArray, *, but: Region
+) -> bool:
+    """Whether both photos show anything beside a region, or but a plain background."""
+    one, other, inside = _laid_over(phone, dslr, phone_to_dslr, but)
+    whole = _mean(inside) > 1 - 1e-3
+    detail = np.sqrt(np.minimum(*(_variance(_detail(luma)) for luma in (one, other))))
+    return bool(whole.any() and np.percentile(detail[whole], 90) >= MIN_DETAIL)
+
+
 def agreement_with_parallax(
     phone: Features,
     dslr: Features,
     phone_to_dslr: FloatArray,
     *,
-    but: Share | None = None,
+    but: Region | None = None,
 ) -> float:
     """As `agreement` once optical flow has taken out what depth displaces.
 
@@ -155,7 +166,7 @@ def agreement_with_parallax(
 
 
 def _laid_over(
-    phone: Features, dslr: Features, phone_to_dslr: FloatArray, but: Share | None
+    phone: Features, dslr: Features, phone_to_dslr: FloatArray, but: Region | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
     """Both lumas on one small grid, and where both show something (1) or not (0)."""
     width, height = (
@@ -169,9 +180,9 @@ def _laid_over(
     rows = visible_rows(to_dslr, size, dslr.size)
     x = np.arange(size[0])
     inside = ((x >= rows[:, :1]) & (x <= rows[:, 1:])).astype(np.float32)
-    if but:
-        left, top, right, bottom = np.rint(np.array(but) * (*size, *size)).astype(int)
-        inside[top:bottom, left:right] = 0
+    if but is not None:
+        left_out = cv2.resize(but.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        inside[left_out > 0] = 0
     return one, other, inside
 
 
@@ -183,7 +194,7 @@ def _agreement(
     if not whole.any():
         return 0.0
     shared = _mean(one * other) - _mean(one) * _mean(other)
-    variances = [np.maximum(_mean(a * a) - _mean(a) ** 2, 1e-3) for a in (one, other)]
+    variances = [_variance(a) for a in (one, other)]
     correlation = shared / np.sqrt(variances[0] * variances[1])
     weight = np.sqrt(np.minimum(*variances)) * whole
     return float((correlation * weight).sum() / weight.sum())
@@ -193,6 +204,12 @@ def _detail(luma: NDArray[np.uint8]) -> NDArray[np.float32]:
     values = luma.astype(np.float32)
     fine, coarse = (cv2.GaussianBlur(values, (0, 0), sigma) for sigma in DETAIL_SIGMAS)
     return np.asarray(fine - coarse, dtype=np.float32)
+
+
+def _variance(detail: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Local variance; not below a thousandth, so that it may divide."""
+    variance = _mean(detail * detail) - _mean(detail) ** 2
+    return np.asarray(np.maximum(variance, 1e-3), dtype=np.float32)
 
 
 def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -36,7 +36,7 @@ from dped_build.align.summary import AlignSummary, summarize
 from dped_build.align.survey import survey
 from dped_build.align.worker import (
     PairFiles,
-    align_files,
+    PairWork,
     is_of,
     lost,
     unaligned,
@@ -74,6 +74,7 @@ def align_folders(
     force: bool = False,
     rehash: bool = False,
     probe: bool = True,
+    work: PairWork | None = None,
     dry_run: bool = False,
     announce: Callable[[AlignPlan], None] = lambda plan: None,
     progress: OnProgress = lambda done, total: None,
@@ -96,6 +97,7 @@ def align_folders(
         force: Start over, replacing earlier results.
         rehash: Compare contents of photos, not only size and modification time.
         probe: Stop early where almost no pair of a large set aligns.
+        work: What workers do with each pair; only align it where not given.
         dry_run: Announce the plan and stop.
         announce: Called with the plan before work starts.
         progress: Called with pairs done and pairs to do.
@@ -112,7 +114,7 @@ def align_folders(
     settings, pairing = settings or AlignSettings(), pairing or PairingSettings()
     if jobs is not None and workers is not None:
         raise UsageError("jobs and workers: give one of them")
-    workers = workers or Workers(jobs or default_jobs())
+    workers, work = workers or Workers(jobs or default_jobs()), work or PairWork()
     roots = {"phone": phone_dir, "dslr": dslr_dir}
     listed = list_both(roots, workspace=workspace, pairing=pairing)
     stage = aligned_stage(workspace)
@@ -137,10 +139,19 @@ def align_folders(
         )
         found = part_of(found, pairing)
         run = _Run(
-            stage, found, listed, roots, cameras, settings, pairing, workers, before
+            stage,
+            found,
+            listed,
+            roots,
+            cameras,
+            settings,
+            pairing,
+            workers,
+            work,
+            before,
         )
         run.keep_finished(force=force, rehash=rehash)
-        plan = estimate(found, run.todo, roots, settings, workers.jobs)
+        plan = estimate(found, run.todo, roots, settings, workers.jobs, work=work)
         plan = replace(plan, notes=listed.notes())
         if dry_run:
             seen = survey(found.pairs, roots, progress=pairing_progress)
@@ -168,6 +179,7 @@ class _Run:
     settings: AlignSettings
     pairing: PairingSettings
     workers: Workers
+    pair_work: PairWork
     before: Aligned | None
     states: dict[tuple[str, str], FileState] = field(default_factory=dict)
     records: dict[str, Alignment] = field(default_factory=dict)
@@ -259,7 +271,7 @@ class _Run:
         ]
         done = sum(pair.name in self.records for pair in self.todo)
         progress(done, total)
-        results = run_all(align_files, tasks, self.workers)
+        results = run_all(self.pair_work.run, tasks, self.workers)
         with closing(results):
             for index, result in results:
                 pair = pairs[index]

@@ -11,6 +11,7 @@ from dped_build.align.homography import implausible
 from dped_build.align.pairing.by_name import FoundPairs, Pair
 from dped_build.align.records import Alignment
 from dped_build.align.settings import AlignSettings, PairingSettings
+from dped_build.align.worker import PairWork
 from dped_build.photos.formats import needs
 from dped_build.photos.reading import capture_time, path_key, photo_size
 from dped_build.workspace.errors import DpedBuildError, PhotoError
@@ -44,6 +45,8 @@ def estimate(
     roots: Mapping[str, Path],
     settings: AlignSettings,
     jobs: int,
+    *,
+    work: PairWork,
 ) -> AlignPlan:
     """How much there is to do, from the headers of a few photos."""
     megapixels, crop_pixels = [], []
@@ -64,10 +67,12 @@ def estimate(
         )
         crop_pixels.append(sizes[0][0] * sizes[0][1])
     count, seen = len(todo), max(len(megapixels), 1)
-    per_pixel = CROP_BYTES_PER_PIXEL[settings.crops]
-    seconds = sum(megapixels) / seen * SECONDS_PER_MEGAPIXEL * count / jobs
+    per_pixel = CROP_BYTES_PER_PIXEL[settings.crops] + work.bytes_per_pixel
+    each = sum(megapixels) / seen * SECONDS_PER_MEGAPIXEL
+    each += sum(crop_pixels) / seen * work.seconds_per_pixel
+    seconds = each * count / jobs
     size = int(sum(crop_pixels) / seen * per_pixel * count)
-    memory = worker_gb(max(megapixels, default=0))
+    memory = work.memory * worker_gb(max(megapixels, default=0))
     return AlignPlan(len(found.matched), count, size, seconds, memory, found)
 
 

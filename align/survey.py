@@ -1,4 +1,4 @@
-"""What two folders of photos hold, from the files' headers: for a dry run."""
+"""What folders of photos hold, from the files' headers."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +40,20 @@ def survey(
         progress(done, len(photos))
     lines = [_camera(CAMERAS[camera], found) for camera, found in headers.items()]
     return [*lines, *_clocks(pairs, headers)]
+
+
+def survey_folder(
+    folder: Path,
+    photos: Sequence[Path],
+    *,
+    progress: OnProgress = lambda done, total: None,
+) -> str:
+    """The same of one folder's photos, relative to it, in a line."""
+    headers = {}
+    for done, photo in enumerate(photos, start=1):
+        headers[photo] = _header(folder / photo)
+        progress(done, len(photos))
+    return _camera(str(folder), headers)
 
 
 def _header(path: Path) -> Header | None:

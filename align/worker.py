@@ -1,6 +1,6 @@
 """Alignment of one pair in a worker: paths in, record out, crops on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,12 +37,37 @@ class PairFiles:
     crops: tuple[Path, Path] | None
 
 
+Photo = NDArray[np.uint8]
+
+
 def align_files(task: PairFiles) -> Alignment:
     """Read, align and crop one pair; a photo that cannot be read is a record too."""
+    return align_and_keep(task)[0]
+
+
+@dataclass(frozen=True)
+class PairWork:
+    """What workers do with each pair: align it, or more while its photos are at hand.
+
+    Attributes:
+        run: Takes a pair's files, returns its record.
+        bytes_per_pixel: What is written beside the crops, for each phone pixel.
+        seconds_per_pixel: What it takes longer than aligning, for each phone pixel.
+        memory: Times that of aligning.
+    """
+
+    run: Callable[[PairFiles], Alignment] = align_files
+    bytes_per_pixel: float = 0.0
+    seconds_per_pixel: float = 0.0
+    memory: float = 1.0
+
+
+def align_and_keep(task: PairFiles) -> tuple[Alignment, tuple[Photo, Photo] | None]:
+    """As `align_files`; of a pair that is aligned also the phone and the DSLR photo."""
     pair, settings = task.pair, task.settings
     record = unaligned(pair)
     if pair.phone is None or pair.dslr is None:
-        return record
+        return record, None
     paths = [task.roots[camera] / photo for camera, photo in pair.photos()]
     try:
         phone_sum, dslr_sum = map(_digest, paths)
@@ -55,9 +80,10 @@ def align_files(task: PairFiles) -> Alignment:
         )
         phone = reduced(phone, settings.reduce_phone)
     except PhotoMemoryError as error:  # without sums it counts as unread
-        return replace(unaligned(pair), reason=error.reason, message=str(error))
+        record = replace(unaligned(pair), reason=error.reason, message=str(error))
+        return record, None
     except PhotoError as error:
-        return replace(record, reason=error.reason, message=str(error))
+        return replace(record, reason=error.reason, message=str(error)), None
     try:
         alignment = replace(
             align_pair(phone, dslr, settings=settings, pair=pair.name),
@@ -76,8 +102,9 @@ def align_files(task: PairFiles) -> Alignment:
     except (MemoryError, cv2.error) as error:
         if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
             raise
-        return replace(record, reason="worker_lost", message=f"{pair.name}: {TOO_MUCH}")
-    return alignment
+        message = f"{pair.name}: {TOO_MUCH}"
+        return replace(record, reason="worker_lost", message=message), None
+    return alignment, (phone, dslr) if alignment.aligned else None
 
 
 def with_way_out(

@@ -152,16 +152,18 @@ def sizes_report(
     yield table(header, ())
     for text in megapixels.split(","):
         with tempfile.TemporaryDirectory() as temporary:
-            scenes = _sized_scenes(pictures, text, seed)
+            scenes = sized_scenes(pictures, text, count=FEW_PAIRS, seed=seed)
             yield "| " + " | ".join([text, *_size_row(scenes, Path(temporary))]) + " |"
 
 
-def _sized_scenes(pictures: Sequence[Path], text: str, seed: int) -> list[Scene]:
+def sized_scenes(
+    pictures: Sequence[Path], text: str, *, count: int, seed: int
+) -> list[Scene]:
     """Scenes whose photos have so many megapixels, given as "phone+DSLR"."""
     phone, dslr = (float(part) * 1e6 for part in text.split("+"))
     phone_size = round((phone * 4 / 3) ** 0.5), round((phone * 3 / 4) ** 0.5)
     dslr_size = round((dslr * 3 / 2) ** 0.5), round((dslr * 2 / 3) ** 0.5)
-    scenes = random_scenes(pictures, count=FEW_PAIRS, long_side=PHONE[0], seed=seed)
+    scenes = random_scenes(pictures, count=count, long_side=PHONE[0], seed=seed)
     return [
         replace(s, rig=replace(s.rig, phone_size=phone_size, dslr_size=dslr_size))
         for s in scenes

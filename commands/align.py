@@ -38,6 +38,7 @@ from dped_build.workspace.text import counted, quote
 if TYPE_CHECKING:
     from dped_build.align.pairing.by_name import FoundPairs, Pair
     from dped_build.align.plan import AlignPlan
+    from dped_build.align.summary import AlignSummary
 
 BY_NAME = "by name"
 SHOWN = 20  # pairs and leftovers of a dry run; of more, the first and the last
@@ -79,10 +80,7 @@ pairing_options = one_record(  # how photos find their partners
 )
 
 
-@click.command()
-@click.argument("phone_dir", type=FOLDER)
-@click.argument("dslr_dir", type=FOLDER)
-@settings_options(
+matching_options = settings_options(  # how photos are read, matched and cropped
     AlignSettings,
     {
         "crops": (click.Choice(CROP_FORMATS), "Format of the cropped previews."),
@@ -102,11 +100,18 @@ pairing_options = one_record(  # how photos find their partners
         ),
     },
 )
-@no_blas_threads
-@pairing_options
-@click.option(
+probe_option = click.option(
     "--no-probe", is_flag=True, help="Continue even if hardly any pair aligns."
 )
+
+
+@click.command()
+@click.argument("phone_dir", type=FOLDER)
+@click.argument("dslr_dir", type=FOLDER)
+@matching_options
+@no_blas_threads
+@pairing_options
+@probe_option
 @stage_options
 def align(
     phone_dir: Path,
@@ -152,7 +157,9 @@ def align(
             rehash=rehash,
             probe=not no_probe,
             dry_run=dry_run,
-            announce=functools.partial(_announce, as_json=as_json, dry_run=dry_run),
+            announce=functools.partial(
+                announce_pairs, as_json=as_json, dry_run=dry_run
+            ),
             progress=progress,
             pairing_progress=pairing_progress,
         )
@@ -161,47 +168,59 @@ def align(
     if as_json:
         echo_json(summary)
     else:
-        click.echo(
-            f"{summary.aligned:,} of {counted(summary.pairs, 'pair')} aligned"
-            f"{'' if force else new(summary.newly_done)}"
-        )
-        echo_reasons(summary.reasons)
-        if summary.swapped:
-            click.echo(
-                "Most pairs look swapped: the DSLR has fewer pixels than the phone. "
-                f"Try: dped-build align {quote(dslr_dir)} {quote(phone_dir)} --force"
-                f"{where(workspace)}. If they are not, the phone enlarges (48 MP and "
-                "more, digital zoom): add --reduce-phone 2 --force"
-            )
-        elif summary.advice and summary.aligned:
-            echo_warning(f"Hardly any pair aligns: {summary.advice} --force")
-        for one, other in summary.exchanged:
-            echo_warning(
-                f"{one} and {other} look exchanged: the phone photo of each "
-                "matches the DSLR photo of the other"
-            )
+        echo_aligned(summary, "" if force else new(summary.newly_done))
+        echo_odd_pairs(summary, phone_dir, dslr_dir, workspace)
         following = f"  (next: dped-build patches{where(workspace)})"
         click.echo(f"→ {summary.folder}{following if summary.aligned else ''}")
-    if not summary.aligned:
-        raise DpedBuildError(
-            _nothing_aligned(summary.pairs, summary.advice, pairing.pair_by)
+    refuse_nothing_aligned(summary, pairing)
+
+
+def echo_aligned(summary: "AlignSummary", note: str) -> None:
+    """How many pairs are aligned, and why the others are not."""
+    pairs = counted(summary.pairs, "pair")
+    click.echo(f"{summary.aligned:,} of {pairs} aligned{note}")
+    echo_reasons(summary.reasons)
+
+
+def echo_odd_pairs(
+    summary: "AlignSummary", phone_dir: Path, dslr_dir: Path, workspace: Path
+) -> None:
+    """What seems to be wrong with the pairs, and what to do about it."""
+    if summary.swapped:
+        click.echo(
+            "Most pairs look swapped: the DSLR has fewer pixels than the phone. "
+            f"Try: dped-build align {quote(dslr_dir)} {quote(phone_dir)} --force"
+            f"{where(workspace)}. If they are not, the phone enlarges (48 MP and "
+            "more, digital zoom): add --reduce-phone 2 --force"
+        )
+    elif summary.advice and summary.aligned:
+        echo_warning(f"Hardly any pair aligns: {summary.advice} --force")
+    for one, other in summary.exchanged:
+        echo_warning(
+            f"{one} and {other} look exchanged: the phone photo of each "
+            "matches the DSLR photo of the other"
         )
 
 
-def _nothing_aligned(pairs: int, advice: str, pair_by: str) -> str:
-    otherwise = f"; {advice} (add --force)" if advice else ""
-    if pairs:
-        none = f"none of {counted(pairs, 'pair')} aligned"
-        return f"{none}; dped-build report shows why{otherwise}"
-    if pair_by != PAIRINGS[0]:
-        return f"no photo has a partner in the other folder{otherwise}"
-    return (
-        "no photo has a partner of the same name in the other folder; name both "
-        f"photos of a scene alike (0001.jpg and 0001.jpg){otherwise}"
-    )
+def refuse_nothing_aligned(summary: "AlignSummary", pairing: PairingSettings) -> None:
+    """Fail where no pair aligned, with what to do (DpedBuildError)."""
+    if summary.aligned:
+        return
+    otherwise = f"; {summary.advice} (add --force)" if summary.advice else ""
+    if summary.pairs:
+        what = f"none of {counted(summary.pairs, 'pair')} aligned"
+        what += "; dped-build report shows why"
+    elif pairing.pair_by != PAIRINGS[0]:
+        what = "no photo has a partner in the other folder"
+    else:
+        what = (
+            "no photo has a partner of the same name in the other folder; name both "
+            "photos of a scene alike (0001.jpg and 0001.jpg)"
+        )
+    raise DpedBuildError(f"{what}{otherwise}")
 
 
-def _announce(plan: "AlignPlan", *, as_json: bool, dry_run: bool) -> None:
+def announce_pairs(plan: "AlignPlan", *, as_json: bool, dry_run: bool) -> None:
     """Say what a run will take; of a dry run also its pairs."""
     found = plan.found
     if as_json:

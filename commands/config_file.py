@@ -25,6 +25,7 @@ FILE = "dped-build.toml"
 MAX_BYTES = 2**16
 LONGEST_TOLD = 60  # characters of a stranger's text
 FILES_READ = ("vgg", "pairs")  # options that name a file, and only read it
+PARTS = {"build": ("align", "patches")}  # whose tables count for it as well
 TYPED_ONLY = (  # where to write, what to replace, what to reveal, how to answer
     "collect",
     "debug",
@@ -61,7 +62,10 @@ def file_defaults(
     given = command.make_context(name, list(args), parent=ctx, resilient_parsing=True)
     named = given.params.get("workspace") or workspace
     folder = named[0] if isinstance(named, tuple) else named
-    values = read_config(folder / FILE, commands).get(name, {})
+    tables = read_config(folder / FILE, commands)
+    values: dict[str, Any] = {}
+    for table in (*PARTS.get(name, ()), name):
+        values |= tables.get(table, {})
     decided = [
         f"{key} = {json.dumps(values[str(option.name)])}"
         for key, option in accepted_options(command).items()

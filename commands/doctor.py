@@ -11,12 +11,16 @@ import click
 
 from dped_build.commands.config_file import FILE, read_config
 from dped_build.commands.console import (
+    FOLDER,
     CommandGroup,
     echo_json,
     json_option,
     workspace_option,
 )
+from dped_build.parallel.executor import Workers
 from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.terminal import Progress
+from dped_build.workspace.text import quote
 
 if TYPE_CHECKING:
     from dped_build.selftest.machine import Finding
@@ -27,19 +31,58 @@ INDENT = 18  # of what was found
 
 
 @click.command()
+@click.argument("folders", nargs=-1, type=FOLDER, metavar="[FOLDER]...")
 @json_option
 @workspace_option
-def doctor(*, workspace: Path, as_json: bool) -> None:
-    """Check the installation and the machine.
+def doctor(folders: tuple[Path, ...], *, workspace: Path, as_json: bool) -> None:
+    """Check the installation, or look at folders of photos.
 
     Lists packages, cores, memory, disk and GPU, then aligns, cuts and trains on a
     simulated pair in a temporary folder (some ten seconds). Exit code 1 if anything
     required does not work; each such line says what to do.
 
+    With a FOLDER, it tells what the photos in it are instead: kinds, sizes, colours,
+    times and what is left out; with two (the phone's and the DSLR's), also the pairs.
+
     \b
-    Example:
+    Examples:
       dped-build doctor
+      dped-build doctor raw/iphone raw/canon
     """
+    if folders:
+        _look_at(folders, as_json=as_json)
+    else:
+        _examine(workspace, as_json=as_json)
+
+
+def _look_at(folders: tuple[Path, ...], *, as_json: bool) -> None:
+    """Tell what one folder of photos holds, or those of two cameras."""
+    from dped_build.align.overview import look_at_both, look_at_folder
+    from dped_build.commands.align import announce_pairs
+
+    if len(folders) > 2:
+        raise UsageError("name one folder of photos, or the phone's and the DSLR's")
+    with Progress("photos looked at", quiet=as_json) as progress:
+        if len(folders) == 1:
+            view = look_at_folder(*folders, progress=progress)
+        else:
+            workers = Workers()
+            plan, advice = look_at_both(*folders, workers=workers, progress=progress)
+    if len(folders) == 2:
+        announce_pairs(plan, as_json=as_json, dry_run=True)
+        if not as_json:
+            named = " ".join(quote(folder) for folder in folders)
+            click.echo(advice or f"(next: dped-build align {named})")
+    elif as_json:
+        echo_json(view)
+    else:
+        click.echo(view.seen)
+        for note in view.left_out:
+            click.echo(f"left out, {note}")
+
+
+def _examine(workspace: Path, *, as_json: bool) -> None:
+    """Check the installation and the machine."""
     from dped_build.selftest.doctor import examine, system
     from dped_build.selftest.machine import WRONG
     from dped_build.workspace.stage import created_with

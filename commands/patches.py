@@ -2,7 +2,7 @@
 
 import functools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,9 +23,11 @@ from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.terminal import Progress
 from dped_build.workspace.text import counted
 
+if TYPE_CHECKING:
+    from dped_build.patches.build import PatchSummary
 
-@click.command()
-@settings_options(
+
+cutting_options = settings_options(  # how windows are placed, chosen and stored
     PatchSettings,
     {
         "rule": (
@@ -53,6 +55,10 @@ from dped_build.workspace.text import counted
         "compress": (click.Choice(COMPRESSIONS), "Compression of the pixel data."),
     },
 )
+
+
+@click.command()
+@cutting_options
 @no_blas_threads
 @stage_options
 def patches(
@@ -94,33 +100,47 @@ def patches(
     if as_json:
         echo_json(summary.to_json())
     else:
-        total = sum(summary.windows.values())
+        echo_patches(summary, "" if force else new(summary.newly_done))
+        echo_following(summary, workspace)
+    refuse_nothing_accepted(summary)
+
+
+def echo_patches(summary: "PatchSummary", note: str) -> None:
+    """How many windows are accepted, why the others are not, and the split."""
+    total = sum(summary.windows.values())
+    click.echo(
+        f"{summary.accepted:,} of {counted(total, 'window')} accepted from "
+        f"{counted(summary.photos, 'pair')}{note}"
+    )
+    echo_reasons({k: n for k, n in summary.windows.items() if k != "accepted"})
+    for failed in summary.failed:
+        click.echo(f"  {failed['pair']}: {failed['message']}")
+    counts = ", ".join(f"{k} {v['patches']}" for k, v in summary.splits.items())
+    click.echo(f"  patches: {counts}")
+    if summary.note:
+        echo_warning(f"  {summary.note}")
+    if summary.accepted and not summary.splits["train"]["patches"]:
         click.echo(
-            f"{summary.accepted:,} of {counted(total, 'window')} accepted from "
-            f"{counted(summary.photos, 'pair')}"
-            f"{'' if force else new(summary.newly_done)}"
+            "  The train split is empty: lower --test-photos and --val-photos "
+            "(with --force), or add photos."
         )
-        echo_reasons({k: n for k, n in summary.windows.items() if k != "accepted"})
-        for failed in summary.failed:
-            click.echo(f"  {failed['pair']}: {failed['message']}")
-        counts = ", ".join(f"{k} {v['patches']}" for k, v in summary.splits.items())
-        click.echo(f"  patches: {counts}")
-        if summary.note:
-            echo_warning(f"  {summary.note}")
-        if summary.accepted and not summary.splits["train"]["patches"]:
-            click.echo(
-                "  The train split is empty: lower --test-photos and --val-photos "
-                "(with --force), or add photos."
-            )
-        elif 2 * summary.splits["train"]["patches"] < summary.accepted:
-            echo_warning(
-                "  Less than half of the patches are for training, as there are few "
-                "scenes: add some, or use --val-photos 0 --force (train then holds "
-                "photos out)."
-            )
-        here = where(workspace)
-        following = f"next: dped-build report{here}, dped-build train{here}"
-        click.echo(f"→ {summary.folder}  ({following})")
+    elif 2 * summary.splits["train"]["patches"] < summary.accepted:
+        echo_warning(
+            "  Less than half of the patches are for training, as there are few "
+            "scenes: add some, or use --val-photos 0 --force (train then holds "
+            "photos out)."
+        )
+
+
+def echo_following(summary: "PatchSummary", workspace: Path) -> None:
+    """Where the patches lie, and what comes next."""
+    here = where(workspace)
+    following = f"next: dped-build report{here}, dped-build train{here}"
+    click.echo(f"→ {summary.folder}  ({following})")
+
+
+def refuse_nothing_accepted(summary: "PatchSummary") -> None:
+    """Fail where no window was accepted (DpedBuildError)."""
     if not summary.accepted:
         raise DpedBuildError(
             f"{summary.folder}: no window was accepted; dped-build report shows why"

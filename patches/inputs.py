@@ -39,6 +39,7 @@ from dped_build.workspace.errors import DpedBuildError, PhotoError
 from dped_build.workspace.json_files import fingerprint
 from dped_build.workspace.text import quote
 
+READING = ("color", "max_megapixels", "reduce_phone")  # how photos are read
 SHOWN_NAMES = 5  # that exclude.csv has and no pair
 
 
@@ -81,8 +82,7 @@ class Inputs:
     def reading(self) -> dict[str, Any]:
         """How photos are read: as they were for the alignment."""
         stated = self.aligned.manifest["settings"]
-        keys = ("color", "max_megapixels", "reduce_phone")
-        return {key: stated[key] for key in keys if key in stated}
+        return {key: stated[key] for key in READING if key in stated}
 
     @cached_property
     def keys(self) -> dict[str, str]:
@@ -94,15 +94,8 @@ class Inputs:
 
     @cached_property
     def recorded_settings(self) -> dict[str, Any]:
-        """The settings as the manifest states them, hand exclusions by their hash."""
-        excluded, stated = sorted(self.exclusions), "none"
-        if excluded:
-            stated = f"{len(excluded)} entries, SHA-256 {fingerprint(excluded)[:16]}"
-        return {
-            **self.settings.to_json(),
-            EXCLUDE_FILE: stated,
-            "measurement": MEASUREMENT,
-        }
+        """As the function of this name."""
+        return recorded_settings(self.settings, self.exclusions)
 
     @property
     def cameras(self) -> dict[str, str]:
@@ -202,6 +195,16 @@ class Inputs:
                 "dped-build patches --split-seed 1 --force"
             )
         return None
+
+
+def recorded_settings(
+    settings: PatchSettings, exclusions: Exclusions
+) -> dict[str, Any]:
+    """The settings as the manifest states them, hand exclusions by their hash."""
+    excluded, stated = sorted(exclusions), "none"
+    if excluded:
+        stated = f"{len(excluded)} entries, SHA-256 {fingerprint(excluded)[:16]}"
+    return {**settings.to_json(), EXCLUDE_FILE: stated, "measurement": MEASUREMENT}
 
 
 def _is_stated(times: Mapping[str, datetime | None]) -> bool:

@@ -145,6 +145,13 @@ def make_piece(task: PieceTask) -> PieceFailure | Path:
     ):
         message = f"{task.phone.name}: the photos changed; run dped-build align again"
         return PieceFailure("unreadable", message)
+    return cut_piece(task, phone, dslr)
+
+
+def cut_piece(
+    task: PieceTask, phone: NDArray[np.uint8], dslr: NDArray[np.uint8]
+) -> PieceFailure | Path:
+    """Cut one pair whose photos are read, and write its piece; as `make_piece`."""
     size, pair = task.settings.size, task.alignment.pair
     windows, pixels = task.measured, None
     bits = task.masks() if task.masks else None

@@ -29,6 +29,24 @@ def burned(photo, height_px, *, bar=False):
     return shown
 
 
+PLACES = {  # of overlays: each line's left end and baseline, shares of the photo
+    "two borders": [(0.02, 0.1), (0.02, 0.18), (0.02, 0.9), (0.02, 0.98)],
+    "four corners": [(0.02, 0.06), (0.6, 0.06), (0.02, 0.98), (0.6, 0.98)],
+    "the middle": [(0.15, 0.46), (0.15, 0.53), (0.15, 0.6)],
+}
+TEXTS = ("ISO100 f/5.6 Q7", "ACME 4711 Photo", "2024-06-01 12:33", "Berlin Mitte XK")
+
+
+def marked(photo, places, *, opacity=1.0):
+    """The photo with a line of text at each place, as large as the photo is."""
+    height, width = photo.shape[:2]
+    shown = photo.copy()
+    for text, (left, baseline) in zip(TEXTS, places, strict=False):
+        place, size = (int(left * width), int(baseline * height)), height / 600
+        cv2.putText(shown, text, place, cv2.FONT_HERSHEY_DUPLEX, size, (255,) * 3, 2)
+    return cv2.addWeighted(shown, opacity, photo, 1 - opacity, 0)
+
+
 def hazy(textured, seed, share):
     """A scene of little contrast, and the same framed 25 % further right."""
     wide = cv2.GaussianBlur(textured(seed, (1000, 600)), (0, 0), 1.5).astype(np.float32)
@@ -63,7 +81,7 @@ def test_an_overlay_over_nothing_says_what_is_wrong(textured):
     blank = [np.full((600, 800, 3), 190, np.uint8) for _ in range(2)]
     found = align_pair(*(burned(photo, 150, bar=True) for photo in blank))
     assert found.status == "rejected"
-    assert "text or bar along a border" in found.message
+    assert "text, mark or bar" in found.message
 
 
 def test_one_framing_whose_sky_is_empty_is_aligned_all_the_same(textured):
@@ -78,3 +96,38 @@ def test_one_framing_whose_sky_is_empty_is_aligned_all_the_same(textured):
     pair = [np.clip(shown + rng.normal(0, 1, shown.shape), 0, 255) for _ in range(2)]
     found = align_pair(*(each.astype(np.uint8) for each in pair))
     assert found.aligned
+
+
+@pytest.mark.parametrize("opacity", [0.5, 1.0])
+@pytest.mark.parametrize("share", [0.05, 0.15])
+@pytest.mark.parametrize("places", PLACES.values(), ids=PLACES)
+def test_other_scenes_with_the_same_overlay_are_rejected(
+    textured, places, share, opacity
+):
+    pair = [hazy(textured, 1, share)[0], hazy(textured, 2, share)[1]]
+    pair[1] = cv2.resize(pair[1], (1200, 900), interpolation=cv2.INTER_CUBIC)
+    found = align_pair(*(marked(photo, places, opacity=opacity) for photo in pair))
+    assert found.status == "rejected"
+
+
+@pytest.mark.parametrize("places", PLACES.values(), ids=PLACES)
+def test_the_scene_counts_between_overlays(textured, places):
+    found = align_pair(*(marked(photo, places) for photo in hazy(textured, 1, 0.5)))
+    assert found.aligned
+    assert error_px(found) < 8
+
+
+@pytest.mark.parametrize("places", PLACES.values(), ids=PLACES)
+def test_one_framing_is_aligned_with_overlays_as_well(textured, places):
+    scene = hazy(textured, 1, 0.3)[0]
+    dslr = cv2.resize(scene, (1200, 900), interpolation=cv2.INTER_CUBIC)
+    assert align_pair(marked(scene, places), marked(dslr, places)).aligned
+
+
+def test_an_object_before_a_plain_background_is_no_overlay(textured):
+    """Framed alike by both: all matches lie in the middle, and nothing is around."""
+    scene = np.full((600, 800, 3), 250, np.uint8)
+    scene[200:420, 300:520] = textured(5, (220, 220))
+    rng = np.random.default_rng(0)
+    pair = [np.clip(scene + rng.normal(0, 1, scene.shape), 0, 255) for _ in range(2)]
+    assert align_pair(*(photo.astype(np.uint8) for photo in pair)).aligned

@@ -67,3 +67,53 @@ def test_pairs_whose_clocks_do_not_fit_are_named(tmp_path):
         "clocks: DSLR minus phone 0 s (median); 1 pair off by more than 60 s: 4\n"
         in text
     )
+
+
+def doctor(*arguments):
+    return CliRunner().invoke(cli, ["doctor", *map(str, arguments)])
+
+
+def two_cameras(folder, *, dslr_name):
+    for n in range(2):
+        taken = {0x9003: f"2024:06:01 12:0{n}:00"}
+        stamped(folder / "phone" / f"{n}.jpg", taken)
+        stamped(folder / "dslr" / dslr_name.format(n), taken, size=(90, 60))
+    return folder / "phone", folder / "dslr"
+
+
+def test_doctor_says_of_two_folders_what_a_dry_run_says(tmp_path):
+    folders = two_cameras(tmp_path, dslr_name="{}.png")
+    ran = doctor(*folders)
+    assert ran.exit_code == 0
+    told = ran.stdout.splitlines()
+    assert told[:-1] == dry_run(tmp_path).splitlines()
+    assert told[-1].startswith("(next: dped-build align ")
+    assert json.loads(doctor(*folders, "--json").stdout)["seen"] == told[:3]
+
+
+def test_doctor_suggests_another_pairing_where_no_name_fits(tmp_path):
+    ran = doctor(*two_cameras(tmp_path, dslr_name="DSC_{}.png"))
+    assert "0 pairs by name" in ran.stdout
+    assert "try --pair-by order: both folders hold 2 photos" in ran.stdout
+
+
+def test_doctor_tells_what_one_folder_holds_and_writes_nothing(tmp_path):
+    phone, _ = two_cameras(tmp_path, dslr_name="{}.png")
+    stamped(phone / "1-edited.jpg", {})
+    (phone / "2.jxl").write_bytes(b"")
+    before = sorted(tmp_path.rglob("*"))
+    ran = doctor(phone)
+    assert ran.exit_code == 0
+    seen, *left_out = ran.stdout.splitlines()
+    assert seen.startswith(f"{phone}: 2 photos: JPEG; 60x40 px; sRGB (not stated)")
+    assert "left out, 1-edited.jpg: edit of 1.jpg" in left_out
+    assert any(".jxl" in line for line in left_out)
+    assert json.loads(doctor(phone, "--json").stdout)["seen"] == seen
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_doctor_refuses_three_folders_and_one_that_is_not_there(tmp_path):
+    assert doctor(tmp_path, tmp_path, tmp_path).exit_code == 2
+    ran = doctor(tmp_path / "gone")
+    assert ran.exit_code == 2
+    assert "gone: no such folder" in ran.output
