@@ -1,4 +1,9 @@
-"""One aligned pair → where every pixel of the phone's photo lies in the DSLR's."""
+"""One aligned pair as a whole: where every pixel of the phone's lies in the DSLR photo.
+
+Windows are placed as those of patches are, but on four grids that overlap by half a
+window, and every surface of a window, not the best one alone; `fusion` makes one map of
+them. The DSLR photo is then sampled once, through the homography and that map.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,149 +12,178 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.borders import Box
-from dped_build.align.geometry import FloatArray, visible_rows
+from dped_build.align.borders import Box, content_box
+from dped_build.align.geometry import (
+    FloatArray,
+    apply_homography,
+    translation,
+    visible_rows,
+)
 from dped_build.align.records import Alignment
-from dped_build.align.sampling import sample_unrounded
+from dped_build.align.sampling import sample_at, sample_unrounded
 from dped_build.patches.extract import SEARCH_SHARE
-from dped_build.patches.masks import Masks, packed, unpacked, whole_masks
+from dped_build.patches.fusion import Mask, PlacedWindows, filled, fused
+from dped_build.patches.masks import packed, whole_masks
 from dped_build.patches.refinement.guide import find_guide
 from dped_build.patches.refinement.layered import place_layers
-from dped_build.patches.refinement.placement import Refinement
+from dped_build.patches.refinement.pyramid import Image
 from dped_build.patches.refinement.refine import refine_windows
 from dped_build.patches.settings import PatchSettings
 
-AGREE_PX = 0.5
-STRIP = 200
-LEAST_TAPER = 0.02
-FLOOR_PX = 0.02
-LEAST_CONFIDENCE = 1.0 / 30**2
+LEAST_SIZE = 32  # px; in a smaller overlap nothing is placed
+STRIP_ROWS = 256  # sampled at once
+DEPTHS = (8, 16)  # bits of a colour
+
+Photo = NDArray[np.uint8]
 
 
-@dataclass
-class Placements:
-    corners: NDArray[np.int32]
-    found: Refinement
-    bits: NDArray[np.uint8]
+@dataclass(frozen=True)
+class FrameMap:
+    """Where the pixels of a phone photo's box lie in the DSLR photo.
+
+    Attributes:
+        box: Left, top, width and height, phone px: the alignment's `phone_box`.
+        shift: Displacement beyond the homography, (H, W, 2), phone px.
+        valid: Where both show the same point of the scene to within 0.5 px, (H, W).
+        phone_to_dslr: The homography, (3, 3).
+        deep: Whether the pair shows depth, and has masks pixel by pixel.
+    """
+
+    box: Box
+    shift: Image
+    valid: Mask
+    phone_to_dslr: FloatArray
+    deep: bool
+
+    def places(self, rows: slice) -> FloatArray:
+        """DSLR px of the pixels of some rows of the box, (h, W, 2)."""
+        left, top, width, _ = self.box
+        columns = np.arange(left, left + width)
+        at = np.stack(
+            np.meshgrid(columns, np.arange(top + rows.start, top + rows.stop)), axis=-1
+        )
+        return apply_homography(self.phone_to_dslr, at + self.shift[rows])
+
+    def strips(self) -> Iterator[slice]:
+        """Rows of the box that are held as floats at once, from top to bottom."""
+        for first in range(0, self.box[3], STRIP_ROWS):
+            yield slice(first, min(first + STRIP_ROWS, self.box[3]))
 
 
-def phases(box: Box, size: int) -> Iterator[NDArray[np.int32]]:
-    left, top, width, height = box
-    xs, ys = _starts(left, width, size), _starts(top, height, size)
-    for y in ys:
-        for x in xs:
-            if len(x) and len(y):
-                yield np.stack(
-                    [a.ravel() for a in np.meshgrid(x, y)], axis=1
-                ).astype(np.int32)
+def map_frame(
+    phone: Photo,
+    dslr: Photo,
+    alignment: Alignment,
+    *,
+    settings: PatchSettings | None = None,
+) -> FrameMap:
+    """Find every pixel of an aligned pair's overlap in the DSLR photo.
+
+    Args:
+        phone: Upright RGB uint8 (H, W, 3).
+        dslr: Likewise.
+        alignment: What `align_pair` returned for these two photos.
+        settings: PatchSettings() where not given; of its tests `max_sigma` and
+            `max_depth` apply.
+
+    Raises:
+        ValueError: The pair has no overlap, or the photos have other sizes than the
+            alignment's.
+    """
+    settings = settings or PatchSettings()
+    box = alignment.phone_box
+    if box is None:
+        raise ValueError(f"pair {alignment.pair} is not aligned ({alignment.reason})")
+    if (phone.shape[1::-1], dslr.shape[1::-1]) != (
+        alignment.phone_size,
+        alignment.dslr_size,
+    ):
+        raise ValueError(f"{alignment.pair}: other photos than those that were aligned")
+    placed, deep = _placed(phone, dslr, alignment.matrix(), box, settings)
+    shift, known, valid = fused(placed, box)
+    found = FrameMap(box, filled(shift, known), valid, alignment.matrix(), deep)
+    _leave_out_bars(found, content_box(phone), content_box(dslr))
+    return found
 
 
-def _starts(first: int, length: int, size: int) -> list[NDArray[np.int32]]:
-    count = length // size
-    one = np.linspace(first, first + length - size, count)
-    if count == 1:
-        one = np.array([first + (length - size) / 2])
-    between = (one[1:] + one[:-1]) / 2
-    return [np.rint(a).astype(np.int32) for a in (one, between)]
+def sample_frame(dslr: Photo, found: FrameMap, *, depth: int = 8) -> NDArray[np.integer]:
+    """The DSLR photo, RGB (H, W, 3), on the grid of the phone's box, sampled once.
+
+    Returns:
+        uint8 (H, W, 3); with a `depth` of 16 bits uint16, 257 times as large, and
+        rounded only there.
+    """
+    left, top, width, height = found.box
+    kind, scale = (np.uint8, 1) if depth == DEPTHS[0] else (np.uint16, 257)
+    frame = np.empty((height, width, 3), kind)
+    for rows in found.strips():
+        grid = found.phone_to_dslr @ translation(left, top + rows.start)
+        samples = sample_at(dslr, found.places(rows).astype(np.float32), grid)
+        frame[rows] = np.rint(samples * scale)
+    return frame
 
 
-def place_windows(phone, dslr, alignment, settings, nphase=4):
-    to_dslr = alignment.matrix()
+def _placed(
+    phone: Photo,
+    dslr: Photo,
+    phone_to_dslr: FloatArray,
+    box: Box,
+    settings: PatchSettings,
+) -> tuple[list[PlacedWindows], bool]:
+    """Windows of all grids, and whether the pair shows depth."""
     luma = cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY)
-    aligned = sample_unrounded(
-        cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY), to_dslr, luma.shape[::-1]
-    )
-    visible = visible_rows(to_dslr, luma.shape[::-1], dslr.shape[1::-1])
+    whole = luma.shape[::-1]
+    grey = cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY)
+    aligned = sample_unrounded(grey, phone_to_dslr, whole)
+    visible = visible_rows(phone_to_dslr, whole, dslr.shape[1::-1])
     guide = find_guide(luma, aligned, visible, max_shift=settings.max_shift)
-    size = settings.size
-    out = []
-    for corners in list(phases(alignment.phone_box, size))[:nphase]:
+    size, limit = min(settings.size, *box[2:]), SEARCH_SHARE * settings.max_shift
+    placed = []
+    for corners in _grids(box, size):
         if guide is None:
-            found = refine_windows(
-                luma, aligned, corners, size=size,
-                max_shift=SEARCH_SHARE * settings.max_shift,
-            )
-            bits = packed(whole_masks(len(corners), size))
+            found = refine_windows(luma, aligned, corners, size=size, max_shift=limit)
+            valid = whole_masks(len(corners), size)
         else:
-            layers, found, valid = place_layers(luma, aligned, corners, guide, size=size)
-            corners, bits = corners[layers.window], packed(valid)
-        out.append(Placements(corners, found, bits))
-    return guide is not None, out
+            layers, found, valid = place_layers(
+                luma, aligned, corners, guide, size=size
+            )
+            corners = corners[layers.window]
+        trusted = found.sigma_px <= settings.max_sigma
+        trusted &= found.depth_px <= settings.max_depth
+        placed.append(PlacedWindows(corners, found, trusted, packed(valid), size))
+    return placed, guide is not None
 
 
-def fuse(depth, placed, box, settings):
-    left, top, width, height = box
-    size = settings.size
-    shift = np.zeros((height, width, 2), np.float32)
-    known = np.zeros((height, width), bool)
-    valid = np.zeros((height, width), bool)
-    ramp = (np.arange(size) + 0.5) / size
-    taper = np.maximum(np.sin(np.pi * ramp) ** 2, LEAST_TAPER)
-    taper = np.outer(taper, taper).astype(np.float32)
-    unit = (np.arange(size) - (size - 1) / 2).astype(np.float32)
-    for first in range(0, height, STRIP):
-        rows = min(STRIP, height - first)
-        best = np.zeros((rows, width), np.float32)
-        at = np.zeros((rows, width, 2), np.float32)
-        for mode in (0, 1):
-            if mode:
-                total = np.zeros((rows, width), np.float32)
-                agree = total.copy()
-                trusted = total.copy()
-                mean = np.zeros((rows, width, 2), np.float32)
-            for part in placed:
-                y = part.corners[:, 1] - top - first
-                for k in np.flatnonzero((y > -size) & (y < rows)):
-                    x0, y0 = part.corners[k, 0] - left, y[k]
-                    a, b = max(y0, 0), min(y0 + size, rows)
-                    inner = slice(a - y0, b - y0)
-                    here = (slice(a, b), slice(x0, x0 + size))
-                    tells = unpacked(part.bits[k : k + 1], size)[0][inner]
-                    sig = part.found.sigma_px[k]
-                    ok = sig <= settings.max_sigma and part.found.depth_px[k] <= settings.max_depth
-                    conf = max(1 / (sig**2 + FLOOR_PX**2), LEAST_CONFIDENCE)
-                    w = taper[inner] * tells * np.float32(conf)
-                    lin = part.found.linear[k].astype(np.float32)
-                    s = part.found.shift[k].astype(np.float32)
-                    dx = s[0] + lin[0, 0] * unit + (lin[0, 1] * unit[inner])[:, None]
-                    dy = s[1] + lin[1, 0] * unit + (lin[1, 1] * unit[inner])[:, None]
-                    if mode == 0:
-                        up = w > best[here]
-                        best[here][up] = w[up]
-                        at[here][..., 0][up] = dx[up]
-                        at[here][..., 1][up] = dy[up]
-                    else:
-                        d = np.hypot(dx - at[here][..., 0], dy - at[here][..., 1])
-                        near = np.where(d < AGREE_PX, w, 0)
-                        total[here] += w
-                        agree[here] += near
-                        if ok:
-                            trusted[here] += near
-                        mean[here][..., 0] += near * dx
-                        mean[here][..., 1] += near * dy
-        sl = slice(first, first + rows)
-        kn = best > 0
-        known[sl] = kn
-        shift[sl] = mean / np.maximum(agree, 1e-9)[..., None]
-        valid[sl] = kn & (trusted > 0.5 * total)
-    return shift, known, valid
+def _grids(box: Box, size: int) -> Iterator[NDArray[np.int32]]:
+    """Top-left pixels (N, 2) of windows side by side, and of those between them.
+
+    Together they cover the box; the first grid reaches all its borders.
+    """
+    if size < LEAST_SIZE:
+        return
+    for y in _starts(box[1], box[3], size):
+        for x in _starts(box[0], box[2], size):
+            at = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+            if len(at):
+                yield np.rint(at).astype(np.int32)
 
 
-def filled(shift, known):
-    """Pull-push."""
-    if known.all() or not known.any():
-        return shift
-    levels = [(shift * known[..., None], known.astype(np.float32))]
-    while min(levels[-1][1].shape) > 1 and (levels[-1][1] == 0).any():
-        s, w = levels[-1]
-        size = tuple(-(-n // 2) for n in w.shape[::-1])
-        w2 = cv2.resize(w, size, interpolation=cv2.INTER_AREA)
-        s2 = cv2.resize(s * w[..., None], size, interpolation=cv2.INTER_AREA)
-        levels.append((s2 / np.maximum(w2, 1e-6)[..., None], np.minimum(w2 * 4, 1)))
-    s, w = levels.pop()
-    while levels:
-        s1, w1 = levels.pop()
-        up = cv2.resize(s, w1.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        s = s1 * w1[..., None] + up * (1 - w1[..., None])
-        w = w1
-    return s
+def _starts(first: int, length: int, size: int) -> tuple[FloatArray, FloatArray]:
+    """Where windows begin along one side of the box, and where those between do."""
+    count = max(length // size, 2)  # two overlap where only one and a half fit
+    at = np.linspace(first, first + length - size, count)
+    return at, (at[1:] + at[:-1]) / 2
+
+
+def _leave_out_bars(found: FrameMap, phone_box: Box, dslr_box: Box) -> None:
+    """Mark as not valid what lies in the bars of either photo, or beyond the DSLR's."""
+    left, top, width, height = phone_box
+    columns = np.arange(found.box[2]) + found.box[0]
+    rows_in = np.arange(found.box[3]) + found.box[1]
+    found.valid[:, (columns < left) | (columns >= left + width)] = False
+    found.valid[(rows_in < top) | (rows_in >= top + height)] = False
+    first = np.array(dslr_box[:2])
+    last = first + np.array(dslr_box[2:]) - 1
+    for rows in found.strips():
+        at = found.places(rows)
+        found.valid[rows] &= ((at >= first) & (at <= last)).all(axis=-1)
