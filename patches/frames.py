@@ -32,7 +32,7 @@ from dped_build.patches.settings import PatchSettings
 
 LEAST_SIZE = 32  # px; in a smaller overlap nothing is placed
 STRIP_ROWS = 256  # sampled at once
-DEPTHS = (8, 16)  # bits of a colour
+BITS = (8, 16)  # of a colour
 
 Photo = NDArray[np.uint8]
 
@@ -106,15 +106,15 @@ def map_frame(
     return found
 
 
-def sample_frame(dslr: Photo, found: FrameMap, *, depth: int = 8) -> NDArray[np.integer]:
+def sample_frame(dslr: Photo, found: FrameMap, *, bits: int = 8) -> NDArray[np.integer]:
     """The DSLR photo, RGB (H, W, 3), on the grid of the phone's box, sampled once.
 
     Returns:
-        uint8 (H, W, 3); with a `depth` of 16 bits uint16, 257 times as large, and
-        rounded only there.
+        uint8 (H, W, 3); with 16 bits uint16, 257 times as large, so that the
+        means of several DSLR pixels are not rounded to 8.
     """
     left, top, width, height = found.box
-    kind, scale = (np.uint8, 1) if depth == DEPTHS[0] else (np.uint16, 257)
+    kind, scale = (np.uint8, 1) if bits == BITS[0] else (np.uint16, 257)
     frame = np.empty((height, width, 3), kind)
     for rows in found.strips():
         grid = found.phone_to_dslr @ translation(left, top + rows.start)

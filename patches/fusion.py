@@ -20,7 +20,7 @@ from dped_build.patches.refinement.pyramid import Image
 
 ALIKE_PX = 0.5  # between places of one surface
 LEAST_TAPER = 0.02  # of a window's weight at its border, where it may be alone
-STRIP_ROWS = 256  # fused at once
+STRIP_ROWS = 64  # fused at once
 
 Mask = NDArray[np.bool_]
 
@@ -43,13 +43,12 @@ class _Part:
     here: tuple[slice, slice]  # of these rows
     weight: Image
     tells: Mask  # where it is valid
-    shift: tuple[Image, Image]  # x, y
+    x: Image  # displacement
+    y: Image
     trusted: bool
 
 
-def fused(
-    placed: Sequence[PlacedWindows], box: Box
-) -> tuple[Image, Mask, Mask]:
+def fused(placed: Sequence[PlacedWindows], box: Box) -> tuple[Image, Mask, Mask]:
     """The displacement of every pixel of a box, px on the phone's grid.
 
     Args:
@@ -66,7 +65,7 @@ def fused(
     known, valid = np.zeros((2, height, width), bool)
     for first in range(0, height, STRIP_ROWS):
         rows = slice(first, min(first + STRIP_ROWS, height))
-        parts = list(_parts(placed, box, rows))
+        parts = [part for grid in placed for part in _parts(grid, box, rows)]
         shift[rows], known[rows], valid[rows] = _fused_rows(
             parts, (rows.stop - first, width)
         )
@@ -80,57 +79,53 @@ def _fused_rows(
     for part in parts:
         weight, here = part.weight * part.tells, part.here
         surer = weight > surest[here]
-        for best, own in ((surest, weight), (at_x, part.shift[0]), (at_y, part.shift[1])):
+        for best, own in zip(
+            (surest, at_x, at_y), (weight, part.x, part.y), strict=True
+        ):
             np.copyto(best[here], own, where=surer)
-    alike, hidden, other, trusted = np.zeros((4, *shape), np.float32)
-    sums = np.zeros((*shape, 2), np.float32)
+    told, trusted, asked, sum_x, sum_y = np.zeros((5, *shape), np.float32)
     for part in parts:
         here = part.here
-        x, y = part.shift
-        near = np.hypot(x - at_x[here], y - at_y[here]) < ALIKE_PX
-        own = part.weight * (near & part.tells)
-        alike[here] += own
-        hidden[here] += part.weight * (near & ~part.tells)
-        other[here] += part.weight * (part.tells & ~near)
+        alike = np.hypot(part.x - at_x[here], part.y - at_y[here]) < ALIKE_PX
+        weight = part.weight * (alike & part.tells)
+        told[here] += weight
         if part.trusted:
-            trusted[here] += own
-        sums[here][..., 0] += own * x
-        sums[here][..., 1] += own * y
+            trusted[here] += weight
+        # Asked are also those of the same surface that have the pixel hidden.
+        asked[here] += part.weight * (alike | part.tells)
+        sum_x[here] += weight * part.x
+        sum_y[here] += weight * part.y
     known = surest > 0
-    mean = sums / np.where(known, alike, 1)[..., None]
-    return mean, known, known & (2 * trusted > alike + hidden + other)
+    mean = np.stack([sum_x, sum_y], axis=-1) / np.where(known, told, 1)[..., None]
+    return mean, known, known & (2 * trusted > asked)
 
 
-def _parts(
-    placed: Sequence[PlacedWindows], box: Box, rows: slice
-) -> Iterator[_Part]:
-    """What all windows say of these rows of the box."""
-    for windows in placed:
-        size = windows.size
-        taper = _taper(size)
-        unit = np.arange(size, dtype=np.float32) - np.float32((size - 1) / 2)
-        confidence = 1 / (np.minimum(windows.found.sigma_px, UNKNOWN_PX) ** 2 + FLOOR_PX**2)
-        top = windows.corners[:, 1] - box[1] - rows.start
-        within = np.flatnonzero((top > -size) & (top < rows.stop - rows.start))
-        tells = unpacked(windows.bits[within], size)
-        for one, number in enumerate(within):
-            left = int(windows.corners[number, 0]) - box[0]
-            first, last = max(top[number], 0), min(top[number] + size, rows.stop - rows.start)
-            inner = slice(first - top[number], last - top[number])
-            shift, linear = (
-                a[number].astype(np.float32)
-                for a in (windows.found.shift, windows.found.linear)
-            )
-            yield _Part(
-                (slice(first, last), slice(left, left + size)),
-                taper[inner] * np.float32(confidence[number]),
-                tells[one, inner],
-                tuple(
-                    along[0] * unit + (along[1] * unit[inner] + middle)[:, None]
-                    for middle, along in zip(shift, linear, strict=True)
-                ),
-                bool(windows.trusted[number]),
-            )
+def _parts(placed: PlacedWindows, box: Box, rows: slice) -> Iterator[_Part]:
+    """What windows say of these rows of the box."""
+    size, found, count = placed.size, placed.found, rows.stop - rows.start
+    taper = _taper(size)
+    unit = np.arange(size, dtype=np.float32) - np.float32((size - 1) / 2)
+    sigma = np.minimum(found.sigma_px, UNKNOWN_PX)
+    sure = (1 / (sigma**2 + FLOOR_PX**2)).astype(np.float32)
+    tops = placed.corners[:, 1] - box[1] - rows.start
+    for number in np.flatnonzero((tops > -size) & (tops < count)):
+        left, top = int(placed.corners[number, 0]) - box[0], int(tops[number])
+        first, last = max(top, 0), min(top + size, count)
+        inner = slice(first - top, last - top)
+        shift = found.shift[number].astype(np.float32)
+        linear = found.linear[number].astype(np.float32)
+        x, y = (
+            slope[0] * unit + (slope[1] * unit[inner] + middle)[:, None]
+            for middle, slope in zip(shift, linear, strict=True)
+        )
+        yield _Part(
+            (slice(first, last), slice(left, left + size)),
+            taper[inner] * sure[number],
+            unpacked(placed.bits[number : number + 1], size)[0, inner],
+            x,
+            y,
+            bool(placed.trusted[number]),
+        )
 
 
 def _taper(size: int) -> Image:
