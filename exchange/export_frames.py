@@ -261,17 +261,15 @@ class _Export:
             pair, key = record.pair, self.key(record)
             names = {place: f"{place}/{pair}.png" for place in PLACES}
             if pair in made:
-                known = made[pair]["sums"]
+                one = _Kept(key, _stated(made[pair]), made[pair]["sums"])
                 lie = {p: self.stage.scratch / key / f"{p}.png" for p in PLACES}
-                stated = {k: v for k, v in made[pair].items() if k != "sums"}
             elif pair in kept and kept[pair].key == key:
-                known = kept[pair].sums
+                one = kept[pair]
                 lie = {place: self.stage.folder / names[place] for place in PLACES}
-                stated = kept[pair].stated
             else:
                 continue
             sources |= {names[place]: lie[place] for place in PLACES}
-            sums |= {names[place]: known[place] for place in PLACES}
+            sums |= {names[place]: one.sums[place] for place in PLACES}
             row = self.split.get(pair)
             lines.append(
                 {
@@ -279,7 +277,7 @@ class _Export:
                     "pair": pair,
                     "split": row and row.split,
                     "group": row and row.group,
-                    **stated,
+                    **one.stated,
                     "key": key,
                 }
             )
@@ -346,7 +344,7 @@ def _kept(stage: Stage, *, proven: bool) -> dict[str, _Kept]:
         for text in read_lines(stage.folder / METADATA):
             line = parse_object(text)
             names = {place: f"{place}/{line['pair']}.png" for place in PLACES}
-            stated = {name: line[name] for name in ("box", "valid_share", "deep")}
+            stated = _stated(line)
             own = {place: sums[name] for place, name in names.items()}
             paths = {place: stage.folder / name for place, name in names.items()}
             if all(path.is_file() for path in paths.values()) and not (
@@ -360,6 +358,11 @@ def _kept(stage: Stage, *, proven: bool) -> dict[str, _Kept]:
             f"{stage.folder / METADATA}: damaged ({error}); add --force to export again"
         ) from error
     return found
+
+
+def _stated(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a line of `metadata.jsonl` says of the pictures."""
+    return {name: record[name] for name in ("box", "valid_share", "deep")}
 
 
 def _workspace(source: Path) -> Path:

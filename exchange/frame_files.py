@@ -13,7 +13,6 @@ from typing import Annotated, Any, TypedDict
 import cv2
 import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from dped_build.align.records import Alignment, Box
 from dped_build.exchange.encoded_pictures import PNG_LEVEL, mask_bytes
@@ -21,7 +20,7 @@ from dped_build.patches.exclusions import Exclusions
 from dped_build.patches.frames import BITS, FrameMap, map_frame, sample_frame
 from dped_build.patches.pieces import PieceFailure, read_pair
 from dped_build.patches.settings import PatchSettings
-from dped_build.photos.encoding import encode
+from dped_build.photos.encoding import Picture, encode
 from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import NO_MEMORY, PhotoError
 from dped_build.workspace.json_files import (
@@ -80,9 +79,9 @@ def make_frame(task: FrameTask) -> PieceFailure | FrameRecord:
         message = f"{pair}: cannot be measured ({' '.join(str(error).split())})"
         return PieceFailure("unmeasurable", message)
     left, top, width, height = found.box
-    own = phone[top : top + height, left : left + width]
+    own: Picture = phone[top : top + height, left : left + width]
     if task.bits != BITS[0]:
-        own = own.astype(np.uint16) * 257
+        own = own.astype(np.uint16) * np.uint16(257)
     pictures = (_png(own), _png(frame), mask_bytes(found.valid))
     sums = {}
     for place, data in zip(PLACES, pictures, strict=True):
@@ -111,5 +110,5 @@ def _take_out(found: FrameMap, task: FrameTask) -> None:
         found.valid[rows, max(first, 0) : max(last, 0)] = False
 
 
-def _png(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+def _png(picture: Picture) -> bytes:
     return encode(picture, level=PNG_LEVEL)

@@ -29,6 +29,7 @@ from dped_build.patches.refinement.layered import place_layers
 from dped_build.patches.refinement.pyramid import Image
 from dped_build.patches.refinement.refine import refine_windows
 from dped_build.patches.settings import PatchSettings
+from dped_build.photos.encoding import Picture
 
 LEAST_SIZE = 32  # px; in a smaller overlap nothing is placed
 STRIP_ROWS = 256  # sampled at once
@@ -106,7 +107,7 @@ def map_frame(
     return found
 
 
-def sample_frame(dslr: Photo, found: FrameMap, *, bits: int = 8) -> NDArray[np.integer]:
+def sample_frame(dslr: Photo, found: FrameMap, *, bits: int = 8) -> Picture:
     """The DSLR photo, RGB (H, W, 3), on the grid of the phone's box, sampled once.
 
     Returns:
@@ -114,8 +115,10 @@ def sample_frame(dslr: Photo, found: FrameMap, *, bits: int = 8) -> NDArray[np.i
         means of several DSLR pixels are not rounded to 8.
     """
     left, top, width, height = found.box
-    kind, scale = (np.uint8, 1) if bits == BITS[0] else (np.uint16, 257)
-    frame = np.empty((height, width, 3), kind)
+    scale = 1 if bits == BITS[0] else 257
+    frame: Picture = np.empty((height, width, 3), np.uint8)
+    if scale > 1:
+        frame = np.empty(frame.shape, np.uint16)
     for rows in found.strips():
         grid = found.phone_to_dslr @ translation(left, top + rows.start)
         samples = sample_at(dslr, found.places(rows).astype(np.float32), grid)

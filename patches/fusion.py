@@ -96,7 +96,8 @@ def _fused_rows(
         sum_x[here] += weight * part.x
         sum_y[here] += weight * part.y
     known = surest > 0
-    mean = np.stack([sum_x, sum_y], axis=-1) / np.where(known, told, 1)[..., None]
+    told[~known] = 1
+    mean = np.stack([sum_x / told, sum_y / told], axis=-1)
     return mean, known, known & (2 * trusted > asked)
 
 
