@@ -5,7 +5,7 @@ last: where it stands, the folder is finished and right.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypedDict
 import cv2
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from dped_build.align.records import Alignment, Box
 from dped_build.exchange.encoded_pictures import PNG_LEVEL, mask_bytes
@@ -78,13 +79,8 @@ def make_frame(task: FrameTask) -> PieceFailure | FrameRecord:
         # One pair that the numerics cannot hold costs itself, not the run.
         message = f"{pair}: cannot be measured ({' '.join(str(error).split())})"
         return PieceFailure("unmeasurable", message)
-    left, top, width, height = found.box
-    own: Picture = phone[top : top + height, left : left + width]
-    if task.bits != BITS[0]:
-        own = own.astype(np.uint16) * np.uint16(257)
-    pictures = (_png(own), _png(frame), mask_bytes(found.valid))
     sums = {}
-    for place, data in zip(PLACES, pictures, strict=True):
+    for place, data in _encoded(phone, frame, found, task.bits):
         write_atomic(task.out / f"{place}.png", data)
         sums[place] = hashlib.sha256(data).hexdigest()
     share = round(float(found.valid.mean()), 4)
@@ -110,5 +106,14 @@ def _take_out(found: FrameMap, task: FrameTask) -> None:
         found.valid[rows, max(first, 0) : max(last, 0)] = False
 
 
-def _png(picture: Picture) -> bytes:
-    return encode(picture, level=PNG_LEVEL)
+def _encoded(
+    phone: NDArray[np.uint8], frame: Picture, found: FrameMap, bits: int
+) -> Iterator[tuple[str, bytes]]:
+    """The place and the bytes of each file, one at a time."""
+    left, top, width, height = found.box
+    own: Picture = phone[top : top + height, left : left + width]
+    if bits != BITS[0]:
+        own = own.astype(np.uint16) * np.uint16(257)
+    yield PLACES[0], encode(own, level=PNG_LEVEL)
+    yield PLACES[1], encode(frame, level=PNG_LEVEL)
+    yield PLACES[2], mask_bytes(found.valid)

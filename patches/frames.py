@@ -22,7 +22,7 @@ from dped_build.align.geometry import (
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample_at, sample_unrounded
 from dped_build.patches.extract import SEARCH_SHARE
-from dped_build.patches.fusion import Mask, PlacedWindows, filled, fused
+from dped_build.patches.fusion import Mask, PlacedWindows, fill, fused
 from dped_build.patches.masks import packed, whole_masks
 from dped_build.patches.refinement.guide import find_guide
 from dped_build.patches.refinement.layered import place_layers
@@ -102,7 +102,8 @@ def map_frame(
         raise ValueError(f"{alignment.pair}: other photos than those that were aligned")
     placed, deep = _placed(phone, dslr, alignment.matrix(), box, settings)
     shift, known, valid = fused(placed, box)
-    found = FrameMap(box, filled(shift, known), valid, alignment.matrix(), deep)
+    fill(shift, known)
+    found = FrameMap(box, shift, valid, alignment.matrix(), deep)
     _leave_out_bars(found, content_box(phone), content_box(dslr))
     return found
 
@@ -136,8 +137,10 @@ def _placed(
     """Windows of all grids, and whether the pair shows depth."""
     luma = cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY)
     whole = luma.shape[::-1]
-    grey = cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY)
-    aligned = sample_unrounded(grey, phone_to_dslr, whole)
+    # The DSLR's own luma is let go at once: a third of its photo.
+    aligned = sample_unrounded(
+        cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY), phone_to_dslr, whole
+    )
     visible = visible_rows(phone_to_dslr, whole, dslr.shape[1::-1])
     guide = find_guide(luma, aligned, visible, max_shift=settings.max_shift)
     size, limit = min(settings.size, *box[2:]), SEARCH_SHARE * settings.max_shift

@@ -136,19 +136,20 @@ def _taper(size: int) -> Image:
     return np.outer(along, along).astype(np.float32)
 
 
-def filled(shift: Image, known: Mask) -> Image:
-    """The displacement with its gaps filled smoothly from around them, (H, W, 2).
+def fill(shift: Image, known: Mask) -> None:
+    """Fill the gaps of a displacement (H, W, 2), 0 there, smoothly from around them.
 
     Averages of the known pixels at ever smaller sizes fill what is unknown at the next
     larger one (pull-push: Gortler et al., "The lumigraph", 1996).
     """
     if known.all() or not known.any():
-        return shift
-    size = tuple(-(-side // 2) for side in known.shape[::-1])
-    weight = known.astype(np.float32)
-    part = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
-    mean = cv2.resize(shift * weight[..., None], size, interpolation=cv2.INTER_AREA)
-    mean /= np.where(part > 0, part, 1)[..., None]
-    around = filled(mean, part > 0)
-    around = cv2.resize(around, known.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.where(known[..., None], shift, around)
+        return
+    whole = known.shape[::-1]
+    size = [-(-side // 2) for side in whole]
+    share = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    mean = cv2.resize(shift, size, interpolation=cv2.INTER_AREA)
+    around = mean / np.where(share > 0, share, 1)[..., None]
+    fill(around, share > 0)
+    for axis in range(2):  # one at a time, for the memory
+        more = cv2.resize(around[..., axis], whole, interpolation=cv2.INTER_LINEAR)
+        np.copyto(shift[..., axis], more, where=~known)
