@@ -20,7 +20,6 @@ from dped_build.exchange.export_frames import export_frames
 from dped_build.exchange.export_settings import ExportSettings
 from dped_build.patches.frames import map_frame, sample_frame
 from dped_build.patches.fusion import fill
-from dped_build.patches.settings import PatchSettings
 from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
 from dped_build.workspace.errors import DpedBuildError, UsageError
 
@@ -33,6 +32,11 @@ def files_of(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def lines_of(folder):
+    text = (folder / "metadata.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def pixels_of(path):
@@ -62,7 +66,7 @@ def errors_px(found, rig):
     back = np.linalg.inv(found.phone_to_dslr)
     claimed = points + found.shift
     return np.linalg.norm(
-        claimed - apply_homography(back, rig.to_dslr(points)), axis=-1
+        claimed - apply_homography(back, rig.dslr_points(points)), axis=-1
     )
 
 
@@ -129,7 +133,7 @@ def test_photos_of_another_size_are_refused(pair):
 def test_frames_hold_the_phones_own_pixels_and_a_line_each(workspace, photo_set):
     summary = export_frames(workspace, jobs=1)
     out = workspace / "export/frames"
-    rows = [json.loads(line) for line in (out / "metadata.jsonl").open()]
+    rows = lines_of(out)
     assert [row["pair"] for row in rows] == ["2", "3", "10", "11", "12"]
     assert (summary.frames, summary.newly_done, summary.splits) == (5, 5, {})
     for row in rows:
@@ -171,7 +175,7 @@ def test_an_interrupted_export_resumes_to_the_same_bytes(
 def test_exclusions_take_pairs_and_windows_out(workspace):
     export_frames(workspace, jobs=1)
     out = workspace / "export/frames"
-    row = json.loads((out / "metadata.jsonl").open().readline())
+    row = lines_of(out)[0]
     left, top = row["box"][:2]
     (workspace / "exclude.csv").write_text(f"pair,x,y\n10,,\n2,{left + 9},{top + 5}\n")
     summary = export_frames(workspace, jobs=1)
@@ -208,7 +212,7 @@ def test_splits_follow_the_patches(patched_set, tmp_path):
     work = Path(shutil.copytree(patched_set, tmp_path / "work"))
     summary = export_frames(work, settings=ExportSettings(splits="test"), jobs=1)
     assert set(summary.splits) == {"test"}
-    rows = [json.loads(t) for t in (work / "export/frames/metadata.jsonl").open()]
+    rows = lines_of(work / "export/frames")
     assert {row["split"] for row in rows} == {"test"}
 
 
@@ -233,4 +237,3 @@ def test_the_command_says_what_it_wrote(workspace):
     assert "(frames, " in done.stdout
     card = (workspace / "export/frames/README.md").read_text()
     assert "5 pairs of whole photos" in card
-    assert PatchSettings().max_shift == 80
