@@ -160,6 +160,61 @@ def _views(
         )
 
 
+def sample_at(
+    photo: NDArray[np.uint8], places: NDArray[np.float32], to_photo: FloatArray
+) -> NDArray[np.float32]:
+    """The photo at any places of it, (h, w, 2) px: 0 to 255, float32, not rounded.
+
+    `to_photo`, (3, 3), from the grid of the output to photo px, says how large and how
+    turned the output's pixels are in the photo; `places` alone says where they lie.
+    """
+    height, width = places.shape[:2]
+    found = np.empty((height, width, *photo.shape[2:]), np.float32)
+    centre = ((width - 1) / 2, (height - 1) / 2)
+    side = max(1, int(TILE / np.abs(local_jacobian(to_photo, centre)).sum(1).max()))
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            part = slice(top, top + side), slice(left, left + side)
+            middle = (left + side / 2, top + side / 2)
+            pixel = local_jacobian(to_photo, middle)
+            np.clip(_sample_places(photo, places[part], pixel), 0, 255, out=found[part])
+    return found
+
+
+def _sample_places(
+    photo: NDArray[np.uint8], places: NDArray[np.float32], pixel: FloatArray
+) -> NDArray[np.float32]:
+    """As `_View.samples`, of pixels that `pixel` (2, 2) spans in the photo."""
+    widths = np.linalg.norm(pixel, axis=1)
+    per_pixel = max(1, int(np.ceil(widths.max() / WIDEST_BOX)))
+    boxes = [round(float(width) / per_pixel, 2) for width in widths]
+    linear = min(boxes) >= LINEAR_FROM
+    columns, rows = (
+        _span(places[..., axis], MARGIN + int(np.ceil(widths.max())), length)
+        for axis, length in enumerate(photo.shape[1::-1])
+    )
+    smooth = cv2.sepFilter2D(
+        photo[rows, columns],
+        cv2.CV_32F,
+        *(_taps(box, linear=linear) for box in boxes),
+        borderType=cv2.BORDER_REPLICATE,
+    )
+    samples: list[NDArray[np.float32]] = []
+    steps = (np.arange(per_pixel) + 0.5) / per_pixel - 0.5
+    for offset in np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2):
+        at = places + (pixel @ offset - (columns.start, rows.start)).astype(np.float32)
+        mode = cv2.INTER_LINEAR if linear else cv2.INTER_CUBIC
+        edge = cv2.BORDER_REPLICATE
+        samples.append(cv2.remap(smooth, at, None, mode, borderMode=edge))
+    return np.asarray(sum(samples) / len(samples), dtype=np.float32)
+
+
+def _span(ends: FloatArray, margin: int, length: int) -> slice:
+    """Pixels between `ends` along one axis of a photo, and `margin` more, not none."""
+    first = min(max(int(ends.min()) - margin, 0), length - 1)
+    return slice(first, min(max(int(ends.max()) + margin + 2, first + 1), length))
+
+
 @lru_cache(maxsize=256)
 def _taps(width: float, *, linear: bool) -> FloatArray:
     """Five weights after which interpolation gives the mean over `width` photo px.

@@ -17,7 +17,9 @@ from dped_build.commands.console import (
     workspace_option,
 )
 from dped_build.exchange.export_settings import (
+    BITS,
     FORMATS,
+    FRAMES,
     MODEL_FORMATS,
     PICTURES,
     PRECISIONS,
@@ -31,8 +33,10 @@ from dped_build.workspace.terminal import Progress
 from dped_build.workspace.text import counted, quote, size_text
 
 if TYPE_CHECKING:
+    from dped_build.exchange.export_frames import FramesSummary
     from dped_build.exchange.export_patches import ExportSummary
 
+UNLICENSED = "  The dataset card lacks a licence or credits: add --license, --credits."
 WINDOWS = Path("windows")  # the SOURCE that means those of --workspace
 
 
@@ -59,12 +63,13 @@ WINDOWS = Path("windows")  # the SOURCE that means those of --workspace
             "Picture format of dped-folders: jpg as in DPED, or lossless png.",
         ),
         "quality": (click.IntRange(1, 100), "JPEG quality of dped-folders."),
+        "bits": (click.Choice(BITS), "Bits per colour of frames."),
         "license": "Licence for the dataset card, such as CC-BY-4.0.",
         "credits": "Photographers, for the dataset card.",
         "precision": (click.Choice(PRECISIONS), "Weight precision of the ONNX model."),
     },
 )
-@jobs_option("Encoding threads.  [default: all cores]")
+@jobs_option("Encoding threads; of frames, processes.  [default: all cores]")
 @click.option("--force", is_flag=True, help="Replace an earlier export.")
 @json_option
 @workspace_option
@@ -80,7 +85,7 @@ def export(
     workspace: Path,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Export patches or models for other tools.
+    """Export patches, whole photos or models for other tools.
 
     \b
     SOURCE is one of
@@ -88,6 +93,8 @@ def export(
         dped-folders  DPED's layout        png      one file per picture
         webdataset    tar files            lmdb     for BasicSR
         parquet       for Hugging Face's `datasets`
+      a workspace with aligned photos:
+        frames        whole photos on one grid, with masks of valid pixels
       the word windows, for every candidate window of --workspace:
         csv           one line per window  → windows.csv in the workspace
       a run folder or generator.pt:
@@ -102,6 +109,7 @@ def export(
     Examples:
       dped-build export data/patches --format png
       dped-build export data --format parquet --license CC-BY-4.0 --credits "A. Lee"
+      dped-build export data --format frames --bits 16
       dped-build export windows --format csv
       dped-build export data/runs/released-dped --format onnx
     """
@@ -116,6 +124,20 @@ def export(
         return
     if form in TABLE_FORMATS:
         _export_windows(source, out, workspace, force=force, as_json=as_json)
+        return
+    if form == FRAMES:
+        from dped_build.exchange.export_frames import export_frames
+
+        with Progress("pairs", quiet=as_json) as progress:
+            frames = export_frames(
+                source,
+                out,
+                settings=settings,
+                jobs=jobs,
+                force=force,
+                progress=progress,
+            )
+        _show_frames(frames, settings, as_json=as_json)
         return
     from dped_build.exchange.export_patches import export_patches
 
@@ -160,15 +182,36 @@ def _told(summary: "ExportSummary", settings: ExportSettings) -> list[str]:
             "--pictures png is lossless"
         )
     if settings.license is None or settings.credits is None:
-        lines.append(
-            "  The dataset card lacks a licence or credits: add --license, --credits."
-        )
+        lines.append(UNLICENSED)
     end = quote(summary.folder)
     lines.append(f"→ {end}  ({summary.format}, {size_text(summary.bytes)})")
     return [
         *lines,
         f"(next: {quote(summary.folder / 'README.md')} says how to read it)",
     ]
+
+
+def _show_frames(
+    summary: "FramesSummary", settings: ExportSettings, *, as_json: bool
+) -> None:
+    if as_json:
+        echo_json(summary)
+        return
+    count, cameras = counted(summary.frames, "pair"), " | ".join(summary.cameras)
+    click.echo(f"{count} of photos, {cameras}{new(summary.newly_done)}")
+    if summary.splits:
+        counts = ", ".join(f"{name} {n}" for name, n in summary.splits.items())
+        click.echo(f"  pairs: {counts}")
+    click.echo(f"  {summary.valid_share:.1%} of their pixels valid")
+    if summary.excluded:
+        click.echo(f"  {summary.excluded:6d} excluded")
+    for failed in summary.failed:
+        click.echo(f"  {failed['pair']}: {failed['message']}")
+    if settings.license is None or settings.credits is None:
+        click.echo(UNLICENSED)
+    end, card = quote(summary.folder), quote(summary.folder / "README.md")
+    click.echo(f"→ {end}  (frames, {size_text(summary.bytes)})")
+    click.echo(f"(next: {card} says how to read it)")
 
 
 def _export_windows(

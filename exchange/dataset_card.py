@@ -100,8 +100,8 @@ def dataset_card(
         dslr=_dslr(manifest),
         total=total,
         size=manifest["size"],
-        license=_line(manifest["license"]),
-        credits=_line(manifest["credits"]),
+        license=stated_line(manifest["license"]),
+        credits=stated_line(manifest["credits"]),
         counts="\n".join(
             f"| {name} | {split['photos']:,} | {split['patches']:,} |"
             for name, split in splits.items()
@@ -127,7 +127,7 @@ def _front_matter(
     lines = [
         "---",
         f"pretty_name: {name}",
-        *_license(manifest["license"]),
+        *license_lines(manifest["license"]),
         "task_categories:",
         "- image-to-image",
         "size_categories:",
@@ -144,7 +144,8 @@ def _front_matter(
     return [*lines, "---", ""]
 
 
-def _license(stated: str | None) -> list[str]:
+def license_lines(stated: str | None) -> list[str]:
+    """The licence as Hugging Face's front matter has it."""
     if stated is None:
         return ["license: unknown"]
     if stated.lower() in KNOWN_LICENSES:
@@ -157,13 +158,13 @@ def _left_out(count: int, why: str) -> str:
 
 
 def _phone(manifest: Mapping[str, Any]) -> str:
-    return _line(manifest["phone_camera"])
+    return stated_line(manifest["phone_camera"])
 
 
 def _dslr(manifest: Mapping[str, Any]) -> str:
-    return _line(manifest["dslr_camera"])
+    return stated_line(manifest["dslr_camera"])
 
 
-def _line(text: str | None) -> str:
-    """Text on one line of Markdown."""
+def stated_line(text: str | None) -> str:
+    """Text on one line of Markdown; None: that it is not stated."""
     return NOT_STATED if text is None else " ".join(text.split())

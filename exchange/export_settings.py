@@ -8,15 +8,18 @@ from dped_build.workspace.errors import UsageError
 PATCH_FORMATS = ("dped-folders", "png", "webdataset", "lmdb", "parquet")
 WITHOUT_MASKS = ("dped-folders",)  # they take the patches that need none
 TABLE_FORMATS = ("csv",)
+FRAMES = "frames"
 MODEL_FORMATS = ("onnx",)
-FORMATS = (*PATCH_FORMATS, *TABLE_FORMATS, *MODEL_FORMATS)
+FORMATS = (*PATCH_FORMATS, FRAMES, *TABLE_FORMATS, *MODEL_FORMATS)
 PRECISIONS = ("fp32", "fp16")
 PICTURES = ("jpg", "png")
+BITS = (8, 16)
 OWN_OPTIONS = {  # what only some formats have
-    "splits": PATCH_FORMATS,
-    "license": PATCH_FORMATS,
-    "credits": PATCH_FORMATS,
-    "jobs": PATCH_FORMATS,
+    "splits": (*PATCH_FORMATS, FRAMES),
+    "license": (*PATCH_FORMATS, FRAMES),
+    "credits": (*PATCH_FORMATS, FRAMES),
+    "jobs": (*PATCH_FORMATS, FRAMES),
+    "bits": (FRAMES,),
     "pictures": ("dped-folders",),
     "quality": ("dped-folders",),
     "precision": MODEL_FORMATS,
@@ -30,6 +33,7 @@ class ExportSettings:
     splits: str = ",".join(SPLITS)
     pictures: str = "jpg"  # of dped-folders: the original's kind; png loses nothing
     quality: int = 95  # of those JPEG files
+    bits: int = 8  # of a colour, of frames
     license: str | None = None  # as typed; None: not stated
     credits: str | None = None
     precision: str = "fp32"  # of models
@@ -48,6 +52,8 @@ class ExportSettings:
             raise UsageError("--quality must be from 1 to 100")
         if self.pictures == "png" and self.quality != type(self).quality:
             raise UsageError("--quality is for JPEG: leave --pictures at jpg")
+        if self.bits not in BITS:
+            raise UsageError(f"--bits {self.bits}: 8 or 16")
         if self.precision not in PRECISIONS:
             raise UsageError(f"--precision {self.precision}: {' or '.join(PRECISIONS)}")
 

@@ -133,18 +133,9 @@ def make_piece(task: PieceTask) -> PieceFailure | Path:
         Where the piece lies, or why there is none.
     """
     try:
-        reading = dict(task.photos)
-        reduction = reading.pop("reduce_phone", 1)
-        phone, dslr = (read_photo(p, **reading) for p in (task.phone, task.dslr))
-        phone = reduced(phone, reduction)
+        phone, dslr = read_pair(task.alignment, task.phone, task.dslr, task.photos)
     except PhotoError as error:
         return PieceFailure(error.reason, str(error))
-    if (phone.shape[1::-1], dslr.shape[1::-1]) != (
-        task.alignment.phone_size,
-        task.alignment.dslr_size,
-    ):
-        message = f"{task.phone.name}: the photos changed; run dped-build align again"
-        return PieceFailure("unreadable", message)
     return cut_piece(task, phone, dslr)
 
 
@@ -177,6 +168,25 @@ def cut_piece(
     source = cut(phone, windows.patch_to_phone[kept], size)
     write_piece(task.out, windows, reasons, bits, source, target)
     return task.out
+
+
+def read_pair(
+    alignment: Alignment, phone: Path, dslr: Path, photos: Mapping[str, Any]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Both photos of an aligned pair, RGB, read as `photos` says they were aligned.
+
+    Raises:
+        PhotoError: One cannot be read, or has another size than when it was aligned.
+    """
+    reading = dict(photos)
+    reduction = reading.pop("reduce_phone", 1)
+    own, other = (read_photo(path, **reading) for path in (phone, dslr))
+    own = reduced(own, reduction)
+    sizes = (alignment.phone_size, alignment.dslr_size)
+    if (own.shape[1::-1], other.shape[1::-1]) != sizes:
+        message = f"{phone.name}: the photos changed; run dped-build align again"
+        raise PhotoError("unreadable", message)
+    return own, other
 
 
 def write_piece(

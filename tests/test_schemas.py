@@ -134,6 +134,9 @@ def exchanged(workspace, run_folder, work):
         run("import", work / "paired", "--out", imported[0], "--json"),
         run("import", png, "--out", imported[1], "--json"),
     ]
+    frames = ("export", workspace, "--format", "frames", "--jobs", 1, "--json")
+    frames_summary = run(*frames)
+    whole = workspace / "export/frames"
     windows = ("export", "windows", "--format", "csv", "-w", workspace, "--json")
     model = ("export", run_folder, "--format", "onnx", "--out", onnx, "--json")
     return {
@@ -142,6 +145,9 @@ def exchanged(workspace, run_folder, work):
         "export-summary": summaries,
         "export-manifest": [document(f / "manifest.json") for f in (png, lmdb)],
         "export-record": records,
+        "frames-summary": [frames_summary],
+        "frames-manifest": [document(whole / "manifest.json")],
+        "frame-record": lines(whole / "metadata.jsonl"),
         "export-windows-summary": [run(*windows)],
         "export-model-summary": [run(*model)],
     }

@@ -39,6 +39,12 @@ DOCUMENTS: dict[str, tuple[str, Any]] = {
         "dped-build export windows --json",
         exchange.ExportWindowsSummary,
     ),
+    "frame-record": ("A line of export/frames/metadata.jsonl", exchange.FrameLine),
+    "frames-manifest": ("export/frames/manifest.json", exchange.FramesManifest),
+    "frames-summary": (
+        "dped-build export --format frames --json",
+        exchange.FramesSummary,
+    ),
     "import-model-summary": (
         "dped-build import --json, of a TensorFlow checkpoint",
         exchange.ImportModelSummary,

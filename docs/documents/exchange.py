@@ -13,6 +13,7 @@ from documents.common import (
     SplitCounts,
     Written,
 )
+from dped_build.align.records import Box
 from dped_build.exchange.exported_folders import Cut
 
 
@@ -90,6 +91,66 @@ class ExportSummary(TypedDict):
     psnr_db: Annotated[float | None, "Of JPEG pictures, dB; null: nothing is lost."]
     bytes: Annotated[Count, "Written."]
     newly_done: Annotated[Count, "Patches written by this run."]
+
+
+class FramesSettings(TypedDict):
+    """What the pictures were made with."""
+
+    splits: Annotated[str, "Splits exported, separated by commas."]
+    bits: Annotated[Literal[8, 16], "Of a colour."]
+    license: Annotated[str | None, "Of the photos, as stated."]
+    credits: Annotated[str | None, "Who took them, as stated."]
+    max_shift: Annotated[float, "Displacement looked for, phone px."]
+    making: Annotated[Count, "Rises when the same inputs give other pictures."]
+    measurement: Annotated[Count, "As in patches/manifest.json."]
+
+
+class FramesManifest(Written):
+    """What an export of whole photos holds."""
+
+    format: Annotated[Literal["dped-build/frames"], "What this is."]
+    phone_camera: Annotated[str, "Name."]
+    dslr_camera: Annotated[str, "Name."]
+    settings: FramesSettings
+    frames: Annotated[Count, "Pairs."]
+    splits: Annotated[
+        dict[Split, Annotated[Count, "Pairs."]], "Pairs of each split, where known."
+    ]
+    excluded: Annotated[Count, "Pairs left out by exclude.csv."]
+    failed: FailedFiles
+
+
+class FrameLine(TypedDict):
+    """All that is known of one pair of whole photos."""
+
+    phone_file_name: Annotated[str, "Picture, relative to this file."]
+    dslr_file_name: Annotated[str, "Likewise."]
+    valid_file_name: Annotated[str, "Likewise: 255 where both show the same, else 0."]
+    pair: Annotated[str, "Name of the photo."]
+    split: Annotated[Split | None, "Null before patches ran."]
+    group: Annotated[str | None, "Name of the scene; likewise."]
+    box: Annotated[Box, "Of the pictures in the upright phone photo, px."]
+    valid_share: Annotated[Share, "Share of valid pixels."]
+    deep: Annotated[bool, "Whether the pair shows depth."]
+    key: Annotated[str, "Names everything that the pictures were made from."]
+
+
+class FramesSummary(TypedDict):
+    """What an export of whole photos came to."""
+
+    folder: Annotated[str, "Where it was written."]
+    cameras: Annotated[
+        tuple[Annotated[str, "Phone."], Annotated[str, "DSLR."]], "Names."
+    ]
+    frames: Annotated[Count, "Pairs."]
+    splits: Annotated[
+        dict[Split, Annotated[Count, "Pairs."]], "Pairs of each split, where known."
+    ]
+    excluded: Annotated[Count, "Pairs left out by exclude.csv."]
+    failed: FailedFiles
+    valid_share: Annotated[Share, "Share of valid pixels, of all pairs."]
+    bytes: Annotated[Count, "Written."]
+    newly_done: Annotated[Count, "Pairs made by this run."]
 
 
 class ExportWindowsSummary(TypedDict):

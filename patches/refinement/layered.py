@@ -27,7 +27,7 @@ from dped_build.patches.refinement.guide import (
     distance_from_others,
     middle,
 )
-from dped_build.patches.refinement.layers import surfaces, window_layers
+from dped_build.patches.refinement.layers import Layers, surfaces, window_layers
 from dped_build.patches.refinement.likelihood import (
     Evidence,
     gather_evidence,
@@ -88,6 +88,18 @@ def refine_layers(
         The places, and which pixels are valid, (N, size, size). Windows without a
         surface are left where they are, none of their pixels valid.
     """
+    layers, found, valid = place_layers(phone, dslr, windows, guide, size=size)
+    return _best_of_windows(len(windows), layers.window, found, valid)
+
+
+def place_layers(
+    phone: Luma, dslr: Image, windows: NDArray[np.int32], guide: Guide, *, size: int
+) -> tuple[Layers, Refinement, NDArray[np.bool_]]:
+    """As `refine_layers`, but every surface of every window.
+
+    Returns:
+        The K surfaces, their places, and which pixels are valid, (K, size, size).
+    """
     layers = window_layers(guide.parallax, windows, size, GUIDE_REDUCTION)
     corners = windows[layers.window]
     said = LayerGuide(guide, layers.planes, corners, size)
@@ -103,8 +115,7 @@ def refine_layers(
     prior, around, roughness = _with_surfaces(said, places, evidence)
     places = places + _bounded(solve(places, evidence, prior)[0])
     ground = _Ground(frame, said, prior, around, roughness)
-    found, valid = _settled_all(ground, places)
-    return _best_of_windows(len(windows), layers.window, found, valid)
+    return layers, *_settled_all(ground, places)
 
 
 @dataclass(frozen=True)
