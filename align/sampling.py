@@ -93,7 +93,7 @@ def _tile_sides(to_photo: FloatArray, size: tuple[int, int]) -> NDArray[np.intp]
     """Output px of tiles that hold `TILE` photo px, of grids of one size, (N,)."""
     centre = (np.array(size) - 1) / 2
     widest = np.abs(local_jacobian(to_photo, centre)).sum(axis=2).max(axis=1)
-    return np.maximum(TILE / widest, 1).astype(np.intp)
+    return np.asarray(np.maximum(TILE / widest, 1), dtype=np.intp)
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def _measured(
 def _quotients(values: FloatArray, by: FloatArray) -> FloatArray:
     """NaN where the divisor is not above 0."""
     found = np.full(np.shape(values), np.nan)
-    return np.divide(values, by, out=found, where=by > 0)
+    return np.asarray(np.divide(values, by, out=found, where=by > 0))
 
 
 def _counts(plane: Pixels, valid: Masks | None) -> Whole:
@@ -196,7 +196,8 @@ def _clipped(patches: Pixels, valid: Masks | None) -> FloatArray:
     if valid is not None:
         within &= valid.view(np.uint8)
     count = _counts(within, valid)
-    return (count - np.array([cv2.countNonZero(x) for x in within])) / count
+    dark_or_bright = count - np.array([cv2.countNonZero(x) for x in within])
+    return np.asarray(dark_or_bright / count)
 
 
 def _color_fits(phone: Pixels, dslr: Pixels, valid: Masks | None) -> FloatArray:

@@ -84,8 +84,9 @@ def gather_evidence(
     for first in range(0, len(places), step):
         rows = slice(first, first + step)
         mask = None if counted is None else _by_blocks(counted[rows], level.block)
-        dslr = _dslr_pixels(level, terms[:, rows])
-        _add_up(sums.rows(rows), _phone_pixels(level, rows), *dslr, mask)
+        luma, along_x, along_y = _dslr_pixels(level, terms[:, rows])
+        target = _phone_pixels(level, rows)
+        _add_up(sums.rows(rows), target, luma, along_x, along_y, mask)
     return _evidence(sums, level.reduction)
 
 
@@ -236,7 +237,7 @@ def _phone_pixels(level: Level, rows: slice) -> Image:
         writeable=False,
     )
     x, y = level.corners[rows].T
-    return windows[y, x].reshape(len(x), BLOCKS**2, block**2)
+    return np.asarray(windows[y, x].reshape(len(x), BLOCKS**2, block**2))
 
 
 def _warps(level: Level, places: FloatArray) -> Image:

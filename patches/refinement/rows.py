@@ -17,7 +17,7 @@ class Rows:
         for field in fields(self):
             getattr(self, field.name)[rows] = getattr(part, field.name)
 
-    def rows(self, chosen: NDArray[np.intp]) -> Self:
+    def rows(self, chosen: NDArray[np.intp] | slice) -> Self:
         """Of the windows that `chosen` numbers."""
         names = (field.name for field in fields(self))
         return replace(self, **{name: getattr(self, name)[chosen] for name in names})
