@@ -11,7 +11,7 @@ from faults import make_pairs, tree
 from PIL import Image
 from shards import write_patches
 
-from dped_build.align import AlignSettings, align_folders, folders
+from dped_build.align import AlignSettings, align_folders, worker
 from dped_build.align.aligned_folder import read_aligned
 from dped_build.curate.verify import verify_workspace
 from dped_build.patches import PatchSettings, build, build_shards, pieces
@@ -88,7 +88,7 @@ def work(made, tmp_path, monkeypatch):
 
         monkeypatch.setattr(module, name, count)
 
-    counted(folders, "align_files", "aligned")
+    counted(worker, "align_and_keep", "aligned")
     counted(build, "make_piece", "cut")
     counted(pieces, "measure_windows", "measured")
     return work

@@ -59,7 +59,7 @@ START = {  # command → whose result it starts from; None: the smaller run
     "enhance": "train",
 }
 WORKER = {  # command → the function that does one pair's work
-    "align": "dped_build.align.folders.align_files",
+    "align": "dped_build.align.worker.align_and_keep",
     "patches": "dped_build.patches.build.make_piece",
     "import": "dped_build.exchange.import_patches.make_block",
 }
