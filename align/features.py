@@ -10,7 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.geometry import FloatArray, rescaling, visible_rows
+from dped_build.align.geometry import (
+    FloatArray,
+    rescaling,
+    row_mask,
+    visible_rows,
+)
 from dped_build.align.overlays import Region
 from dped_build.align.sampling import sample
 from dped_build.align.tracks import whitened
@@ -178,8 +183,7 @@ def _laid_over(
     one = sample(phone.luma, rescaling(*phone.scale) @ to_phone, size)
     other = sample(dslr.luma, rescaling(*dslr.scale) @ to_dslr, size)
     rows = visible_rows(to_dslr, size, dslr.size)
-    x = np.arange(size[0])
-    inside = ((x >= rows[:, :1]) & (x <= rows[:, 1:])).astype(np.float32)
+    inside = row_mask(rows, size[0]).astype(np.float32)
     if but is not None:
         left_out = cv2.resize(but.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         inside[left_out > 0] = 0

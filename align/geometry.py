@@ -81,6 +81,15 @@ def visible_rows(
     return np.stack(whole, axis=1).astype(np.int64)
 
 
+def row_mask(rows: NDArray[Any], width: int) -> NDArray[np.bool_]:
+    """Which pixels lie within each row's first and last, (height, 2): (height, width).
+
+    `rows` is as of `visible_rows`, or scaled.
+    """
+    columns = np.arange(width)
+    return np.asarray((columns >= rows[:, :1]) & (columns <= rows[:, 1:]))
+
+
 def overlap_share(rows: NDArray[np.int64], size: tuple[int, int]) -> float:
     """Share of a photo's pixels inside the intervals of `visible_rows`, 0 to 1."""
     inside = np.maximum(rows[:, 1] - rows[:, 0] + 1, 0).sum()

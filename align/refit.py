@@ -10,7 +10,6 @@ least absolute deviations.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +18,7 @@ from dped_build.align.geometry import (
     apply_homography,
     local_jacobian,
     rescaling,
+    row_mask,
     visible_rows,
 )
 from dped_build.align.homography import CELL_ERROR, crowd, likely_homography
@@ -30,6 +30,7 @@ from dped_build.align.tracks import (
     follow_points,
     whitened,
 )
+from dped_build.photos.orientation import reduced
 
 Luma = NDArray[np.uint8]
 Sizes = tuple[tuple[int, int], tuple[int, int]]  # (width, height) of phone and DSLR
@@ -62,6 +63,10 @@ class Matches:
     unit_px: float  # of their deviations, phone px
     error_px: float  # standard error, phone px
 
+    def of(self, chosen: NDArray[np.bool_]) -> "Matches":
+        """Those that are chosen, (N,)."""
+        return replace(self, phone=self.phone[chosen], dslr=self.dslr[chosen])
+
 
 @dataclass(frozen=True)
 class Refit:
@@ -89,7 +94,7 @@ def refit(
     """
     reduction = max(1, -(-max(phone.shape) // SIDE))
     sizes = (phone.shape[1], phone.shape[0]), (dslr.shape[1], dslr.shape[0])
-    small = _reduced(phone, reduction)
+    small = reduced(phone, reduction)
     contrast = blob_contrast(small)
     matrix = phone_to_dslr
     for _ in range(ROUNDS):
@@ -174,16 +179,12 @@ def _independent_rmse(
 ) -> float | None:
     """Cells of a chequerboard: white ones against a fit to black ones, and reverse."""
     fields: list[FloatArray] = []
+    colours = [_cells(group.phone, sizes[0]).sum(axis=1) % 2 for group in groups]
     for colour in (0, 1):
-        theirs = [_cells(group.phone, sizes[0]).sum(axis=1) % 2 for group in groups]
-        halves = [
-            [replace(g, phone=g.phone[which], dslr=g.dslr[which]) for g, which in some]
-            for some in (
-                zip(groups, (c == colour for c in theirs), strict=True),
-                zip(groups, (c != colour for c in theirs), strict=True),
-            )
-        ]
-        seen, unseen = halves
+        seen, unseen = (
+            [g.of((c == colour) == own) for g, c in zip(groups, colours, strict=True)]
+            for own in (True, False)
+        )
         if sum(len(group.phone) for group in seen) < MIN_TRACKS:
             return None
         other = fit(seen, matrix, sizes, DEVIATIONS[-1:])
@@ -214,13 +215,6 @@ def _cells(points: FloatArray, size: tuple[int, int]) -> NDArray[np.int64]:
     return np.asarray(np.clip(cell, 0, np.array(_grid(size)) - 1).astype(np.int64))
 
 
-def _reduced(luma: Luma, times: int) -> Luma:
-    height, width = (side // times for side in luma.shape)
-    whole = luma[: height * times, : width * times]
-    area = cv2.INTER_AREA
-    return np.asarray(cv2.resize(whole, (width, height), interpolation=area))
-
-
 def _follow(
     phone: Luma,
     dslr: Luma,
@@ -232,14 +226,13 @@ def _follow(
     size = (phone.shape[1], phone.shape[0])
     to_dslr = phone_to_dslr @ rescaling(reduction)
     rows = visible_rows(to_dslr, size, (dslr.shape[1], dslr.shape[0]))
-    columns = np.arange(size[0])
-    inside = (columns >= rows[:, :1]) & (columns <= rows[:, 1:])
+    inside = row_mask(rows, size[0])
     points = find_blobs(contrast, inside, CELLS)
     if len(points) < MIN_TRACKS:
         return Tracks(np.zeros((0, 2)), np.zeros((0, 2)))
     middle = np.linalg.det(local_jacobian(to_dslr, np.array(size) / 2))
     less = max(1, int(np.sqrt(max(middle, 1))))  # whole px are quickly averaged
-    seen = sample(_reduced(dslr, less), rescaling(1 / less) @ to_dslr, size)
+    seen = sample(reduced(dslr, less), rescaling(1 / less) @ to_dslr, size)
     one, other = (whitened(luma.astype(np.float32)) for luma in (phone, seen))
     return follow_points(
         one,

@@ -109,20 +109,13 @@ class _View:
 
     def samples(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The photo on the grid, not rounded and not clipped."""
-        linear = min(self.boxes) >= LINEAR_FROM
-        smooth = cv2.sepFilter2D(
-            photo[self.rows, self.columns],
-            cv2.CV_32F,
-            *(_taps(box, linear=linear) for box in self.boxes),
-            borderType=cv2.BORDER_REPLICATE,
-        )
+        smooth, reading = _smoothed(photo[self.rows, self.columns], self.boxes)
         times, matrix = self.per_pixel, self.to_part
         samples = cv2.warpPerspective(
             smooth,
             matrix if times == 1 else matrix @ rescaling(1 / times),
             (self.size[0] * times, self.size[1] * times),
-            flags=(cv2.INTER_LINEAR if linear else cv2.INTER_CUBIC)
-            | cv2.WARP_INVERSE_MAP,
+            flags=reading | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
         if times > 1:
@@ -170,8 +163,7 @@ def sample_at(
     """
     height, width = places.shape[:2]
     found = np.empty((height, width, *photo.shape[2:]), np.float32)
-    centre = ((width - 1) / 2, (height - 1) / 2)
-    side = max(1, int(TILE / np.abs(local_jacobian(to_photo, centre)).sum(1).max()))
+    side = int(_tile_sides(to_photo[None], (width, height))[0])
     for top in range(0, height, side):
         for left in range(0, width, side):
             part = slice(top, top + side), slice(left, left + side)
@@ -187,26 +179,33 @@ def _sample_places(
     """As `_View.samples`, of pixels that `pixel` (2, 2) spans in the photo."""
     widths = np.linalg.norm(pixel, axis=1)
     per_pixel = max(1, int(np.ceil(widths.max() / WIDEST_BOX)))
-    boxes = [round(float(width) / per_pixel, 2) for width in widths]
-    linear = min(boxes) >= LINEAR_FROM
+    across, down = (round(float(width) / per_pixel, 2) for width in widths)
     columns, rows = (
         _span(places[..., axis], MARGIN + int(np.ceil(widths.max())), length)
         for axis, length in enumerate(photo.shape[1::-1])
     )
-    smooth = cv2.sepFilter2D(
-        photo[rows, columns],
-        cv2.CV_32F,
-        *(_taps(box, linear=linear) for box in boxes),
-        borderType=cv2.BORDER_REPLICATE,
-    )
+    smooth, reading = _smoothed(photo[rows, columns], (across, down))
     samples: list[NDArray[np.float32]] = []
     steps = (np.arange(per_pixel) + 0.5) / per_pixel - 0.5
     for offset in np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2):
         at = places + (pixel @ offset - (columns.start, rows.start)).astype(np.float32)
-        mode = cv2.INTER_LINEAR if linear else cv2.INTER_CUBIC
         edge = cv2.BORDER_REPLICATE
-        samples.append(cv2.remap(smooth, at, None, mode, borderMode=edge))
+        samples.append(cv2.remap(smooth, at, None, reading, borderMode=edge))
     return np.asarray(sum(samples) / len(samples), dtype=np.float32)
+
+
+def _smoothed(
+    part: NDArray[np.uint8], boxes: tuple[float, float]
+) -> tuple[NDArray[np.float32], int]:
+    """A part of the photo filtered for means over `boxes`, and how it is then read."""
+    linear = min(boxes) >= LINEAR_FROM
+    smooth = cv2.sepFilter2D(
+        part,
+        cv2.CV_32F,
+        *(_taps(box, linear=linear) for box in boxes),
+        borderType=cv2.BORDER_REPLICATE,
+    )
+    return smooth, cv2.INTER_LINEAR if linear else cv2.INTER_CUBIC
 
 
 def _span(ends: FloatArray, margin: int, length: int) -> slice:

@@ -35,9 +35,9 @@ def survey(
     """
     headers: dict[str, dict[Path, Header | None]] = {camera: {} for camera in roots}
     photos = [each for pair in pairs for each in pair.photos()]
-    for done, (camera, photo) in enumerate(photos, start=1):
-        headers[camera][photo] = _header(roots[camera] / photo)
-        progress(done, len(photos))
+    read = _headers([roots[camera] / photo for camera, photo in photos], progress)
+    for (camera, photo), header in zip(photos, read, strict=True):
+        headers[camera][photo] = header
     lines = [_camera(CAMERAS[camera], found) for camera, found in headers.items()]
     return [*lines, *_clocks(pairs, headers)]
 
@@ -49,11 +49,14 @@ def survey_folder(
     progress: OnProgress = lambda done, total: None,
 ) -> str:
     """The same of one folder's photos, relative to it, in a line."""
-    headers = {}
-    for done, photo in enumerate(photos, start=1):
-        headers[photo] = _header(folder / photo)
-        progress(done, len(photos))
-    return _camera(str(folder), headers)
+    read = _headers([folder / photo for photo in photos], progress)
+    return _camera(str(folder), dict(zip(photos, read, strict=True)))
+
+
+def _headers(paths: Sequence[Path], progress: OnProgress) -> Iterator[Header | None]:
+    for done, path in enumerate(paths, start=1):
+        yield _header(path)
+        progress(done, len(paths))
 
 
 def _header(path: Path) -> Header | None:

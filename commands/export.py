@@ -17,7 +17,6 @@ from dped_build.commands.console import (
     workspace_option,
 )
 from dped_build.exchange.export_settings import (
-    BITS,
     FORMATS,
     FRAMES,
     MODEL_FORMATS,
@@ -29,6 +28,7 @@ from dped_build.exchange.export_settings import (
     require_option,
 )
 from dped_build.patches.settings import PatchSettings
+from dped_build.photos.settings import PICTURE_BITS
 from dped_build.workspace.terminal import Progress
 from dped_build.workspace.text import counted, quote, size_text
 
@@ -63,7 +63,7 @@ WINDOWS = Path("windows")  # the SOURCE that means those of --workspace
             "Picture format of dped-folders: jpg as in DPED, or lossless png.",
         ),
         "quality": (click.IntRange(1, 100), "JPEG quality of dped-folders."),
-        "bits": (click.Choice(BITS), "Bits per colour of frames."),
+        "bits": (click.Choice(PICTURE_BITS), "Bits per colour of frames."),
         "license": "Licence for the dataset card, such as CC-BY-4.0.",
         "credits": "Photographers, for the dataset card.",
         "precision": (click.Choice(PRECISIONS), "Weight precision of the ONNX model."),

@@ -3,7 +3,6 @@
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,15 +21,15 @@ from dped_build.exchange.frame_files import (
 from dped_build.exchange.frames_card import frames_card
 from dped_build.exchange.out_folder import held, out_stage, with_name
 from dped_build.exchange.patch_json import METADATA
-from dped_build.parallel.executor import Workers, default_jobs, run_all
-from dped_build.patches.build import patch_stage
+from dped_build.parallel.executor import Workers, default_jobs
+from dped_build.patches.build import patch_stage, run_pairs
 from dped_build.patches.exclusions import EXCLUDE_FILE
 from dped_build.patches.folder import finished_manifest, read_split_rows
 from dped_build.patches.inputs import Inputs, read_inputs, require_aligned
 from dped_build.patches.pieces import MEASUREMENT, PieceFailure
 from dped_build.patches.settings import PatchSettings
 from dped_build.patches.split import SplitRow
-from dped_build.workspace.durable import write_atomic, writing
+from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import (
     as_json,
@@ -39,7 +38,6 @@ from dped_build.workspace.json_files import (
     parse_object,
     read_lines,
 )
-from dped_build.workspace.logs import log_pair
 from dped_build.workspace.plan import OnProgress, Plan, refuse_full_disk
 from dped_build.workspace.stage import (
     Stage,
@@ -201,7 +199,20 @@ class _Export:
             else:
                 made[record.pair] = finished
         self._require_space(todo)
-        made |= self._work(todo, workers, progress)
+        ended = run_pairs(
+            make_frame,
+            todo,
+            self.stage.scratch,
+            workers,
+            progress,
+            stage="export",
+            done="exported",
+        )
+        for pair, result in ended.items():
+            if isinstance(result, PieceFailure):
+                self.failures[pair] = result
+            else:
+                made[pair] = result
         lines, sources, sums = self._collected(kept, made)
         manifest = self._manifest(lines)
         if manifest != before or len(lines) != len(kept) or made:
@@ -228,29 +239,6 @@ class _Export:
         size = int(pixels * BYTES_PER_PIXEL[self.settings.bits])
         plan = Plan(len(self.records), len(todo), size, 0)
         refuse_full_disk(self.stage.workspace, plan, "choose another --out")
-
-    def _work(
-        self, todo: Sequence[FrameTask], workers: Workers, progress: OnProgress
-    ) -> dict[str, FrameRecord]:
-        """Make the pictures that are left; those of every finished pair are kept."""
-        with writing(self.stage.scratch):
-            self.stage.scratch.mkdir(parents=True, exist_ok=True)
-        made: dict[str, FrameRecord] = {}
-        progress(0, len(todo))
-        with closing(run_all(make_frame, todo, workers)) as results:
-            for done, (index, result) in enumerate(results, start=1):
-                pair = todo[index].alignment.pair
-                if result is None:
-                    text = f"{pair}: the worker process died on it twice; lower --jobs"
-                    result = PieceFailure("worker_lost", text)
-                if isinstance(result, PieceFailure):
-                    self.failures[pair] = result
-                    log_pair("export", pair, result.reason, result.message)
-                else:
-                    made[pair] = result
-                    log_pair("export", pair, "exported", None)
-                progress(done, len(todo))
-        return made
 
     def _collected(
         self, kept: Mapping[str, "_Kept"], made: Mapping[str, FrameRecord]

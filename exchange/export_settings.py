@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 
 from dped_build.patches.split import SPLITS
+from dped_build.photos.settings import PICTURE_BITS
 from dped_build.workspace.errors import UsageError
 
 PATCH_FORMATS = ("dped-folders", "png", "webdataset", "lmdb", "parquet")
@@ -13,7 +14,6 @@ MODEL_FORMATS = ("onnx",)
 FORMATS = (*PATCH_FORMATS, FRAMES, *TABLE_FORMATS, *MODEL_FORMATS)
 PRECISIONS = ("fp32", "fp16")
 PICTURES = ("jpg", "png")
-BITS = (8, 16)
 OWN_OPTIONS = {  # what only some formats have
     "splits": (*PATCH_FORMATS, FRAMES),
     "license": (*PATCH_FORMATS, FRAMES),
@@ -52,7 +52,7 @@ class ExportSettings:
             raise UsageError("--quality must be from 1 to 100")
         if self.pictures == "png" and self.quality != type(self).quality:
             raise UsageError("--quality is for JPEG: leave --pictures at jpg")
-        if self.bits not in BITS:
+        if self.bits not in PICTURE_BITS:
             raise UsageError(f"--bits {self.bits}: 8 or 16")
         if self.precision not in PRECISIONS:
             raise UsageError(f"--precision {self.precision}: {' or '.join(PRECISIONS)}")

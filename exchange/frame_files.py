@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from dped_build.align.records import Alignment, Box
 from dped_build.exchange.encoded_pictures import PNG_LEVEL, mask_bytes
 from dped_build.patches.exclusions import Exclusions
-from dped_build.patches.frames import BITS, FrameMap, map_frame, sample_frame
+from dped_build.patches.frames import FrameMap, map_frame, sample_frame
 from dped_build.patches.pieces import PieceFailure, read_pair
 from dped_build.patches.settings import PatchSettings
 from dped_build.photos.encoding import Picture, encode
+from dped_build.photos.settings import PICTURE_BITS
 from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import NO_MEMORY, PhotoError
 from dped_build.workspace.json_files import (
@@ -112,7 +113,7 @@ def _encoded(
     """The place and the bytes of each file, one at a time."""
     left, top, width, height = found.box
     own: Picture = phone[top : top + height, left : left + width]
-    if bits != BITS[0]:
+    if bits != PICTURE_BITS[0]:
         own = own.astype(np.uint16) * np.uint16(257)
     yield PLACES[0], encode(own, level=PNG_LEVEL)
     yield PLACES[1], encode(frame, level=PNG_LEVEL)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dped_build.align.geometry import visible_rows
 from dped_build.align.plan import worker_gb
@@ -38,6 +38,8 @@ from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.logs import log_pair
 from dped_build.workspace.plan import OnProgress, Plan, refuse_full_disk
 from dped_build.workspace.stage import Stage, opened, refuse_other_settings
+
+Result = TypeVar("Result")
 
 NAME = "patches"
 # On one 2.5 GHz core: decoded and published; refined, measured and sampled.
@@ -129,7 +131,16 @@ def build_shards(
         refuse_full_disk(workspace, plan, "choose another --workspace")
         if dry_run:
             return None
-        failures = _work(todo, stage.scratch, workers, progress)
+        cut = run_pairs(
+            make_piece,
+            todo,
+            stage.scratch,
+            workers,
+            progress,
+            stage=NAME,
+            done="cut",
+        )
+        failures = {p: r for p, r in cut.items() if isinstance(r, PieceFailure)}
         content = content_of(inputs, pieces, failures, known_split, stage.scratch)
         if previous and is_published(content, pieces, previous, known_split):
             manifest = previous.manifest
@@ -220,31 +231,44 @@ def _plan(inputs: Inputs, todo: Sequence[PieceTask], jobs: int) -> Plan:
     return Plan(len(inputs.records), len(todo), disk, seconds, memory)
 
 
-def _work(
-    todo: Sequence[PieceTask],
+def run_pairs(
+    work: Callable[[Any], Result | PieceFailure],
+    todo: Sequence[Any],
     scratch: Path,
     workers: Workers,
     progress: OnProgress,
-) -> dict[str, PieceFailure]:
-    """Cut what is left; every finished pair is a piece on the disk.
+    *,
+    stage: str,
+    done: str,
+) -> dict[str, Result | PieceFailure]:
+    """Do one task a pair, which keeps on the disk below `scratch` what it finished.
+
+    Args:
+        work: The task's function, for a worker.
+        todo: The tasks; `alignment` of each is its pair's.
+        scratch: Is made.
+        workers: Who does them.
+        progress: Called with pairs done and pairs to do.
+        stage: Whose name the log has.
+        done: What the log says of a pair that did not fail.
 
     Returns:
-        The pairs that could not be cut.
+        What came of each pair, by its name, in the order of the ends.
     """
     with writing(scratch):
         scratch.mkdir(parents=True, exist_ok=True)
-    failures: dict[str, PieceFailure] = {}
+    found: dict[str, Result | PieceFailure] = {}
     progress(0, len(todo))
-    with closing(run_all(make_piece, todo, workers)) as results:
-        for done, (index, result) in enumerate(results, start=1):
+    with closing(run_all(work, todo, workers)) as results:
+        for count, (index, result) in enumerate(results, start=1):
             pair = todo[index].alignment.pair
             if result is None:
                 message = f"{pair}: the worker process died on it twice; lower --jobs"
-                failures[pair] = PieceFailure("worker_lost", message)
-            elif isinstance(result, PieceFailure):
-                failures[pair] = result
-            failure = failures.get(pair)
-            outcome = failure.reason if failure else "cut"
-            log_pair("patches", pair, outcome, failure.message if failure else None)
-            progress(done, len(todo))
-    return failures
+                result = PieceFailure("worker_lost", message)
+            if isinstance(result, PieceFailure):
+                log_pair(stage, pair, result.reason, result.message)
+            else:
+                log_pair(stage, pair, done, None)
+            found[pair] = result
+            progress(count, len(todo))
+    return found

@@ -28,13 +28,14 @@ from dped_build.patches.records import (
     concatenate,
     empty_windows,
 )
-from dped_build.patches.refinement.guide import find_guide
+from dped_build.patches.refinement.guide import Guide, find_guide
 from dped_build.patches.refinement.layered import refine_layers
 from dped_build.patches.refinement.paper_rule import (
     MAX_SHIFT,
     interpolated,
     paper_windows,
 )
+from dped_build.patches.refinement.pyramid import Image, Luma
 from dped_build.patches.refinement.refine import refine_windows
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
@@ -181,6 +182,20 @@ def _as_paper(
     return placed, whole_masks(len(windows), settings.size)
 
 
+def lumas_and_guide(
+    phone: Photo, dslr: Photo, phone_to_dslr: FloatArray, settings: PatchSettings
+) -> tuple[Luma, Image, Guide | None]:
+    """Both lumas on the phone's grid, and where depth leads; None without depth."""
+    luma = np.asarray(cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY))
+    # The DSLR's own luma is let go at once: a third of its photo.
+    aligned = sample_unrounded(
+        cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY), phone_to_dslr, luma.shape[::-1]
+    )
+    visible = visible_rows(phone_to_dslr, phone.shape[1::-1], dslr.shape[1::-1])
+    guide = find_guide(luma, aligned, visible, max_shift=settings.max_shift)
+    return luma, aligned, guide
+
+
 def _refine(
     phone: Photo,
     dslr: Photo,
@@ -189,14 +204,8 @@ def _refine(
     settings: PatchSettings,
 ) -> tuple[Windows, Masks]:
     """Windows with their refinement, and which of their pixels are valid."""
-    luma = cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY)
-    # The DSLR's own luma is let go at once: a third of its photo.
-    aligned = sample_unrounded(
-        cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY), phone_to_dslr, luma.shape[::-1]
-    )
     size, places = settings.size, windows.window_xy
-    visible = visible_rows(phone_to_dslr, luma.shape[::-1], dslr.shape[1::-1])
-    guide = find_guide(luma, aligned, visible, max_shift=settings.max_shift)
+    luma, aligned, guide = lumas_and_guide(phone, dslr, phone_to_dslr, settings)
     if guide is None:
         limit = SEARCH_SHARE * settings.max_shift
         found = refine_windows(luma, aligned, places, size=size, max_shift=limit)

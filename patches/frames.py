@@ -8,32 +8,25 @@ them. The DSLR photo is then sampled once, through the homography and that map.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.borders import Box, content_box
-from dped_build.align.geometry import (
-    FloatArray,
-    apply_homography,
-    translation,
-    visible_rows,
-)
+from dped_build.align.geometry import FloatArray, apply_homography, translation
 from dped_build.align.records import Alignment
-from dped_build.align.sampling import sample_at, sample_unrounded
-from dped_build.patches.extract import SEARCH_SHARE
+from dped_build.align.sampling import sample_at
+from dped_build.patches.extract import SEARCH_SHARE, lumas_and_guide
 from dped_build.patches.fusion import Mask, PlacedWindows, fill, fused
 from dped_build.patches.masks import packed, whole_masks
-from dped_build.patches.refinement.guide import find_guide
 from dped_build.patches.refinement.layered import place_layers
 from dped_build.patches.refinement.pyramid import Image
 from dped_build.patches.refinement.refine import refine_windows
 from dped_build.patches.settings import PatchSettings
 from dped_build.photos.encoding import Picture
+from dped_build.photos.settings import PICTURE_BITS
 
 LEAST_SIZE = 32  # px; in a smaller overlap nothing is placed
 STRIP_ROWS = 256  # sampled at once
-BITS = (8, 16)  # of a colour
 
 Photo = NDArray[np.uint8]
 
@@ -116,7 +109,7 @@ def sample_frame(dslr: Photo, found: FrameMap, *, bits: int = 8) -> Picture:
         means of several DSLR pixels are not rounded to 8.
     """
     left, top, width, height = found.box
-    scale = 1 if bits == BITS[0] else 257
+    scale = 1 if bits == PICTURE_BITS[0] else 257
     frame: Picture = np.empty((height, width, 3), np.uint8)
     if scale > 1:
         frame = np.empty(frame.shape, np.uint16)
@@ -135,14 +128,7 @@ def _placed(
     settings: PatchSettings,
 ) -> tuple[list[PlacedWindows], bool]:
     """Windows of all grids, and whether the pair shows depth."""
-    luma = cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY)
-    whole = luma.shape[::-1]
-    # The DSLR's own luma is let go at once: a third of its photo.
-    aligned = sample_unrounded(
-        cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY), phone_to_dslr, whole
-    )
-    visible = visible_rows(phone_to_dslr, whole, dslr.shape[1::-1])
-    guide = find_guide(luma, aligned, visible, max_shift=settings.max_shift)
+    luma, aligned, guide = lumas_and_guide(phone, dslr, phone_to_dslr, settings)
     size, limit = min(settings.size, *box[2:]), SEARCH_SHARE * settings.max_shift
     placed = []
     for corners in _grids(box, size):

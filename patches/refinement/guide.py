@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.align.geometry import FloatArray
+from dped_build.align.geometry import FloatArray, row_mask
 from dped_build.align.rig import Rig, fit_rig
 from dped_build.align.tracks import Luma, find_corners, follow_corners, whitened
 from dped_build.patches.refinement.layers import (
@@ -60,9 +60,7 @@ def find_guide(
         return None
     one, other = (whitened(reduced(luma, GUIDE_REDUCTION)) for luma in (phone, dslr))
     rows = visible[::GUIDE_REDUCTION][: one.shape[0]] / GUIDE_REDUCTION
-    columns = np.arange(one.shape[1])
-    inside = (columns >= rows[:, :1]) & (columns <= rows[:, 1:])
-    corners = find_corners(one, other, inside)
+    corners = find_corners(one, other, row_mask(rows, one.shape[1]))
     tracks = follow_corners(
         one, other, corners.every(SOME_CORNERS), reduction=GUIDE_REDUCTION
     )
