@@ -15,18 +15,19 @@ def grid_windows(rows: NDArray[np.int64], size: int) -> NDArray[np.int32]:
     Returns:
         Top-left pixels (N, 2) as x, y; row by row. Where phases tie, the smallest.
     """
-    best = np.empty((0, 2), np.int32)
-    for top in range(min(size, len(rows))):
-        bands = _bands(rows, size, top)
-        counts = _counts(bands[:, 1:], size)
-        if counts.max(initial=0) > len(best):
-            best = _windows(bands, size, int(counts.argmax()))
-    return best
+    total = np.zeros((size, size), np.int64)  # by vertical and horizontal phase
+    for start in range(0, len(rows) - size + 1, size):
+        bands = _bands(rows[: start + 2 * size - 1], size, start, 1)
+        total[: len(bands)] += _counts(bands[:, 1:], size)
+    top, phase = np.unravel_index(total.argmax(), total.shape)
+    return _windows(_bands(rows, size, int(top), size), size, int(phase))
 
 
-def _bands(rows: NDArray[np.int64], size: int, top: int) -> NDArray[np.int64]:
+def _bands(
+    rows: NDArray[np.int64], size: int, top: int, step: int
+) -> NDArray[np.int64]:
     """Rows of windows as (y, first pixel, last pixel): enough in a convex region."""
-    y = np.arange(top, len(rows) - size + 1, size)
+    y = np.arange(top, len(rows) - size + 1, step)
     upper, lower = rows[y], rows[y + size - 1]
     first = np.maximum(upper[:, 0], lower[:, 0])
     last = np.minimum(upper[:, 1], lower[:, 1])
@@ -34,11 +35,10 @@ def _bands(rows: NDArray[np.int64], size: int, top: int) -> NDArray[np.int64]:
 
 
 def _counts(spans: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """How many windows fit for each horizontal phase, (size,)."""
+    """How many windows fit into each band at each horizontal phase, (bands, size)."""
     phase = np.arange(size)
     start = _first_window(spans[:, :1], phase, size)  # (bands, size)
-    counts = np.maximum((spans[:, 1:] + 1 - start) // size, 0).sum(axis=0)
-    return np.asarray(counts)
+    return np.asarray(np.maximum((spans[:, 1:] + 1 - start) // size, 0))
 
 
 def _first_window(
