@@ -20,6 +20,7 @@ from dped_build.align.geometry import FloatArray
 from dped_build.selftest.simulated_cameras import (
     DslrLook,
     Light,
+    PhoneLook,
     develop_dslr,
     develop_phone,
 )
@@ -62,8 +63,12 @@ def photograph_scene(
     *,
     long_side: int,
     seed: int | tuple[int, ...],
+    phone_look: PhoneLook | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Truth]:
-    """The phone's photo, the DSLR's, RGB uint8 each, and the truth."""
+    """The phone's photo, the DSLR's, RGB uint8 each, and the truth.
+
+    `phone_look` None: a random one.
+    """
     rng = np.random.default_rng(seed)
     roll, pitch, yaw = rng.uniform(-MAX_TURN_DEG, MAX_TURN_DEG, 3).tolist()
     phone, dslr = scene.cameras(long_side, (roll, pitch, yaw))
@@ -72,7 +77,7 @@ def photograph_scene(
     strips = look(dslr, scene.planes, textures, samples=DSLR_RAYS, late=True)
     light = np.concatenate([strip.light for strip in strips])
     return (
-        develop_phone(seen, random_look(rng), rng),
+        develop_phone(seen, phone_look or random_look(rng), rng),
         develop_dslr(light, DslrLook(), rng),
         truth,
     )
@@ -86,14 +91,26 @@ def write_scene(
     phone, dslr, truth = photograph_scene(
         SCENES[name], pictures, long_side=long_side, seed=own
     )
+    write_photos(name, out, phone, dslr)
+    truth.save(truth_path(name, out))
+
+
+def write_photos(
+    name: str,
+    out: Path,
+    phone: NDArray[np.uint8],
+    dslr: NDArray[np.uint8],
+    *,
+    phone_quality: int = PHONE_QUALITY,
+) -> None:
+    """Write phone/<name>.jpg and dslr/<name>.jpg."""
     for side, photo, quality in (
-        ("phone", phone, PHONE_QUALITY),
+        ("phone", phone, phone_quality),
         ("dslr", dslr, DSLR_QUALITY),
     ):
         path = out / side / f"{name}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(jpeg(photo, quality))
-    truth.save(truth_path(name, out))
 
 
 def truth_path(name: str, out: Path) -> Path:

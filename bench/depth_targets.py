@@ -66,20 +66,34 @@ def _of_scene(name: str, folder: Path, most: int) -> Patches:
 
 
 def target(
-    dslr: Photo, points: NDArray[np.float32], part: tuple[slice, slice]
+    dslr: Photo,
+    points: NDArray[np.float32],
+    part: tuple[slice, slice],
+    *,
+    shift: tuple[float, float] = (0.0, 0.0),
 ) -> Photo:
     """What the DSLR shows at a window's pixels, mean over each one's area.
 
     Args:
         dslr: The photo.
         points: DSLR px of every phone pixel, (H, W, 2).
-        part: Rows and columns of the window, SIZE each.
+        part: Rows and columns of the window.
+        shift: By which the window is displaced, x and y, phone px.
     """
     rows, columns = (
-        (np.arange(SIZE * SAMPLES, dtype=np.float32) + 0.5) / SAMPLES - 0.5 + side.start
-        for side in part
+        (np.arange((side.stop - side.start) * SAMPLES) + 0.5) / SAMPLES
+        + (side.start - 0.5 + moved)
+        for side, moved in zip(part, shift[::-1], strict=True)
     )
-    x, y = np.meshgrid(columns, rows)
-    fine = cv2.remap(points, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    seen = cv2.remap(dslr, fine, None, cv2.INTER_LINEAR)
-    return np.asarray(cv2.resize(seen, (SIZE, SIZE), interpolation=cv2.INTER_AREA))
+    x, y = (a.astype(np.float32) for a in np.meshgrid(columns, rows))
+    return area_means(
+        dslr,
+        cv2.remap(points, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+    )
+
+
+def area_means(dslr: Photo, points: NDArray[np.floating]) -> Photo:
+    """The photo's means over SAMPLES x SAMPLES points each, (S * SAMPLES, ..., 2)."""
+    seen = cv2.remap(dslr, points.astype(np.float32), None, cv2.INTER_LINEAR)
+    size = (points.shape[1] // SAMPLES, points.shape[0] // SAMPLES)
+    return np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_AREA))

@@ -173,7 +173,7 @@ def main() -> None:
     options.add_argument("pairs", nargs="*", help="file stems [all]")
     given = options.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    for path in sorted(given.phone.glob("*.jpg")):
+    for path in sorted(given.phone.iterdir()):
         if given.pairs and path.stem not in given.pairs:
             continue
         found = plain_patches(_read(path), _read(given.dslr / path.name))
