@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import cv2
@@ -30,7 +31,6 @@ Photo = NDArray[np.uint8]
 NEW = ("astronaut.png", "chelsea.png", "coffee.png")  # public domain or CC0
 TRAINING = (
     "brick.png",
-    "grass.png",
     "gravel.png",
     "hubble_deep_field.jpg",
     "ihc.png",
@@ -38,7 +38,9 @@ TRAINING = (
     "retina.jpg",
     "rocket.jpg",
 )
-SHOTS = 6  # of each training photograph, the cameras turned anew
+# A shot of each training photograph has its colours exchanged like this, for seven
+# photographs show few colours, and the network would paint others with them.
+CHANNELS = tuple(permutations(range(3)))
 LOOK = PhoneLook(blur_px=0.9, noise=0.01, gains=(0.95, 0.8, 0.6), tone=0.5)
 RIG = Rig(phone_size=(560, 420), dslr_size=(840, 560))  # about the photographs' own px
 MAX_TURN_DEG = 1.2
@@ -49,17 +51,17 @@ MIN_BLUR_PX, AROUND_PX = 1.5, 24.0  # fine detail, and the size of its neighbour
 def write_photos(folder: Path) -> None:
     """Write raw/ and new/ below `folder`, each with phone/ and dslr/."""
     rng = np.random.default_rng(0)
-    for part, names, shots in (("raw", TRAINING, SHOTS), ("new", NEW, 1)):
+    for part, names, shots in (("raw", TRAINING, CHANNELS), ("new", NEW, CHANNELS[:1])):
         for camera in ("phone", "dslr"):
             (folder / part / camera).mkdir(parents=True, exist_ok=True)
         for name in names:
             picture = read_photo(picture_folder() / name)
-            for shot in range(shots):
+            for number, channels in enumerate(shots, start=1):
                 roll, pitch, yaw = rng.uniform(-MAX_TURN_DEG, MAX_TURN_DEG, 3)
                 rig = replace(RIG, turn_deg=(roll, pitch, yaw))
                 seed = int(rng.integers(2**31))
-                pair = photograph(picture, rig, LOOK, seed=seed)
-                stem = name.split(".")[0] + (f"-{shot + 1}" if shots > 1 else "")
+                pair = photograph(picture[..., channels], rig, LOOK, seed=seed)
+                stem = name.split(".")[0] + (f"-{number}" if len(shots) > 1 else "")
                 for camera, photo in zip(("phone", "dslr"), pair, strict=True):
                     path = folder / part / camera / f"{stem}.jpg"
                     path.write_bytes(encode(photo, quality=95, subsampled=False))
