@@ -39,7 +39,7 @@ TRAINING = (
     "rocket.jpg",
 )
 # A shot of each training photograph has its colours exchanged like this, for seven
-# photographs show few colours, and the network would paint others with them.
+# photographs show few colours.
 CHANNELS = tuple(permutations(range(3)))
 LOOK = PhoneLook(blur_px=0.9, noise=0.01, gains=(0.95, 0.8, 0.6), tone=0.5)
 RIG = Rig(phone_size=(560, 420), dslr_size=(840, 560))  # about the photographs' own px
