@@ -179,11 +179,20 @@ def write_answers():
     save(Path(), "answers-1.json", answers_document(key, answers))
 
 
+def write_gallery():
+    """As docs/make_gallery.py does, with the photos at hand."""
+    for part, (ours, theirs) in itertools.product(
+        ("raw", "new"), (("phone", "iphone"), ("dslr", "canon"))
+    ):
+        shutil.copytree(Path("raw") / theirs, Path("gallery") / part / ours)
+
+
 MAKERS = {  # what a page names and no line before it makes, in the finished folder
     "iphone.pt": lambda: shutil.copy(
         "data/runs/released-dped/generator.pt", "iphone.pt"
     ),
     "answers-*.json": write_answers,
+    "gallery/raw/phone": write_gallery,
 }
 
 
