@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Directory
 
 from dped_build.photos.header_limits import HeaderFile
-from dped_build.photos.iso_boxes import boxes, brand
+from dped_build.photos.iso_boxes import BOX_HEADER_BYTES, boxes, brand
 
 MAX_DIRECTORIES = 32  # of one file; RAW files have up to eight
 TIFF_STARTS = (b"II*\0", b"MM\0*")
@@ -29,7 +29,9 @@ def lacks_end(path: Path) -> bool:
             if start[:4] == b"RIFF":  # WebP
                 return int.from_bytes(start[4:8], "little") + 8 > length
             if brand(start):
-                return any(box.end > length for box in boxes(file, 0, length))
+                *others, last = boxes(file, 0, length)
+                rest = length - last.end  # of a box whose header is cut, or beyond
+                return not others or rest < 0 or 0 < rest < BOX_HEADER_BYTES
     except _ERRORS:  # nonsense says nothing about an end
         return False
     return False
