@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Directory
 
 from dped_build.photos.header_limits import HeaderFile
+from dped_build.photos.heif_items import extents
 from dped_build.photos.iso_boxes import BOX_HEADER_BYTES, boxes, brand
 
 MAX_DIRECTORIES = 32  # of one file; RAW files have up to eight
@@ -31,7 +32,9 @@ def lacks_end(path: Path) -> bool:
             if brand(start):
                 *others, last = boxes(file, 0, length)
                 rest = length - last.end  # of a box whose header is cut, or beyond
-                return not others or rest < 0 or 0 < rest < BOX_HEADER_BYTES
+                if not others or rest < 0 or 0 < rest < BOX_HEADER_BYTES:
+                    return True
+                return any(part.end > length for part in extents(file, length))
     except _ERRORS:  # nonsense says nothing about an end
         return False
     return False
