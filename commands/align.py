@@ -16,7 +16,6 @@ from dped_build.align.settings import (
     PairingSettings,
 )
 from dped_build.commands.console import (
-    FOLDER,
     announce,
     echo_json,
     echo_reasons,
@@ -26,8 +25,8 @@ from dped_build.commands.console import (
     one_record,
     settings_options,
     stage_options,
-    where,
 )
+from dped_build.commands.workspaces import FOLDER, where
 from dped_build.parallel.executor import Workers
 from dped_build.photos.formats import PREFERENCES
 from dped_build.photos.settings import COLORS

@@ -17,20 +17,23 @@ import click
 
 from dped_build.commands.config_file import file_defaults
 from dped_build.commands.failures import DEBUG, LOG, colors, endings, excepthook_kept
+from dped_build.commands.workspaces import (
+    DEFAULT_WORKSPACE,
+    WORKSPACE_VARIABLE,
+    workspace_argument,
+    workspace_option,
+)
 from dped_build.parallel.engines import BACKENDS
 from dped_build.parallel.executor import Workers
 from dped_build.parallel.signals import handlers_kept
 from dped_build.workspace.environment import environment
-from dped_build.workspace.text import counted, duration_text, quote, size_text
+from dped_build.workspace.text import counted, duration_text, size_text
 
 if TYPE_CHECKING:
     from dped_build.workspace.plan import Plan
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
-FOLDER = click.Path(path_type=Path)
-DEFAULT_WORKSPACE = Path("data")
-WORKSPACE_VARIABLE = "DPED_BUILD_WORKSPACE"
 UNITS = re.compile(r"_(s|gb|csv)$")
 SHORT_HELP = 60  # characters, which fit beside a name into 80 columns
 
@@ -83,19 +86,6 @@ class CommandGroup(click.Group):
         ctx.color = colors()
         with endings(ctx):
             return super().invoke(ctx)
-
-
-def workspace_option(command: Command) -> Command:
-    """`--workspace`, of commands that work in one."""
-    return click.option(
-        "--workspace",
-        "-w",
-        type=FOLDER,
-        default=DEFAULT_WORKSPACE,
-        show_default=True,
-        envvar=WORKSPACE_VARIABLE,
-        help="Folder for all outputs: one phone with one DSLR.",
-    )(command)
 
 
 def json_option(command: Command) -> Command:
@@ -164,6 +154,7 @@ stage_options = with_options(  # of the stages that work through many photos
     ),
     click.option("--dry-run", is_flag=True, help="List the work without doing it."),
     json_option,
+    workspace_argument,
     workspace_option,
 )
 
@@ -240,13 +231,6 @@ def echo_reasons(reasons: Mapping[str, int]) -> None:
 def new(newly_done: int) -> str:
     """A note if a run found everything finished."""
     return "" if newly_done else " (nothing new to do)"
-
-
-def where(workspace: Path) -> str:
-    """The `-w` option that the next command needs for this workspace."""
-    if workspace == DEFAULT_WORKSPACE:
-        return ""
-    return f" -w {quote(workspace)}"
 
 
 # Before NumPy is loaded: threads spin once they exist, and none is used here.

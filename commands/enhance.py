@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dped_build.commands.console import (
-    FOLDER,
     echo_json,
     echo_warning,
     json_option,
     settings_options,
 )
+from dped_build.commands.workspaces import FOLDER
 from dped_build.train.enhancing.enhance_settings import FORMATS, EnhanceSettings
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.terminal import Progress

@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from dped_build.commands.console import (
-    FOLDER,
-    echo_json,
-    json_option,
-    no_blas_threads,
-    where,
-    workspace_option,
-)
+from dped_build.commands.console import echo_json, json_option, no_blas_threads
+from dped_build.commands.workspaces import FOLDER, where, workspace_option
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.text import counted
 

@@ -15,8 +15,8 @@ from dped_build.commands.console import (
     no_blas_threads,
     settings_options,
     stage_options,
-    where,
 )
+from dped_build.commands.workspaces import where
 from dped_build.parallel.executor import Workers
 from dped_build.patches.settings import COMPRESSIONS, RULES, PatchSettings
 from dped_build.workspace.errors import DpedBuildError

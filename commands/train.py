@@ -6,11 +6,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from dped_build.commands.console import (
+from dped_build.commands.console import echo_json, json_option, settings_options
+from dped_build.commands.workspaces import (
     FOLDER,
-    echo_json,
-    json_option,
-    settings_options,
+    patches_argument,
     where,
     workspace_option,
 )
@@ -23,7 +22,7 @@ from dped_build.workspace.text import quote
 
 
 @click.command()
-@click.argument("patches", nargs=-1, type=FOLDER)
+@patches_argument
 @click.option(
     "--out",
     type=FOLDER,
@@ -90,11 +89,11 @@ def train(
 ) -> None:
     """Train a photo enhancer on patches.
 
-    PATCHES default to those of the workspace. The content loss needs the weights of
-    VGG-19, or of VGG-16 (--vgg FILE); --loss mse+texture needs none. Ctrl-C saves the
-    run; --resume continues it to the same weights as an uninterrupted run. With
-    --resume, options not given (except --vgg) are those of the run; without --out, the
-    run is the only unfinished one of the workspace.
+    PATCHES are folders of shards or workspaces (default: --workspace). The content loss
+    needs the weights of VGG-19, or of VGG-16 (--vgg FILE); --loss mse+texture needs
+    none. Ctrl-C saves the run; --resume continues it to the same weights as an
+    uninterrupted run. With --resume, options not given (except --vgg) are those of the
+    run; without --out, the run is the only unfinished one of the workspace.
 
     \b
     Examples:
