@@ -119,7 +119,7 @@ def align_folders(
     listed = list_both(roots, workspace=workspace, pairing=pairing)
     stage = aligned_stage(workspace)
     with opened(stage):
-        cameras = camera_names(phone_dir, dslr_dir)
+        cameras = camera_names(phone_dir, dslr_dir, pairing)
         stated = {**settings.to_json(), **pairing.to_json()}
         before = None if force else read_aligned(workspace)
         if before is not None:

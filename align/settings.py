@@ -63,9 +63,11 @@ class PairingSettings:
     recursive: bool = False  # search sub-folders, too
     prefer: str | None = None  # of RAW and JPEG of one shot: jpeg or raw
     part: str | None = None  # K/N: the Kth of N shares of the pairs, from 1
+    phone_camera: str | None = None  # the cameras' names; None: those of their folders
+    dslr_camera: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """What the manifest records beside AlignSettings; nothing for the default."""
+        """What the manifest records beside AlignSettings and names; none by default."""
         stated: dict[str, Any] = {}
         if self.pairs_csv is not None:
             stated["pair_by"] = "csv"

@@ -17,6 +17,7 @@ from dped_build.align.settings import (
 )
 from dped_build.commands.console import (
     announce,
+    camera_options,
     echo_json,
     echo_reasons,
     echo_warning,
@@ -76,6 +77,7 @@ pairing_options = one_record(  # how photos find their partners
         metavar="K/N",
         help="Align only the Kth of N parts of the pairs; merge joins the parts.",
     ),
+    *camera_options,
 )
 
 

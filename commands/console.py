@@ -122,6 +122,16 @@ def one_record(name: str, record: type, *options: Decorator) -> Decorator:
     return lambda command: with_options(*options)(add(command))
 
 
+camera_options = tuple(
+    click.option(
+        f"--{camera}-camera",
+        metavar="NAME",
+        help=f"Name of the {told}.  [default: its folder's]",
+    )
+    for camera, told in (("phone", "phone"), ("dslr", "DSLR"))
+)
+
+
 stage_options = with_options(  # of the stages that work through many photos
     one_record(
         "workers",
