@@ -5,11 +5,9 @@ No heavy imports: `--help` must answer at once.
 
 import functools
 import json
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
@@ -18,8 +16,7 @@ import click
 from dped_build.commands.config_file import file_defaults
 from dped_build.commands.failures import DEBUG, LOG, colors, endings, excepthook_kept
 from dped_build.commands.workspaces import (
-    DEFAULT_WORKSPACE,
-    WORKSPACE_VARIABLE,
+    default_workspace,
     workspace_argument,
     workspace_option,
 )
@@ -56,9 +53,8 @@ class CommandGroup(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         asks = not set(ctx.help_option_names).isdisjoint(rest)
         if name and command and not asks and not ctx.resilient_parsing:
-            workspace = Path(os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE)
             ctx.default_map = file_defaults(
-                ctx, self.commands, name, rest, workspace=workspace
+                ctx, self.commands, name, rest, workspace=default_workspace()
             )
         return name, command, rest
 

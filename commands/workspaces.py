@@ -3,6 +3,7 @@
 No heavy imports: `--help` must answer at once.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ class Workspaces(click.Option):
 def is_workspace(folder: Path) -> bool:
     """Whether a folder holds what `align` or `patches` wrote."""
     return any((folder / stage).is_dir() for stage in STAGES)
+
+
+def default_workspace() -> Path:
+    """The workspace of a command that names none."""
+    return Path(os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE)
 
 
 def where(workspace: Path) -> str:
