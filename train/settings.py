@@ -133,6 +133,9 @@ def require_device_name(name: str) -> None:
 def _ordered(loss: str) -> str:
     """The sum in the order of LOSS_TERMS, so that equal sums are equal settings."""
     terms = [term.strip() for term in loss.split("+")]
+    meant = re.findall(r"\w+", loss)  # parted by commas, say, or as shells do
+    if not set(terms) <= set(LOSS_TERMS) and set(meant) <= set(LOSS_TERMS):
+        raise UsageError(f"--loss {loss}: join terms by +: {'+'.join(meant)}")
     for term in terms:
         near = get_close_matches(term, LOSS_TERMS, n=1)
         if near and term not in LOSS_TERMS:
