@@ -210,7 +210,7 @@ def refuse_nothing_aligned(summary: "AlignSummary", pairing: PairingSettings) ->
     otherwise = f"; {summary.advice} (add --force)" if summary.advice else ""
     if summary.pairs:
         what = f"none of {counted(summary.pairs, 'pair')} aligned"
-        what += "; dped-build report shows why"
+        what += f"; dped-build report{where(summary.folder.parent)} shows why"
     elif pairing.pair_by != PAIRINGS[0]:
         what = "no photo has a partner in the other folder"
     else:

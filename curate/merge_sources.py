@@ -28,6 +28,7 @@ from dped_build.patches.settings import PatchSettings
 from dped_build.patches.split import SplitRow
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.stage import SUMS
+from dped_build.workspace.text import quote
 
 ALIKE = (*AlignSettings().to_json(), "reduce_phone")  # but for how photos were paired
 NOT_COMPARED = (EXCLUDE_FILE, "measurement")  # each source's own, and what is checked
@@ -101,7 +102,7 @@ def _read_source(folder: Path, cameras: Mapping[str, str]) -> Source:
     if aligned is None:
         raise DpedBuildError(
             f"{folder / 'aligned'}: no finished alignment; run dped-build align "
-            f"PHONE_DIR DSLR_DIR -w {folder} first"
+            f"PHONE_DIR DSLR_DIR -w {quote(folder)} first"
         )
     stage = patch_stage(folder)
     patches = read_previous(stage)

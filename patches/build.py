@@ -154,7 +154,10 @@ def build_shards(
         manifest["splits"],
         manifest["failed"],
         len(todo),
-        inputs.note({row.group for row in content.split}),
+        inputs.note(
+            {row.group for row in content.split},
+            {pair: piece.windows for pair, piece in content.pieces.items()},
+        ),
     )
 
 

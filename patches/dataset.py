@@ -340,6 +340,8 @@ def _nothing_in(
             f"every {split} patch in {told} was rejected or excluded: see "
             f"{EXCLUDE_FILE}"
         )
+    if all(_is_excluded(Path(root), split) for root in roots):
+        return f"every {split} photo in {told} is excluded: see {EXCLUDE_FILE}"
     if any(next(Path(root).glob(SHARDS), None) for root in roots):
         if all(is_imported(read_manifest(Path(root)) or {}) for root in roots):
             return f"no {split} patches in {told}: imported from a source without any"
@@ -358,3 +360,10 @@ def _nothing_in(
     if any(found for root in roots for found in Path(root).glob("t*_data")):
         return f"no shards in {told}: run dped-build import {told} first"
     return f"no {split} patches in {told}: run dped-build patches first"
+
+
+def _is_excluded(root: Path, split: str) -> bool:
+    """Whether exclude.csv takes every photo out that was drawn for a split."""
+    drawn = {row.pair for row in read_split_rows(root) or () if row.split == split}
+    excluded = read_exclusions(root.absolute().parent / EXCLUDE_FILE)
+    return bool(drawn) and all((pair,) in excluded for pair in drawn)

@@ -378,7 +378,7 @@ def test_a_small_share_for_training_is_warned_of(train, few, tmp_path, monkeypat
     summary = PatchSummary(tmp_path, 3, count, splits, [], 3)
     monkeypatch.setattr("dped_build.patches.build_shards", lambda *_, **__: summary)
     text = run("patches", "-w", tmp_path)
-    assert ("--val-photos 0 --force" in text) == few
+    assert ("for training (train 33%, val 33%, test 33%)" in text) == few
 
 
 def test_report_takes_workspaces_as_arguments_too(tmp_path):

@@ -134,7 +134,7 @@ def _ordered(loss: str) -> str:
     """The sum in the order of LOSS_TERMS, so that equal sums are equal settings."""
     terms = [term.strip() for term in loss.split("+")]
     meant = re.findall(r"\w+", loss)  # parted by commas, say, or as shells do
-    if not set(terms) <= set(LOSS_TERMS) and set(meant) <= set(LOSS_TERMS):
+    if len(meant) > len(terms) and set(meant) <= set(LOSS_TERMS):
         raise UsageError(f"--loss {loss}: join terms by +: {'+'.join(meant)}")
     for term in terms:
         near = get_close_matches(term, LOSS_TERMS, n=1)
