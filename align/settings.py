@@ -8,6 +8,7 @@ from typing import Any
 from dped_build.photos.formats import PREFERENCES
 from dped_build.photos.settings import COLORS, MAX_MEGAPIXELS
 from dped_build.workspace.errors import UsageError
+from dped_build.workspace.field_kinds import require_kinds
 
 ALGORITHM = 3  # rises when the same photos and settings would align otherwise
 MAX_REDUCTION = 8  # of --reduce-phone
@@ -38,6 +39,7 @@ class AlignSettings:
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
+        require_kinds(self)
         if self.crops not in CROP_FORMATS:
             raise UsageError(f"--crops {self.crops}: choose {', '.join(CROP_FORMATS)}")
         if self.color not in COLORS:
@@ -94,6 +96,7 @@ class PairingSettings:
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
+        require_kinds(self)
         if self.pair_by not in PAIRINGS:
             raise UsageError(f"--pair-by {self.pair_by}: choose {', '.join(PAIRINGS)}")
         if self.prefer not in (None, *PREFERENCES):

@@ -12,6 +12,7 @@ from typing import Any
 from dped_build.train.architecture import Architecture
 from dped_build.train.presets import PRESETS
 from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.field_kinds import require_kinds
 
 LOSS_TERMS = ("color", "content", "texture", "mse")
 MAX_SEED = 2**63 - 1
@@ -68,6 +69,7 @@ class TrainSettings:
         for field in dataclasses.fields(preset):
             if getattr(self, field.name) is None:
                 object.__setattr__(self, field.name, getattr(preset, field.name))
+        require_kinds(self)
         object.__setattr__(self, "loss", _ordered(self.loss))
         for name in ("iterations", "batch_size", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
