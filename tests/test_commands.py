@@ -332,6 +332,9 @@ def test_a_bare_resume_finds_the_only_unfinished_run(tmp_path, monkeypatch):
     (tmp_path / "runs/released-dped/SHA256SUMS").touch()
     again = f"The command: dped-build train -w {tmp_path} --out {tmp_path}/runs/mine"
     assert f"{again} --resume" in run(*bare, code=130)
+    (tmp_path / "runs/mine/SHA256SUMS").touch()
+    (tmp_path / "runs/released-dped").rename(tmp_path / "runs/other")
+    assert "several finished runs: add --out" in run(*bare, code=2)
     run("train", "--preset", "fast", "-w", tmp_path, code=130)
     assert resumed == [("mine", "dped"), ("fast", "fast")]
 
@@ -375,7 +378,7 @@ def test_a_small_share_for_training_is_warned_of(train, few, tmp_path, monkeypat
     summary = PatchSummary(tmp_path, 3, count, splits, [], 3)
     monkeypatch.setattr("dped_build.patches.build_shards", lambda *_, **__: summary)
     text = run("patches", "-w", tmp_path)
-    assert ("--val-photos 0 --force" in text) == few
+    assert ("for training (train 33%, val 33%, test 33%)" in text) == few
 
 
 def test_report_takes_workspaces_as_arguments_too(tmp_path):
