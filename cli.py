@@ -34,7 +34,8 @@ def cli() -> None:
     dped-build train                          shards → photo enhancer
     dped-build enhance data/runs/NAME *.jpg   photos → enhanced photos
 
-    All outputs go into one workspace folder: data/, or --workspace.
+    All outputs go into one workspace folder: data/, or another, named as the last
+    argument or with --workspace.
     """
 
 

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal, TypedDict
 from msgspec import Meta
 
 from dped_build.align.records import MAX_PIXELS, Alignment
-from dped_build.align.settings import MAX_REDUCTION
-from dped_build.workspace.errors import DpedBuildError
+from dped_build.align.settings import MAX_REDUCTION, PairingSettings
+from dped_build.photos.reading import is_plain_text
+from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.json_files import (
     Count,
     converted,
@@ -122,8 +123,14 @@ def aligned_stage(workspace: Path) -> Stage:
     return Stage(workspace, NAME, FORMAT)
 
 
-def camera_names(phone_dir: Path, dslr_dir: Path) -> dict[str, str]:
-    """The cameras' names: the last components of their folders."""
+def camera_names(
+    phone_dir: Path, dslr_dir: Path, pairing: PairingSettings
+) -> dict[str, str]:
+    """The cameras' names: as the settings say, else the last components of the folders.
+
+    Raises:
+        UsageError: They cannot be folders' names, or are alike.
+    """
     # As given: a link is not followed. "." and ".." have no name of their own.
     phone, dslr = (
         folder.resolve().name if folder.name in ("", "..") else folder.name
@@ -131,7 +138,23 @@ def camera_names(phone_dir: Path, dslr_dir: Path) -> dict[str, str]:
     )
     if phone == dslr or not phone or not dslr:
         phone, dslr = "phone", "dslr"
-    return dict(zip(CAMERA_KEYS, (phone, dslr), strict=True))
+    phone, dslr = pairing.phone_camera or phone, pairing.dslr_camera or dslr
+    names = dict(zip(CAMERA_KEYS, (phone, dslr), strict=True))
+    require_camera_names(names)
+    return names
+
+
+def require_camera_names(names: Mapping[str, str]) -> None:
+    """Refuse names that folders of crops cannot have, or both have (UsageError)."""
+    for key, name in names.items():
+        if not is_plain_name(name) or not is_plain_text(name):
+            option = key.replace("_", "-")
+            raise UsageError(f"--{option} {name!r}: must be a name for a folder")
+    if len(set(names.values())) < len(names):
+        raise UsageError(
+            f"both cameras would be called {', '.join(names.values())}: "
+            "--phone-camera and --dslr-camera tell them apart"
+        )
 
 
 def file_state(path: Path) -> FileState:
@@ -185,6 +208,14 @@ def read_aligned(workspace: Path) -> Aligned | None:
         )
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
+
+
+def photo_folders(workspace: Path) -> list[Path]:
+    """The folders of photos that a workspace's alignment is of; none if damaged."""
+    with suppress(DpedBuildError):
+        if aligned := read_aligned(workspace):
+            return [aligned.phone_root, aligned.dslr_root]
+    return []
 
 
 def unfinished(

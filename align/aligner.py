@@ -39,6 +39,7 @@ from dped_build.align.overlays import (
 from dped_build.align.records import Alignment, FieldRow, Matrix
 from dped_build.align.refit import Matches, refit
 from dped_build.align.settings import AlignSettings
+from dped_build.photos.arrays import require_photos
 
 # Of a scene with depth: as it is, and once flow has taken out its parallax.
 DEEP_AGREEMENT, FLOWN_AGREEMENT = 0.3, 0.8
@@ -70,19 +71,12 @@ def align_pair(
         are None.
 
     Raises:
-        ValueError: An array is not RGB uint8 (H, W, 3).
+        ValueError: An array is not RGB uint8 (H, W, 3), or the settings are others.
     """
-    settings = settings or AlignSettings()
-    for name, photo in (("phone", phone), ("dslr", dslr)):
-        if not isinstance(photo, np.ndarray):
-            raise ValueError(
-                f"{name} must be an array, not {type(photo).__name__}: "
-                "read_photo(path) returns one"
-            )
-        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
-            raise ValueError(
-                f"{name} must be RGB uint8 (H, W, 3), not {photo.dtype} {photo.shape}"
-            )
+    settings = AlignSettings() if settings is None else settings
+    if not isinstance(settings, AlignSettings):
+        raise ValueError("settings must be AlignSettings")
+    require_photos(phone=phone, dslr=dslr)
     sizes = phone.shape[1::-1], dslr.shape[1::-1]
     if min(*sizes[0], *sizes[1]) < MIN_SIDE:
         return Alignment(

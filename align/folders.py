@@ -63,10 +63,10 @@ from dped_build.workspace.stage import (
 
 
 def align_folders(
-    phone_dir: Path,
-    dslr_dir: Path,
+    phone_dir: str | Path,
+    dslr_dir: str | Path,
     *,
-    workspace: Path = Path("data"),
+    workspace: str | Path = Path("data"),
     settings: AlignSettings | None = None,
     pairing: PairingSettings | None = None,
     jobs: int | None = None,
@@ -114,12 +114,14 @@ def align_folders(
     settings, pairing = settings or AlignSettings(), pairing or PairingSettings()
     if jobs is not None and workers is not None:
         raise UsageError("jobs and workers: give one of them")
+    phone_dir, dslr_dir = Path(phone_dir), Path(dslr_dir)
+    workspace = Path(workspace)
     workers, work = workers or Workers(jobs or default_jobs()), work or PairWork()
     roots = {"phone": phone_dir, "dslr": dslr_dir}
     listed = list_both(roots, workspace=workspace, pairing=pairing)
     stage = aligned_stage(workspace)
     with opened(stage):
-        cameras = camera_names(phone_dir, dslr_dir)
+        cameras = camera_names(phone_dir, dslr_dir, pairing)
         stated = {**settings.to_json(), **pairing.to_json()}
         before = None if force else read_aligned(workspace)
         if before is not None:

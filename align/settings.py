@@ -8,6 +8,7 @@ from typing import Any
 from dped_build.photos.formats import PREFERENCES
 from dped_build.photos.settings import COLORS, MAX_MEGAPIXELS
 from dped_build.workspace.errors import UsageError
+from dped_build.workspace.field_kinds import require_kinds
 
 ALGORITHM = 3  # rises when the same photos and settings would align otherwise
 MAX_REDUCTION = 8  # of --reduce-phone
@@ -38,6 +39,7 @@ class AlignSettings:
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
+        require_kinds(self)
         if self.crops not in CROP_FORMATS:
             raise UsageError(f"--crops {self.crops}: choose {', '.join(CROP_FORMATS)}")
         if self.color not in COLORS:
@@ -63,9 +65,11 @@ class PairingSettings:
     recursive: bool = False  # search sub-folders, too
     prefer: str | None = None  # of RAW and JPEG of one shot: jpeg or raw
     part: str | None = None  # K/N: the Kth of N shares of the pairs, from 1
+    phone_camera: str | None = None  # the cameras' names; None: those of their folders
+    dslr_camera: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """What the manifest records beside AlignSettings; nothing for the default."""
+        """What the manifest records beside AlignSettings and names; none by default."""
         stated: dict[str, Any] = {}
         if self.pairs_csv is not None:
             stated["pair_by"] = "csv"
@@ -92,6 +96,7 @@ class PairingSettings:
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
+        require_kinds(self)
         if self.pair_by not in PAIRINGS:
             raise UsageError(f"--pair-by {self.pair_by}: choose {', '.join(PAIRINGS)}")
         if self.prefer not in (None, *PREFERENCES):

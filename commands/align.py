@@ -16,8 +16,8 @@ from dped_build.align.settings import (
     PairingSettings,
 )
 from dped_build.commands.console import (
-    FOLDER,
     announce,
+    camera_options,
     echo_json,
     echo_reasons,
     echo_warning,
@@ -26,8 +26,8 @@ from dped_build.commands.console import (
     one_record,
     settings_options,
     stage_options,
-    where,
 )
+from dped_build.commands.workspaces import FOLDER, where
 from dped_build.parallel.executor import Workers
 from dped_build.photos.formats import PREFERENCES
 from dped_build.photos.settings import COLORS
@@ -77,6 +77,7 @@ pairing_options = one_record(  # how photos find their partners
         metavar="K/N",
         help="Align only the Kth of N parts of the pairs; merge joins the parts.",
     ),
+    *camera_options,
 )
 
 
@@ -209,7 +210,7 @@ def refuse_nothing_aligned(summary: "AlignSummary", pairing: PairingSettings) ->
     otherwise = f"; {summary.advice} (add --force)" if summary.advice else ""
     if summary.pairs:
         what = f"none of {counted(summary.pairs, 'pair')} aligned"
-        what += "; dped-build report shows why"
+        what += f"; dped-build report{where(summary.folder.parent)} shows why"
     elif pairing.pair_by != PAIRINGS[0]:
         what = "no photo has a partner in the other folder"
     else:

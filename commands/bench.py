@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from dped_build.commands.console import FOLDER, echo_json, json_option, settings_options
+from dped_build.commands.console import echo_json, json_option, settings_options
+from dped_build.commands.workspaces import FOLDER
 from dped_build.train.evaluating.bench_settings import BenchSettings
 from dped_build.workspace.terminal import Progress
 

@@ -17,19 +17,14 @@ from dped_build.commands.align import (
     probe_option,
     refuse_nothing_aligned,
 )
-from dped_build.commands.console import (
-    FOLDER,
-    echo_json,
-    new,
-    no_blas_threads,
-    stage_options,
-)
+from dped_build.commands.console import echo_json, new, no_blas_threads, stage_options
 from dped_build.commands.patches import (
     cutting_options,
     echo_following,
     echo_patches,
     refuse_nothing_accepted,
 )
+from dped_build.commands.workspaces import FOLDER
 from dped_build.parallel.executor import Workers
 from dped_build.patches.settings import PatchSettings
 from dped_build.workspace.terminal import Progress

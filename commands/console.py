@@ -5,11 +5,9 @@ No heavy imports: `--help` must answer at once.
 
 import functools
 import json
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
@@ -17,20 +15,22 @@ import click
 
 from dped_build.commands.config_file import file_defaults
 from dped_build.commands.failures import DEBUG, LOG, colors, endings, excepthook_kept
+from dped_build.commands.workspaces import (
+    default_workspace,
+    workspace_argument,
+    workspace_option,
+)
 from dped_build.parallel.engines import BACKENDS
 from dped_build.parallel.executor import Workers
 from dped_build.parallel.signals import handlers_kept
 from dped_build.workspace.environment import environment
-from dped_build.workspace.text import counted, duration_text, quote, size_text
+from dped_build.workspace.text import counted, duration_text, size_text
 
 if TYPE_CHECKING:
     from dped_build.workspace.plan import Plan
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
-FOLDER = click.Path(path_type=Path)
-DEFAULT_WORKSPACE = Path("data")
-WORKSPACE_VARIABLE = "DPED_BUILD_WORKSPACE"
 UNITS = re.compile(r"_(s|gb|csv)$")
 SHORT_HELP = 60  # characters, which fit beside a name into 80 columns
 
@@ -53,9 +53,8 @@ class CommandGroup(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         asks = not set(ctx.help_option_names).isdisjoint(rest)
         if name and command and not asks and not ctx.resilient_parsing:
-            workspace = Path(os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE)
             ctx.default_map = file_defaults(
-                ctx, self.commands, name, rest, workspace=workspace
+                ctx, self.commands, name, rest, workspace=default_workspace()
             )
         return name, command, rest
 
@@ -83,19 +82,6 @@ class CommandGroup(click.Group):
         ctx.color = colors()
         with endings(ctx):
             return super().invoke(ctx)
-
-
-def workspace_option(command: Command) -> Command:
-    """`--workspace`, of commands that work in one."""
-    return click.option(
-        "--workspace",
-        "-w",
-        type=FOLDER,
-        default=DEFAULT_WORKSPACE,
-        show_default=True,
-        envvar=WORKSPACE_VARIABLE,
-        help="Folder for all outputs: one phone with one DSLR.",
-    )(command)
 
 
 def json_option(command: Command) -> Command:
@@ -132,6 +118,16 @@ def one_record(name: str, record: type, *options: Decorator) -> Decorator:
     return lambda command: with_options(*options)(add(command))
 
 
+camera_options = tuple(
+    click.option(
+        f"--{camera}-camera",
+        metavar="NAME",
+        help=f"Name of the {told}.  [default: its folder's]",
+    )
+    for camera, told in (("phone", "phone"), ("dslr", "DSLR"))
+)
+
+
 stage_options = with_options(  # of the stages that work through many photos
     one_record(
         "workers",
@@ -164,6 +160,7 @@ stage_options = with_options(  # of the stages that work through many photos
     ),
     click.option("--dry-run", is_flag=True, help="List the work without doing it."),
     json_option,
+    workspace_argument,
     workspace_option,
 )
 
@@ -240,13 +237,6 @@ def echo_reasons(reasons: Mapping[str, int]) -> None:
 def new(newly_done: int) -> str:
     """A note if a run found everything finished."""
     return "" if newly_done else " (nothing new to do)"
-
-
-def where(workspace: Path) -> str:
-    """The `-w` option that the next command needs for this workspace."""
-    if workspace == DEFAULT_WORKSPACE:
-        return ""
-    return f" -w {quote(workspace)}"
 
 
 # Before NumPy is loaded: threads spin once they exist, and none is used here.

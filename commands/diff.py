@@ -5,9 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dped_build.commands.console import FOLDER, echo_json, json_option
+from dped_build.commands.console import echo_json, json_option
+from dped_build.commands.workspaces import (
+    FOLDER,
+    workspace_option,
+)
 from dped_build.patches.settings import TOLERANCE_PX
-from dped_build.workspace.errors import DpedBuildError
+from dped_build.workspace.errors import DpedBuildError, UsageError
 
 if TYPE_CHECKING:
     from dped_build.curate.diff import Changes, Difference
@@ -16,8 +20,7 @@ SHOWN = 8  # names in each list
 
 
 @click.command()
-@click.argument("a", type=FOLDER)
-@click.argument("b", type=FOLDER)
+@click.argument("folders", nargs=-1, type=FOLDER, required=True, metavar="[A] B")
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
@@ -27,11 +30,19 @@ SHOWN = 8  # names in each list
 )
 @click.option("--exit-code", is_flag=True, help="Exit with code 1 if anything differs.")
 @json_option
-def diff(*, a: Path, b: Path, tolerance: float, exit_code: bool, as_json: bool) -> None:
+@workspace_option
+def diff(
+    folders: tuple[Path, ...],
+    *,
+    workspace: Path,
+    tolerance: float,
+    exit_code: bool,
+    as_json: bool,
+) -> None:
     """Compare two workspaces.
 
-    Lists the aligned pairs and accepted windows that B gained, lost or moved against A,
-    by their corners in the DSLR photo.
+    Lists the aligned pairs and accepted windows that B gained, lost or moved against A
+    (default: --workspace), by their corners in the DSLR photo.
 
     \b
     Example:
@@ -39,6 +50,9 @@ def diff(*, a: Path, b: Path, tolerance: float, exit_code: bool, as_json: bool) 
     """
     from dped_build.curate.diff import compare_workspaces
 
+    if len(folders) > 2:
+        raise UsageError("name two workspaces: A, if it is not --workspace, and B")
+    a, b = (workspace, *folders)[-2:]
     found = compare_workspaces(a, b, tolerance_px=tolerance)
     if as_json:
         echo_json(found)

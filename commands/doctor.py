@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from dped_build.commands.config_file import FILE, read_config
-from dped_build.commands.console import (
+from dped_build.commands.console import CommandGroup, echo_json, json_option
+from dped_build.commands.workspaces import (
     FOLDER,
-    CommandGroup,
-    echo_json,
-    json_option,
+    adopt,
+    is_workspace,
     workspace_option,
 )
 from dped_build.parallel.executor import Workers
@@ -30,8 +30,24 @@ COLORS = {"ok": "green", "note": "yellow", "wrong": "red"}
 INDENT = 18  # of what was found
 
 
+def _without_workspace(
+    ctx: click.Context, argument: click.Parameter, folders: tuple[Path, ...]
+) -> tuple[Path, ...]:
+    """Folders of photos; a workspace is where to check the disk and the options."""
+    if len(folders) != 1 or not is_workspace(folders[0]):
+        return folders
+    adopt(ctx, folders[0])
+    return ()
+
+
 @click.command()
-@click.argument("folders", nargs=-1, type=FOLDER, metavar="[FOLDER]...")
+@click.argument(
+    "folders",
+    nargs=-1,
+    type=FOLDER,
+    metavar="[FOLDER]...",
+    callback=_without_workspace,
+)
 @json_option
 @workspace_option
 def doctor(folders: tuple[Path, ...], *, workspace: Path, as_json: bool) -> None:
@@ -41,8 +57,9 @@ def doctor(folders: tuple[Path, ...], *, workspace: Path, as_json: bool) -> None
     simulated pair in a temporary folder (some ten seconds). Exit code 1 if anything
     required does not work; each such line says what to do.
 
-    With a FOLDER, it tells what the photos in it are instead: kinds, sizes, colours,
+    With a FOLDER of photos, it tells what they are instead: kinds, sizes, colours,
     times and what is left out; with two (the phone's and the DSLR's), also the pairs.
+    A workspace as FOLDER stands for --workspace.
 
     \b
     Examples:

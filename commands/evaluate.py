@@ -4,11 +4,10 @@ from pathlib import Path
 
 import click
 
-from dped_build.commands.console import (
+from dped_build.commands.console import echo_json, echo_warning, json_option
+from dped_build.commands.workspaces import (
     FOLDER,
-    echo_json,
-    echo_warning,
-    json_option,
+    patches_argument,
     workspace_option,
 )
 from dped_build.patches.split import SPLITS
@@ -18,7 +17,7 @@ from dped_build.workspace.text import quote
 
 @click.command()
 @click.argument("model", type=FOLDER)
-@click.argument("patches", nargs=-1, type=FOLDER)
+@patches_argument
 @click.option(
     "--compare",
     multiple=True,
@@ -59,7 +58,8 @@ def evaluate(
 ) -> None:
     """Score a model on the test patches.
 
-    MODEL is a run folder or generator.pt. Prints PSNR, SSIM and MS-SSIM of the phone
+    MODEL is a run folder or generator.pt, PATCHES are folders of shards or workspaces
+    (default: --workspace). Prints PSNR, SSIM and MS-SSIM of the phone
     patches, unchanged and enhanced; PSNR and SSIM after alignment by at most 1 px; and
     how much of the DSLR's fine detail arrives.
 

@@ -7,13 +7,16 @@ import click
 from click.core import ParameterSource
 
 from dped_build.commands.console import (
-    FOLDER,
     echo_json,
     jobs_option,
     json_option,
     new,
     no_blas_threads,
     settings_options,
+)
+from dped_build.commands.workspaces import (
+    FOLDER,
+    adopt,
     workspace_option,
 )
 from dped_build.exchange.export_settings import (
@@ -40,8 +43,19 @@ UNLICENSED = "  The dataset card lacks a licence or credits: add --license, --cr
 WINDOWS = Path("windows")  # the SOURCE that means those of --workspace
 
 
+def _take_source(
+    ctx: click.Context, argument: click.Parameter, source: Path | None
+) -> Path | None:
+    """A source that is a workspace stands for `--workspace` as well."""
+    if source is not None:
+        adopt(ctx, source)
+    return source
+
+
 @click.command()
-@click.argument("source", type=FOLDER)
+@click.argument(
+    "source", type=FOLDER, required=False, callback=_take_source, metavar="[SOURCE]"
+)
 @click.option(
     "--format",
     "form",
@@ -75,7 +89,7 @@ WINDOWS = Path("windows")  # the SOURCE that means those of --workspace
 @workspace_option
 @no_blas_threads
 def export(
-    source: Path,
+    source: Path | None,
     *,
     form: str,
     out: Path | None,
@@ -89,13 +103,13 @@ def export(
 
     \b
     SOURCE is one of
-      a folder of shards, such as data/patches, or its workspace:
+      a workspace (default: --workspace), or a folder of shards in or out of one:
         dped-folders  DPED's layout        png      one file per picture
         webdataset    tar files            lmdb     for BasicSR
         parquet       for Hugging Face's `datasets`
-      a workspace with aligned photos:
+      a workspace:
         frames        whole photos on one grid, with masks of valid pixels
-      the word windows, for every candidate window of --workspace:
+      a workspace, for every candidate window:
         csv           one line per window  → windows.csv in the workspace
       a run folder or generator.pt:
         onnx          any height and width → NAME.onnx, here
@@ -107,10 +121,10 @@ def export(
 
     \b
     Examples:
-      dped-build export data/patches --format png
+      dped-build export --format png
       dped-build export data --format parquet --license CC-BY-4.0 --credits "A. Lee"
       dped-build export data --format frames --bits 16
-      dped-build export windows --format csv
+      dped-build export --format csv
       dped-build export data/runs/released-dped --format onnx
     """
     said = click.get_current_context().get_parameter_source
@@ -119,11 +133,12 @@ def export(
             require_option(name, form)
     # What dped-build.toml says of other formats is passed over.
     settings = ExportSettings(**{k: v for k, v in options.items() if fits(k, form)})
+    source = workspace if source in (None, WINDOWS) else source
     if form in MODEL_FORMATS:
         _export_model(source, out, settings, as_json=as_json)
         return
     if form in TABLE_FORMATS:
-        _export_windows(source, out, workspace, force=force, as_json=as_json)
+        _export_windows(source, out, force=force, as_json=as_json)
         return
     if form == FRAMES:
         from dped_build.exchange.export_frames import export_frames
@@ -215,11 +230,10 @@ def _show_frames(
 
 
 def _export_windows(
-    source: Path, out: Path | None, workspace: Path, *, force: bool, as_json: bool
+    place: Path, out: Path | None, *, force: bool, as_json: bool
 ) -> None:
     from dped_build.exchange.windows_table import export_windows
 
-    place = workspace if source == WINDOWS else source
     whole = place.resolve() if place.name in ("", "..") else place
     home = whole.parent if (place / "windows.h5").is_file() else place
     summary = export_windows(place, out or home / "windows.csv", force=force)

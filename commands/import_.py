@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dped_build.commands.console import (
-    FOLDER,
     announce,
     echo_json,
     jobs_option,
@@ -17,6 +16,7 @@ from dped_build.commands.console import (
     no_blas_threads,
     settings_options,
 )
+from dped_build.commands.workspaces import FOLDER
 from dped_build.exchange.import_settings import ImportSettings
 from dped_build.patches.settings import COMPRESSIONS
 from dped_build.patches.split import SPLITS

@@ -8,13 +8,13 @@ import click
 from click.core import ParameterSource
 
 from dped_build.commands.console import (
-    FOLDER,
+    camera_options,
     echo_json,
     json_option,
     no_blas_threads,
-    where,
-    workspace_option,
+    with_options,
 )
+from dped_build.commands.workspaces import FOLDER, where, workspace_option
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.text import counted
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Draw a new split; by default every photo keeps its own.",
 )
+@with_options(*camera_options)
 @click.option(
     "--force", is_flag=True, help="Replace an earlier merge of other workspaces."
 )
@@ -42,13 +43,15 @@ def merge(
     new_split: bool,
     force: bool,
     as_json: bool,
+    **cameras: str | None,
 ) -> None:
     """Merge workspaces of one phone and one DSLR.
 
     -w names the new workspace. Copies alignments, crops, measured windows, patches,
     splits and exclude.csv; nothing is computed again and the sources stay as they are.
     If pair names clash, every pair gets its workspace's name as a prefix: day1-0001,
-    day2-0001.
+    day2-0001. Sessions whose photo folders had other names need --phone-camera or
+    --dslr-camera, the name of the camera in all of them.
 
     \b
     Example:
@@ -59,7 +62,13 @@ def merge(
     source = click.get_current_context().get_parameter_source("workspace")
     if source == ParameterSource.DEFAULT:
         raise UsageError("name the new workspace, as in -w data/both-days")
-    found = merge_workspaces(workspaces, workspace, new_split=new_split, force=force)
+    found = merge_workspaces(
+        workspaces,
+        workspace,
+        cameras={key: name for key, name in cameras.items() if name},
+        new_split=new_split,
+        force=force,
+    )
     if as_json:
         echo_json(found)
     else:

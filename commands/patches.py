@@ -15,8 +15,8 @@ from dped_build.commands.console import (
     no_blas_threads,
     settings_options,
     stage_options,
-    where,
 )
+from dped_build.commands.workspaces import where
 from dped_build.parallel.executor import Workers
 from dped_build.patches.settings import COMPRESSIONS, RULES, PatchSettings
 from dped_build.workspace.errors import DpedBuildError
@@ -120,15 +120,20 @@ def echo_patches(summary: "PatchSummary", note: str) -> None:
     if summary.note:
         echo_warning(f"  {summary.note}")
     if summary.accepted and not summary.splits["train"]["patches"]:
+        told = "shorten exclude.csv, " if "excluded" in summary.windows else ""
         click.echo(
             "  The train split is empty: lower --test-photos and --val-photos "
-            "(with --force), or add photos."
+            f"(with --force), {told}or add photos."
         )
     elif 2 * summary.splits["train"]["patches"] < summary.accepted:
+        shares = ", ".join(
+            f"{name} {split['patches'] / summary.accepted:.0%}"
+            for name, split in summary.splits.items()
+        )
         echo_warning(
-            "  Less than half of the patches are for training, as there are few "
-            "scenes: add some, or use --val-photos 0 --force (train then holds "
-            "photos out)."
+            f"  Less than half of the patches are for training ({shares}), as there "
+            "are few scenes: add some, or lower --test-photos and --val-photos (with "
+            "--force; at --val-photos 0, train holds photos out)."
         )
 
 
@@ -142,6 +147,7 @@ def echo_following(summary: "PatchSummary", workspace: Path) -> None:
 def refuse_nothing_accepted(summary: "PatchSummary") -> None:
     """Fail where no window was accepted (DpedBuildError)."""
     if not summary.accepted:
+        report = f"dped-build report{where(summary.folder.parent)}"
         raise DpedBuildError(
-            f"{summary.folder}: no window was accepted; dped-build report shows why"
+            f"{summary.folder}: no window was accepted; {report} shows why"
         )

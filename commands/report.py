@@ -4,29 +4,18 @@ from pathlib import Path
 
 import click
 
-from dped_build.commands.console import (
-    DEFAULT_WORKSPACE,
+from dped_build.commands.console import echo_json, jobs_option, json_option
+from dped_build.commands.workspaces import (
     FOLDER,
-    WORKSPACE_VARIABLE,
-    echo_json,
-    jobs_option,
-    json_option,
+    workspaces_argument,
+    workspaces_option,
 )
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.terminal import Progress
 
 
-class Workspaces(click.Option):
-    """`--workspace`, as often as wanted; the environment names one."""
-
-    def value_from_envvar(self, ctx: click.Context) -> tuple[str, ...] | None:
-        """The workspace that the environment names, whatever its name holds."""
-        named = self.resolve_envvar_value(ctx)
-        return None if named is None else (named,)
-
-
 @click.command()
-@click.argument("folders", nargs=-1, type=FOLDER, metavar="[WORKSPACE]...")
+@workspaces_argument
 @jobs_option("Worker threads.  [default: all cores, at most 8]")
 @click.option(
     "--fail-below",
@@ -40,19 +29,8 @@ class Workspaces(click.Option):
     help="Folder of the comparison page.  [default: side-by-side, beside them]",
 )
 @json_option
-@click.option(
-    "--workspace",
-    "-w",
-    cls=Workspaces,
-    type=FOLDER,
-    multiple=True,
-    default=(DEFAULT_WORKSPACE,),
-    show_default=str(DEFAULT_WORKSPACE),
-    envvar=WORKSPACE_VARIABLE,
-    help="Workspace folder; several are compared side by side.",
-)
+@workspaces_option
 def report(
-    folders: tuple[Path, ...],
     *,
     workspace: tuple[Path, ...],
     out: Path | None,
@@ -72,7 +50,6 @@ def report(
       dped-build report --json --fail-below 0.3 > report.json
       dped-build report data/iphone data/sony
     """
-    workspace = folders or workspace
     if len(workspace) > 1:
         shares = _several(workspace, out=out, jobs=jobs, as_json=as_json)
     elif out is not None:

@@ -5,13 +5,8 @@ from pathlib import Path
 
 import click
 
-from dped_build.commands.console import (
-    FOLDER,
-    echo_json,
-    json_option,
-    settings_options,
-    workspace_option,
-)
+from dped_build.commands.console import echo_json, json_option, settings_options
+from dped_build.commands.workspaces import FOLDER, workspace_option
 from dped_build.study.settings import MODES, CollectSettings, StudySettings
 from dped_build.workspace.errors import UsageError
 from dped_build.workspace.terminal import Progress

@@ -6,11 +6,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from dped_build.commands.console import (
+from dped_build.commands.console import echo_json, json_option, settings_options
+from dped_build.commands.workspaces import (
     FOLDER,
-    echo_json,
-    json_option,
-    settings_options,
+    patches_argument,
     where,
     workspace_option,
 )
@@ -23,7 +22,7 @@ from dped_build.workspace.text import quote
 
 
 @click.command()
-@click.argument("patches", nargs=-1, type=FOLDER)
+@patches_argument
 @click.option(
     "--out",
     type=FOLDER,
@@ -90,11 +89,11 @@ def train(
 ) -> None:
     """Train a photo enhancer on patches.
 
-    PATCHES default to those of the workspace. The content loss needs the weights of
-    VGG-19, or of VGG-16 (--vgg FILE); --loss mse+texture needs none. Ctrl-C saves the
-    run; --resume continues it to the same weights as an uninterrupted run. With
-    --resume, options not given (except --vgg) are those of the run; without --out, the
-    run is the only unfinished one of the workspace.
+    PATCHES are folders of shards or workspaces (default: --workspace). The content loss
+    needs the weights of VGG-19, or of VGG-16 (--vgg FILE); --loss mse+texture needs
+    none. Ctrl-C saves the run; --resume continues it to the same weights as an
+    uninterrupted run. With --resume, options not given (except --vgg) are those of the
+    run; without --out, the run is the only unfinished one of the workspace.
 
     \b
     Examples:
@@ -110,7 +109,7 @@ def train(
     run_dir = out or workspace / "runs" / _name(settings)
     if resume:
         if out is None and not {"preset", "model"} & set(_typed(options)):
-            run_dir = _unfinished(workspace / "runs") or run_dir
+            run_dir = _resumable(run_dir)
         settings = TrainSettings(
             **(options | recorded_settings(run_dir) | _typed(options))
         )
@@ -139,20 +138,23 @@ def _name(settings: TrainSettings) -> str:
     return "-".join(dict.fromkeys((settings.preset, settings.model)))
 
 
-def _unfinished(runs: Path) -> Path | None:
-    """The only unfinished run; None where there is none, but a finished one.
+def _resumable(usual: Path) -> Path:
+    """The only unfinished run beside `usual`; where all are finished, it or the only.
 
     Raises:
         UsageError: There are several, or no run at all.
     """
-    found = sorted(path.parent for path in runs.glob(f"*/{CONFIG}"))
+    found = sorted(path.parent for path in usual.parent.glob(f"*/{CONFIG}"))
     if not found:
-        raise UsageError(f"no run in {runs} to resume: train without --resume")
+        raise UsageError(f"no run in {usual.parent} to resume: train without --resume")
     left = [run for run in found if not (run / SUMS).exists()]
-    if len(left) > 1:
-        told = ", ".join(quote(run) for run in left)
-        raise UsageError(f"several unfinished runs: add --out with one of {told}")
-    return left[0] if left else None
+    if not left and usual in found:
+        return usual
+    if len(left or found) > 1:
+        told = ", ".join(quote(run) for run in left or found)
+        kind = "unfinished" if left else "finished"
+        raise UsageError(f"several {kind} runs: add --out with one of {told}")
+    return (left or found)[0]
 
 
 def _typed(options: dict[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dped_build.commands.console import (
-    FOLDER,
-    echo_json,
-    json_option,
+from dped_build.commands.console import echo_json, json_option
+from dped_build.commands.workspaces import (
     where,
+    workspace_argument,
     workspace_option,
 )
 from dped_build.workspace.errors import DpedBuildError
@@ -21,14 +20,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", type=FOLDER, required=False)
+@workspace_argument
 @json_option
 @workspace_option
-def verify(*, workspace: Path, folder: Path | None, as_json: bool) -> None:
+def verify(*, workspace: Path, as_json: bool) -> None:
     """Check a workspace for damage.
 
-    Verifies checksums, counts, the NCC of sampled patches, and training runs. FOLDER is
-    a workspace (default: --workspace), a folder of shards, or a training run.
+    Verifies checksums, counts, the NCC of sampled patches, and training runs. WORKSPACE
+    may also be one folder of shards, or a training run.
     Unfinished work is noted; it is not damage.
 
     \b
@@ -39,7 +38,7 @@ def verify(*, workspace: Path, folder: Path | None, as_json: bool) -> None:
     from dped_build.curate.verify import verify_workspace
 
     with Progress("MiB", quiet=as_json) as progress:
-        found = verify_workspace(folder or workspace, progress=progress)
+        found = verify_workspace(workspace, progress=progress)
     if as_json:
         echo_json(found)
     for line in [] if as_json else [*found.notes, *found.damage]:
@@ -51,16 +50,14 @@ def verify(*, workspace: Path, folder: Path | None, as_json: bool) -> None:
         what = (
             f"{counted(found.files, 'file')}, {found.patches:,} sampled patches{runs}"
         )
-        click.echo(f"{what}: intact{_following(folder, workspace, found)}")
+        click.echo(f"{what}: intact{_following(workspace, found)}")
 
 
-def _following(folder: Path | None, workspace: Path, found: "Verification") -> str:
+def _following(folder: Path, found: "Verification") -> str:
     """What can be done with sound patches, or with a sound run."""
-    named = where(workspace) if folder is None else f" {quote(folder)}"
-    if folder is not None and (folder / "patches").is_dir():
-        named = where(folder)
+    workspace = any((folder / name).is_dir() for name in ("patches", "runs"))
+    named = where(folder) if workspace else f" {quote(folder)}"
     if found.patches:
         return f"  (next: dped-build train{named})"
-    whole = found.runs and not found.notes
-    alone = whole and folder is not None and not (folder / "runs").is_dir()
-    return f"  (next: dped-build evaluate{named})" if alone else ""
+    run = found.runs and not found.notes and not workspace
+    return f"  (next: dped-build evaluate{named})" if run else ""

@@ -64,21 +64,23 @@ def merge_workspaces(
     workspaces: Sequence[Path],
     target: Path,
     *,
+    cameras: Mapping[str, str] | None = None,
     new_split: bool = False,
     force: bool = False,
 ) -> MergeSummary:
     """Merge finished workspaces of one rig into `target`; the sources stay as they are.
 
-    With `new_split`, the split is drawn from all pairs, as one run would; else every
-    photo stays in that of its source. That of parts of one set is drawn from all of
-    them, once. `force` replaces what was made of other sources.
+    `cameras` (`phone_camera`, `dslr_camera`) are their names in `target`; the others
+    keep theirs. With `new_split`, the split is drawn from all pairs, as one run would;
+    else every photo stays in that of its source. That of parts of one set is drawn from
+    all of them, once. `force` replaces what was made of other sources.
 
     Raises:
         UsageError: The workspaces cannot be meant.
         DpedBuildError: They cannot be one dataset, one is damaged or changes meanwhile,
             or `target` holds something else.
     """
-    sources = read_sources(workspaces, target)
+    sources = read_sources(workspaces, target, cameras or {})
     parts = are_parts(sources)
     merged, crops = merge_alignments(sources), crops_of(sources)
     settings = common_settings(sources)

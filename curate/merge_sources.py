@@ -11,6 +11,7 @@ from dped_build.align.aligned_folder import (
     Aligned,
     aligned_stage,
     read_aligned,
+    require_camera_names,
 )
 from dped_build.align.settings import AlignSettings
 from dped_build.curate.merged_names import name_prefixes
@@ -27,6 +28,7 @@ from dped_build.patches.settings import PatchSettings
 from dped_build.patches.split import SplitRow
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.stage import SUMS
+from dped_build.workspace.text import quote
 
 ALIKE = (*AlignSettings().to_json(), "reduce_phone")  # but for how photos were paired
 NOT_COMPARED = (EXCLUDE_FILE, "measurement")  # each source's own, and what is checked
@@ -43,6 +45,7 @@ class Source:
     # Lines of its `exclude.csv`, under the merged names.
     excluded: Sequence[ExcludedLine]
     sums: Sequence[bytes | None]  # of both folders, as they were when it was read
+    cameras: Mapping[str, str]  # what its cameras are called in the merged workspace
     prefix: str = ""  # what its names of pairs get in front; "" where nothing
 
     def renamed(self, prefix: str) -> "Source":
@@ -58,8 +61,12 @@ class Source:
         )
 
 
-def read_sources(workspaces: Sequence[Path], target: Path) -> list[Source]:
+def read_sources(
+    workspaces: Sequence[Path], target: Path, cameras: Mapping[str, str]
+) -> list[Source]:
     """The workspaces to merge into `target`, with names that none has twice.
+
+    `cameras` are new names of cameras, by key of the manifest.
 
     Raises:
         UsageError: Fewer than two workspaces, or one is given twice or is the target.
@@ -78,7 +85,7 @@ def read_sources(workspaces: Sequence[Path], target: Path) -> list[Source]:
     for one, other in combinations(workspaces, 2):
         if one.samefile(other):
             raise UsageError(f"{other}: given twice; name every workspace once")
-    sources = [_read_source(folder) for folder in workspaces]
+    sources = [_read_source(folder, cameras) for folder in workspaces]
     for first, second in combinations(sources, 2):
         _refuse_different(first, second)
         _refuse_shared_photos(first, second)
@@ -89,13 +96,13 @@ def read_sources(workspaces: Sequence[Path], target: Path) -> list[Source]:
     ]
 
 
-def _read_source(folder: Path) -> Source:
+def _read_source(folder: Path, cameras: Mapping[str, str]) -> Source:
     sums = _sums(folder)
     aligned = read_aligned(folder)
     if aligned is None:
         raise DpedBuildError(
             f"{folder / 'aligned'}: no finished alignment; run dped-build align "
-            f"PHONE_DIR DSLR_DIR -w {folder} first"
+            f"PHONE_DIR DSLR_DIR -w {quote(folder)} first"
         )
     stage = patch_stage(folder)
     patches = read_previous(stage)
@@ -104,9 +111,11 @@ def _read_source(folder: Path) -> Source:
             f"{stage.folder}: imported, not cut from the photos beside it; train takes "
             "several folders of patches, none needs to be merged"
         )
+    names = {key: str(aligned.manifest[key]) for key in CAMERA_KEYS} | dict(cameras)
+    require_camera_names(names)
     split = read_split_rows(stage.folder) if patches else None
     excluded = read_excluded_lines(folder / EXCLUDE_FILE)
-    return Source(folder, aligned, patches, split or [], excluded, sums)
+    return Source(folder, aligned, patches, split or [], excluded, sums, names)
 
 
 def _sums(workspace: Path) -> list[bytes | None]:
@@ -151,13 +160,14 @@ def _refuse_different(one: Source, other: Source) -> None:
     """Stop where two alignments are of other cameras, or were made otherwise."""
     again = "run dped-build align --force on one of them"
 
-    def stated(source: Source) -> list[tuple[Path, dict[str, Any]]]:
+    def stated(source: Source) -> list[tuple[Path, Mapping[str, Any]]]:
         manifest, folder = source.aligned.manifest, source.workspace / "aligned"
         settings = {name: manifest["settings"].get(name) for name in ALIKE}
-        return [(folder, {n: manifest[n] for n in CAMERA_KEYS}), (folder, settings)]
+        return [(folder, source.cameras), (folder, settings)]
 
     (camera, settings), (other_camera, other_settings) = stated(one), stated(other)
-    _refuse_other(camera, other_camera, f"name the photo folders alike, and {again}")
+    named = "if these are one camera, name it with --phone-camera or --dslr-camera"
+    _refuse_other(camera, other_camera, named)
     _refuse_other(settings, other_settings, again)
 
 
@@ -173,7 +183,7 @@ def _refuse_other(
             option = name.replace("_", "-")
             raise DpedBuildError(
                 f"{first} was made with {option} = {before.get(name)}, {second} with "
-                f"{after.get(name)}, and only equal settings merge: {remedy}"
+                f"{after.get(name)}, and only equal ones merge: {remedy}"
             )
 
 

@@ -67,7 +67,8 @@ def merge_alignments(sources: Sequence[Source]) -> Aligned:
             for record in source.aligned.records.values()
         ]
     records.sort(key=lambda record: natural_key(record.pair))
-    manifest = _merged_manifest([s.aligned.manifest for s in sources], records)
+    manifests = [{**s.aligned.manifest, **s.cameras} for s in sources]
+    manifest = _merged_manifest(manifests, records)
     by_name = {record.pair: record for record in records}
     return Aligned(manifest, by_name, phone_root, dslr_root, states)
 
@@ -121,7 +122,7 @@ def _crops_of(source: Source) -> Iterator[tuple[str, tuple[Path, str]]]:
                     f"{folder / name}: missing; run dped-build align again in "
                     f"{source.workspace}"
                 )
-            merged = f"{manifest[camera]}/{source.prefix}{record.pair}.{suffix}"
+            merged = f"{source.cameras[camera]}/{source.prefix}{record.pair}.{suffix}"
             yield merged, (folder / name, sums[name])
 
 

@@ -20,7 +20,7 @@ from dped_build.patches.shards import FORMAT, WINDOWS_FILE
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.plan import OnProgress
 from dped_build.workspace.stage import SUMS, Stage, read_sums, sha256
-from dped_build.workspace.text import one_line
+from dped_build.workspace.text import one_line, quote
 
 RUNS = "runs"
 STAGE_MARKS = (  # by which a stage's folder is known, and the format of its manifest
@@ -81,7 +81,8 @@ def _find(folder: Path) -> tuple[list[Stage], list[Path]]:
     if not stages and not runs:
         if not is_run(folder):
             raise DpedBuildError(
-                f"{folder}: nothing to verify; run dped-build align PHONE_DIR DSLR_DIR"
+                f"{folder}: nothing to verify; run dped-build align PHONE_DIR DSLR_DIR "
+                f"-w {quote(folder)} first"
             )
         runs = [folder]
     return stages, runs

@@ -76,7 +76,7 @@ def patch_stage(workspace: Path) -> Stage:
 
 
 def build_shards(
-    workspace: Path = Path("data"),
+    workspace: str | Path = Path("data"),
     *,
     settings: PatchSettings | None = None,
     jobs: int | None = None,
@@ -113,6 +113,7 @@ def build_shards(
     """
     if jobs is not None and workers is not None:
         raise UsageError("jobs and workers: give one of them")
+    workspace = Path(workspace)
     workers = workers or Workers(jobs or default_jobs())
     stage = patch_stage(workspace)
     require_aligned(workspace)
@@ -154,7 +155,10 @@ def build_shards(
         manifest["splits"],
         manifest["failed"],
         len(todo),
-        inputs.note({row.group for row in content.split}),
+        inputs.note(
+            {row.group for row in content.split},
+            {pair: piece.windows for pair, piece in content.pieces.items()},
+        ),
     )
 
 

@@ -8,6 +8,7 @@ scene in a part of its pixels only, its mask `valid` says where.
 """
 
 import hashlib
+import operator
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -121,6 +122,8 @@ class PatchDataset:
         """
         self.split, self.masks = split, masks
         roots = [folders] if isinstance(folders, str | Path) else list(folders)
+        if not roots:
+            raise UsageError("name a folder of patches")
         labels = _labels([Path(root) for root in roots])
         parts = [
             (Path(root), label, _open_shards(Path(root), split))
@@ -167,8 +170,11 @@ class PatchDataset:
 
         With `masks` also where they are valid, bool (S, S).
         """
-        if isinstance(index, slice):
-            raise TypeError("one patch at a time: [dataset[i] for i in range(3)]")
+        try:
+            index = operator.index(index)
+        except TypeError as error:
+            every = "[dataset[i] for i in range(3)]"
+            raise TypeError(f"one patch at a time, by its number: {every}") from error
         if not -len(self) <= index < len(self):
             raise IndexError(f"patch {index} of {len(self)}")
         index = index % len(self)
@@ -340,6 +346,8 @@ def _nothing_in(
             f"every {split} patch in {told} was rejected or excluded: see "
             f"{EXCLUDE_FILE}"
         )
+    if all(_is_excluded(Path(root), split) for root in roots):
+        return f"every {split} photo in {told} is excluded: see {EXCLUDE_FILE}"
     if any(next(Path(root).glob(SHARDS), None) for root in roots):
         if all(is_imported(read_manifest(Path(root)) or {}) for root in roots):
             return f"no {split} patches in {told}: imported from a source without any"
@@ -355,6 +363,15 @@ def _nothing_in(
             f"no {split} patches in {told}: the photos of that split gave none; draw "
             "another with dped-build patches --force --split-seed 1"
         )
+    if any((Path(root) / "patches").is_dir() for root in roots):
+        return f"no shards in {told}, which has a folder patches: name that"
     if any(found for root in roots for found in Path(root).glob("t*_data")):
         return f"no shards in {told}: run dped-build import {told} first"
     return f"no {split} patches in {told}: run dped-build patches first"
+
+
+def _is_excluded(root: Path, split: str) -> bool:
+    """Whether exclude.csv takes every photo out that was drawn for a split."""
+    drawn = {row.pair for row in read_split_rows(root) or () if row.split == split}
+    excluded = read_exclusions(root.absolute().parent / EXCLUDE_FILE)
+    return bool(drawn) and all((pair,) in excluded for pair in drawn)

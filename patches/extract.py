@@ -39,6 +39,7 @@ from dped_build.patches.refinement.pyramid import Image, Luma
 from dped_build.patches.refinement.refine import refine_windows
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
+from dped_build.photos.arrays import require_photos
 
 SEARCH_SHARE = 0.5  # of the largest shift, where one surface explains a pair
 MEASURED_AT_ONCE = 256  # windows; bounds the copies of their pixels
@@ -65,10 +66,13 @@ def extract_patches(
         The kept patches; `windows` and `reasons` account for every candidate.
 
     Raises:
-        ValueError: The pair is not aligned, or the photos have other sizes than the
-            alignment's.
+        ValueError: The pair is not aligned, the photos are no RGB uint8 (H, W, 3) or of
+            other sizes than the alignment's, or the settings are others.
     """
-    settings = settings or PatchSettings()
+    settings = PatchSettings() if settings is None else settings
+    if not isinstance(settings, PatchSettings):
+        raise ValueError("settings must be PatchSettings")
+    require_photos(phone=phone, dslr=dslr)
     windows, pixels, valid = measure_windows(phone, dslr, alignment, settings)
     reasons = select_windows(windows, settings)
     kept = reasons == ACCEPTED
@@ -98,7 +102,8 @@ def measure_windows(
     if not isinstance(alignment, Alignment):
         raise ValueError("alignment must be what align_pair returned")
     if not alignment.aligned:
-        raise ValueError(f"pair {alignment.pair} is not aligned ({alignment.reason})")
+        named = f"pair {alignment.pair}" if alignment.pair else "the pair"
+        raise ValueError(f"{named} is not aligned ({alignment.reason})")
     phone_to_dslr, size = alignment.matrix(), settings.size
     sizes = (phone.shape[1::-1], dslr.shape[1::-1])
     if sizes != (alignment.phone_size, alignment.dslr_size):

@@ -106,9 +106,15 @@ class Inputs:
         """What is taken out by hand of one pair."""
         return {entry for entry in self.exclusions if entry[0] == pair}
 
-    def note(self, groups: Collection[str]) -> str | None:
+    def note(
+        self, groups: Collection[str], windows: Mapping[str, Windows]
+    ) -> str | None:
         """What the user should know of scenes and of exclude.csv."""
-        notes = self.scene_note(groups), self._unknown_exclusions()
+        notes = (
+            self.scene_note(groups),
+            self._unknown_exclusions(),
+            self._unknown_windows(windows),
+        )
         return "; ".join(note for note in notes if note) or None
 
     def _unknown_exclusions(self) -> str | None:
@@ -128,6 +134,20 @@ class Inputs:
         return (
             f"{EXCLUDE_FILE} names no pair of this workspace: {', '.join(told)}{more}"
         )
+
+    def _unknown_windows(self, windows: Mapping[str, Windows]) -> str | None:
+        """Places in exclude.csv where their pair has no window."""
+        unknown = [
+            f"{pair} {x},{y}"
+            for pair, x, y in sorted(e for e in self.exclusions if len(e) > 1)
+            if pair in windows
+            and [int(x), int(y)] not in windows[pair].window_xy.tolist()
+        ]
+        if not unknown:
+            return None
+        more = " …" if len(unknown) > SHOWN_NAMES else ""
+        told = "; ".join(unknown[:SHOWN_NAMES])
+        return f"{EXCLUDE_FILE} names windows that are none: {told}{more}"
 
     def reasons(self, pair: str, windows: Windows) -> NDArray[np.str_]:
         """Which windows of a pair are kept, or why not, (N,)."""
@@ -258,6 +278,6 @@ def require_aligned(workspace: Path) -> None:
 
 def _no_alignment(workspace: Path) -> DpedBuildError:
     return DpedBuildError(
-        f"{workspace / 'aligned'}: no finished alignment; run "
-        "dped-build align PHONE_DIR DSLR_DIR first"
+        f"{workspace / 'aligned'}: no finished alignment; run dped-build align "
+        f"PHONE_DIR DSLR_DIR -w {quote(workspace)} first"
     )

@@ -90,7 +90,8 @@ def align_and_cut(
             recorded = (stage.manifest() or {}).get("settings")
         if recorded:
             refuse_other_settings(stage, recorded, recorded_settings(cut, exclusions))
-    stated = camera_names(phone_dir, dslr_dir), {**align.to_json(), **pairing.to_json()}
+    names = camera_names(phone_dir, dslr_dir, pairing)
+    stated = names, {**align.to_json(), **pairing.to_json()}
     aligned = align_folders(
         phone_dir,
         dslr_dir,

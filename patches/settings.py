@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.field_kinds import require_kinds
 
 MEASURING = ("rule", "size", "max_shift", "min_std")
 MEASURING_AS_PAPER = (*MEASURING, "max_rotation")
@@ -44,6 +45,7 @@ class PatchSettings:
 
     def __post_init__(self) -> None:
         """Reject invalid values."""
+        require_kinds(self)
         limits = {
             "size": (16, 1024),
             "max_shift": (1, 512),

@@ -191,11 +191,13 @@ def split_warnings(report: Report) -> list[str]:
         if split.patches or (report.imported and name == "val"):
             continue  # training draws its own val from an imported set's train
         drawn = [row for row in report.table if row.split == name]
-        if drawn:
+        if drawn and all(row.windows and row.excluded == row.windows for row in drawn):
+            why = ": exclude.csv takes out all of its photos; keep some, or raise"
+        elif drawn:
             named = ", ".join(row.pair for row in drawn[:FEW_NAMES])
             why = f": {named} gave none; try another --split-seed, or raise"
         else:
-            why = ": too few photos; raise"
+            why = ": too few scenes; photograph more (3 at least), or raise"
         texts.append(
             f"No {name} patches{why} --{name}-photos"
             if name != "train"

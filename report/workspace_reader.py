@@ -32,7 +32,7 @@ from dped_build.report.tables import (
 )
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.stage import SUMS, read_sums, sha256
-from dped_build.workspace.text import natural_key
+from dped_build.workspace.text import natural_key, quote
 
 LARGEST = 1e100  # no number of ours; infinity and its like are none
 SAMPLE_SUFFIXES = (".png", ".jpg")
@@ -111,8 +111,8 @@ def require_something(workspace: Path) -> None:
     aligned = (workspace / "aligned" / "alignment.jsonl").is_file()
     if not aligned and not _is_published(workspace / "patches"):
         raise DpedBuildError(
-            f"{workspace}: no aligned photos yet; "
-            "run dped-build align PHONE_DIR DSLR_DIR first"
+            f"{workspace}: no aligned photos yet; run dped-build align PHONE_DIR "
+            f"DSLR_DIR -w {quote(workspace)} first"
         )
 
 

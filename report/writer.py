@@ -56,7 +56,7 @@ class ReportSummary:
 
 
 def write_report(
-    workspace: Path,
+    workspace: str | Path,
     *,
     settings: ReportSettings | None = None,
     jobs: int | None = None,
@@ -72,7 +72,7 @@ def write_report(
         DpedBuildError: There is nothing to report, a file is damaged, or `report/`
             holds something else.
     """
-    settings = settings or ReportSettings()
+    workspace, settings = Path(workspace), settings or ReportSettings()
     require_something(workspace)
     stage = Stage(workspace, "report", FORMAT)
     with rebuilt(stage) as built:

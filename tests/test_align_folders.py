@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from two_folders import GOOD, align, check_sums, contents, records
 
 from dped_build.align import Alignment, AlignSettings, align_folders
 from dped_build.align.aligned_folder import camera_names
 from dped_build.align.records import REASONS
+from dped_build.align.settings import PairingSettings
+from dped_build.cli import cli
 from dped_build.parallel.executor import Workers
 from dped_build.workspace.errors import DpedBuildError, UsageError
 from dped_build.workspace.stage import SUMS
@@ -197,13 +200,48 @@ def test_folders_that_cannot_be_meant_are_refused(raw, work):
 
 def test_cameras_are_called_as_their_folders_were_given(raw, monkeypatch):
     (raw / "pixel").symlink_to(raw / "iphone")
-    names = camera_names(raw / "pixel", raw / "canon")
+    as_given = PairingSettings()
+    names = camera_names(raw / "pixel", raw / "canon", as_given)
     assert names == {"phone_camera": "pixel", "dslr_camera": "canon"}
     monkeypatch.chdir(raw / "iphone")
-    names = camera_names(Path(), Path("..") / "canon")
+    names = camera_names(Path(), Path("..") / "canon", as_given)
     assert names == {"phone_camera": "iphone", "dslr_camera": "canon"}
-    names = camera_names(raw / "a" / "photos", raw / "b" / "photos")
+    names = camera_names(raw / "a" / "photos", raw / "b" / "photos", as_given)
     assert names == {"phone_camera": "phone", "dslr_camera": "dslr"}
+
+
+def test_a_camera_s_name_may_be_given(raw, tmp_path):
+    folders = map(str, (raw / "iphone", raw / "canon"))
+    words = ["align", *folders, "-w", str(tmp_path), "--phone-camera", "iPhone 13"]
+    done = CliRunner().invoke(cli, [*words, "--jobs", "1"])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "aligned/iPhone 13" / f"{GOOD[0]}.jpg").is_file()
+    manifest = json.loads((tmp_path / "aligned/manifest.json").read_text())
+    assert [manifest[f"{side}_camera"] for side in ("phone", "dslr")] == [
+        "iPhone 13",
+        "canon",
+    ]
+    done = CliRunner().invoke(cli, [*words[:5], "--jobs", "1"])
+    assert "made with phone-camera = iPhone 13, now iphone; add --force" in done.output
+
+
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        ({"phone_camera": "a/b"}, "--phone-camera 'a/b': must be a name"),
+        ({"dslr_camera": ".."}, r"--dslr-camera '\.\.': must be a name"),
+        ({"dslr_camera": "two\nlines"}, "--dslr-camera .*: must be a name"),
+        ({"dslr_camera": "iphone"}, "both cameras would be called iphone"),
+    ],
+)
+def test_a_name_that_is_no_folder_s_is_refused(raw, tmp_path, names, message):
+    with pytest.raises(UsageError, match=message):
+        align_folders(
+            raw / "iphone",
+            raw / "canon",
+            workspace=tmp_path,
+            pairing=PairingSettings(**names),
+        )
 
 
 def test_jobs_and_workers_are_two_ways_to_say_one_thing(raw, tmp_path):

@@ -365,6 +365,14 @@ def test_names_in_exclude_csv_that_no_pair_has_are_listed(workspace):
     assert "names no pair of this workspace: 010 (did you mean 10?), nobody" in told
 
 
+def test_windows_in_exclude_csv_that_are_none_are_listed(workspace, patched_set):
+    pair, x, y = min(stored(patched_set))
+    lines = f"{pair},{x},{y}\n{pair},{x + 1},{y}\nnobody,1,2\n"
+    (workspace / "exclude.csv").write_text(f"pair,x,y\n{lines}")
+    told = cut(workspace).note
+    assert told.endswith(f"exclude.csv names windows that are none: {pair} {x + 1},{y}")
+
+
 def test_a_window_taken_out_by_hand_is_left_out_alone(workspace, patched_set):
     kept = stored(patched_set)
     pair, x, y = place = sorted(kept)[3]

@@ -71,7 +71,7 @@ def test_the_demo_runs_what_it_says_to_the_report(tmp_path, monkeypatch):
     assert [shlex.split(line)[1] for line in said] == [*names]
     assert f"{folder / 'report' / 'index.html'}" in ran.output
     assert (folder / "report" / "index.html").is_file()
-    assert "Against the truth: 151 patches" in ran.output
+    assert "Against the truth: 154 patches" in ran.output
     events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
     assert events.count("start") == events.count("end") == 1
     assert events.count("pair") == 9 + 7  # once each, by align and patches
@@ -332,6 +332,9 @@ def test_a_bare_resume_finds_the_only_unfinished_run(tmp_path, monkeypatch):
     (tmp_path / "runs/released-dped/SHA256SUMS").touch()
     again = f"The command: dped-build train -w {tmp_path} --out {tmp_path}/runs/mine"
     assert f"{again} --resume" in run(*bare, code=130)
+    (tmp_path / "runs/mine/SHA256SUMS").touch()
+    (tmp_path / "runs/released-dped").rename(tmp_path / "runs/other")
+    assert "several finished runs: add --out" in run(*bare, code=2)
     run("train", "--preset", "fast", "-w", tmp_path, code=130)
     assert resumed == [("mine", "dped"), ("fast", "fast")]
 
@@ -375,7 +378,7 @@ def test_a_small_share_for_training_is_warned_of(train, few, tmp_path, monkeypat
     summary = PatchSummary(tmp_path, 3, count, splits, [], 3)
     monkeypatch.setattr("dped_build.patches.build_shards", lambda *_, **__: summary)
     text = run("patches", "-w", tmp_path)
-    assert ("--val-photos 0 --force" in text) == few
+    assert ("for training (train 33%, val 33%, test 33%)" in text) == few
 
 
 def test_report_takes_workspaces_as_arguments_too(tmp_path):

@@ -16,7 +16,8 @@ from dped_build.commands.config_file import (
     accepted_options,
     read_config,
 )
-from dped_build.commands.console import CommandGroup, workspace_option
+from dped_build.commands.console import CommandGroup
+from dped_build.commands.workspaces import workspace_option
 from dped_build.workspace.errors import UsageError
 
 

@@ -90,6 +90,19 @@ def test_fewer_scenes_than_splits_get_no_advice_to_draw_again(tmp_path):
         PatchDataset(folder, "test")
 
 
+def test_a_split_that_is_excluded_as_a_whole_leads_to_exclude_csv(tmp_path):
+    folder = tmp_path / "patches"
+    write_shard(folder, "train-00000.h5", ["0001"])
+    names = {"0001": "train", "0002": "test", "0003": "test", "0004": "val"}
+    lines = "".join(f"{name},{name},{split}\n" for name, split in names.items())
+    (folder / "split.csv").write_text(f"pair,group,split\n{lines}")
+    (tmp_path / "exclude.csv").write_text("pair\n0002\n0003\n")
+    with pytest.raises(NoPatchesError, match=r"every test photo .* see exclude\.csv"):
+        PatchDataset(folder, "test")
+    with pytest.raises(NoPatchesError, match=r"draw another"):
+        PatchDataset(folder, "val")
+
+
 @pytest.mark.parametrize(
     "text, message",
     [("photo\n0001\n", "first line must be"), ("pair,x,y\n0001,7,\n", "line 2")],

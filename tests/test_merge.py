@@ -306,6 +306,22 @@ def test_other_settings_are_refused_with_the_difference(
     assert not (tmp_path / "all").exists()
 
 
+def test_a_day_from_folders_of_other_names_merges_under_the_cameras_names(
+    days, tmp_path
+):
+    other = PairingSettings(phone_camera="phone", dslr_camera="dslr")
+    cut(align(days / "raw/day2", tmp_path / "day2", pairing=other))
+    sources = [days / "day1", tmp_path / "day2"]
+    with pytest.raises(DpedBuildError, match=r"are one camera.*--phone-camera"):
+        merge_workspaces(sources, tmp_path / "all")
+    words = [*map(str, sources), "-w", str(tmp_path / "all"), "--dslr-camera", "canon"]
+    done = CliRunner().invoke(cli, ["merge", *words, "--phone-camera", "iphone"])
+    assert done.exit_code == 0, done.output
+    merge_workspaces([days / "day1", days / "day2"], tmp_path / "plain")
+    assert tree(tmp_path / "all") == tree(tmp_path / "plain")
+    assert verify_workspace(tmp_path / "all").damage == []
+
+
 def test_days_may_have_been_paired_otherwise(copies, tmp_path):
     for copy, offset in zip(copies, (3, 4), strict=True):
         path = copy / "aligned/manifest.json"

@@ -190,6 +190,21 @@ def test_exclusions_that_the_shards_do_not_heed_yet_are_told(patched_set, tmp_pa
     assert report.windows.accepted_share == pytest.approx(share, abs=0.1)
 
 
+def test_an_empty_split_is_told_with_its_cause(patched_set, tmp_path):
+    folder = shutil.copytree(patched_set, tmp_path / "w")
+    lines = (folder / "patches/split.csv").read_text().splitlines()
+    tested = [line.split(",")[0] for line in lines if line.endswith("test")]
+    (folder / "exclude.csv").write_text("\n".join(["pair", *tested]))
+    settings = PatchSettings(size=64, shard_patches=20)
+    build_shards(folder, settings=settings, jobs=1, force=True)
+    said = "No test patches: exclude.csv takes out all of its photos"
+    assert any(text.startswith(said) for text in texts(folder))
+    settings = PatchSettings(size=64, shard_patches=20, test_photos=0)
+    (folder / "patches").rename(tmp_path / "earlier")
+    build_shards(folder, settings=settings, jobs=1)
+    assert any("too few scenes; photograph more" in text for text in texts(folder))
+
+
 def test_patches_without_their_alignment_have_a_report(patched_set, tmp_path):
     folder = tmp_path / "w"
     shutil.copytree(patched_set / "patches", folder / "patches")

@@ -50,6 +50,7 @@ def test_a_preset_stands_for_a_published_run(
     [
         ({"loss": "color+sharpness"}, "color, content, texture or mse"),
         ({"loss": "color+color"}, "at most once"),
+        ({"loss": "mse, texture"}, r"join terms by \+: mse\+texture"),
         ({"loss": "mse+texure"}, r"texure: did you mean texture\?"),
         ({"loss": ""}, "color, content, texture or mse"),
         ({"preset": "best"}, "released, paper, johnson"),

@@ -53,6 +53,9 @@ def color_loss(
     With `valid`, the blur is a mean over valid pixels alone (normalised convolution,
     Knutsson & Westin, CVPR 1993), and only theirs are summed.
     """
+    if enhanced.shape != target.shape:
+        told = f"{tuple(enhanced.shape)} and {tuple(target.shape)}"
+        raise ValueError(f"images {told} do not match")
     if valid is None:
         difference = blur(enhanced - target)
     else:

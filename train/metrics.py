@@ -141,6 +141,8 @@ def product_of_powers(factors: Tensor) -> Tensor:
 
 
 def _checked(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    if not all(isinstance(x, Tensor) and x.is_floating_point() for x in (a, b)):
+        raise ValueError("images must be float tensors (B, 3, H, W), from 0 to 1")
     if a.shape != b.shape or a.ndim != 4:
         raise ValueError(f"images {tuple(a.shape)} and {tuple(b.shape)} do not match")
     return a.double(), b.double()

@@ -20,9 +20,8 @@ from dped_build.train.networks import build_generator
 from dped_build.train.torch_archive import is_sound_archive
 from dped_build.workspace.durable import write_atomic
 from dped_build.workspace.errors import DpedBuildError
-from dped_build.workspace.stage import (
-    created_with,
-)
+from dped_build.workspace.stage import created_with
+from dped_build.workspace.text import quote
 
 FORMAT = "dped-build/generator"
 VERSION = 1
@@ -69,8 +68,12 @@ def load_generator(path: str | Path) -> nn.Module:
     path = Path(path)
     if path.is_dir():
         if not (path / FILE_NAME).exists():
+            # `path` may be a workspace, or its runs/.
+            found = [*path.glob(f"*/{FILE_NAME}"), *path.glob(f"runs/*/{FILE_NAME}")]
+            runs = " or ".join(sorted(quote(each.parent) for each in found))
             raise DpedBuildError(
-                f"{path} holds no {FILE_NAME}: name a run folder that has been trained"
+                f"{path} holds no {FILE_NAME}: name "
+                f"{runs or 'a run folder that has been trained'}"
             )
         path = path / FILE_NAME
     content = read_torch(path, expected=FORMAT, version=VERSION)

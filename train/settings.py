@@ -12,6 +12,7 @@ from typing import Any
 from dped_build.train.architecture import Architecture
 from dped_build.train.presets import PRESETS
 from dped_build.workspace.errors import DpedBuildError, UsageError
+from dped_build.workspace.field_kinds import require_kinds
 
 LOSS_TERMS = ("color", "content", "texture", "mse")
 MAX_SEED = 2**63 - 1
@@ -68,6 +69,7 @@ class TrainSettings:
         for field in dataclasses.fields(preset):
             if getattr(self, field.name) is None:
                 object.__setattr__(self, field.name, getattr(preset, field.name))
+        require_kinds(self)
         object.__setattr__(self, "loss", _ordered(self.loss))
         for name in ("iterations", "batch_size", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
@@ -133,6 +135,9 @@ def require_device_name(name: str) -> None:
 def _ordered(loss: str) -> str:
     """The sum in the order of LOSS_TERMS, so that equal sums are equal settings."""
     terms = [term.strip() for term in loss.split("+")]
+    meant = re.findall(r"\w+", loss)  # parted by commas, say, or as shells do
+    if len(meant) > len(terms) and set(meant) <= set(LOSS_TERMS):
+        raise UsageError(f"--loss {loss}: join terms by +: {'+'.join(meant)}")
     for term in terms:
         near = get_close_matches(term, LOSS_TERMS, n=1)
         if near and term not in LOSS_TERMS:

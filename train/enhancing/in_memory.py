@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from dped_build.photos.arrays import require_photos
 from dped_build.photos.encoding import Picture
 from dped_build.train.devices import choose_device, enough_memory, full_float32
 from dped_build.train.enhancing.strips import forward_in_strips
@@ -37,8 +38,9 @@ def enhance(
         ValueError: Not an RGB uint8 photo, or bits other than 8 and 16.
         DpedBuildError: No such device, or too little memory on it.
     """
-    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
-        raise ValueError(f"photo {photo.dtype} {photo.shape} is not uint8 (H, W, 3)")
+    require_photos(photo=photo)
+    if not isinstance(model, nn.Module):
+        raise ValueError("model must be a network: load_generator(path) returns one")
     if bits not in (8, 16):
         raise ValueError(f"bits={bits}: 8 or 16")
     where = choose_device(str(device))
