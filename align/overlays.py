@@ -15,7 +15,7 @@ from dped_build.align.geometry import FloatArray, apply_homography, local_jacobi
 BAND = 0.35  # of the photo: how far from a border an overlay reaches
 IN_BAND = 0.9  # of the matches
 ANCHOR = 0.02  # of a side: how far an overlay's borders may lie from where they should
-TURN = 0.005  # radians, and likewise of the stretch
+TURN = 0.008  # radians, and likewise of the stretch: what a few matches leave open
 CELLS = 16  # along each side, in which a photo is divided
 MOST = 0.5  # of the cells: matches that are spread further are the scene's
 MOST_BARS = 0.75  # of the cells

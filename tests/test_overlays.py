@@ -6,6 +6,7 @@ import pytest
 
 from dped_build.align import align_pair
 from dped_build.align.geometry import apply_homography, corners
+from dped_build.align.overlays import find_overlay
 
 LINES = (
     "CANON EOS R5  2024-06-01",
@@ -149,6 +150,17 @@ def test_one_framing_is_aligned_with_overlays_as_well(textured, places):
     scene = hazy(textured, 1, 0.3)[0]
     dslr = cv2.resize(scene, (1200, 900), interpolation=cv2.INTER_CUBIC)
     assert align_pair(marked(scene, places), marked(dslr, places)).aligned
+
+
+@pytest.mark.parametrize("turn, is_one", [(0.0, True), (0.006, True), (0.012, False)])
+def test_a_fit_to_a_logo_may_turn_by_what_its_matches_leave_open(turn, is_one):
+    """By the middle of the photo, as an opaque logo was matched at 300 px."""
+    matrix = np.array([[1.5, -1.5 * turn, 450 * turn], [1.5 * turn, 1.5, -600 * turn]])
+    points = 400 + 60 * np.random.default_rng(0).uniform(-1, 1, (20, 2))
+    found = find_overlay(
+        np.vstack([matrix, [0, 0, 1]]), points - [0, 100], (800, 600), (1200, 900)
+    )
+    assert (found is not None) == is_one
 
 
 def test_an_object_before_a_plain_background_is_no_overlay(textured):
