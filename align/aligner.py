@@ -10,6 +10,7 @@ from dped_build.align.features import (
     Features,
     agreement,
     agreement_with_parallax,
+    contradicts,
     find_features,
     has_detail,
     match_keypoints,
@@ -33,6 +34,7 @@ from dped_build.align.overlays import (
     Region,
     find_overlay,
     in_region,
+    stays_in_place,
 )
 from dped_build.align.records import Alignment, FieldRow, Matrix
 from dped_build.align.refit import Matches, refit
@@ -156,27 +158,45 @@ def _beside_overlays(
     """
     rest = np.ones(len(phone_points), dtype=np.bool_)
     but: Region | None = None
-    first: tuple[Alignment, HomographyFit, Overlay] | None = None
+    first: tuple[Alignment, tuple[FloatArray, FloatArray], Overlay] | None = None
     for _ in range(MAX_OVERLAYS + 1):
         here = phone_points[rest], dslr_points[rest]
         found, fit = _fitted(seen, phone, dslr, *here, settings, but=but)
         if fit is None:
             break
-        overlay = find_overlay(
-            fit.phone_to_dslr, here[0][fit.inliers], phone.size, dslr.size
-        )
+        placed = fit.phone_to_dslr, here[0][fit.inliers]
+        overlay = find_overlay(*placed, phone.size, dslr.size)
         if overlay is None:
-            if found.status == "aligned":
-                return found
-            break
-        first = first or (found, fit, overlay)
+            if found.status != "aligned":
+                break
+            return _of_overlay(found) if _covers_all(phone, dslr, *placed) else found
+        first = first or (found, placed, overlay)
         but = overlay.region if but is None else but | overlay.region
         rest &= ~in_region(phone_points, phone.size, overlay.cells)
     if first is None:
         return found
-    found, fit, overlay = first
-    if found.status != "aligned" or _agrees(phone, dslr, fit, overlay, settings):
+    found, placed, overlay = first
+    if found.status != "aligned":
         return found
+    agrees = _agrees(phone, dslr, placed[0], overlay, settings)
+    if agrees and not _covers_all(phone, dslr, *placed):
+        return found
+    return _of_overlay(found)
+
+
+def _covers_all(
+    phone: Features,
+    dslr: Features,
+    phone_to_dslr: FloatArray,
+    phone_points: FloatArray,
+) -> bool:
+    """Whether a fit is that of a watermark all over, before other scenes."""
+    sizes = phone.size, dslr.size
+    stays = stays_in_place(phone_to_dslr, phone_points, *sizes)
+    return stays and contradicts(phone, dslr, phone_to_dslr)
+
+
+def _of_overlay(found: Alignment) -> Alignment:
     return replace(
         found,
         status="rejected",
@@ -189,12 +209,12 @@ def _beside_overlays(
 def _agrees(
     phone: Features,
     dslr: Features,
-    fit: HomographyFit,
+    matrix: FloatArray,
     overlay: Overlay,
     settings: AlignSettings,
 ) -> bool:
     """Whether the rest of the picture agrees, or is a plain background of an object."""
-    matrix, but = fit.phone_to_dslr, overlay.region
+    but = overlay.region
     if agreement(phone, dslr, matrix, but=but) >= settings.min_agreement:
         return True
     return overlay.in_one_piece and not has_detail(phone, dslr, matrix, but=but)

@@ -66,11 +66,7 @@ def find_overlay(
         phone_size: (width, height), px.
         dslr_size: Likewise.
     """
-    if not len(phone_points):
-        return None
-    jacobian = local_jacobian(phone_to_dslr, phone_points.mean(axis=0))
-    scale = np.sqrt(max(np.linalg.det(jacobian), 1e-12))
-    if np.abs(jacobian / scale - np.eye(2)).max() > TURN:
+    if _upright_scale(phone_to_dslr, phone_points) is None:
         return None
     sizes = phone_size, dslr_size
     share = phone_points / np.array(phone_size)
@@ -84,10 +80,36 @@ def find_overlay(
             if around is not None:  # with a few in another band, too
                 cells |= around.region
             return Overlay(cells, cells, in_one_piece=False)
-    as_drawn = abs(scale - 1) <= TURN and _stays(phone_to_dslr, _MIDDLE, sizes)
-    if not as_drawn and not _stays(phone_to_dslr, _CORNERS, sizes):
+    if not stays_in_place(phone_to_dslr, phone_points, phone_size, dslr_size):
         return None
     return _around(share)
+
+
+def stays_in_place(
+    phone_to_dslr: FloatArray,
+    phone_points: FloatArray,
+    phone_size: tuple[int, int],
+    dslr_size: tuple[int, int],
+) -> bool:
+    """Whether a fit maps the photo to itself: corner by corner, or pixel by pixel.
+
+    So does one of a watermark all over. Parameters as of `find_overlay`.
+    """
+    scale = _upright_scale(phone_to_dslr, phone_points)
+    if scale is None:
+        return False
+    sizes = phone_size, dslr_size
+    by_pixel = abs(scale - 1) <= TURN and _stays(phone_to_dslr, _MIDDLE, sizes)
+    return by_pixel or _stays(phone_to_dslr, _CORNERS, sizes)
+
+
+def _upright_scale(phone_to_dslr: FloatArray, phone_points: FloatArray) -> float | None:
+    """A fit's scale where it neither turns nor stretches; else None."""
+    if not len(phone_points):
+        return None
+    jacobian = local_jacobian(phone_to_dslr, phone_points.mean(axis=0))
+    scale = float(np.sqrt(max(np.linalg.det(jacobian), 1e-12)))
+    return scale if np.abs(jacobian / scale - np.eye(2)).max() <= TURN else None
 
 
 def in_region(

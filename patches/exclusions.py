@@ -63,10 +63,13 @@ def read_excluded_lines(path: Path) -> list[ExcludedLine]:
         text, delimiter = table_text(path.read_bytes())
     except UnicodeDecodeError as error:
         raise DpedBuildError(f"{path} is not UTF-8 text: save it as UTF-8") from error
+    except ValueError as error:
+        raise DpedBuildError(f"{path}: {error}") from error
     lines = csv.DictReader(
         io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True
     )
-    lines.fieldnames = [name.strip() for name in lines.fieldnames or []]
+    names = lines.fieldnames or next(lines.reader, [])  # the first line may be blank
+    lines.fieldnames = [name.strip() for name in names]
     if "pair" not in lines.fieldnames:
         raise DpedBuildError(f"{path}: the first line must be pair[,x,y][,note]")
     try:

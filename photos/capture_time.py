@@ -8,6 +8,7 @@ the JPEG picture that lies in a RAF file.
 import io
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,12 +26,19 @@ _TAGS = {  # of the time, its fraction and its zone, in the order in which they 
     "digitised": (0x9004, 0x9292, 0x9012),
     "modified": (0x0132, 0x9290, 0x9010),
 }
-_DATE = re.compile(
-    r"(\d{4})[:\-/.] ?(\d{1,2})[:\-/.] ?(\d{1,2})"
-    r"[ T]+(\d{1,2}): ?(\d{1,2}): ?([0-5]?\d)(?:[.,](\d+))?\s*(.*)",
-    re.ASCII | re.DOTALL,
+_DATE = re.compile(  # digits of any script, as phones write their user's
+    r"(\d{4})[:\-/._年] ?(\d{1,2})[:\-/._月] ?(\d{1,2})日?[ T:\-\0]+"
+    r"(?P<before>[上下]午|오[전후])? ?(\d{1,2})[:.\-] ?(\d{1,2})"
+    r"(?:[:.\-] ?(\d{1,2})(?!\d)(?:[.,](\d+))?)?"
+    r"\s*(?P<behind>[ap]\.?m\b\.?)?\s*(?P<zone>.*)",
+    re.DOTALL | re.IGNORECASE,
 )
-_ZONE = re.compile(r"([+-])(\d{2}):?(\d{2})", re.ASCII)
+_ZONE = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d{2}))?(?!\d)")
+_UTC = ("Z", "UTC", "GMT")
+_MORNING, _AFTERNOON = ("上午", "오전", "a"), ("下午", "오후", "p")
+_LEAP_SECOND = 60
+_YEARS = range(1900, 2200)
+_MAX_ZONE = timedelta(hours=14)
 _RAF_JPEG = slice(84, 92)  # offset and length of it
 _BLOCK_BYTES = 2**18  # what is read of a CR3 box or a RAF picture
 
@@ -71,31 +79,43 @@ def _time(text: object, fraction: object) -> tuple[datetime, timedelta | None] |
     found = _DATE.match(_plain(text))
     if found is None:
         return None
-    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    date, (hour, minute) = map(int, found.group(1, 2, 3)), map(int, found.group(5, 6))
+    second = int(found[7] or 0)
+    half = (found["before"] or found["behind"] or "").lower()
+    if half.startswith(_MORNING) and hour == 12:
+        hour = 0
+    if half.startswith(_AFTERNOON) and hour < 12:
+        hour += 12
     # Some phones count the hours of a day from 1 to 24: 24:04 is four past midnight.
     try:
-        time = datetime(year, month, day, 0 if hour == 24 else hour, minute)
+        time = datetime(*date, 0 if hour == 24 else hour, minute)
     except ValueError:  # zeros, blanks
         return None
-    digits = found[7] or _plain(fraction)
+    if second > _LEAP_SECOND or time.year not in _YEARS:
+        return None
+    digits = found[8] or _plain(fraction)
     if digits.isascii() and digits.isdigit():
         time += timedelta(microseconds=int(digits[:6].ljust(6, "0")))
-    return time + timedelta(seconds=second), _zone(found[8])
+    return time + timedelta(seconds=second), _zone(found["zone"])
 
 
 def _zone(text: object) -> timedelta | None:
     told = _plain(text)
-    if told == "Z":
+    if told in _UTC:
         return timedelta()
-    found = _ZONE.fullmatch(told)
+    found = _ZONE.match(told)
     if found is None:
         return None
-    zone = timedelta(hours=int(found[2]), minutes=int(found[3]))
+    zone = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
+    if zone > _MAX_ZONE:
+        return None
     return -zone if found[1] == "-" else zone
 
 
 def _plain(value: object) -> str:
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
+    with suppress(UnicodeError):  # EXIF knows ASCII alone, phones do not keep to it
+        text = text.encode("latin-1").decode()
     return text.strip("\0 ")
 
 

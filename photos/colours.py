@@ -1,14 +1,12 @@
 """Which colour space a photo states, and by what.
 
 An ICC profile counts most, but for PNG's cICP (PNG, 3rd edition, 4.3: cICP, iCCP, sRGB,
-then gAMA and cHRM); then HEIF's nclx; then what DSLRs write in EXIF in place of a
-profile (DCF 2.0, 5.2: InteroperabilityIndex R03 is Adobe RGB).
+then gAMA and cHRM); then nclx of HEIF and AVIF; then what DSLRs write in EXIF in place
+of a profile (DCF 2.0, 5.2: InteroperabilityIndex R03 is Adobe RGB).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,9 +18,10 @@ from dped_build.photos.heif_colours import (
     Points,
     coded_name,
     coded_profile,
+    is_plain_curve,
     made_profile,
-    profile_of,
 )
+from dped_build.photos.heif_items import colour_codes
 from dped_build.photos.icc import is_usable, name_of
 from dped_build.photos.matrix_profiles import SRGB_POINTS
 from dped_build.photos.written_parts import png_chunk
@@ -72,17 +71,28 @@ def stated_colours(path: Path, image: Image.Image) -> Colours:
         return Colours(by="developed")
     coded = png_chunk(path, b"cICP") if image.format == "PNG" else None
     if coded is not None and len(coded) == 4:
-        return _of_codes(coded)
+        return _of_chunk(coded)
     profile: bytes | None = image.info.get("icc_profile")
     if profile and is_usable(profile, _kind(image.mode)):
         name = name_of(profile)
         return Colours(name, "ICC", None if name == "sRGB" else profile)
     if image.format == "PNG":
-        return _of_chunks(image.info)
-    nclx = image.info.get("nclx_profile")
-    if nclx and nclx["color_primaries"] != UNSPECIFIED:
-        return _of_nclx(nclx)
+        return _of_chunks(image)
+    codes = _container_codes(path, image)
+    if codes[0] != UNSPECIFIED or not is_plain_curve(codes[1]):
+        return _of_codes(*codes, by="nclx")
     return _of_exif(image)
+
+
+def _container_codes(path: Path, image: Image.Image) -> tuple[int, int]:
+    """A HEIF's or AVIF's codes of primaries and curve."""
+    codes = None
+    if nclx := image.info.get("nclx_profile"):
+        codes = nclx["color_primaries"], nclx["transfer_characteristics"]
+    if image.format == "AVIF":  # Pillow does not say
+        with path.open("rb") as file:
+            codes = colour_codes(file, path.stat().st_size)
+    return codes or (UNSPECIFIED, UNSPECIFIED)
 
 
 def _kind(mode: str) -> str:
@@ -92,32 +102,27 @@ def _kind(mode: str) -> str:
     return mode if mode in ("CMYK", "LAB") else "RGB"
 
 
-def _of_codes(coded: bytes) -> Colours:
+def _of_chunk(coded: bytes) -> Colours:
     """By PNG's cICP: codes of primaries and curve, no matrix, full range."""
     primaries, curve, matrix, is_full = coded
-    space, refusal, profile = coded_name(primaries, curve), None, None
     if matrix or not is_full:
         refusal = "colours of video cannot be converted; save it as sRGB"
-        return Colours(space, "cICP", refusal=refusal)
+        return Colours(coded_name(primaries, curve), "cICP", refusal=refusal)
+    return _of_codes(primaries, curve, by="cICP")
+
+
+def _of_codes(primaries: int, curve: int, *, by: str) -> Colours:
+    space, refusal, profile = coded_name(primaries, curve), None, None
     try:
         profile = coded_profile(primaries, curve)
     except ValueError as error:
         refusal = str(error)
-    return Colours(space, "cICP", profile, refusal)
+    return Colours(space, by, profile, refusal)
 
 
-def _of_nclx(nclx: Mapping[str, Any]) -> Colours:
-    space = coded_name(nclx["color_primaries"], nclx["transfer_characteristics"])
-    profile, refusal = None, None
-    try:
-        profile = profile_of(nclx)
-    except ValueError as error:
-        refusal = str(error)
-    return Colours(space, "nclx", profile, refusal)
-
-
-def _of_chunks(info: Mapping[Any, Any]) -> Colours:
+def _of_chunks(image: Image.Image) -> Colours:
     """By PNG's sRGB, or by gAMA and cHRM; nonsense in them is passed over."""
+    info = image.info
     if "srgb" in info:
         return Colours(by="sRGB chunk")
     gamma, numbers = info.get("gamma"), info.get("chromaticity")
@@ -128,7 +133,7 @@ def _of_chunks(info: Mapping[Any, Any]) -> Colours:
         name for name, value in (("gAMA", gamma), ("cHRM", points)) if value is not None
     )
     if not by:
-        return Colours()
+        return _of_exif(image) if "exif" in info else Colours()
     # These stand for sRGB's curve and primaries where its own chunk is not understood.
     curve = None if gamma is None or _is_near(gamma, _SRGB_GAMMA) else 1 / gamma
     is_srgb = points is None or np.abs(np.subtract(points, SRGB_POINTS)).max() < (

@@ -13,7 +13,8 @@ from dped_build.photos.iso_boxes import Box, boxes, brand
 BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 MAX_MARGIN, BLOCK = 4, 64**2  # times the photo and px: what an encoder may add
-_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
+_DEEP_GREY = "I;16"
+_CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, _DEEP_GREY: 1}
 
 
 def is_heif(start: bytes) -> bool:
@@ -56,7 +57,10 @@ class HeifImage(Image.Image):
         channels = _CHANNELS.get(photo.mode)
         if channels is None:
             raise ValueError(f"pixels of an unsupported kind, {photo.mode}")
-        rows = np.frombuffer(data, np.uint8).reshape(self.height, photo.stride)
+        stored = np.frombuffer(data, np.uint8)
+        if photo.mode == _DEEP_GREY:  # which alone comes out with 16 bits
+            stored = (stored.view(np.uint16) >> 8).astype(np.uint8)
+        rows = stored.reshape(self.height, -1)
         used = rows[:, : self.width * channels]
         values = used.reshape(self.height, self.width, channels)
         grey = channels < 3

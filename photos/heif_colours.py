@@ -4,9 +4,8 @@ Codes of primaries and transfer curves: ITU-T H.273, tables 2 and 3.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from PIL import ImageCms
@@ -41,30 +40,12 @@ _TAG_TABLE, _TAG_BYTES, _VALUES_AT = 128, 12, 8  # ICC.1:2022, 7.3 and 10.31
 _PARAMETERS_AT = 12  # of a parametric curve, 10.18
 
 
-def profile_of(nclx: Mapping[str, Any]) -> bytes | None:
-    """An ICC profile for an `nclx` record as pillow-heif reads it; None for sRGB.
-
-    Raises:
-        ValueError: An HDR photo, which has no one look on an sRGB screen.
-    """
-    names = ("red", "green", "blue", "white")
-    points = tuple(
-        (nclx.get(f"color_primary_{n}_x", 0.0), nclx.get(f"color_primary_{n}_y", 0.0))
-        for n in names
-    )
-    primaries, curve = nclx["color_primaries"], nclx["transfer_characteristics"]
-    return coded_profile(primaries, curve, points)
-
-
-def coded_profile(
-    primaries: int, curve: int, points: Points | None = None
-) -> bytes | None:
+def coded_profile(primaries: int, curve: int) -> bytes | None:
     """An ICC profile for a code of primaries and one of a curve; None for sRGB.
 
     Args:
         primaries: As in table 2.
         curve: As in table 3.
-        points: The primaries themselves; None for those of the table.
 
     Raises:
         ValueError: An HDR photo, which has no one look on an sRGB screen, or a code
@@ -78,9 +59,14 @@ def coded_profile(
         )
     if primaries in (_SRGB_PRIMARIES, UNSPECIFIED):
         return None if gamma is None else made_profile(SRGB_POINTS, gamma)
-    if points is None and primaries not in PRIMARIES:
+    if primaries not in PRIMARIES:
         raise ValueError(f"primaries {primaries} are not known; save it as sRGB")
-    return made_profile(PRIMARIES[primaries] if points is None else points, gamma)
+    return made_profile(PRIMARIES[primaries], gamma)
+
+
+def is_plain_curve(curve: int) -> bool:
+    """Whether a code's curve is sRGB's, or taken for it."""
+    return curve in _CURVES
 
 
 def coded_name(primaries: int, curve: int) -> str:

@@ -9,6 +9,7 @@ from dped_build.photos.iso_boxes import Box, boxes
 
 HEVC, AV1 = (b"hvc1", b"hev1"), (b"av01",)  # items that hold pixels
 MIN_BYTES_PER_PIXEL = 1 / 500  # cameras write 0.02 and more, of a white wall
+_ONES = b"\xff" * 16  # erased memory; coded data does not end so
 _ZEROS = bytes(8)  # HEVC's units never hold three in a row (ITU-T H.265, 7.4.2)
 _MAX_META_BYTES, _MAX_PARTS = 2**24, 100_000  # phones list about sixty
 _IN_FILE = 0  # the way of construction
@@ -46,12 +47,16 @@ def extents(file: BinaryIO, length: int) -> list[Extent]:
     )
 
 
+def _number(table: BinaryIO, size: int) -> int:
+    data = table.read(size)
+    if len(data) < size:
+        raise EOFError("unexpected end of the list of items")
+    return int.from_bytes(data, "big")
+
+
 def _listed(table: BinaryIO) -> Iterator[Extent]:
     def number(size: int) -> int:
-        data = table.read(size)
-        if len(data) < size:
-            raise EOFError("unexpected end of the list of items")
-        return int.from_bytes(data, "big")
+        return _number(table, size)
 
     version = number(1)
     number(3)  # flags
@@ -90,6 +95,48 @@ def items_of(file: BinaryIO, length: int, kinds: tuple[bytes, ...]) -> set[int]:
     return found
 
 
+def colour_codes(file: BinaryIO, length: int) -> tuple[int, int] | None:
+    """The primary item's codes of primaries and curve, where its `colr` states them.
+
+    ISO/IEC 23008-12, 9.3, says whose a property is; ISO/IEC 14496-12, 12.1.5, `colr`.
+    """
+    primary = find_box(file, length, b"meta", b"pitm")
+    owned = find_box(file, length, b"meta", b"iprp", b"ipma")
+    held = find_box(file, length, b"meta", b"iprp", b"ipco")
+    if primary is None or owned is None or held is None:
+        return None
+    file.seek(primary.start)
+    wide = 4 if file.read(4)[0] else 2
+    item = int.from_bytes(file.read(wide), "big")
+    file.seek(owned.start)
+    table = io.BytesIO(file.read(min(owned.end - owned.start, _MAX_PARTS)))
+    properties = list(boxes(file, held.start, held.end))
+    for index in _associated(table, item):
+        if 0 < index <= len(properties) and properties[index - 1].kind == b"colr":
+            file.seek(properties[index - 1].start)
+            kind, codes = file.read(4), file.read(4)
+            if kind == b"nclx" and len(codes) == 4:
+                return int.from_bytes(codes[:2], "big"), int.from_bytes(
+                    codes[2:], "big"
+                )
+    return None
+
+
+def _associated(table: BinaryIO, wanted: int) -> Iterator[int]:
+    """Numbers, from 1, of an item's properties, from the content of `ipma`."""
+
+    def number(size: int) -> int:
+        return _number(table, size)
+
+    version, flags = number(1), number(3)
+    for _ in range(number(4)):
+        item = number(4 if version else 2)
+        for _ in range(number(1)):
+            index = number(2) & 0x7FFF if flags & 1 else number(1) & 0x7F
+            if item == wanted:
+                yield index
+
+
 def require_whole(file: BinaryIO, pixels: int) -> None:
     """Make sure that a file holds what its items and its size need.
 
@@ -116,7 +163,8 @@ def require_whole(file: BinaryIO, pixels: int) -> None:
         data = file.read(part.end - part.start)
         held += len(data)
         has_hole = part.item in hevc and _ZEROS in data
-        if has_hole or data.endswith(_ZEROS[:2]):  # the last bits are a 1 and few zeros
-            raise EOFError("unexpected end of the data, zeros follow")
+        # The last bits are a 1 and few zeros.
+        if has_hole or data.endswith((_ZEROS[:2], _ONES)):
+            raise EOFError("unexpected end of the data, the rest was never written")
     if hevc and held < pixels * MIN_BYTES_PER_PIXEL:
         raise EOFError(f"unexpected end of the data: {held} bytes")

@@ -12,47 +12,63 @@ from unicodedata import normalize
 ENHANCED = "-enhanced"  # follows the photo's name in that of `enhance`'s result
 SYSTEM_FOLDERS = {  # of network storage, systems and photo programs
     *("@eadir", "@tmp", "@recycle", "@__thumb", "@recently-snapshot", "@sharebin"),
-    *("#recycle", "#snapshot", "$recycle.bin", "recycler", "recycled", "lost+found"),
-    *("lost.dir", "found.000", "system volume information", "__macosx"),
+    *("#recycle", "#snapshot", "$recycle.bin", "recycler", "recycled", "recycle"),
+    *("recycle bin", "trash", "trashbox", "files_trashbin", "files_versions"),
+    *("lost+found", "lost.dir", "found.000", "system volume information", "__macosx"),
     *("network trash folder", "temporary items", "thumbnails", "_thumbs", "thumbs"),
+    *("thmbnl", "@transcode"),
 }
-PROGRAM_FOLDERS = (".lrdata", ".lrlibrary", ".cocatalogdb")  # previews of programs
+# Of programs: previews, and what only they know the names of.
+PROGRAM_FOLDERS = (".lrdata", ".lrlibrary", ".cocatalogdb", ".photoslibrary")
 
 # Folders and endings of names that say no more than the kind of file.
 _KINDS = {
-    *("jpg", "jpgs", "jpeg", "jpegs", "heic", "heif", "hif", "png", "tif", "tiff"),
-    *("raw", "raws", "dng", "cr2", "cr3", "crw", "nef", "nrw", "arw", "sr2", "srw"),
-    *("raf", "orf", "rw2", "rwl", "pef", "3fr", "iiq"),
+    *("jpg", "jpeg", "heic", "heif", "hif", "png", "tif", "tiff", "webp", "avif"),
+    *("raw", "dng", "cr2", "cr3", "crw", "nef", "nrw", "arw", "sr2", "srw", "raf"),
+    *("orf", "rw2", "rwl", "pef", "3fr", "iiq", "gpr", "x3f"),
 }
 _WORD = re.compile(r"[^\W_]+")
-_PIXEL_PART = re.compile(r"\.[a-z_]+-\d\d\.(mp\.)?(cover|original)$")
+_PIXEL_PART = re.compile(r"\.[a-z_]+-\d\d\.(mp\.)?(cover|original)$|\.mp$")
 _LUMIA_RAW = "__highres"
 _ENDING = re.compile(r"[-_ .]([a-z0-9]+)$")
 
 _EDITED = "|".join(  # what galleries append, in their languages, and editors
     (
-        *("edited", "edit", "bearbeitet", "modifié", "modifiée", "editado", "editada"),
-        *("modificato", "modificata", "bewerkt", "edytowane", "edytowany", "upraveno"),
-        *("redigeret", "redigerad", "redigert", "muokattu", "düzenlendi", "изменено"),
-        *("szerkesztett", "отредактировано", "編集済み", "已修改", "已编辑", "已編輯"),
-        *("수정됨", "effects", "collage", "animation", "pano", "smile", "mix"),
-        *("pop_out", "hdr", "retouched", "enhanced-nr"),
+        *("edited", "edit", "bearbeitet", "modifié", "modifiée", "modifier", "editado"),
+        *("editada", "editar", "editat", "modificato", "modificata", "modifica"),
+        *("bewerkt", "edytowane", "edytowany", "upraveno", "upravené", "redigeret"),
+        *("redigerad", "redigera", "redigert", "muokattu", "düzenlendi", "изменено"),
+        *("szerkesztett", "отредактировано", "відредаговано", "編集済み", "編集"),
+        *("已修改", "已编辑", "已編輯", "编辑", "編輯", "수정됨", "편집"),
+        *("effects", "collage", "animation", "pano", "smile", "mix", "pop_out", "hdr"),
+        *("cinematic", "retouched", "cropped", "resized", "rotated", "filtered"),
+        *("enhanced(?:-[ns]r)?", "dxo(?:[-_ ][a-z0-9]+)*", "snapseed(?:copy)?"),
     )
 )
-_COPY = "copy|kopie|kopi|kopia|copie|copia|cópia|копия|コピー|副本|사본"
+_COPY = (
+    "copy|kopie|kopi|kopia|kopio|kopya|copie|copia|cópia|копия|копія|コピー|副本|사본|"
+    "duplicate|duplikat"
+)
 _EDITS = (  # of a casefolded stem: what finds an edit, and its original's stem
-    (re.compile(rf"(.+?)[-_ ]({_EDITED})([-_ ]\d+)?"), r"\1"),
+    (re.compile(rf"(.+?)[-_ (]+({_EDITED})\)?([-_ ]\d+)?"), r"\1"),
     (re.compile(r"(img_)e(\d{4,})"), r"\1\2"),  # Apple's
     (re.compile(r"(.+\.[a-z_]+)-01\.(?:mp\.)?cover"), r"\1-02.original"),  # Pixel's
     (re.compile(r"\d+d?portrait_\d+_(burst\d+)(?:_cover)?"), r"00000portrait_00000_\1"),
 )
 _COPIES = (
-    (re.compile(r"(.+?) ?\(\d{1,3}\)"), r"\1"),
+    (re.compile(r"(.+?)[-_ ]?[(\[]\d{1,3}[)\]]"), r"\1"),
     (re.compile(r"(.+?) \d{1,2}"), r"\1"),  # macOS
     (re.compile(r"(.+?)~\d{1,2}"), r"\1"),  # Android
-    (re.compile(rf"(.+?)(?: -)? \(?(?:another )?({_COPY})\)?"), r"\1"),
-    (re.compile(rf"(?:{_COPY}) (?:of|von|van|de|di|av|af) (.+)"), r"\1"),
+    (
+        re.compile(rf"(.+?)[-_ (の的]+(another |\d[a-z]+ )?({_COPY})( \d+)?\)?"),
+        r"\1",
+    ),
+    (
+        re.compile(rf"(?:{_COPY})(?: \(\d+\))? (?:of|von|van|de|di|av|af) (.+)"),
+        r"\1",
+    ),
 )
+_DASH = re.compile("[\u2013\u2014]")
 MAX_STEPS = 3  # an edit of a copy of a copy
 
 
@@ -82,9 +98,8 @@ def shot_stem(stem: str) -> str:
 def _without_kinds(folder: str) -> str:
     """`100CANON_RAW` as `100canon`, `JPG` as nothing."""
     words = _WORD.findall(loose(folder))
-    if _KINDS.isdisjoint(words):
-        return loose(folder)
-    return " ".join(word for word in words if word not in _KINDS)
+    others = [word for word in words if word.removesuffix("s") not in _KINDS]
+    return " ".join(others) if len(others) < len(words) else loose(folder)
 
 
 def is_system_folder(name: str) -> bool:
@@ -109,7 +124,7 @@ def original_of(stem: str, known: Collection[str]) -> tuple[str, str] | None:
     Returns:
         ("edit" or "copy", the original's stem); None where it is neither.
     """
-    name, what = loose(stem), ""
+    name, what = _DASH.sub("-", loose(stem)), ""
     for _ in range(MAX_STEPS):
         step = _step(name)
         if step is None:

@@ -16,6 +16,7 @@ TWELVE_BITS = 4095  # 12-bit data that nobody scaled shows as black
 _BITS, _PHOTOMETRIC, _MAX_SAMPLE, _PLANAR = 258, 262, 281, 284  # TIFF tags
 _WHITE_IS_ZERO, _SEPARATE = 0, 2
 _NATIVE = "16L" if sys.byteorder == "little" else "16B"
+_GREY_AND_ALPHA = "LA;16B"  # of a PNG; Pillow knows no other order to read it in
 # Read in the other byte order, the byte that Pillow keeps is the lower one.
 _SWAPPED = {"16B": "16L", "16L": "16B"}
 
@@ -28,7 +29,7 @@ def eight_bits_of(
     scaled: bool = True,
     shaper: Shaper | None = None,
 ) -> NDArray[np.uint8] | None:
-    """The RGB values of a 16-bit grey, RGB or RGBA image, (H, W, 3); None for others.
+    """The RGB values of a 16-bit grey or RGB image, (H, W, 3); None for others.
 
     Values are multiplied by 255 / 65535, or by 255 / what a TIFF states as its largest
     value, and rounded; alpha is dropped. `image` is the photo, opened, not yet loaded.
@@ -68,6 +69,12 @@ def _values(
         image.load()
         grey = np.asarray(image).astype(np.uint16)[..., None]
         return WHITE - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey
+    if [tile.args for tile in getattr(image, "tile", ())] == [_GREY_AND_ALPHA]:
+        with Image.open(path, formats=formats) as again:
+            again.tile = [again.tile[0]._replace(args="RGBA")]  # a pixel's four bytes
+            stored = np.asarray(again).astype(np.uint16)
+        image.load()
+        return stored[..., :1] << 8 | stored[..., 1:2]
     lower = _lower_bytes(image)
     if image.mode not in ("RGB", "RGBA") or not lower:
         return None

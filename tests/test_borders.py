@@ -1,5 +1,6 @@
 """Bars around photos are seen, and no window straddles them."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -30,6 +31,15 @@ def test_bars_are_found_with_their_edge(textured, thick, level):
     assert margins == tuple(each and each + 8 for each in thick)
 
 
+def test_a_plain_bar_needs_none_opposite_and_may_hold_a_text(textured):
+    photo = textured(1, (400, 300))
+    photo[240:] = (250, 248, 240)
+    assert content_box(photo) == (0, 0, 400, 300 - 60 - 8)
+    cv2.putText(photo, "ACME 23 mm f/1.6", (20, 280), 0, 1, (40, 40, 40), 2)
+    assert content_box(photo) == (0, 0, 400, 300 - 60 - 8)
+    assert content_box(np.ascontiguousarray(np.rot90(photo))) == (0, 0, 232, 400)
+
+
 def test_a_clipped_sky_a_night_and_a_blank_photo_have_no_bars(textured):
     photo = textured(1, (400, 300))
     assert content_box(photo) == (0, 0, 400, 300)
@@ -39,7 +49,7 @@ def test_a_clipped_sky_a_night_and_a_blank_photo_have_no_bars(textured):
     assert content_box(sky) == (0, 0, 400, 300)
     assert content_box(np.zeros_like(photo)) == (0, 0, 400, 300)
     wall = photo.copy()
-    wall[:, :150] = 200
+    wall[:, :150] = np.random.default_rng(0).normal(200, 3, (300, 150, 3))
     assert content_box(wall) == (0, 0, 400, 300)
     small = np.zeros((3, 5, 3), np.uint8)
     assert content_box(small) == (0, 0, 5, 3)

@@ -18,6 +18,7 @@ from test_photos import P3_TO_XYZ, SRGB_TO_XYZ, p3_profile, srgb_profile
 
 from dped_build.align import align_folders
 from dped_build.photos.heif_colours import ADOBE_GAMMA, ADOBE_POINTS, made_profile
+from dped_build.photos.heif_items import colour_codes
 from dped_build.photos.icc import convert_to_srgb, name_of
 from dped_build.photos.matrix_profiles import shaper_of
 from dped_build.photos.reading import read_photo, read_with_colours
@@ -237,6 +238,13 @@ def test_what_is_not_done_is_refused_unless_values_are_kept(tmp_path, coded, wor
     np.testing.assert_array_equal(read_photo(path, color="keep"), colours())
 
 
+def test_a_png_without_chunks_leaves_the_word_to_exif(tmp_path):
+    path = saved(tmp_path / "a.png", colours(), exif=dcf().tobytes())
+    assert str(read_with_colours(path)[1]) == "Adobe RGB (1998) (EXIF)"
+    chunks = png(tmp_path / "b.png", SRGB_CHUNK, (b"eXIf", dcf().tobytes()[6:]))
+    assert str(read_with_colours(chunks)[1]) == "sRGB (sRGB chunk)"
+
+
 def test_points_on_a_line_are_no_primaries(tmp_path):
     line = (0.3, 0.3, 0.1, 0.1, 0.2, 0.2, 0.4, 0.4)
     path = png(tmp_path / "a.png", chrm(line))
@@ -252,6 +260,68 @@ def test_a_heics_power_curve_is_converted(tmp_path, curve, gamma):
     photo, stated = read_with_colours(tmp_path / "a.heic")
     assert str(stated) == f"sRGB, gamma {gamma:g} (nclx)"
     assert_shows(photo, as_srgb(colours().astype(float), gamma=gamma))
+
+
+def avif(path, primaries, curve, **options):
+    """An AVIF that states other codes than its encoder wrote."""
+    data = saved_bytes(Image.fromarray(colours()), "AVIF", quality=100, **options)
+    path.write_bytes(with_codes(data, primaries, curve))
+    return path
+
+
+def with_codes(data, primaries, curve):
+    place = data.index(b"colrnclx") + 8
+    return data[:place] + struct.pack(">2H", primaries, curve) + data[place + 4 :]
+
+
+@pytest.mark.parametrize(
+    "primaries, curve, to_xyz, gamma, space",
+    [
+        (P3, SRGB_CURVE, P3_TO_XYZ, None, "Display P3"),
+        (P3, GAMMA_22, P3_TO_XYZ, 2.2, "Display P3, gamma 2.2"),
+        (1, LINEAR, SRGB_TO_XYZ, 1.0, "sRGB, gamma 1"),
+        (2, LINEAR, SRGB_TO_XYZ, 1.0, "sRGB, gamma 1"),
+    ],
+)
+def test_an_avifs_codes_are_converted(tmp_path, primaries, curve, to_xyz, gamma, space):
+    path = avif(tmp_path / "a.avif", primaries, curve)
+    photo, stated = read_with_colours(path)
+    assert str(stated) == f"{space} (nclx)"
+    stored = read_photo(path, color="keep").astype(float)
+    assert_shows(photo, as_srgb(stored, to_xyz, gamma))
+
+
+def test_an_avifs_profile_counts_more_than_its_codes(tmp_path):
+    path = avif(tmp_path / "a.avif", P3, SRGB_CURVE, icc_profile=srgb_profile())
+    assert str(read_with_colours(path)[1]) == "sRGB (ICC)"
+
+
+@pytest.mark.parametrize("primaries", [9, 2])
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_hdr_is_refused_also_without_primaries(tmp_path, kind, primaries):
+    if kind == "AVIF":
+        path = avif(tmp_path / "a.avif", primaries, PQ)
+    else:
+        path = tmp_path / "a.heic"
+        file = pillow_heif.from_bytes("RGB", (60, 40), colours().tobytes())
+        codes = {"color_primaries": 1, "transfer_characteristics": SRGB_CURVE}
+        file.save(path, matrix_coefficients=0, chroma=444, **codes)
+        path.write_bytes(with_codes(path.read_bytes(), primaries, PQ))
+    with pytest.raises(PhotoError, match="PQ cannot be converted to sRGB"):
+        read_photo(path)
+    assert read_photo(path, color="keep").shape == (40, 60, 3)
+
+
+def test_the_codes_are_those_of_the_primary_item(tmp_path):
+    path = avif(tmp_path / "a.avif", P3, SRGB_CURVE)
+    with path.open("rb") as file:
+        length = path.stat().st_size
+        assert colour_codes(file, length) == (P3, SRGB_CURVE)
+    data = path.read_bytes()
+    place = data.index(b"pitm") + 8
+    path.write_bytes(data[:place] + b"\0\7" + data[place + 2 :])  # has no properties
+    with path.open("rb") as file:
+        assert colour_codes(file, length) is None
 
 
 def profile_of(kind, tags, connection=b"XYZ "):

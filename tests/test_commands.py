@@ -71,7 +71,7 @@ def test_the_demo_runs_what_it_says_to_the_report(tmp_path, monkeypatch):
     assert [shlex.split(line)[1] for line in said] == [*names]
     assert f"{folder / 'report' / 'index.html'}" in ran.output
     assert (folder / "report" / "index.html").is_file()
-    assert "Against the truth: 151 patches" in ran.output
+    assert "Against the truth: 154 patches" in ran.output
     events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
     assert events.count("start") == events.count("end") == 1
     assert events.count("pair") == 9 + 7  # once each, by align and patches

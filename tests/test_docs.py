@@ -81,6 +81,16 @@ def test_the_index_lists_every_page_and_the_readme_is_short():
     assert len(text(ROOT / "README.md").splitlines()) <= MAX_README
 
 
+def test_every_case_names_a_test_that_exists():
+    rows = [row for row in text(DOCS / "cases.md").splitlines() if row.startswith("| ")]
+    cases = [row for row in rows[1:] if not row.startswith("| **")]
+    named = [re.search(r"`(test_\w+)::(test_\w+)` \|$", row) for row in cases]
+    assert len(cases) > 40 and all(named)
+    for file, test in (found.groups() for found in named):
+        code = (ROOT / "tests" / f"{file}.py").read_text(encoding="utf-8")
+        assert f"def {test}(" in code, test
+
+
 def test_figures_are_small_and_shown_somewhere():
     shown = " ".join(map(text, PAGES))
     for path in [*DOCS.glob("*.jpg"), *DOCS.glob("*.png"), *DOCS.glob("figures/*")]:

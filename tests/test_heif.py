@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from test_photos import P3_TO_XYZ, UPRIGHT, p3_as_srgb, p3_profile
 
-from dped_build.photos.heif_colours import profile_of
+from dped_build.photos.heif_colours import coded_profile
 from dped_build.photos.reading import capture_time, photo_size, read_photo
 from dped_build.workspace.errors import PhotoError
 
@@ -95,12 +95,7 @@ def test_display_p3_without_a_profile_is_converted_to_srgb(saved):
 
 
 def test_primaries_become_the_colorants_of_display_p3():
-    names = {"red": (0.68, 0.32), "green": (0.265, 0.69), "blue": (0.15, 0.06)}
-    record = {"color_primaries": P3, "transfer_characteristics": SRGB_CURVE}
-    for name, point in {**names, "white": (0.3127, 0.329)}.items():
-        for axis, value in zip("xy", point, strict=True):
-            record[f"color_primary_{name}_{axis}"] = value
-    made, found = profile_of(record), {}
+    made, found = coded_profile(P3, SRGB_CURVE), {}
     for i in range(struct.unpack_from(">I", made, 128)[0]):
         tag, offset = struct.unpack_from(">4sI", made, 132 + 12 * i)
         found[tag] = np.array(struct.unpack_from(">3i", made, offset + 8)) / 65536
@@ -124,6 +119,16 @@ def test_ten_bits_keep_their_upper_eight(tmp_path):
     assert pillow_heif.open_heif(tmp_path / "a.heic").info["bit_depth"] == 10
     photo = read_photo(tmp_path / "a.heic")
     assert np.abs(photo.astype(int) - (deep >> 8)).max() <= 1  # level
+
+
+def test_deep_grey_keeps_its_upper_eight_bits(tmp_path, monkeypatch):
+    deep = np.random.default_rng(0).integers(0, 65536, (40, 60), dtype=np.uint16)
+    for is_twelve in (False, True):
+        monkeypatch.setattr(pillow_heif.options, "SAVE_HDR_TO_12_BIT", is_twelve)
+        file = pillow_heif.from_bytes("I;16", (60, 40), deep.tobytes())
+        file.save(tmp_path / "a.heic", **{**EXACT, "matrix_coefficients": 1})
+        photo = read_photo(tmp_path / "a.heic")
+        np.testing.assert_array_equal(photo, np.repeat(deep[..., None] >> 8, 3, axis=2))
 
 
 def test_of_several_photos_the_primary_is_read(tmp_path):

@@ -110,6 +110,33 @@ def test_other_scenes_with_the_same_overlay_are_rejected(
     assert found.status == "rejected"
 
 
+def tiled(photo, opacity, step):
+    """The photo under a watermark all over, turned by 30 degrees."""
+    height, width = photo.shape[:2]
+    side = 2 * width
+    text, rows = np.zeros((side, side), np.float32), int(step * width)
+    for row, y in enumerate(range(rows // 2, side, rows)):
+        for x in range(-(row % 2) * rows // 2, side, rows):
+            size, thick = rows / 260, max(rows // 90, 1)
+            cv2.putText(text, "ACME STOCK", (x, y), 2, size, 1, thick, cv2.LINE_AA)
+    turn = cv2.getRotationMatrix2D((side / 2, side / 2), 30, 1)
+    turn[:, 2] -= (side - width) / 2, (side - height) / 2
+    alpha = opacity * cv2.warpAffine(text, turn, (width, height))[..., None]
+    return (photo * (1 - alpha) + 255 * alpha).astype(np.uint8)
+
+
+@pytest.mark.parametrize("opacity, step", [(0.6, 0.4), (0.6, 0.5), (1.0, 0.66)])
+def test_a_watermark_all_over_aligns_no_other_scene_but_its_own(
+    textured, opacity, step
+):
+    one, other = (hazy(textured, seed, 0.1)[0] for seed in (1, 11))
+    photos = [tiled(photo, opacity, step) for photo in (one, other)]
+    assert align_pair(*photos).status == "rejected"
+    noise = np.random.default_rng(0).normal(0, 2, one.shape)
+    again = np.clip(one + noise, 0, 255).astype(np.uint8)
+    assert align_pair(*(tiled(p, opacity, step) for p in (one, again))).aligned
+
+
 @pytest.mark.parametrize("places", PLACES.values(), ids=PLACES)
 def test_the_scene_counts_between_overlays(textured, places):
     found = align_pair(*(marked(photo, places) for photo in hazy(textured, 1, 0.5)))

@@ -58,10 +58,28 @@ def test_csv_as_spreadsheets_save_it_is_read(pair, delimiter, encoding):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        b"sep=;\r\nphone;dslr\r\na;x\r\n",
+        b'\xef\xbb\xbf"sep=\t"\nphone\tdslr\na\tx\n',
+        b"\r\n\r\nphone;dslr\r\na;x\r\n",
+        b'"phone";"dslr";;\r"a";"x";;\r;;;\r',
+        "phone;dslr\na;x\n".encode("utf-16-le"),  # without a byte order mark
+        b"phone;dslr;good, sharp\nA.JPG;x.cr2;b, c\n",
+    ],
+)
+def test_what_else_spreadsheets_and_people_write_is_read(pair, text):
+    (found,) = [p for p in pair(text) if not p.reason]
+    assert (found.name, str(found.dslr)) == ("a", "x.CR2")
+
+
+@pytest.mark.parametrize(
     "text, told",
     [
         ("", "first line must be phone,dslr"),
-        ("a,x\n", "first line must be phone,dslr"),
+        ("a,x\n", "first line must be phone,dslr, not a,x"),
+        ("sep=;\nphone;dslr\na;nobody\n", "line 3: no DSLR photo nobody"),
+        (b"PK\x03\x04" + bytes(99), "a spreadsheet, not text; save it as CSV"),
         ("phone,phone,dslr\n", "first line must be phone,dslr"),
         ("phone,dslr\na,x\nb.jpg,nobody\n", "line 3: no DSLR photo nobody"),
         ("phone,dslr\na\n", "line 2: no DSLR photo named"),
@@ -70,7 +88,10 @@ def test_csv_as_spreadsheets_save_it_is_read(pair, delimiter, encoding):
         ("phone,dslr\na,x\n\na,z\n", "line 4: a.jpg is in line 2, too"),
         ("phone,dslr\nb.jpg,x\nb.dng,z\n", "line 3: the phone photo of line 2 has"),
         ('phone,dslr\n"a,x\n', "line 2: unexpected end of data"),
-        ("phone,dslr\na,caf\xe9".encode("latin-1"), "not UTF-8"),
+        (
+            "phone,dslr\na,caf\xe9".encode("latin-1"),
+            r"not UTF-8 text; save it as UTF-8 \(in Excel: CSV UTF-8\)",
+        ),
         ("phone,dslr\n" + "x" * 200_000, "line 2: field larger"),
     ],
 )

@@ -115,6 +115,17 @@ def test_a_file_whose_rest_was_never_written_is_refused_or_the_same(tmp_path, na
         assert found in ("truncated", "unreadable", "same"), length
 
 
+@pytest.mark.parametrize("name", [n for n in KINDS if n.endswith((".heic", ".avif"))])
+def test_a_heif_whose_rest_is_erased_memory_is_refused(tmp_path, name):
+    data = KINDS[name]
+    for length in (len(data) * n // 16 for n in range(10, 15)):
+        blob = data[:length].ljust(len(data), b"\xff")
+        assert outcome(write(tmp_path / name, blob), None) in (
+            "truncated",
+            "unreadable",
+        ), length
+
+
 @pytest.mark.parametrize("compression", ["tiff_lzw", "zstd", "lzma", "packbits"])
 def test_libtiff_says_nothing_on_the_terminal(tmp_path, capfd, compression):
     data = KINDS[f"{compression}.tif"]

@@ -5,6 +5,8 @@ import re
 import shlex
 from pathlib import Path
 
+_SPREADSHEETS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
+_SEPARATOR = re.compile(r"\A\"?sep=.\"?(?=[\r\n])", re.IGNORECASE)  # Excel's own line
 LINE = 200  # characters of what a library or a file says
 
 
@@ -44,12 +46,17 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
 def table_text(raw: bytes) -> tuple[str, str]:
     """Text and delimiter of a CSV as spreadsheets save it: UTF-8 or UTF-16; , ; or tab.
 
+    A line `sep=;` before the header is emptied; lines keep their numbers.
+
     Raises:
-        UnicodeDecodeError: It is neither.
+        ValueError: It is neither, or a spreadsheet itself.
     """
+    if raw.startswith(_SPREADSHEETS):
+        raise ValueError("a spreadsheet, not text; save it as CSV")
     wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    text = raw.decode("utf-16" if wide else "utf-8-sig")
-    header = text.partition("\n")[0]
+    bare = "utf-16-le" if raw[1:2] == b"\0" else "utf-8-sig"
+    text = _SEPARATOR.sub("", raw.decode("utf-16" if wide else bare))
+    header = text.lstrip().partition("\n")[0]
     return text, max(",;\t", key=header.count)
 
 

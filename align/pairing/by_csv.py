@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dped_build.align.pairing.by_name import (
@@ -13,6 +13,7 @@ from dped_build.align.pairing.by_name import (
     named_after_phones,
     path_name,
 )
+from dped_build.photos.names import loose
 from dped_build.photos.reading import printable
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import read_bounded
@@ -20,6 +21,9 @@ from dped_build.workspace.text import table_text
 
 MAX_BYTES = 2**26  # of some hundred thousand lines
 COLUMNS = ("phone", "dslr")
+
+Form = Callable[[str], str]  # in which names are compared
+Known = Sequence[tuple[Form, Mapping[str, list[Path]]]]
 
 
 def pair_by_csv(path: Path, phone: Sequence[Path], dslr: Sequence[Path]) -> list[Pair]:
@@ -34,7 +38,10 @@ def pair_by_csv(path: Path, phone: Sequence[Path], dslr: Sequence[Path]) -> list
         DpedBuildError: It cannot be read, or a line names no photo, several, or one
             that an earlier line has; with the line's number.
     """
-    lookup = {"phone": _by_any_name(phone), "dslr": _by_any_name(dslr)}
+    lookup = {
+        camera: [(form, _by_any_name(photos, form)) for form in (composed, loose)]
+        for camera, photos in (("phone", phone), ("dslr", dslr))
+    }
     lines_of: dict[tuple[str, Path], int] = {}
     named: dict[str, int] = {}
     matched = []
@@ -62,15 +69,19 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         text, delimiter = table_text(read_bounded(path, MAX_BYTES))
     except UnicodeDecodeError as error:
-        raise DpedBuildError(f"{path}: not UTF-8 text; save it as UTF-8") from error
+        what = f"{path}: not UTF-8 text; save it as UTF-8 (in Excel: CSV UTF-8)"
+        raise DpedBuildError(what) from error
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise DpedBuildError(f"{path}: cannot be read ({why})") from error
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        header = [name.strip().lower() for name in next(reader, [])]
+        cells = next((cells for cells in reader if cells), [])
+        header = [name.strip().lower() for name in cells]
         if any(header.count(name) != 1 for name in COLUMNS):
-            raise DpedBuildError(f"{path}: the first line must be phone,dslr")
+            told = printable(",".join(header))[:80]
+            found = f", not {told}" if told else ""
+            raise DpedBuildError(f"{path}: the first line must be phone,dslr{found}")
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 line = dict(zip(header, cells, strict=False))
@@ -79,28 +90,30 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise _wrong(path, reader.line_num, str(error)) from error
 
 
-def _by_any_name(photos: Sequence[Path]) -> Mapping[str, list[Path]]:
+def _by_any_name(photos: Sequence[Path], form: Form) -> Mapping[str, list[Path]]:
     """Photos by relative path, by that without suffix, and by both of the name."""
     found: dict[str, list[Path]] = defaultdict(list)
     for photo in photos:
         without = photo.with_suffix("").as_posix()
         for name in dict.fromkeys(
-            map(composed, (photo.as_posix(), without, photo.name, photo.stem))
+            map(form, (photo.as_posix(), without, photo.name, photo.stem))
         ):
             found[name].append(photo)
     return found
 
 
-def _looked_up(
-    path: Path, number: int, camera: str, name: str, known: Mapping[str, list[Path]]
-) -> Path:
-    """The photo of a cell; a whole path goes before a name that several share."""
+def _looked_up(path: Path, number: int, camera: str, name: str, known: Known) -> Path:
+    """The photo of a cell; a whole path goes before a name that several share.
+
+    Where no name is equal, case does not count.
+    """
     if not name:
         raise _wrong(path, number, f"no {CAMERAS[camera]} photo named")
-    found = known.get(composed(name), [])
-    wanted = composed(name)
-    exact = [p for p in found if composed(p.as_posix()) == wanted] or [
-        p for p in found if composed(p.with_suffix("").as_posix()) == wanted
+    form, photos = next((k for k in known if k[0](name) in k[1]), known[0])
+    wanted = form(name)
+    found = photos.get(wanted, [])
+    exact = [p for p in found if form(p.as_posix()) == wanted] or [
+        p for p in found if form(p.with_suffix("").as_posix()) == wanted
     ]
     shown = printable(name)[:80]
     if not found:

@@ -20,6 +20,7 @@ from dped_build.workspace.errors import DpedBuildError
 MIN_MATCHES = 4  # that an estimated offset must explain
 MIN_SHARE = 0.3  # of the photos of the camera with fewer
 AMBIGUOUS_SHARE = 0.7  # of the best offset's matches, reached by another
+TOGETHER_SHARE = 0.8  # of the photos that a jump pairs: taken one after the other
 MAX_DIFFERENCES = 4_000_000  # looked at together; of more, a part of the phone's
 CANDIDATES = 40  # offsets that are tried
 REFINEMENTS = 3
@@ -30,6 +31,7 @@ OTHERWISE = (
 )
 
 IntArray = NDArray[np.int64]
+Span = tuple[int, float, float]  # which clock, 0 the phone's; first and last time by it
 Times = Mapping[Path, datetime | None]  # of each photo; None: unknown
 
 
@@ -41,6 +43,7 @@ class ClockOffset:
     matches: int  # photos that it pairs
     second_best: int  # that the next best offset would pair; 0 where it was given
     jumps: tuple["ClockOffset", ...] = ()  # that pair others: a clock was set anew
+    span: Span | None = None  # of a jump: where it counts, and nothing else does
 
     @property
     def all(self) -> tuple["ClockOffset", ...]:
@@ -87,8 +90,11 @@ def pair_by_time(
     else:
         count = len(match_nearest(*seconds, offset_s=offset_s, tolerance_s=tolerance_s))
         offset = ClockOffset(offset_s, count, 0)
-    matches = _match_all(seconds[0], seconds[1], offset, tolerance_s)
-    matched = [(timed[0][i][0], timed[1][j][0]) for i, j in matches]
+    matches = np.concatenate(_matches_of_all(*seconds, offset, tolerance_s))
+    matched = [
+        (timed[0][i][0], timed[1][j][0])
+        for i, j in matches[np.lexsort(matches.T[::-1])]
+    ]
 
     def why(camera: str, photo: Path) -> str:
         time = (phone if camera == "phone" else dslr)[photo]
@@ -132,13 +138,15 @@ def estimate_clock_offset(
         )
     while jump := _jump(phone_s, dslr_s, best, tolerance_s):
         best = replace(best, jumps=(*best.jumps, jump))
+    best = _counted(best, phone_s, dslr_s, tolerance_s)
     second, seconds = _next_best(tried, best, tolerance_s)
     best = replace(best, second_best=second)
     if best.second_best >= AMBIGUOUS_SHARE * best.matches:
         raise DpedBuildError(
             f"--pair-by time: a clock offset of {best.seconds:g} s pairs "
             f"{best.matches} photos, one of {seconds:g} s {best.second_best}: the "
-            f"intervals are too even to tell; {OTHERWISE}"
+            "intervals are too even to tell, or a clock was set anew in between; "
+            f"{OTHERWISE}"
         )
     return best
 
@@ -177,54 +185,93 @@ def _jump(
     """An offset that pairs photos which the known ones leave over; None without.
 
     It differs by whole quarters of an hour, stands out among what is left, and its
-    photos all lie before or all behind those of every known one, by the clock that did
-    not jump.
+    photos lie together by the clock that did not jump.
     """
-    matched = [_matched(phone_s, dslr_s, each, tolerance_s) for each in known.all]
-    left = [np.ones(len(phone_s), bool), np.ones(len(dslr_s), bool)]
-    for pairs in matched:
-        left[0][pairs[:, 0]] = left[1][pairs[:, 1]] = False
-    rest = phone_s[left[0]], dslr_s[left[1]]
+    pairs = np.concatenate(_matches_of_all(phone_s, dslr_s, known, tolerance_s))
+    rest = np.delete(phone_s, pairs[:, 0]), np.delete(dslr_s, pairs[:, 1])
     fewer = min(map(len, rest))
     if fewer < MIN_MATCHES:
         return None
     found, _ = _best_offset(*rest, tolerance_s)
-    if found.matches < max(MIN_MATCHES, MIN_SHARE * fewer):
+    needed = max(MIN_MATCHES, MIN_SHARE * fewer)
+    if found.matches < needed:
         return None
     if found.second_best >= AMBIGUOUS_SHARE * found.matches:
         return None
     off = (found.seconds - known.seconds + QUARTER_S / 2) % QUARTER_S - QUARTER_S / 2
     if abs(off) > tolerance_s:
         return None
-    here = match_nearest(*rest, offset_s=found.seconds, tolerance_s=tolerance_s)
-    for clock, times in enumerate((phone_s, dslr_s)):
-        own = rest[clock][here[:, clock]]
-        others = [times[pairs[:, clock]] for pairs in matched]
-        if all(own.max() < o.min() or own.min() > o.max() for o in others):
-            return found
-    return None
-
-
-def _matched(
-    phone_s: FloatArray, dslr_s: FloatArray, offset: ClockOffset, tolerance_s: float
-) -> IntArray:
-    return match_nearest(
-        phone_s, dslr_s, offset_s=offset.seconds, tolerance_s=tolerance_s
+    here = match_nearest(
+        phone_s, dslr_s, offset_s=found.seconds, tolerance_s=tolerance_s
     )
+    spans = [
+        _span(times, here[:, clock], pairs[:, clock])
+        for clock, times in enumerate((phone_s, dslr_s))
+    ]
+    clock = int(spans[1][0] > spans[0][0])
+    gain, first, last = spans[clock]
+    if gain < max(needed, TOGETHER_SHARE * found.matches):
+        return None
+    return replace(found, span=(clock, first, last))
 
 
-def _match_all(
+def _span(
+    times: FloatArray, here: IntArray, there: IntArray
+) -> tuple[int, float, float]:
+    """Where most photos are `here` and few `there`: how many more, first and last time.
+
+    Args:
+        times: By one clock, (N,).
+        here: Which of them one offset pairs.
+        there: Likewise another one.
+    """
+    gains = np.zeros(len(times), np.int64)
+    gains[here] += 1
+    gains[there] -= 1
+    order = np.argsort(times, kind="stable")
+    sums = np.concatenate([[0], np.cumsum(gains[order])])
+    rise = sums - np.minimum.accumulate(sums)
+    end = int(rise.argmax())
+    start = int(sums[: end + 1].argmin())
+    return int(rise[end]), float(times[order[start]]), float(times[order[end - 1]])
+
+
+def _counted(
+    offset: ClockOffset, phone_s: FloatArray, dslr_s: FloatArray, tolerance_s: float
+) -> ClockOffset:
+    """With the number of photos that it and each of its jumps pair."""
+    if not offset.jumps:
+        return offset
+    counts = [len(p) for p in _matches_of_all(phone_s, dslr_s, offset, tolerance_s)]
+    jumps = [
+        replace(j, matches=n) for j, n in zip(offset.jumps, counts[1:], strict=True)
+    ]
+    return replace(offset, matches=counts[0], jumps=tuple(jumps))
+
+
+def _matches_of_all(
     phone_s: FloatArray, dslr_s: FloatArray, offset: ClockOffset, tolerance_s: float
-) -> IntArray:
-    """Index pairs (K, 2) by an offset, then of what is left by each of its jumps."""
+) -> list[IntArray]:
+    """Index pairs (K, 2) by an offset, outside its jumps, and by each of these."""
+    times, found = (phone_s, dslr_s), list[IntArray]()
     rows = [np.arange(len(phone_s)), np.arange(len(dslr_s))]
-    found = [np.empty((0, 2), np.int64)]
-    for each in offset.all:
-        here = _matched(phone_s[rows[0]], dslr_s[rows[1]], each, tolerance_s)
-        found.append(np.stack([rows[0][here[:, 0]], rows[1][here[:, 1]]], axis=1))
-        rows = [np.delete(rows[side], here[:, side]) for side in (0, 1)]
-    together = np.concatenate(found)
-    return together[np.lexsort(together.T[::-1])]
+    for each in (*offset.jumps[::-1], offset):
+        open_to = list(rows)
+        if each.span:
+            clock, first, last = each.span
+            own = times[clock][rows[clock]]
+            within = (own >= first) & (own <= last)
+            open_to[clock], rows[clock] = rows[clock][within], rows[clock][~within]
+        here = match_nearest(
+            phone_s[open_to[0]],
+            dslr_s[open_to[1]],
+            offset_s=each.seconds,
+            tolerance_s=tolerance_s,
+        )
+        pairs = np.stack([open_to[0][here[:, 0]], open_to[1][here[:, 1]]], axis=1)
+        rows = [np.setdiff1d(rows[side], pairs[:, side]) for side in (0, 1)]
+        found.insert(0, pairs)
+    return found
 
 
 def _likely_offsets(
