@@ -169,7 +169,11 @@ def _beside_overlays(
         if overlay is None:
             if found.status != "aligned":
                 break
-            return _of_overlay(found) if _covers_all(phone, dslr, *placed) else found
+            return (
+                _of_overlay(found)
+                if _covers_all(phone, dslr, *placed, settings)
+                else found
+            )
         first = first or (found, placed, overlay)
         but = overlay.region if but is None else but | overlay.region
         rest &= ~in_region(phone_points, phone.size, overlay.cells)
@@ -179,7 +183,7 @@ def _beside_overlays(
     if found.status != "aligned":
         return found
     agrees = _agrees(phone, dslr, placed[0], overlay, settings)
-    if agrees and not _covers_all(phone, dslr, *placed):
+    if agrees and not _covers_all(phone, dslr, *placed, settings):
         return found
     return _of_overlay(found)
 
@@ -189,8 +193,11 @@ def _covers_all(
     dslr: Features,
     phone_to_dslr: FloatArray,
     phone_points: FloatArray,
+    settings: AlignSettings,
 ) -> bool:
     """Whether a fit is that of a watermark all over, before other scenes."""
+    if settings.min_agreement <= -1:  # nothing is asked of the pictures
+        return False
     sizes = phone.size, dslr.size
     stays = stays_in_place(phone_to_dslr, phone_points, *sizes)
     return stays and contradicts(phone, dslr, phone_to_dslr)

@@ -17,20 +17,25 @@ def content_box(photo: NDArray[np.uint8]) -> Box:
     """The part of a photo, RGB (H, W, 3), inside its bars; all where it has none.
 
     A bar is of one colour along a whole side, but for a text in it, and ends in a
-    straight edge. It has no noise, or another one lies opposite: else it is a wall.
+    straight edge. Another one lies opposite, or it is a wall or a clipped sky; but for
+    one without noise at the bottom, where phones write.
     """
     height, width = photo.shape[:2]
-    top, bottom = _bars(photo)
+    top, bottom, is_plain = _bars(photo)
+    bottom = bottom if top or is_plain else 0
     inside = photo[top : height - bottom]  # texts may reach into the corners
-    left, right = _bars(inside.swapaxes(0, 1))
+    left, right, _ = _bars(inside.swapaxes(0, 1))
+    right = right if left else 0
     return left, top, width - left - right, height - top - bottom
 
 
-def _bars(rows: NDArray[np.uint8]) -> tuple[int, int]:
-    """Rows that the bars along the first and the last one take; 0 without."""
-    (first, is_plain), (last, is_plain_too) = _bar(rows), _bar(rows[::-1])
-    both = bool(first and last)
-    return first * (both or is_plain), last * (both or is_plain_too)
+def _bars(rows: NDArray[np.uint8]) -> tuple[int, int, bool]:
+    """Rows that bars along the first and the last one take; whether the last is plain.
+
+    The first needs the last.
+    """
+    (first, _), (last, is_plain) = _bar(rows), _bar(rows[::-1])
+    return first if last else 0, last, is_plain
 
 
 def _bar(rows: NDArray[np.uint8]) -> tuple[int, bool]:

@@ -34,6 +34,7 @@ from dped_build.workspace.errors import PhotoError
 
 REASONS = ("unreadable", "truncated", "too_large")
 SECONDS = 10.0  # for one file; a photo of this size takes milliseconds
+RENAMED = 0.1  # of the files: called by another format's suffix
 MEGAPIXELS = 20.0  # larger ones are refused
 BASE_BYTES, BYTES_PER_PIXEL, BYTES_PER_BYTE = 2**26, 32, 8
 ADDRESS_BYTES = 2**32  # beyond what the process has at its start
@@ -62,7 +63,8 @@ def judge(path: Path) -> str:
     except BaseException as error:  # what must not happen is told, not handled
         return f"{type(error).__name__}: {error}"
     used = _resident("VmHWM") - before
-    limit = allowed_bytes(path.stat().st_size if pixels else 0, pixels)
+    size = path.stat().st_size if path.exists() else 0
+    limit = allowed_bytes(size, pixels) if pixels else BASE_BYTES + size  # read once
     return outcome if used <= limit else f"memory: {used / 1e6:.0f} MB"
 
 
@@ -154,6 +156,8 @@ def mutations(
         raise ValueError(f"no photos of these kinds: {', '.join(kinds)}")
     while True:
         suffix, data = rng.choice(known if rng.random() < 0.9 or not large else large)
+        if rng.random() < RENAMED:
+            suffix = rng.choice(known)[0]
         for _ in range(rng.choice((1, 1, 2, 5))):
             data = mutate(data, rng)
         yield suffix, data

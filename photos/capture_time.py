@@ -79,7 +79,7 @@ def _time(text: object, fraction: object) -> tuple[datetime, timedelta | None] |
     found = _DATE.match(_plain(text))
     if found is None:
         return None
-    date, (hour, minute) = map(int, found.group(1, 2, 3)), map(int, found.group(5, 6))
+    year, month, day, hour, minute = map(int, found.group(1, 2, 3, 5, 6))
     second = int(found[7] or 0)
     half = (found["before"] or found["behind"] or "").lower()
     if half.startswith(_MORNING) and hour == 12:
@@ -88,7 +88,7 @@ def _time(text: object, fraction: object) -> tuple[datetime, timedelta | None] |
         hour += 12
     # Some phones count the hours of a day from 1 to 24: 24:04 is four past midnight.
     try:
-        time = datetime(*date, 0 if hour == 24 else hour, minute)
+        time = datetime(year, month, day, 0 if hour == 24 else hour, minute)
     except ValueError:  # zeros, blanks
         return None
     if second > _LEAP_SECOND or time.year not in _YEARS:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 MAX_BOXES = 1000  # in one box; cameras write about twenty
-_HEADER_BYTES, _LONG_HEADER_BYTES = 8, 16
+BOX_HEADER_BYTES, _LONG_HEADER_BYTES = 8, 16
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ def brand(start: bytes) -> bytes:
 def boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
     """The boxes between two bytes of a file, as far as they make sense."""
     for _ in range(MAX_BOXES):
-        if start + _HEADER_BYTES > end:
+        if start + BOX_HEADER_BYTES > end:
             return
         file.seek(start)
         header = file.read(_LONG_HEADER_BYTES)
-        if len(header) < _HEADER_BYTES:
+        if len(header) < BOX_HEADER_BYTES:
             return
-        length, content = int.from_bytes(header[:4], "big"), start + _HEADER_BYTES
+        length, content = int.from_bytes(header[:4], "big"), start + BOX_HEADER_BYTES
         if length == 1:
             length = int.from_bytes(header[8:16], "big")
             content = start + _LONG_HEADER_BYTES

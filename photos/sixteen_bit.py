@@ -74,7 +74,7 @@ def _values(
             again.tile = [again.tile[0]._replace(args="RGBA")]  # a pixel's four bytes
             stored = np.asarray(again).astype(np.uint16)
         image.load()
-        return stored[..., :1] << 8 | stored[..., 1:2]
+        return np.asarray(stored[..., :1] << 8 | stored[..., 1:2], np.uint16)
     lower = _lower_bytes(image)
     if image.mode not in ("RGB", "RGBA") or not lower:
         return None

@@ -8,14 +8,23 @@ from typing import Any, BinaryIO
 from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Directory
 
 from dped_build.photos.header_limits import HeaderFile
-from dped_build.photos.iso_boxes import boxes, brand
+from dped_build.photos.heif_items import extents
+from dped_build.photos.iso_boxes import BOX_HEADER_BYTES, boxes
 
 MAX_DIRECTORIES = 32  # of one file; RAW files have up to eight
 TIFF_STARTS = (b"II*\0", b"MM\0*")
 BIG_TIFF_STARTS = (b"II+\0", b"MM\0+")
 _PARTS = ((273, 279), (324, 325))  # offsets and lengths: strips, tiles
 _SUB_DIRECTORIES = 330
-_ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error)
+_ERRORS = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    struct.error,
+)
 
 
 def lacks_end(path: Path) -> bool:
@@ -28,8 +37,12 @@ def lacks_end(path: Path) -> bool:
                 return any(lacks_parts(tags, length) for tags in directories(file))
             if start[:4] == b"RIFF":  # WebP
                 return int.from_bytes(start[4:8], "little") + 8 > length
-            if brand(start):
-                return any(box.end > length for box in boxes(file, 0, length))
+            if start[4:8] == b"ftyp":
+                *others, last = boxes(file, 0, length)
+                rest = length - last.end  # of a box whose header is cut, or beyond
+                if not others or rest < 0 or 0 < rest < BOX_HEADER_BYTES:
+                    return True
+                return any(part.end > length for part in extents(file, length))
     except _ERRORS:  # nonsense says nothing about an end
         return False
     return False

@@ -70,7 +70,7 @@ def pairing_warnings(pairs: PairCounts, patches: PatchCounts | None) -> list[str
             "do their names pair the right photos?"
         )
     for camera, colors in (("phone", pairs.phone_colors), ("DSLR", pairs.dslr_colors)):
-        if len(colors) > 1:
+        if len({look(color) for color in colors}) > 1:
             told = ", ".join(f"{count:,} {name}" for name, count in colors.items())
             texts.append(
                 f"The {camera} photos state several colour spaces: {told}; were all "
@@ -85,6 +85,12 @@ def pairing_warnings(pairs: PairCounts, patches: PatchCounts | None) -> list[str
         count = counted(patches.pairs_not_cut_yet, "aligned pair")
         texts.append(f"{count} not cut yet: run dped-build patches again")
     return texts
+
+
+def look(color: str) -> str:
+    """What of a recorded colour space makes photos look alike: not what states it."""
+    space, _, by = color.rpartition(" (")
+    return by if by == "developed)" else space
 
 
 def exclusion_warnings(report: Report) -> list[str]:

@@ -110,6 +110,9 @@ def seeds():
         "lab.tif": saved(Image.new("LAB", (80, 60), (90, 140, 120)), "TIFF"),
         "pages.tif": saved(rgb, "TIFF", **second),
         "big.tif": saved(rgb, "TIFF", big_tiff=True),
+        "lossy.webp": saved(rgb, "WEBP", **described),
+        "lossless.webp": saved(rgb.convert("RGBA"), "WEBP", lossless=True),
+        "plain.avif": saved(rgb, "AVIF", **described),
     }
 
 

@@ -31,13 +31,13 @@ def test_bars_are_found_with_their_edge(textured, thick, level):
     assert margins == tuple(each and each + 8 for each in thick)
 
 
-def test_a_plain_bar_needs_none_opposite_and_may_hold_a_text(textured):
+def test_a_plain_bar_at_the_bottom_needs_none_opposite_and_may_hold_a_text(textured):
     photo = textured(1, (400, 300))
     photo[240:] = (250, 248, 240)
     assert content_box(photo) == (0, 0, 400, 300 - 60 - 8)
     cv2.putText(photo, "ACME 23 mm f/1.6", (20, 280), 0, 1, (40, 40, 40), 2)
     assert content_box(photo) == (0, 0, 400, 300 - 60 - 8)
-    assert content_box(np.ascontiguousarray(np.rot90(photo))) == (0, 0, 232, 400)
+    assert content_box(photo[::-1]) == (0, 0, 400, 300)  # a clipped sky, maybe
 
 
 def test_a_clipped_sky_a_night_and_a_blank_photo_have_no_bars(textured):

@@ -23,6 +23,7 @@ from dped_build.photos.icc import convert_to_srgb, name_of
 from dped_build.photos.matrix_profiles import shaper_of
 from dped_build.photos.reading import read_photo, read_with_colours
 from dped_build.report import write_report
+from dped_build.report.advice import look
 from dped_build.workspace.errors import PhotoError
 
 # Adapted to D50, as columns X, Y, Z (Adobe RGB (1998) colour image encoding, 4.3.6.2).
@@ -505,6 +506,19 @@ def test_records_and_report_say_what_photos_state(photo_set, tmp_path):
     warned = [w.text for w in report.warnings if "colour spaces" in w.text]
     assert len(warned) == 1
     assert "The phone photos" in warned[0] and "1 Adobe RGB (1998) (EXIF)" in warned[0]
+
+
+@pytest.mark.parametrize(
+    "colors, differ",
+    [
+        (["sRGB (not stated)", "sRGB (nclx)", "sRGB (ICC)"], False),
+        (["sRGB (not stated)", "Display P3 (ICC)"], True),
+        (["sRGB (EXIF)", "sRGB (developed)"], True),
+        (["Adobe RGB (1998) (EXIF)", "Adobe RGB (1998) (ICC)"], False),
+    ],
+)
+def test_one_space_stated_in_several_ways_is_no_difference(colors, differ):
+    assert (len({look(color) for color in colors}) > 1) == differ
 
 
 @pytest.mark.parametrize("largest", [65_535, 9000])

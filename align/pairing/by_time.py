@@ -90,7 +90,9 @@ def pair_by_time(
     else:
         count = len(match_nearest(*seconds, offset_s=offset_s, tolerance_s=tolerance_s))
         offset = ClockOffset(offset_s, count, 0)
-    matches = np.concatenate(_matches_of_all(*seconds, offset, tolerance_s))
+    matches = np.concatenate(
+        _matches_of_all(seconds[0], seconds[1], offset, tolerance_s)
+    )
     matched = [
         (timed[0][i][0], timed[1][j][0])
         for i, j in matches[np.lexsort(matches.T[::-1])]
