@@ -65,8 +65,8 @@ def enhance(
     MODEL is a run folder or generator.pt; PHOTO is a photo of any size or a folder.
     Writes <stem>-enhanced.png (.jpg), replacing the output of an earlier run;
     --skip-existing resumes or adds new photos instead. *-enhanced files are never
-    enhanced again. Photos of the set itself stay among themselves: their results go
-    into the current folder, those of a folder into FOLDER-enhanced in it.
+    enhanced again. Without --out, nothing goes among photos that align has read: their
+    results go into the current folder, those of a whole FOLDER into FOLDER-enhanced.
 
     Results are upright sRGB and keep the EXIF data that viewers show: time, camera,
     lens, exposure. --tile bounds memory; the result equals that of the whole photo to

@@ -28,8 +28,8 @@ from dped_build.workspace.errors import (
 from dped_build.workspace.logs import log, log_error, log_into
 from dped_build.workspace.text import one_line
 
-RESUMABLE = ("align", "patches", "import", "report", "demo")
-HIDDEN = ("align", "patches")  # whose folder appears only when it is complete
+RESUMABLE = ("align", "patches", "build", "import", "report", "demo")
+HIDDEN = ("align", "patches", "build")  # whose folder appears only when it is complete
 OURS = (DpedBuildError, OSError, ImportError, MemoryError)  # for the user to fix
 CLICKS = (click.ClickException, click.Abort, click.exceptions.Exit)
 SAME_AGAIN = "Interrupted; finished work is kept. Run the same command to resume."
@@ -127,8 +127,15 @@ def _log_fault(
     error: BaseException | None,
     trace: TracebackType | None,
 ) -> None:
-    """Log a bug of ours; the excepthook runs when the log is closed already."""
-    if isinstance(error, Exception) and not isinstance(error, OURS + CLICKS):
+    """Log a bug of ours; the excepthook runs when the log is closed already.
+
+    What fails after Ctrl-C, such as the rest of a library half loaded, is no bug.
+    """
+    if not isinstance(error, Exception):
+        return
+    if _was_asked() and not isinstance(error, (DpedBuildError, OSError, MemoryError)):
+        raise KeyboardInterrupt from error
+    if not isinstance(error, OURS + CLICKS):
         log_error(error)
 
 
@@ -196,6 +203,10 @@ DEBUG = click.Option(
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     _ask_no_more()
     raise KeyboardInterrupt
+
+
+def _was_asked() -> bool:
+    return all(signal.getsignal(number) == signal.SIG_IGN for number in ASKING)
 
 
 def _ask_no_more() -> None:

@@ -75,8 +75,8 @@ def patches(
 
     Each window of the phone photo, never resampled, is located in the DSLR photo by
     sub-pixel shift and rotation, and accepted if the two agree. Every rejected window
-    is recorded with a reason. --force with another threshold repeats the selection, not
-    the measurement.
+    is recorded with a reason. What exclude.csv in the workspace names (pair[,x,y]) is
+    left out. --force with another threshold repeats the selection, not the measurement.
 
     \b
     Example:

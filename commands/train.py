@@ -14,11 +14,11 @@ from dped_build.commands.workspaces import (
     workspace_option,
 )
 from dped_build.train.presets import PRESETS
-from dped_build.train.run_files import CONFIG
+from dped_build.train.run_files import CHECKPOINT, CONFIG, GENERATOR
 from dped_build.train.settings import CHOICES, TrainSettings
 from dped_build.workspace.errors import Interrupted, UsageError
 from dped_build.workspace.stage import SUMS
-from dped_build.workspace.text import quote
+from dped_build.workspace.text import quote, size_text
 
 
 @click.command()
@@ -130,6 +130,10 @@ def train(
         echo_json(summary)
         return
     click.echo(f"{result.iteration} iterations done")
+    sizes = [
+        size_text((run_dir / name).stat().st_size) for name in (GENERATOR, CHECKPOINT)
+    ]
+    click.echo(f"  {GENERATOR} {sizes[0]}; {CHECKPOINT} {sizes[1]}, for --resume only")
     click.echo(f"→ {run_dir}  (next: dped-build evaluate {quote(run_dir)}{named})")
 
 

@@ -66,9 +66,11 @@ def _take(
     if not named:
         return
     folders = named if isinstance(named, tuple) else (named,)
-    if _typed(ctx) and ctx.params.get("workspace") != named:
+    other = _typed(ctx) and ctx.params.get("workspace") != named
+    if other and not ctx.resilient_parsing:
         told = ", ".join(map(quote, folders))
-        raise UsageError(f"{told} and --workspace: name the workspace once")
+        note = f"--workspace is passed over: the argument names {told}"
+        click.secho(note, err=True, fg="yellow")
     for folder in folders:
         if not is_workspace(folder) and _holds_photos(folder):
             raise UsageError(

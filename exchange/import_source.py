@@ -3,6 +3,7 @@
 The one place that recognises what a source is.
 """
 
+import glob
 from pathlib import Path
 
 from dped_build.workspace.errors import DpedBuildError
@@ -32,8 +33,10 @@ def is_checkpoint(source: Path) -> bool:
                 f"{prefixes[0]}"
             )
         return False
-    if source.is_file() and (source.suffix == INDEX or DATA in source.name):
-        return True  # whose reader says how to name it
+    parts = source.parent.glob(f"{glob.escape(source.name)}{DATA}*")
+    ours = source.is_file() and (source.suffix == INDEX or DATA in source.name)
+    if ours or any(parts):
+        return True  # whose reader says how to name it, or what is missing
     what = "neither a folder nor a checkpoint" if source.exists() else "no such folder"
     raise DpedBuildError(f"{source}: {what}; {WHAT_CAN_BE}")
 

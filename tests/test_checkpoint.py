@@ -117,6 +117,8 @@ def test_files_that_hold_no_generator_are_named(tmp_path):
         load_generator(tmp_path)
     with pytest.raises(DpedBuildError, match="no such file"):
         load_generator(path)
+    with pytest.raises(DpedBuildError, match="is a photo: name the model before"):
+        load_generator(tmp_path / "a.JPG")
     save_generator(path, build_generator(architecture), architecture)
     whole = path.read_bytes()
     for spoiled in (b"", whole[:100], whole[: len(whole) // 2], b"PNG" * 1000):

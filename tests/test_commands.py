@@ -299,7 +299,8 @@ def test_wrong_options_exit_with_2(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, kept", [("align", True), ("report", True), ("verify", False)]
+    "name, kept",
+    [("align", True), ("build", True), ("report", True), ("verify", False)],
 )
 def test_an_interruption_claims_kept_work_only_where_work_is_kept(
     name, kept, tmp_path, monkeypatch
@@ -308,7 +309,7 @@ def test_an_interruption_claims_kept_work_only_where_work_is_kept(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli.commands[name], "callback", interrupted)
-    folders = [str(tmp_path), str(tmp_path)] if name == "align" else []
+    folders = [str(tmp_path), str(tmp_path)] if name in ("align", "build") else []
     result = CliRunner().invoke(cli, [name, *folders])
     assert result.exit_code == 130
     assert ("finished work is kept" in result.output) == kept

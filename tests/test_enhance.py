@@ -87,7 +87,7 @@ def test_a_tile_too_small_is_refused():
 
 
 def test_only_rgb_uint8_is_taken():
-    with pytest.raises(ValueError, match="is not uint8"):
+    with pytest.raises(ValueError, match="must be RGB uint8"):
         enhance(generator(ARCHITECTURES["srcnn"]), np.zeros((4, 4, 3)))
 
 

@@ -1,6 +1,7 @@
 """Every way out says one line; a traceback and a log only on request."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,28 @@ for NAME, (ERROR, _, _) in FAULTS.items():
     def fail(error=ERROR):
         """Fail."""
         raise error
+
+
+@group.command()
+@click.argument("kind")
+def half(kind):
+    """Go on after Ctrl-C with half of it, as a library that is being loaded does."""
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        kinds = {"bug": AttributeError, "import": ImportError, "disk": OSError}
+        raise kinds[kind]("no such part") from None
+
+
+@pytest.mark.parametrize("kind", ["bug", "import"])
+def test_what_fails_after_ctrl_c_is_no_bug(kind):
+    result = CliRunner().invoke(group, ["half", kind])
+    assert (result.exit_code, result.output) == (130, "Interrupted.\n")
+
+
+def test_what_cannot_be_saved_after_ctrl_c_is_told():
+    result = CliRunner().invoke(group, ["half", "disk"])
+    assert (result.exit_code, "no such part" in result.output) == (1, True)
 
 
 @pytest.mark.parametrize("name", FAULTS)

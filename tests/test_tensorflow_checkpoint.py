@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dped_build.exchange.import_source import import_checkpoint
+from dped_build.exchange.import_source import import_checkpoint, is_checkpoint
 from dped_build.exchange.tensorflow_checkpoint import (
     discriminator_state,
     generator_state,
@@ -119,6 +119,7 @@ def test_a_checkpoint_without_its_index_is_told_what_is_missing(tmp_path):
     (tmp_path / "iphone.data-00000-of-00001").write_bytes(b"x")
     with pytest.raises(DpedBuildError, match=r"iphone\.index is missing; copy it"):
         read_generator(tmp_path / "iphone")
+    assert is_checkpoint(tmp_path / "iphone")  # and no folder that is missing
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):

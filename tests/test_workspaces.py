@@ -71,10 +71,13 @@ def test_the_workspace_s_file_counts_also_where_an_argument_names_it(workspace):
     assert 'license = "MIT"' in run("export", workspace, "--format", "csv")
 
 
-@pytest.mark.parametrize("command", ["patches", "verify", "report", "demo"])
-def test_two_workspaces_at_once_are_refused(command, tmp_path):
-    text = run(command, tmp_path / "a", "-w", tmp_path / "b", code=2)
-    assert "name the workspace once" in text
+@pytest.mark.parametrize("command", ["patches", "verify", "report"])
+def test_of_two_workspaces_the_argument_counts_and_the_other_is_told(command, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    text = run(command, one, "-w", two, code=1)
+    assert text.count(f"--workspace is passed over: the argument names {one}\n") == 1
+    assert f"Error: {one}" in text
+    assert "passed over" not in run(command, tmp_path, "-w", tmp_path, code=1)
 
 
 def test_photos_are_no_workspace(photo_set):

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dped_build.photos.formats import SUFFIXES
 from dped_build.train.architecture import Architecture
 from dped_build.train.devices import is_out_of_memory
 from dped_build.train.layers import Chain
@@ -76,6 +77,8 @@ def load_generator(path: str | Path) -> nn.Module:
                 f"{runs or 'a run folder that has been trained'}"
             )
         path = path / FILE_NAME
+    if path.suffix.lower() in SUFFIXES:
+        raise DpedBuildError(f"{path} is a photo: name the model before photos")
     content = read_torch(path, expected=FORMAT, version=VERSION)
     try:
         architecture = Architecture.from_dict(content["architecture"])

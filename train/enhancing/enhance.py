@@ -82,7 +82,8 @@ def enhance_files(
             f"{photo}: would become the same file as {other.name}; rename one"
         )
     for folder in listed.empty:
-        result.failed[str(folder)] = f"{folder}: no {NAMES} photos in it"
+        below = "" if settings.recursive else "; --recursive looks into sub-folders"
+        result.failed[str(folder)] = f"{folder}: no {NAMES} photos in it{below}"
     todo = listed.targets
     for photo in [photo for photo, path in todo.items() if is_name_too_long(path)]:
         result.failed[str(photo)] = (
