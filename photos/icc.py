@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from dped_build.photos.matrix_profiles import Shaper, shaper_of
+from dped_build.workspace.errors import UnfitPhotoError
 from dped_build.workspace.text import one_line
 
 STRIP_ROWS = 256  # converted at once
@@ -21,7 +22,7 @@ _MAX_NAME = 60
 def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """A decoded image as 8-bit RGB in sRGB, from `profile`; no samples of 32 bits."""
     if image.mode in ("I", "F"):
-        raise ValueError("32-bit samples; save it with 8 or 16 bits")
+        raise UnfitPhotoError("32-bit samples; save it with 8 or 16 bits")
     if image.mode in ("CMYK", "LAB"):
         transform = _transform(profile, image.mode) if profile else None
         if transform is None:

@@ -48,6 +48,7 @@ from dped_build.workspace.errors import (
     NO_MEMORY,
     PhotoError,
     PhotoMemoryError,
+    UnfitPhotoError,
 )
 from dped_build.workspace.text import natural_key
 
@@ -286,7 +287,7 @@ def _decoded(
     require_written(path, image.format, getattr(image, "tag_v2", {}))
     colours = _colours(path, image)  # while the file is open
     if converted and colours.refusal:
-        raise ValueError(colours.refusal)
+        raise UnfitPhotoError(colours.refusal)
     profile = colours.profile if converted else None
     photo = decode_plain_jpeg(path, image)
     if photo is None and isinstance(image, HeifImage | RawImage):
@@ -331,6 +332,8 @@ def _decode_error(path: Path, error: Exception) -> PhotoError:
     # An OSError in full names the whole path.
     told = error.strerror if isinstance(error, OSError) else None
     text = " ".join((told or str(error)).split())
+    if isinstance(error, UnfitPhotoError):
+        return _refused(path, "unreadable", text)
     if any(word in text.lower() for word in _EARLY):
         return _refused(path, "truncated", ENDS_EARLY)
     if any(word in text for word in _UNREAD_PIXELS):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dped_build.photos.matrix_profiles import Shaper
+from dped_build.workspace.errors import UnfitPhotoError
 
 WHITE = 65_535
 TWELVE_BITS = 4095  # 12-bit data that nobody scaled shows as black
@@ -37,11 +38,13 @@ def eight_bits_of(
     converts the colours.
 
     Raises:
-        ValueError: It was not scaled, or colours lie in planes, which Pillow misreads.
+        UnfitPhotoError: It was not scaled, or colours lie in planes: Pillow misreads it.
     """
     tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
     if tags.get(_PLANAR) == _SEPARATE and max(tags.get(_BITS, (8,)), default=8) > 8:
-        raise ValueError("16-bit colours in planes; save it with interleaved colours")
+        raise UnfitPhotoError(
+            "16-bit colours in planes; save it with interleaved colours"
+        )
     values = _values(path, image, tags, formats)
     if values is None:
         return None
@@ -50,8 +53,9 @@ def eight_bits_of(
     if not isinstance(white, int) or not TWELVE_BITS // 16 < white < WHITE:
         white = WHITE
     if scaled and white == WHITE and values.max() <= TWELVE_BITS:
-        raise ValueError(
-            f"no value above {values.max()} of {WHITE}: 12-bit data not scaled to 16"
+        raise UnfitPhotoError(
+            f"no value above {values.max()} of {WHITE}: 12-bit data not scaled to 16; "
+            "scale it, or use --color keep"
         )
     if shaper is not None:
         colours = np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values

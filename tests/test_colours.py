@@ -236,6 +236,7 @@ def test_what_is_not_done_is_refused_unless_values_are_kept(tmp_path, coded, wor
     with pytest.raises(PhotoError, match=words) as caught:
         read_photo(path)
     assert caught.value.reason == "unreadable"
+    assert "copy it again" not in str(caught.value)
     np.testing.assert_array_equal(read_photo(path, color="keep"), colours())
 
 

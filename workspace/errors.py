@@ -32,6 +32,10 @@ class PhotoError(DpedBuildError):
         return type(self), (self.reason, str(self))
 
 
+class UnfitPhotoError(ValueError):
+    """A whole photo of a kind that is not read; the text says what to do."""
+
+
 class PhotoMemoryError(PhotoError):
     """The machine's memory did not suffice to read a photo; another time it may."""
 
