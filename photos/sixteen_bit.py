@@ -38,7 +38,7 @@ def eight_bits_of(
     converts the colours.
 
     Raises:
-        UnfitPhotoError: It was not scaled, or colours lie in planes: Pillow misreads it.
+        UnfitPhotoError: It was not scaled, or its colours lie in planes.
     """
     tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
     if tags.get(_PLANAR) == _SEPARATE and max(tags.get(_BITS, (8,)), default=8) > 8:
