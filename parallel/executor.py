@@ -32,6 +32,7 @@ from dped_build.parallel.engines import (
     open_cluster,
     with_one_thread,
 )
+from dped_build.parallel.memory import keep_freed_memory
 from dped_build.parallel.signals import blocked, handled_by, start_resource_trackers
 from dped_build.workspace.errors import UsageError
 
@@ -251,6 +252,7 @@ def _one_thread() -> Iterator[None]:
     import cv2
     from threadpoolctl import threadpool_limits
 
+    keep_freed_memory()
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
