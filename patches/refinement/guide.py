@@ -106,10 +106,13 @@ class LayerGuide:
 
     def full_size(self, rows: NDArray[np.intp], squares: Values) -> Values:
         """Map px of windows (K, n, n) as their own pixels (K, S, S)."""
-        offset = self.corners[rows, :, None] % GUIDE_REDUCTION + np.arange(self.size)
-        at = np.minimum(offset // GUIDE_REDUCTION, squares.shape[1] - 1)
-        each = np.arange(len(rows))[:, None, None]
-        found: Values = squares[each, at[:, 1, :, None], at[:, 0, None, :]]
+        found: Values = np.empty((len(rows), self.size, self.size), squares.dtype)
+        phases = self.corners[rows] % GUIDE_REDUCTION
+        for phase in np.unique(phases, axis=0):  # of windows on a grid all are one
+            own = (phases == phase).all(axis=1)
+            at = (phase[:, None] + np.arange(self.size)) // GUIDE_REDUCTION
+            x, y = np.minimum(at, squares.shape[1] - 1)
+            found[own] = squares[own].take(y, axis=1).take(x, axis=2)
         return found
 
     def counted(
