@@ -61,6 +61,40 @@ def test_a_cubic_field_is_found_among_wild_measurements(seed):
     assert at_border.max() < 0.15
 
 
+def lens_and_homography(points):
+    """What a radial distortion and a turned camera move, (N, 2), and its slope."""
+
+    def shift(places):
+        unit = (places - MIDDLE - 20) / REACH  # the lens looks beside the middle
+        square = (unit**2).sum(axis=1, keepdims=True)
+        turned = unit * (unit @ [[3.0], [-2.0]])
+        return 4 + unit * (6 * square - 2 * square**2) + turned
+
+    steps = 0.5 * np.eye(2)
+    slopes = [shift(points + step) - shift(points - step) for step in steps]
+    return shift(points), np.stack(slopes, axis=-1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_lens_is_known_where_nothing_was_measured(seed):
+    shifts, slopes = lens_and_homography(GRID)
+    given = shifts + np.random.default_rng(seed).normal(0, NOISE_PX, GRID.shape)
+    blank = GRID[:, 0] > 700
+    noise = covariance(len(GRID))
+    noise[blank] = 30.0**2 * np.eye(2)
+    field = neighbour_field(
+        GRID, np.where(blank[:, None], 0, given), noise, spacing=SPACING
+    )
+    errors = np.linalg.norm(field.shift - shifts, axis=1)
+    assert errors[blank].max() < 1.5
+    assert np.median(errors[blank]) < 0.5
+    doubt = np.sqrt(np.trace(field.covariance, axis1=1, axis2=2))
+    assert (errors < 3 * doubt).all()
+    steep = np.abs(field.slope - slopes) / np.sqrt(field.slope_variance)
+    assert np.percentile(steep, 95) < 3
+    assert np.percentile(steep, 95) > 0.3
+
+
 @pytest.mark.parametrize("index", [0, 5, 38, 44, 87])  # corners, a border, the inside
 @pytest.mark.parametrize("wild", [(15, -12), (0.3, -0.2)])
 def test_no_value_enters_its_own_prediction(index, wild):

@@ -2,8 +2,9 @@
 
 What one homography leaves over is lens distortion, smooth over the photo, and parallax,
 smooth over neighbouring windows except at depth edges. So the field is a Gaussian
-process (Rasmussen and Williams, 2006, chapters 2 and 5): a cubic polynomial plus a wide
-and a narrow kernel, whose sizes the photo itself decides by its likelihood. Every
+process (Rasmussen and Williams, 2006, chapters 2 and 5): what a homography and radial
+distortion can change, any cubic polynomial of a smaller size, and a wide and a narrow
+kernel, whose sizes the photo itself decides by its likelihood. Every
 measurement enters with its full 2x2 covariance, so that a window crossed by one cable
 says what it knows and no more. Wrong measurements lose weight as under Student's t.
 """
@@ -15,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
+from dped_build.patches.refinement.lens import LensTerms
 
-DEGREE = 3  # of the polynomial: radial distortion is cubic in the position
-POLYNOMIAL_PX = (20.0, 10.0, 6.0, 4.0)  # prior size of its terms, by their degree
 WIDE, NARROW = 5.0, 1.3  # lengths of the kernels, in windows
 WIDE_PX = (0.05, 0.3, 1.5)  # sizes tried, phone px
 NARROW_PX = (0.03, 0.1, 0.3, 1.0, 3.0)
@@ -60,8 +60,12 @@ def neighbour_field(
     covariance, slope, variance = np.zeros((3, *covariances.shape))
     flat = np.zeros_like(shifts), np.zeros(len(shifts))
     field = Field(flat[0], covariance, slope, variance, flat[1])
+    if not len(places):
+        return field
+    terms = LensTerms.of(places)
     for inner, around in _tiles(places):
-        process = _Process(places[around], shifts[around], covariances[around])
+        own = shifts[around], covariances[around]
+        process = _Process(places[around], terms.rows(around), *own)
         found = process.left_out(spacing)
         kept = np.isin(around, inner)
         for one in fields(Field):
@@ -113,18 +117,21 @@ class _Process:
     """A Gaussian process over the windows of one tile, positions in windows."""
 
     def __init__(
-        self, places: FloatArray, shifts: FloatArray, covariances: FloatArray
+        self,
+        places: FloatArray,
+        terms: LensTerms,
+        shifts: FloatArray,
+        covariances: FloatArray,
     ) -> None:
         self.shifts = shifts
         self.noise = covariances + JITTER_PX**2 * np.eye(2)
-        middle = (places.max(axis=0) + places.min(axis=0)) / 2
-        self.reach = max(float(np.ptp(places, axis=0).max()) / 2, 1.0)
-        self.terms = _polynomial((places - middle) / self.reach)
+        self.terms = terms
+        self.flat = terms.value.reshape(2 * len(places), -1)
+        self.base = self.flat @ self.flat.T
         self.offset = places[:, None] - places[None]  # (N, N, 2)
         distance2 = (self.offset**2).sum(axis=-1)
         self.wide = np.exp(-0.5 * distance2 / WIDE**2)
         self.narrow = np.exp(-0.5 * distance2 / NARROW**2)
-        self.base = self.terms[0] @ self.terms[0].T
 
     def left_out(self, spacing: float) -> Field:
         """The robust field at each window without its own measurement."""
@@ -168,8 +175,10 @@ class _Process:
         """
         count = len(self.shifts)
         whole = np.zeros((2 * count + 1, 2 * count + 1))
-        kernel = self.base + sizes[0] ** 2 * self.wide + sizes[1] ** 2 * self.narrow
-        whole[:-1:2, :-1:2] = whole[1:-1:2, 1:-1:2] = kernel
+        kernel = sizes[0] ** 2 * self.wide + sizes[1] ** 2 * self.narrow
+        whole[:-1, :-1] = self.base
+        whole[:-1:2, :-1:2] += kernel
+        whole[1:-1:2, 1:-1:2] += kernel
         each = 2 * np.arange(count)
         noise = self.noise / trust[:, None, None]
         for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
@@ -197,19 +206,29 @@ class _Process:
     def _field(self, sizes: Sizes, left: "_LeftOut", spacing: float) -> Field:
         """The predictions with their slopes."""
         count = len(self.shifts)
-        inverse = (left.white.T @ left.white).reshape(count, 2, count, 2)
+        inverse = left.white.T @ left.white
+        held = self.flat.T @ inverse  # (T, 2N)
+        core = held @ self.flat
+        held = held.reshape(-1, count, 2)
+        inverse = inverse.reshape(count, 2, count, 2)
+        steep = self.flat.T @ left.weights.ravel()
         slope, slope_variance = np.empty((2, count, 2, 2))
-        for axis in range(2):
-            change, power = self._derivative(sizes, axis)
+        for axis, along in enumerate((self.terms.along_x, self.terms.along_y)):
+            # Covariance of a slope with all shifts: along @ flat.T, less this.
+            bend, power = self._bend(sizes, axis)
             # Without window i the weights are those less what i itself adds.
-            added = np.einsum("ij,jpiq->ipq", change, inverse)
+            added = np.einsum("ipt,tiq->ipq", along, held)
+            added -= np.einsum("ij,jpiq->ipq", bend, inverse)
             own = (added @ left.rest[..., None])[..., 0]
-            slope[..., axis] = change @ left.weights - own
+            slope[..., axis] = along @ steep - bend @ left.weights - own
             known = (added @ left.own * added).sum(axis=2)
+            known -= (along @ core * along).sum(axis=2)
             for part in range(2):
-                told = change @ inverse[:, part, :, part]
-                known[:, part] -= (told * change).sum(axis=1)
-            slope_variance[..., axis] = np.maximum(power[:, None] + known, 0)
+                told = 2 * along[:, part] @ held[..., part]
+                told -= bend @ inverse[:, part, :, part]
+                known[:, part] += (told * bend).sum(axis=1)
+            power = power + (along**2).sum(axis=2)
+            slope_variance[..., axis] = np.maximum(power + known, 0)
         return Field(
             self.shifts - left.rest,
             left.covariance,
@@ -218,13 +237,11 @@ class _Process:
             np.full(count, sizes[1]),
         )
 
-    def _derivative(self, sizes: Sizes, axis: int) -> tuple[FloatArray, FloatArray]:
-        """Covariance (N, N) of slopes with shifts, and the slopes' variance (N,)."""
-        terms = self.terms[1 + axis] / self.reach
+    def _bend(self, sizes: Sizes, axis: int) -> tuple[FloatArray, float]:
+        """Covariance (N, N) of the kernels' shifts and slopes; their own variance."""
         parts = (sizes[0] / WIDE) ** 2, (sizes[1] / NARROW) ** 2
         kernel = parts[0] * self.wide + parts[1] * self.narrow
-        change = terms @ self.terms[0].T - self.offset[..., axis] * kernel
-        return change, (terms**2).sum(axis=1) + sum(parts)
+        return self.offset[..., axis] * kernel, sum(parts)
 
 
 @dataclass(frozen=True)
@@ -255,14 +272,3 @@ def inverse_of_lower(lower: FloatArray) -> FloatArray:
     found[:half, :half], found[half:, half:] = first, second
     found[half:, :half] = -(second @ lower[half:, :half]) @ first
     return found
-
-
-def _polynomial(unit: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Scaled monomials at points (N, 2), and their derivatives: (N, T) each."""
-    x, y = unit.T
-    powers = [(i, n - i) for n in range(DEGREE + 1) for i in range(n + 1)]
-    size = np.array([POLYNOMIAL_PX[i + j] for i, j in powers])
-    value = np.stack([x**i * y**j for i, j in powers], axis=1)
-    along_x = np.stack([i * x ** max(i - 1, 0) * y**j for i, j in powers], axis=1)
-    along_y = np.stack([j * x**i * y ** max(j - 1, 0) for i, j in powers], axis=1)
-    return value * size, along_x * size, along_y * size
