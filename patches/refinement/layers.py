@@ -111,7 +111,7 @@ def _quantiles(
     high = ordered[each, np.minimum(before + 1, count - 1)]
     step = high - low
     # From the nearer end, so that rounding is NumPy's.
-    return np.where(part < 0.5, low + step * part, high - step * (1 - part))
+    return np.asarray(np.where(part < 0.5, low + step * part, high - step * (1 - part)))
 
 
 def expected_by_rig(
