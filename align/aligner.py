@@ -96,10 +96,11 @@ def align_pair(
         points = _matched(*features, settings)
         attempts.append(_align_points(*features, *points, settings, pair))
         if attempts[-1].aligned:
-            return _refitted(attempts[-1], features, points, lumas, settings)
+            found = _refitted(attempts[-1], features, points, lumas, settings)
+            return _with_box(found)
         if side >= max(*sizes[0], *sizes[1]):
             break  # nothing larger is there to be seen
-    return max(attempts, key=lambda attempt: attempt.inliers or 0)
+    return _with_box(max(attempts, key=lambda attempt: attempt.inliers or 0))
 
 
 def align_features(
@@ -107,7 +108,7 @@ def align_features(
 ) -> Alignment:
     """As `align_pair`, from the features of both photos at one size alone."""
     points = _matched(phone, dslr, settings)
-    return _align_points(phone, dslr, *points, settings, pair)
+    return _with_box(_align_points(phone, dslr, *points, settings, pair))
 
 
 def _matched(
@@ -330,19 +331,26 @@ def _refitted(
 def _place(
     seen: Alignment, phone_to_dslr: FloatArray, settings: AlignSettings
 ) -> Alignment:
-    """State the intersection and judge it."""
+    """State the overlap and judge it."""
     phone_size, dslr_size = seen.phone_size or (0, 0), seen.dslr_size or (0, 0)
     rows = visible_rows(phone_to_dslr, phone_size, dslr_size)
     overlap = overlap_share(rows, phone_size)
-    box = largest_box(rows)
-    seen = replace(seen, overlap=round(overlap, 6), phone_box=box)
-    if overlap <= settings.min_overlap or box is None:
+    seen = replace(seen, overlap=round(overlap, 6))
+    if overlap <= settings.min_overlap:
         return replace(
             seen,
             reason="small_overlap",
             message=f"only {overlap:.0%} of the phone photo is in the DSLR photo",
         )
     return replace(seen, status="aligned")
+
+
+def _with_box(found: Alignment) -> Alignment:
+    """With the intersection, whose search costs some ms, where the overlap is known."""
+    if found.overlap is None:
+        return found
+    sizes = found.phone_size or (0, 0), found.dslr_size or (0, 0)
+    return replace(found, phone_box=largest_box(visible_rows(found.matrix(), *sizes)))
 
 
 def _luma(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:

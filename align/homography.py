@@ -128,8 +128,9 @@ def likely_homography(
     centre = apply_homography(back, (np.array(dslr_size) - 1) / 2)
     seen = apply_homography(back, dslr)
     rows = _equations(points, seen)  # (2, M, 8)
-    normal = np.einsum("kmi,m,kmj->ij", rows, weights, rows)
-    right = np.einsum("kmi,m,mk->i", rows, weights, seen - points)
+    weighted = (rows * weights[:, None]).reshape(-1, 8)
+    normal = weighted.T @ rows.reshape(-1, 8)
+    right = (seen - points).T.ravel() @ weighted
     found = np.zeros(8)
     for _ in range(PRIOR_STEPS):  # the prior depends on where the phone's centre lies
         expected, sigma = _expectation(found[:2] - centre)

@@ -21,7 +21,7 @@ SEARCH_PX = 0.3  # error of a track that follows the rig, while searching
 TRACK_PX = 0.1  # ... of the fit, at least
 TURNS = 3  # of the direction, each with a new fit
 # What bends the direction, in radians at the border, before tracks are looked at.
-TURN, KNOWN_TURN, BEND = 0.3, 0.02, 0.05
+TURN, BEND = 0.3, 0.05
 WEAK = 1e-4  # precision of the smooth terms: the tracks say them
 FOLLOWS = 4.0  # spreads, within which a track follows the rig
 # Of one surface; share of corners off it from which there are several.
@@ -75,25 +75,21 @@ class Rig:
         return self.off_surface(tracks) > OFF_SURFACE
 
 
-def fit_rig(
-    tracks: Tracks, size: tuple[int, int], *, known: FloatArray | None = None
-) -> Rig | None:
+def fit_rig(tracks: Tracks, size: tuple[int, int]) -> Rig | None:
     """The rig that most tracks agree with; None where there are too few.
 
     Args:
         tracks: Corners that were followed, full-size phone px.
         size: Width and height of the phone photo.
-        known: The direction (2,), where other pairs of the rig have told it.
     """
     if len(tracks.points) < MIN_TRACKS:
         return None
-    along = _search_direction(tracks, size) if known is None else known
+    along = _search_direction(tracks, size)
     start = Rig(size, _unit(along), np.zeros(10), np.zeros(6), 0.0, 0.0, (0.0, 0.0))
-    turn = TURN if known is None else KNOWN_TURN
-    rig = _fitted(start, tracks, turn)
-    for _ in range(TURNS - 1 if known is None else 0):
+    rig = _fitted(start, tracks)
+    for _ in range(TURNS - 1):
         turned = _unit(rig.along + rig.bend[0] * rig.normal)
-        rig = _fitted(replace(rig, along=turned), tracks, turn)
+        rig = _fitted(replace(rig, along=turned), tracks)
     return rig
 
 
@@ -122,14 +118,14 @@ def _off_surface(terms: FloatArray, values: FloatArray, steps: int) -> FloatArra
     return np.asarray(rest)
 
 
-def _fitted(rig: Rig, tracks: Tracks, turn: float) -> Rig:
+def _fitted(rig: Rig, tracks: Tracks) -> Rig:
     """The same direction with the terms that most tracks agree with."""
     parallax = tracks.displacements @ rig.along
     values = tracks.displacements @ rig.normal
     middle = float(np.median(parallax))
     bent = _powers(tracks.points, rig.size, 2) * (parallax - middle)[:, None]
     terms = np.concatenate([_powers(tracks.points, rig.size, 3), bent], axis=1)
-    precision = np.array([WEAK] * 10 + [turn**-2] + [BEND**-2] * 5) * TRACK_PX**2
+    precision = np.array([WEAK] * 10 + [TURN**-2] + [BEND**-2] * 5) * TRACK_PX**2
     weights = np.ones(len(values))
     for _ in range(FIT_STEPS):
         weighted = terms * weights[:, None]

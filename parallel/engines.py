@@ -9,6 +9,7 @@ from functools import cache
 from threading import get_ident
 from typing import TypeVar
 
+from dped_build.parallel.memory import keep_freed_memory
 from dped_build.parallel.pool import Pool
 
 CLUSTERS = ("dask", "ray")
@@ -44,5 +45,6 @@ def limit_threads() -> None:
     import cv2
     from threadpoolctl import threadpool_limits
 
+    keep_freed_memory()
     cv2.setNumThreads(1)
     threadpool_limits(limits=1)  # OpenMP counts threads for each thread that asks

@@ -32,6 +32,7 @@ from dped_build.parallel.engines import (
     open_cluster,
     with_one_thread,
 )
+from dped_build.parallel.memory import keep_freed_memory, with_huge_pages
 from dped_build.parallel.signals import blocked, handled_by, start_resource_trackers
 from dped_build.workspace.errors import UsageError
 
@@ -205,7 +206,7 @@ def _processes(count: int, max_memory_gb: float | None) -> Iterator[Executor]:
         count,
         initializer=_begin_worker,
         initargs=(os.getpid(), max_memory_gb),
-        env=_ONE_THREAD,
+        env=_ONE_THREAD | with_huge_pages(),
     )
     try:
         yield pool
@@ -251,6 +252,7 @@ def _one_thread() -> Iterator[None]:
     import cv2
     from threadpoolctl import threadpool_limits
 
+    keep_freed_memory()
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -49,12 +49,6 @@ def test_limits_hold_the_parallax_of_those_that_follow():
     assert high == pytest.approx(20, abs=1)
 
 
-def test_a_known_direction_is_kept():
-    found, along = tracks(count=200)
-    rig = fit_rig(found, SIZE, known=along)
-    np.testing.assert_allclose(rig.along, along)
-
-
 def test_depth_shows_only_where_there_is_some():
     deep, _ = tracks()
     assert fit_rig(deep, SIZE).shows_depth(deep)

@@ -151,20 +151,23 @@ class _Process:
         return self._field(sizes, self._leave_out(factor, trust), spacing)
 
     def _likeliest(self, sizes: Sizes, trust: FloatArray) -> tuple[Sizes, FloatArray]:
-        """Kernel sizes (wide, narrow) of the greatest likelihood, one after another.
+        """Kernel sizes (wide, narrow) that are likelier than those next to them.
 
-        And their `_factor`.
+        And their `_factor`. Each is tried smaller, then larger, as long as it helps.
         """
         best = self._factor(sizes, trust)
         known = {sizes: _cost(best)}
         for axis, tried in ((1, NARROW_PX), (0, WIDE_PX), (1, NARROW_PX)):
-            near = [(s, sizes[1]) if axis == 0 else (sizes[0], s) for s in tried]
-            for one in near:
-                if one not in known:
+            for way in (tried[::-1], tried):
+                for size in way[way.index(sizes[axis]) + 1 :]:
+                    one = (size, sizes[1]) if axis == 0 else (sizes[0], size)
+                    if one in known:
+                        break
                     factor = self._factor(one, trust)
                     known[one] = _cost(factor)
-                    best = factor if known[one] <= min(known.values()) else best
-            sizes = min(near, key=known.__getitem__)
+                    if known[one] >= known[sizes]:
+                        break
+                    sizes, best = one, factor
         return sizes, best
 
     def _factor(self, sizes: Sizes, trust: FloatArray) -> FloatArray:

@@ -45,7 +45,6 @@ def find_guide(
     visible: NDArray[np.int64],
     *,
     max_shift: float,
-    along: FloatArray | None = None,
 ) -> Guide | None:
     """The depth of a pair; None where one surface, or no rig, explains its corners.
 
@@ -54,7 +53,6 @@ def find_guide(
         dslr: DSLR luma on the phone's grid, (H, W), not rounded.
         visible: First and last column of each row that the DSLR shows, (H, 2).
         max_shift: Parallax that is looked for at most, px.
-        along: The rig's direction (2,) where other pairs have told it.
     """
     if min(phone.shape) < MIN_PHOTO_PX:
         return None
@@ -64,11 +62,11 @@ def find_guide(
     tracks = follow_corners(
         one, other, corners.every(SOME_CORNERS), reduction=GUIDE_REDUCTION
     )
-    rig = fit_rig(tracks, phone.shape[::-1], known=along)
+    rig = fit_rig(tracks, phone.shape[::-1])
     if rig and rig.off_surface(tracks) < SURELY_FLAT:
         return None
     tracks = follow_corners(one, other, corners, reduction=GUIDE_REDUCTION)
-    rig = fit_rig(tracks, phone.shape[::-1], known=along)
+    rig = fit_rig(tracks, phone.shape[::-1])
     if rig is None or rig.spread_px > MAX_SPREAD_PX or not rig.shows_depth(tracks):
         return None
     low, high = (float(np.clip(limit, -max_shift, max_shift)) for limit in rig.limits)
@@ -106,10 +104,13 @@ class LayerGuide:
 
     def full_size(self, rows: NDArray[np.intp], squares: Values) -> Values:
         """Map px of windows (K, n, n) as their own pixels (K, S, S)."""
-        offset = self.corners[rows, :, None] % GUIDE_REDUCTION + np.arange(self.size)
-        at = np.minimum(offset // GUIDE_REDUCTION, squares.shape[1] - 1)
-        each = np.arange(len(rows))[:, None, None]
-        found: Values = squares[each, at[:, 1, :, None], at[:, 0, None, :]]
+        found: Values = np.empty((len(rows), self.size, self.size), squares.dtype)
+        phases = self.corners[rows] % GUIDE_REDUCTION
+        for phase in np.unique(phases, axis=0):  # of windows on a grid all are one
+            own = (phases == phase).all(axis=1)
+            at = (phase[:, None] + np.arange(self.size)) // GUIDE_REDUCTION
+            x, y = np.minimum(at, squares.shape[1] - 1)
+            found[own] = squares[own].take(y, axis=1).take(x, axis=2)
         return found
 
     def counted(

@@ -76,12 +76,13 @@ def _best_planes(
     planes, best = np.zeros((len(values), 3)), np.zeros(len(values))
     share_known = known.mean(axis=1)
     held = np.diag([FLAT_WEIGHT, FLAT_WEIGHT, 1e-6])
+    ordered, count = np.sort(np.where(known, values, np.inf)), known.sum(axis=1)
     for seed in SEEDS:
         rows = np.flatnonzero((best < share_known - EXPLAINED) & (share_known > 0.1))
         if not len(rows):
             break
         value, ok = values[rows], known[rows]
-        start = np.nanquantile(np.where(ok, value, np.nan), seed, axis=1)
+        start = _quantiles(ordered[rows], count[rows], seed)
         error = np.abs(value - start[:, None])
         for limit in LIMITS_PX:
             weight = (ok & (error < limit)).astype(np.float64)
@@ -94,6 +95,23 @@ def _best_planes(
         planes[rows[better]] = plane[better]
         best[rows] = np.maximum(best[rows], share)
     return planes, best
+
+
+def _quantiles(
+    ordered: FloatArray, count: NDArray[np.intp], share: float
+) -> FloatArray:
+    """Of the first values of each row (N, P), as np.quantile has it, (N,).
+
+    `np.nanquantile` does the same row by row, in ten times the time.
+    """
+    place = (count - 1) * share
+    before = np.floor(place).astype(np.intp)
+    each, part = np.arange(len(ordered)), place - before
+    low = ordered[each, before]
+    high = ordered[each, np.minimum(before + 1, count - 1)]
+    step = high - low
+    # From the nearer end, so that rounding is NumPy's.
+    return np.asarray(np.where(part < 0.5, low + step * part, high - step * (1 - part)))
 
 
 def expected_by_rig(

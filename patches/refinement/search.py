@@ -67,7 +67,7 @@ def _tables(
     tables = np.zeros((len(corners), reach + 1, reach + 1), np.float32)
     for table, (x, y) in zip(tables, corners, strict=True):
         template = phone[y : y + side, x : x + side]
-        if template.std() < MIN_TEXTURE:
+        if cv2.meanStdDev(template)[1][0, 0] < MIN_TEXTURE:
             continue  # opencv/opencv#5688
         area = padded[y : y + side + reach, x : x + side + reach]
         table[:] = cv2.matchTemplate(area, template, cv2.TM_CCOEFF_NORMED)
