@@ -210,14 +210,6 @@ def read_aligned(workspace: Path) -> Aligned | None:
         raise _damaged(path, error) from error
 
 
-def photo_folders(workspace: Path) -> list[Path]:
-    """The folders of photos that a workspace's alignment is of; none if damaged."""
-    with suppress(DpedBuildError):
-        if aligned := read_aligned(workspace):
-            return [aligned.phone_root, aligned.dslr_root]
-    return []
-
-
 def unfinished(
     lines: Iterable[Mapping[str, Any]],
 ) -> dict[str, tuple[object, Alignment]]:

@@ -143,13 +143,24 @@ def _remember(options: argparse.Namespace, part: str) -> None:
     Raises:
         DpedBuildError: The folder holds figures of other settings.
     """
-    names = ("iterations", "batch_size", "each", "windows", "long_side")
-    settings = json_bytes({name: getattr(options, name) for name in names})
+    names = ["iterations", "batch_size", "each", "windows", "long_side"]
+    stated = {name: getattr(options, name) for name in names}
+    if part == REAL:  # whose seeds divide the pairs among them
+        folders = [side for sides in options.real for side in sides]
+        stated |= {"seeds": options.seeds, "real": _listed(*folders)}
+    else:
+        stated["pictures"] = _listed(options.pictures)
+    settings = json_bytes(stated)
     path = options.work / f"{part}-{SETTINGS}"
     if path.exists() and path.read_bytes() != settings:
         raise DpedBuildError(f"{path}: other settings; name another folder")
     options.work.mkdir(parents=True, exist_ok=True)
     path.write_bytes(settings)
+
+
+def _listed(*folders: Path) -> list[str]:
+    """The photographs' names, wherever they lie now."""
+    return [path.name for folder in folders for path in list_pictures(folder)]
 
 
 def _tell(said: str) -> None:

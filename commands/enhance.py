@@ -11,7 +11,7 @@ from dped_build.commands.console import (
     json_option,
     settings_options,
 )
-from dped_build.commands.workspaces import FOLDER, default_workspace
+from dped_build.commands.workspaces import FOLDER
 from dped_build.train.enhancing.enhance_settings import FORMATS, EnhanceSettings
 from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.terminal import Progress
@@ -26,11 +26,7 @@ LISTED_PICTURES = 10  # after which the summary only counts
 @click.command()
 @click.argument("model", type=FOLDER)
 @click.argument("photos", nargs=-1, required=True, type=FOLDER, metavar="PHOTO...")
-@click.option(
-    "--out",
-    type=FOLDER,
-    help="Output folder.  [default: beside each photo; here, if align has read it]",
-)
+@click.option("--out", type=FOLDER, help="Output folder.  [default: beside each photo]")
 @settings_options(
     EnhanceSettings,
     {
@@ -65,8 +61,7 @@ def enhance(
     MODEL is a run folder or generator.pt; PHOTO is a photo of any size or a folder.
     Writes <stem>-enhanced.png (.jpg), replacing the output of an earlier run;
     --skip-existing resumes or adds new photos instead. *-enhanced files are never
-    enhanced again. Without --out, nothing goes among photos that align has read: their
-    results go into the current folder, those of a whole FOLDER into FOLDER-enhanced.
+    enhanced again.
 
     Results are upright sRGB and keep the EXIF data that viewers show: time, camera,
     lens, exposure. --tile bounds memory; the result equals that of the whole photo to
@@ -77,16 +72,12 @@ def enhance(
       dped-build enhance data/runs/released-dped IMG_0001.jpg
       dped-build enhance generator.pt holiday/ --out enhanced --format jpg
     """
-    from dped_build.align.aligned_folder import photo_folders
     from dped_build.train.enhancing.enhance import enhance_files
 
-    # A run lies in <workspace>/runs/; its generator.pt one deeper.
-    places = (*model.resolve().parents[1:3], default_workspace())
-    raw = [folder for place in places for folder in photo_folders(place)]
     settings = EnhanceSettings(**options)
     with Progress("photos", quiet=as_json) as progress:
         result = enhance_files(
-            model, photos, out=out, raw=raw, settings=settings, progress=progress
+            model, photos, out=out, settings=settings, progress=progress
         )
     if as_json:
         echo_json(result)
@@ -97,23 +88,15 @@ def enhance(
             echo_warning(f"failed: {message}")
         click.echo("\n".join(summary_lines(result)))
         if result.written:
-            click.echo(_following(photos[0], out, result.written[0].parent))
+            before = photos[0] if photos[0].is_dir() else photos[0].parent
+            when = "" if out else ", with --out FOLDER"
+            told = f"phone={quote(before)} enhanced={quote(out or Path('FOLDER'))}"
+            click.echo(f"(next{when}: dped-build study {told})")
     if not result.written and not result.skipped:
         why = "; rename *-enhanced files to enhance them again"
         raise DpedBuildError(
             f"no photo was enhanced{why if result.passed_over else ''}"
         )
-
-
-def _following(photo: Path, out: Path | None, written: Path) -> str:
-    """How to compare a folder of results with the photos."""
-    before = photo if photo.is_dir() else photo.parent
-    mixed = written.resolve() in (Path.cwd(), before.resolve())
-    when = ", with --out FOLDER" if mixed and out is None else ""
-    after = Path("FOLDER") if when else out or written
-    return (
-        f"(next{when}: dped-build study phone={quote(before)} enhanced={quote(after)})"
-    )
 
 
 def summary_lines(result: "EnhancedFiles") -> list[str]:

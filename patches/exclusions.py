@@ -68,7 +68,8 @@ def read_excluded_lines(path: Path) -> list[ExcludedLine]:
     lines = csv.DictReader(
         io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True
     )
-    names = lines.fieldnames or next(lines.reader, [])  # the first line may be blank
+    # DictReader skips blank lines, but not before the header.
+    names = lines.fieldnames or next(filter(None, lines.reader), [])
     lines.fieldnames = [name.strip() for name in names]
     if "pair" not in lines.fieldnames:
         raise DpedBuildError(f"{path}: the first line must be pair[,x,y][,note]")

@@ -147,7 +147,7 @@ class Inputs:
             return None
         more = " …" if len(unknown) > SHOWN_NAMES else ""
         told = "; ".join(unknown[:SHOWN_NAMES])
-        return f"{EXCLUDE_FILE} names windows that are none: {told}{more}"
+        return f"{EXCLUDE_FILE} names windows that do not exist: {told}{more}"
 
     def reasons(self, pair: str, windows: Windows) -> NDArray[np.str_]:
         """Which windows of a pair are kept, or why not, (N,)."""

@@ -30,7 +30,7 @@ _DATE = re.compile(  # digits of any script, as phones write their user's
     r"(\d{4})[:\-/._年] ?(\d{1,2})[:\-/._月] ?(\d{1,2})日?[ T:\-\0]+"
     r"(?P<before>[上下]午|오[전후])? ?(\d{1,2})[:.\-] ?(\d{1,2})"
     r"(?:[:.\-] ?(\d{1,2})(?!\d)(?:[.,](\d+))?)?"
-    r"\s*(?P<behind>[ap]\.?m\b\.?)?\s*(?P<zone>.*)",
+    r"\s*(?P<behind>[ap]\.?\s?m\b\.?)?\s*(?P<zone>.*)",
     re.DOTALL | re.IGNORECASE,
 )
 _ZONE = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d{2}))?(?!\d)")

@@ -15,6 +15,7 @@ sys.path.append(str(Path(__file__).parents[1] / "bench"))
 
 from depth_photos import Truth
 from depth_targets import Patches, exact_patches, target
+from outcome import parser, report
 from outcome_arms import turned
 from outcome_photos import gather, planar_truth
 from outcome_sets import BORDER, store
@@ -178,6 +179,24 @@ def test_a_real_photo_without_partner_is_named(tmp_path):
         Image.new("RGB", (8, 8)).save(tmp_path / side / name)
     with pytest.raises(DpedBuildError, match=r"2\.png"):
         gather([(tmp_path / "a", tmp_path / "b")], tmp_path / "out")
+
+
+def test_a_folder_of_other_photographs_or_folds_is_not_gone_on_with(tmp_path):
+    def begin(*words):
+        next(report(parser().parse_args([str(tmp_path / "work"), *map(str, words)])))
+
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "a" / "1.png")
+    pictures = ("--pictures", tmp_path / "a")
+    real = ("--real", tmp_path / "a", tmp_path / "a")
+    for words in (pictures, real, pictures, (*pictures, "--seeds", "3")):
+        begin(*words)
+    with pytest.raises(DpedBuildError, match="other settings"):
+        begin(*real, "--seeds", "3")
+    Image.new("RGB", (8, 8)).save(tmp_path / "a" / "2.png")
+    for words in (pictures, real):
+        with pytest.raises(DpedBuildError, match="other settings"):
+            begin(*words)
 
 
 @pytest.mark.long

@@ -360,7 +360,7 @@ def test_a_photo_taken_out_by_hand_gives_no_patches(finished):
 
 
 def test_names_in_exclude_csv_that_no_pair_has_are_listed(workspace):
-    (workspace / "exclude.csv").write_text("pair\n010\n10 \nnobody\n")
+    (workspace / "exclude.csv").write_text("sep=,\n\npair\n010\n10 \nnobody\n")
     told = cut(workspace).note
     assert "names no pair of this workspace: 010 (did you mean 10?), nobody" in told
 
@@ -370,7 +370,7 @@ def test_windows_in_exclude_csv_that_are_none_are_listed(workspace, patched_set)
     lines = f"{pair},{x},{y}\n{pair},{x + 1},{y}\nnobody,1,2\n"
     (workspace / "exclude.csv").write_text(f"pair,x,y\n{lines}")
     told = cut(workspace).note
-    assert told.endswith(f"exclude.csv names windows that are none: {pair} {x + 1},{y}")
+    assert told.endswith(f"names windows that do not exist: {pair} {x + 1},{y}")
 
 
 def test_a_window_taken_out_by_hand_is_left_out_alone(workspace, patched_set):

@@ -31,28 +31,6 @@ def targets(*requested, out=None, suffix=".png", recursive=False):
     return [(str(photo), str(path)) for photo, path in found.targets.items()]
 
 
-def test_results_of_raw_photos_stay_out_of_their_folder(tmp_path, monkeypatch):
-    raw, here, elsewhere = (tmp_path / name for name in ("raw", "here", "elsewhere"))
-    for folder in (raw / "day1", here, elsewhere):
-        folder.mkdir(parents=True)
-    for photo in (raw / "a.jpg", raw / "day1/b.jpg", elsewhere / "c.jpg"):
-        photo.touch()
-
-    def placed(*requested, **options):
-        found = list_targets(requested, suffix=".png", raw=[raw], **options)
-        return [path.as_posix() for path in found.targets.values()]
-
-    monkeypatch.chdir(here)
-    assert placed(raw / "a.jpg", out=None) == ["a-enhanced.png"]
-    folder = placed(raw, out=None, recursive=True)
-    assert folder == ["raw-enhanced/a-enhanced.png", "raw-enhanced/day1/b-enhanced.png"]
-    beside = placed(elsewhere, out=None)
-    assert beside == [(elsewhere / "c-enhanced.png").as_posix()]
-    assert placed(raw / "a.jpg", out="out") == ["out/a-enhanced.png"]
-    monkeypatch.chdir(raw)  # who stands among them asked for it
-    assert placed("a.jpg", out=None) == ["a-enhanced.png"]
-
-
 def test_a_folders_photos_come_in_natural_order_without_earlier_results(folder):
     assert targets(folder) == [
         (f"{folder}/IMG_2.JPG", f"{folder}/IMG_2-enhanced.png"),

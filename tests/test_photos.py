@@ -582,6 +582,7 @@ ARABIC = "2024:05:06 12:04:20".translate({48 + n: 0x660 + n for n in range(10)})
         ("2024:05:06 12:04:20 p.m.", NOON),
         ("2024:05:06 12:04:20 AM", NOON.replace(hour=0)),
         ("2024:05:06 03:04:20 PM", NOON.replace(hour=15)),
+        ("2024:05:06 3:04:20 p.\u00a0m.".encode(), NOON.replace(hour=15)),
         ("2024:05:06 下午 3:04:20".encode(), NOON.replace(hour=15)),
         ("2024年05月06日 12:04:20".encode(), NOON),
         (ARABIC.encode(), NOON),

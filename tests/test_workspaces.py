@@ -98,20 +98,3 @@ def test_a_workspace_for_a_model_names_its_runs(workspace):
         text = run(*command, workspace, code=1)
         named = re.escape(f"{workspace}/runs/srcnn")
         assert re.search(f"holds no generator.pt: name '?{named}", text)
-
-
-def test_results_of_a_set_s_own_photos_do_not_go_among_them(
-    workspace, photo_set, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    run("train", *TRAINING, workspace)
-    photo, before = photo_set / "raw/phone/2.jpg", sorted(photo_set.rglob("*"))
-    text = run("enhance", workspace / "runs/srcnn", photo)
-    assert "→ 2-enhanced.png\n" in text
-    shutil.copy(photo, tmp_path / "mine.jpg")
-    monkeypatch.setenv("DPED_BUILD_WORKSPACE", str(workspace))
-    shutil.copy(workspace / "runs/srcnn/generator.pt", tmp_path / "model.pt")
-    run("enhance", "model.pt", tmp_path / "mine.jpg", photo.with_suffix(".jpg").parent)
-    assert (tmp_path / "mine-enhanced.png").is_file()
-    assert (tmp_path / "phone-enhanced/2-enhanced.png").is_file()
-    assert sorted(photo_set.rglob("*")) == before

@@ -1,5 +1,7 @@
 """What the public API says to arguments of a wrong kind."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,7 @@ def test_settings_name_the_field_of_a_wrong_kind(kind, wrong, message):
 def test_numbers_of_numpy_are_numbers_and_none_the_default():
     given = PatchSettings(size=np.int64(64), min_corr=np.float32(0.5), test_photos=None)
     assert (given.size, given.min_corr) == (64, 0.5)
+    assert json.loads(json.dumps(given.to_json()))["size"] == 64
 
 
 @pytest.mark.parametrize("index", [slice(3), "a", 1.0, [1, 2], np.arange(2)])

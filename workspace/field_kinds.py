@@ -14,9 +14,10 @@ KINDS: dict[Any, tuple[type, str]] = {
 
 
 def require_kinds(settings: Any) -> None:  # noqa: ANN401
-    """Refuse a record with a value of another kind than its field's (TypeError).
+    """Refuse a frozen record with a value of another kind than its field's (TypeError).
 
-    Only fields of one kind are looked at; NumPy's numbers are numbers.
+    Only fields of one kind are looked at. NumPy's numbers become Python's, which JSON
+    can hold.
     """
     hints = get_type_hints(type(settings))
     for field in fields(settings):
@@ -31,3 +32,5 @@ def require_kinds(settings: Any) -> None:  # noqa: ANN401
         switch = isinstance(value, bool) and kind is not bool
         if switch or not isinstance(value, kind):
             raise TypeError(f"{field.name} must be {told}, not {value!r:.40}")
+        if not isinstance(value, (int, float, str)):
+            object.__setattr__(settings, field.name, own[0](value))

@@ -1,6 +1,6 @@
 """Run a trained generator over photos, from file to file."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +49,6 @@ def enhance_files(
     photos: Sequence[str | Path],
     *,
     out: str | Path | None = None,
-    raw: Collection[Path] = (),
     settings: EnhanceSettings | None = None,
     progress: OnProgress = lambda done, total: None,
 ) -> EnhancedFiles:
@@ -62,7 +61,6 @@ def enhance_files(
         model_path: A run folder or a `generator.pt`.
         photos: The photos' files, and folders of photos.
         out: Folder for the results; None: each photo's own.
-        raw: Folders whose photos' results go into the current folder without `out`.
         settings: EnhanceSettings() where not given.
         progress: Called with photos done and photos to do.
 
@@ -74,7 +72,7 @@ def enhance_files(
     """
     settings = settings or EnhanceSettings()
     listed = list_targets(
-        photos, out=out, suffix=settings.suffix, recursive=settings.recursive, raw=raw
+        photos, out=out, suffix=settings.suffix, recursive=settings.recursive
     )
     result = EnhancedFiles([], [], listed.enhanced, {}, {})
     for photo, other in listed.clashing.items():

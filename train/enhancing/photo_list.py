@@ -1,6 +1,6 @@
 """The photos to enhance, and the output file of each."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,13 +27,11 @@ def list_targets(
     out: str | Path | None,
     suffix: str,
     recursive: bool = False,
-    raw: Collection[Path] = (),
 ) -> PhotoList:
     """Find the photos in files and folders, each once.
 
     Results go beside their photos, or into `out`; there the photos below a folder keep
-    the subfolder that they lie in. Those of `raw` go into the current folder, those of
-    a folder FOLDER of it into FOLDER-enhanced there.
+    the subfolder that they lie in.
 
     Args:
         requested: Files, taken as they are, and folders, whose photos are taken in
@@ -41,7 +39,6 @@ def list_targets(
         out: Folder for the results; None: each photo's own.
         suffix: Of the results' names.
         recursive: Look below the folders as well.
-        raw: Folders of photos, absolute, beside which nothing goes without `out`.
 
     Raises:
         UsageError: Two photos named by the user would be written to one file.
@@ -56,8 +53,7 @@ def list_targets(
             if is_enhanced(photo):
                 found.enhanced.append(photo)
                 continue
-            home = Path(out) if out is not None else _home(path, photo, raw)
-            folder = photo.parent if home is None else home / below
+            folder = photo.parent if out is None else Path(out) / below
             target = folder / f"{photo.stem}{ENHANCED}{suffix}"
             other = photo_of.setdefault(target, photo)
             if other != photo and path.is_dir():
@@ -70,14 +66,6 @@ def list_targets(
                 )
             found.targets[photo] = target
     return found
-
-
-def _home(path: Path, photo: Path, raw: Collection[Path]) -> Path | None:
-    """Where the result of a photo goes; None: beside it."""
-    here = photo.parent.resolve()
-    if here == Path.cwd() or not any(here.is_relative_to(each) for each in raw):
-        return None
-    return Path(f"{path.resolve().name}{ENHANCED}" if path.is_dir() else ".")
 
 
 def _photos(path: Path, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
