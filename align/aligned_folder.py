@@ -21,12 +21,13 @@ from dped_build.workspace.json_files import (
     read_document,
     read_lines,
 )
-from dped_build.workspace.stage import Stage, sha256
+from dped_build.workspace.stage import SUMS, Stage, sha256
 from dped_build.workspace.text import one_line
 
 FORMAT = "dped-build/alignment"
 NAME = "aligned"
 CAMERA_KEYS = ("phone_camera", "dslr_camera")  # of every manifest
+FILES = ("manifest.json", "alignment.jsonl", "local.json", SUMS)  # beside the crops
 NEEDED = ("phone", "dslr", "phone_size", "dslr_size", "phone_to_dslr")  # where aligned
 
 FileState = tuple[Annotated[Count, "Bytes."], Annotated[int, "Changed, ns since 1970."]]
@@ -147,12 +148,14 @@ def camera_names(
 def require_camera_names(names: Mapping[str, str]) -> None:
     """Refuse names that folders of crops cannot have, or both have (UsageError)."""
     for key, name in names.items():
-        if not is_plain_name(name) or not is_plain_text(name):
+        plain = is_plain_name(name) and is_plain_text(name)
+        if not plain or name in FILES:
             option = key.replace("_", "-")
             raise UsageError(f"--{option} {name!r}: must be a name for a folder")
-    if len(set(names.values())) < len(names):
+    called = set(names.values())
+    if len(called) < len(names):
         raise UsageError(
-            f"both cameras would be called {', '.join(names.values())}: "
+            f"both cameras would be called {called.pop()}: "
             "--phone-camera and --dslr-camera tell them apart"
         )
 

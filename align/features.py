@@ -27,7 +27,8 @@ HALVE_ABOVE = 3  # times the size wanted; halving is far faster than one reducti
 MIN_DETAIL = 1.5  # grey levels at the 90 % point: noise makes 1.0, a hazy scene 2.0
 SHOWN_DETAIL = 2.0  # grey levels of deviation: what a place shows, not noise
 UNLIKE = 0.3  # correlation of a place that shows something else in both
-MAX_DIFFERING, MAX_DIFFERING_FLOWN = 0.05, 0.035  # of the places that show something
+PARTS, MIN_SHOWN = 4, 0.1  # along each side; of a part's places, for it to count
+MAX_DIFFERING, MAX_DIFFERING_FLOWN = 0.03, 0.02  # of a part's places, the median part
 AGREEMENT_SIDE = 300  # px of the phone's long side at which photos are compared
 AGREEMENT_BOX = 21  # px of a local correlation
 DETAIL_SIGMAS = (1.5, 8.0)  # px; between them lies what is compared
@@ -169,11 +170,12 @@ def agreement_with_parallax(
 
 
 def contradicts(phone: Features, dslr: Features, phone_to_dslr: FloatArray) -> bool:
-    """Whether many places with detail in both photos differ, flow or not.
+    """Whether places with detail in both photos differ all over, flow or not.
 
-    A watermark all over agrees with itself, and outweighs the scenes behind it. Of real
-    pairs at most 0.01 of these places differ, with flow of stereo pairs 0.03; of 28
-    other scenes in haze under one watermark 0.08 and 0.04 at least.
+    A watermark all over agrees with itself, and outweighs the scenes behind it. What
+    moved differs in some parts alone: in the median part nothing of real pairs does,
+    nor with something else on a fifth of the picture; of other scenes in haze under one
+    watermark 0.28, with flow 0.13 at least.
     """
     one, other, inside = _laid_over(phone, dslr, phone_to_dslr, None)
     if _differing(one, other, inside) <= MAX_DIFFERING:
@@ -185,10 +187,16 @@ def contradicts(phone: Features, dslr: Features, phone_to_dslr: FloatArray) -> b
 def _differing(
     phone: NDArray[np.uint8], dslr: NDArray[np.uint8], inside: NDArray[np.float32]
 ) -> float:
-    """The share of places with detail in both that are not alike."""
+    """The share of places with detail in both that are unlike, in the median part."""
     correlation, deviation, whole = _correlations(phone, dslr, inside)
-    shown = whole & (deviation > SHOWN_DETAIL)
-    return float((correlation[shown] < UNLIKE).mean()) if shown.any() else 0.0
+    seen = whole & (deviation > SHOWN_DETAIL)
+    parts = (PARTS, PARTS)
+    shown, unlike = (
+        cv2.resize(places.astype(np.float32), parts, interpolation=cv2.INTER_AREA)
+        for places in (seen, seen & (correlation < UNLIKE))
+    )
+    counts = shown >= MIN_SHOWN
+    return float(np.median(unlike[counts] / shown[counts])) if counts.any() else 0.0
 
 
 def _without_parallax(

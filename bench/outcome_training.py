@@ -29,10 +29,8 @@ LEARNING_RATE = 5e-4
 FIGURES, MODEL = "figures.json", "model.pt"
 SIDES = ("input", "output")
 KERNEL = 9  # px of the filter, as of the first layer
-FITTED_PATCHES, FITTED_SHARE = (
-    1024,
-    0.1,
-)  # of their pixels, that the filter is fitted to
+FITTED_PATCHES = 1024  # that the filter is fitted to
+FITTED_SHARE = 0.1  # of their pixels
 RIDGE = 1e-6  # of the mean square of a pixel, on the filter's distance from nothing
 
 

@@ -229,6 +229,7 @@ def test_a_camera_s_name_may_be_given(raw, tmp_path):
     "names, message",
     [
         ({"phone_camera": "a/b"}, "--phone-camera 'a/b': must be a name"),
+        ({"phone_camera": "manifest.json"}, "--phone-camera .*: must be a name"),
         ({"dslr_camera": ".."}, r"--dslr-camera '\.\.': must be a name"),
         ({"dslr_camera": "two\nlines"}, "--dslr-camera .*: must be a name"),
         ({"dslr_camera": "iphone"}, "both cameras would be called iphone"),

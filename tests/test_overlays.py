@@ -138,6 +138,16 @@ def test_a_watermark_all_over_aligns_no_other_scene_but_its_own(
     assert align_pair(*(tiled(p, opacity, step) for p in (one, again))).aligned
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_one_framing_in_which_something_has_moved_is_aligned(textured, seed):
+    phone = textured(seed, (800, 600))
+    dslr = phone.copy()
+    dslr[150:400, 250:550] = textured(seed + 20, (300, 250))
+    noise = np.random.default_rng(seed).normal(0, 4, dslr.shape)
+    noisy = np.clip(dslr + noise, 0, 255).astype(np.uint8)
+    assert align_pair(phone, noisy).aligned
+
+
 @pytest.mark.parametrize("places", PLACES.values(), ids=PLACES)
 def test_the_scene_counts_between_overlays(textured, places):
     found = align_pair(*(marked(photo, places) for photo in hazy(textured, 1, 0.5)))
