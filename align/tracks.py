@@ -21,6 +21,7 @@ SURROUNDINGS_PX = 8.0  # sigma, over which light and contrast are evened out
 LEAST_CONTRAST = 3.0  # grey levels; less is noise
 WHITENED = (40.0, 128.0)  # grey levels of one contrast, and of the mean
 MAX_CORNERS = 3000
+STRIP_PIXELS = 4_000_000  # in which corners are found at once
 CORNER_QUALITY = 0.01  # of the best corner's
 CORNER_DISTANCE, CORNER_BLOCK = 7, 5  # px
 FOLLOW_WINDOW = 15  # px
@@ -89,21 +90,33 @@ def find_corners(phone: Luma, dslr: Luma, inside: NDArray[np.bool_]) -> Corners:
         dslr: Likewise, on the same grid.
         inside: Which pixels both photos show, (H, W).
     """
-    found = cv2.goodFeaturesToTrack(
-        phone,
-        MAX_CORNERS,
-        CORNER_QUALITY,
-        CORNER_DISTANCE,
-        mask=_within(inside),
-        blockSize=CORNER_BLOCK,
-    )
-    if found is None:
-        return Corners(*np.zeros((2, 0, 2), np.float32))
+    corners = _strongest_corners(phone, _within(inside))
+    if not len(corners):
+        return Corners(corners, corners)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     flow = search.calc(_smaller(phone, 2), _smaller(dslr, 2), None)
-    corners = found[:, 0]
     columns, rows = np.minimum((corners / 2).astype(int), _last(flow)).T
     return Corners(corners, corners + 2 * flow[rows, columns])
+
+
+def _strongest_corners(luma: Luma, inside: NDArray[np.uint8]) -> Image:
+    """Corners (N, 2), px; strip by strip, as OpenCV takes 24 bytes a pixel."""
+    strips = -(-luma.size // STRIP_PIXELS)
+    found, top = [], 0
+    for strip in np.array_split(luma, strips):
+        bottom = top + len(strip)
+        corners = cv2.goodFeaturesToTrack(
+            strip,
+            MAX_CORNERS // strips,
+            CORNER_QUALITY,
+            CORNER_DISTANCE,
+            mask=inside[top:bottom],
+            blockSize=CORNER_BLOCK,
+        )
+        if corners is not None:
+            found.append(corners[:, 0] + np.array((0, top), np.float32))
+        top = bottom
+    return np.concatenate(found) if found else np.zeros((0, 2), np.float32)
 
 
 def follow_corners(
