@@ -58,6 +58,14 @@ def test_depth_shows_only_where_there_is_some():
     assert not fit_rig(few, SIZE).shows_depth(few)
 
 
+def test_a_railing_of_few_corners_is_depth():
+    found, along = tracks(depth=0.0)
+    found.displacements[:30] += 40 * along
+    assert fit_rig(found, SIZE).shows_depth(found)
+    found.displacements[:30] -= 36 * along  # smooth parallax is often 4 px
+    assert not fit_rig(found, SIZE).shows_depth(found)
+
+
 def test_noise_is_no_depth():
     noisy, _ = tracks(depth=0.0, noise=1.2)
     assert not fit_rig(noisy, SIZE).shows_depth(noisy)
