@@ -108,7 +108,11 @@ def patient_file(path: Path) -> Iterator[io.FileIO]:
         OSError: Writing failed; raised when the file is closed.
     """
     with _PatientFile(path, "w+") as file:
-        yield file
+        try:
+            yield file
+        except OSError:  # HDF5 misses what it takes for written
+            if file.error is None:
+                raise
         if file.error is not None:
             raise file.error
 
