@@ -29,7 +29,7 @@ from outcome_arms import (
 )
 from outcome_cuts import cut
 from outcome_figure import draw
-from outcome_photos import figure_set, gather, render, scene_sets
+from outcome_photos import SceneSet, figure_set, gather, render, scene_sets
 from outcome_table import results
 from outcome_training import Recipe, train_once
 from pictures import list_pictures
@@ -96,7 +96,9 @@ def report(options: argparse.Namespace) -> Iterator[str]:
             train_once(job.patches(work), job.run(work), recipe, seed=seed)
     yield from results(jobs, work, device=options.device)
     if options.figure:
-        shown = jobs[0].tests(work) if part == REAL else _shown(options)
+        shown = jobs[0].tests(work)
+        if part != REAL:
+            shown = _unseen(options, figure_set(each=options.each))
         draw(options.figure, part, work, shown)
 
 
@@ -104,23 +106,25 @@ def _prepare_simulated(
     options: argparse.Namespace,
 ) -> Iterator[tuple[int, Path, list[str]]]:
     """Every seed's photos, cut, and their pairs; the test's before all."""
-    pictures, work = list_pictures(options.pictures), options.work
+    pictures = list_pictures(options.pictures)
     *sets, tests = scene_sets(pictures, seeds=options.seeds, each=options.each)
-    for one in (tests, *sets):
-        photos = work / SIMULATED / one.name
-        render(one, photos, long_side=options.long_side, jobs=options.jobs)
-        if one is tests:
-            make_simulated_tests(work, photos, windows=options.windows)
-            continue
+    _unseen(options, tests)
+    for one in sets:
+        photos = _photographed(options, one)
         cut(photos, jobs=options.jobs)
         yield one.seed, photos, one.scenes()
 
 
-def _shown(options: argparse.Namespace) -> Path:
-    """Windows for the figure that no training has seen."""
-    one = figure_set(each=options.each)
+def _photographed(options: argparse.Namespace, one: SceneSet) -> Path:
+    """The folder with a set's photos."""
     photos = options.work / SIMULATED / one.name
     render(one, photos, long_side=options.long_side, jobs=options.jobs)
+    return photos
+
+
+def _unseen(options: argparse.Namespace, one: SceneSet) -> Path:
+    """The folder with windows of a set that no training sees."""
+    photos = _photographed(options, one)
     return make_simulated_tests(options.work, photos, windows=options.windows)
 
 
