@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the roof to the ground, as docs/architecture.md draws them.
 ROOMS = (
     *("cli", "commands", "study", "report", "exchange", "curate", "selftest"),
-    *("train", "patches", "align", "photos", "parallel", "workspace"),
+    *("train", "patches", "align", "photos", "parallel", "workspace", "compiled"),
 )
 
 
