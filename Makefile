@@ -61,7 +61,7 @@ clean:
 
 .venv/demo.installed: EXTRAS = demo
 .venv/test.installed: EXTRAS = $(TEST_EXTRAS)
-.venv/%.installed: setup.cfg pyproject.toml constraints.txt | .venv/made
+.venv/%.installed: setup.cfg setup.py pyproject.toml constraints.txt $(wildcard compiled/*.[ch]) | .venv/made
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@$(MAKE) --no-print-directory opencv
 	@touch $@
