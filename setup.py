@@ -12,6 +12,7 @@ setup(
         Extension(
             "dped_build.compiled.kernels",
             ["compiled/block_sums.c"],
+            depends=["compiled/vectorised.h"],
             extra_compile_args=FLAGS,
             optional=True,  # without a C compiler NumPy does the same
         )
