@@ -88,7 +88,7 @@ def _sum_in_chunks(
         rows = slice(first, first + step)
         mask = None if counted is None else _by_blocks(counted[rows], level.block)
         dslr = _dslr_pixels(level, displacements[:, rows], level.corners[rows])
-        _add_up(sums.rows(rows), _phone_pixels(level, rows), *dslr, mask)
+        _add_up(sums.rows(rows), _phone_pixels(level, rows), dslr, mask)
 
 
 def _no_sums(count: int) -> BlockSums:
@@ -100,12 +100,11 @@ def _no_sums(count: int) -> BlockSums:
 def _add_up(
     sums: BlockSums,
     target: Image,
-    luma: Image,
-    along_x: Image,
-    along_y: Image,
+    dslr: Sequence[Image],
     mask: Image | None,
 ) -> None:
     """Fill the sums of pixels (K, 25, n), which are overwritten."""
+    luma, along_x, along_y = dslr
     sums.pixels[:] = target.shape[2] if mask is None else mask.sum(axis=2)
     # Of what all pixels' mean must be divided by where only some count.
     share = np.maximum(sums.pixels.mean(axis=1) / target.shape[2], 1e-6)[:, None, None]
