@@ -1,5 +1,7 @@
 """What setup.cfg cannot hold: the inner loops in C."""
 
+from glob import glob
+
 from setuptools import Extension, setup
 
 FLAGS = [
@@ -11,8 +13,8 @@ setup(
     ext_modules=[
         Extension(
             "dped_build.compiled.kernels",
-            ["compiled/block_sums.c"],
-            depends=["compiled/vectorised.h"],
+            sorted(glob("compiled/*.c")),
+            depends=glob("compiled/*.h"),
             extra_compile_args=FLAGS,
             optional=True,  # without a C compiler NumPy does the same
         )
