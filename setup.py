@@ -1,6 +1,6 @@
 """What setup.cfg cannot hold: the inner loops in C."""
 
-from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -14,8 +14,8 @@ setup(
     ext_modules=[
         Extension(
             "dped_build.compiled.kernels",
-            sorted(glob("compiled/*.c")),
-            depends=glob("compiled/*.h"),
+            sorted(map(str, Path("compiled").glob("*.c"))),
+            depends=[*map(str, Path("compiled").glob("*.h"))],
             extra_compile_args=FLAGS,
             optional=True,  # without a C compiler NumPy does the same
         )

@@ -3,14 +3,14 @@
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from accuracy import random_scenes
 from decoding import DECODERS, STRICT, decode_seconds
-from processes import Usage, in_workers, run_ours, run_plain
+from processes import Usage, in_workers, run_build, run_ours, run_plain
 from scenes import PHONE, Scene, photo_paths, write
 from scoring import Score, score
 from stages import profile_stages
@@ -42,17 +42,19 @@ def versus_report(
         yield (
             f"{pairs} pairs, seed {seed}, phone {long_side} px wide; {rounds} rounds, "
             f"in each the plain way on {PLAIN_PAIRS} pairs, then "
-            f"`dped-build align` and `patches --jobs {jobs}` on all\n"
+            f"`dped-build align` and `patches --jobs {jobs}`, and `build`, on all\n"
         )
         decode = _decode(scenes, folder)
-        plain, ours = _alternate(scenes, folder, rounds=rounds, jobs=jobs)
-        yield _versus_table(scenes, folder, plain, ours, decode[STRICT], jobs)
-        pace = [
-            p.wall_s / PLAIN_PAIRS / (o.wall_s / pairs)
-            for p, o in zip(plain, ours, strict=True)
-        ]
-        every = ", ".join(f"{ratio:.1f}" for ratio in pace)
-        yield f"\nThroughput against the plain way: {np.median(pace):.1f} x ({every})"
+        ways = _alternate(scenes, folder, rounds=rounds, jobs=jobs)
+        yield _versus_table(scenes, folder, ways, decode[STRICT], jobs)
+        for name, ours in (("", ways.two), ("of `build` ", ways.one)):
+            pace = [
+                p.wall_s / PLAIN_PAIRS / (o.wall_s / pairs)
+                for p, o in zip(ways.plain, ours, strict=True)
+            ]
+            every = ", ".join(f"{ratio:.1f}" for ratio in pace)
+            median = np.median(pace)
+            yield f"\nThroughput {name}against the plain way: {median:.1f} x ({every})"
         costs = ", ".join(f"{name} {value:.3f} s" for name, value in decode.items())
         yield f"\nDecode limit, CPU seconds per pair: {costs}"
 
@@ -68,27 +70,36 @@ def _decode_pairs(pairs: Sequence[tuple[Path, Path]]) -> dict[str, float]:
     return {name: decode_seconds(pairs, decode) for name, decode in DECODERS.items()}
 
 
+@dataclass(frozen=True)
+class _Ways:
+    """What each way took, round by round."""
+
+    plain: list[Usage] = field(default_factory=list)  # on PLAIN_PAIRS
+    two: list[Usage] = field(default_factory=list)  # `align` and `patches`, on all
+    one: list[Usage] = field(default_factory=list)  # `build`, on all
+
+
 def _alternate(
     scenes: Sequence[Scene], folder: Path, *, rounds: int, jobs: int
-) -> tuple[list[Usage], list[Usage]]:
-    plain, ours = [], []
+) -> _Ways:
+    ways = _Ways()
     for number in range(rounds):
         first = number * PLAIN_PAIRS
         some = [scenes[i % len(scenes)] for i in range(first, first + PLAIN_PAIRS)]
         names = [scene.name for scene in some]
-        plain.append(run_plain(folder, folder / "plain", names))
-        workspace = folder / "ours"
-        shutil.rmtree(workspace, ignore_errors=True)
-        aligned, patched = run_ours(folder, workspace, jobs=jobs)
-        ours.append(aligned + patched)
-    return plain, ours
+        ways.plain.append(run_plain(folder, folder / "plain", names))
+        for workspace in (folder / "ours", folder / "build"):
+            shutil.rmtree(workspace, ignore_errors=True)
+        aligned, patched = run_ours(folder, folder / "ours", jobs=jobs)
+        ways.two.append(aligned + patched)
+        ways.one.append(run_build(folder, folder / "build", jobs=jobs))
+    return ways
 
 
 def _versus_table(
     scenes: Sequence[Scene],
     folder: Path,
-    plain: Sequence[Usage],
-    ours: Sequence[Usage],
+    ways: _Ways,
     decode: float,
     jobs: int,
 ) -> str:
@@ -97,11 +108,12 @@ def _versus_table(
     by_ours = list(in_workers(partial(_score_ours, folder=folder), scenes, jobs=jobs))
     same = [found for s, found in zip(scenes, by_ours, strict=True) if s in cut]
     columns = [
-        {**score_columns(by_plain), **_cost_columns(plain, PLAIN_PAIRS, decode)},
-        {**score_columns(same), **_cost_columns(ours, len(scenes), decode)},
-        {**score_columns(by_ours), **_cost_columns(ours, len(scenes), decode)},
+        {**score_columns(by_plain), **_cost_columns(ways.plain, PLAIN_PAIRS, decode)},
+        {**score_columns(same), **_cost_columns(ways.two, len(scenes), decode)},
+        {**score_columns(by_ours), **_cost_columns(ways.two, len(scenes), decode)},
+        {**score_columns(by_ours), **_cost_columns(ways.one, len(scenes), decode)},
     ]
-    header = ("", "plain OpenCV", "dped-build, the same pairs", "dped-build, all pairs")
+    header = ("", "plain OpenCV", "dped-build, the same pairs", "all pairs", "`build`")
     rows = [(name, *(column[name] for column in columns)) for name in columns[0]]
     twice = photos_in_two_splits(folder / "ours/patches")
     lines = (

@@ -18,7 +18,7 @@ from cost import sized_scenes
 from decoding import decode_seconds
 from pictures import list_pictures
 from PIL import Image
-from processes import DPED_BUILD, in_workers, run, run_ours
+from processes import in_workers, run_build, run_ours
 from scenes import Scene, write
 from tables import machine, table
 
@@ -68,9 +68,7 @@ def rows(
             photos, work = folder / name.lower(), folder / f"{name}-data"
             two[name] = sum(u.cpu_s for u in run_ours(photos, work, jobs=1)) / pairs
             shutil.rmtree(work)
-            cameras = photos / "phone", photos / "dslr"
-            ran = run([DPED_BUILD, "build", *cameras, "-w", work, "--jobs", "1"])
-            one[name] = ran.cpu_s / pairs
+            one[name] = run_build(photos, work, jobs=1).cpu_s / pairs
             shutil.rmtree(work)
     yield table(
         ("phone's photos", "read both once", "align + patches", "build"),

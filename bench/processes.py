@@ -74,6 +74,12 @@ def run_ours(folder: Path, workspace: Path, *, jobs: int) -> tuple[Usage, Usage]
     return aligned, run([DPED_BUILD, "patches", *common])
 
 
+def run_build(folder: Path, workspace: Path, *, jobs: int) -> Usage:
+    """`build`, which does both and reads each photo once."""
+    common = ("--workspace", workspace, "--jobs", str(jobs))
+    return run([DPED_BUILD, "build", folder / "phone", folder / "dslr", *common])
+
+
 def run_plain(folder: Path, out: Path, pairs: Sequence[str]) -> Usage:
     """The plain OpenCV way on some of the pairs."""
     photos = (folder / "phone", folder / "dslr")
