@@ -119,17 +119,21 @@ def measure_windows(
         window_xy=places,
         patch_to_phone=_shifts(places),
     )
-    pixels = np.zeros((len(places), size, size, 3), np.uint8)
     if not len(places):
+        pixels = np.zeros((0, size, size, 3), np.uint8)
         return windows, pixels, whole_masks(0, size)
     place = _as_paper if settings.rule == "paper" else _refine
     windows, valid = place(phone, dslr, phone_to_dslr, windows, settings)
     inside = _inside(windows.patch_to_dslr, size, dslr_box)
     windows.patch_to_dslr[~inside], valid[~inside] = np.nan, False
-    pixels[inside] = sample_patches(dslr, windows.patch_to_dslr[inside], size)
+    pixels = sample_patches(dslr, windows.patch_to_dslr[inside], size)
+    if not inside.all():
+        every = np.zeros((len(places), *pixels.shape[1:]), np.uint8)
+        every[inside] = pixels
+        pixels = every
     measured = []
     for first in range(0, len(windows), MEASURED_AT_ONCE):
-        rows = np.arange(first, min(first + MEASURED_AT_ONCE, len(windows)))
+        rows = slice(first, first + MEASURED_AT_ONCE)
         part = windows.rows(rows)
         own = cut(phone, part.patch_to_phone, size)
         measured.append(_measure(own, pixels[rows], valid[rows], part, settings))
