@@ -88,10 +88,11 @@ def _evidence(sums: BlockSums, reduction: int) -> Evidence:
     variance = sums.products[..., REST, REST].sum(axis=1) / np.maximum(one, 1e-9)
     # Textureless windows say nothing.
     weight = usable / np.maximum(variance, MIN_VARIANCE) * reduction**2 / CORRELATED_PX2
-    scale = np.ones((len(gain), 1, 5))
-    scale[..., :2] = gain[:, None, None] / reduction  # slopes of the phone's luma
-    scale *= np.sqrt(weight)[:, None, None]
-    products = sums.products * scale[..., None] * scale[..., None, :]
+    scale = np.ones((len(gain), 5))
+    scale[:, :2] = gain[:, None] / reduction  # slopes of the phone's luma
+    scale *= np.sqrt(weight)[:, None]
+    both = (scale[:, :, None] * scale[:, None]).reshape(-1, 1, 25)
+    products = (sums.products.reshape(-1, BLOCKS**2, 25) * both).reshape(-1, 25, 5, 5)
     score, info = _window_sums(products)
     # Rounding must not make it indefinite where all gradients are parallel.
     info += RIDGE * np.trace(info, axis1=1, axis2=2)[:, None, None] * np.eye(6)
