@@ -9,6 +9,7 @@ import pytest
 
 from dped_build.compiled.loops import are_compiled, run
 from dped_build.patches.refinement import block_sums as sums
+from dped_build.patches.refinement import search
 from dped_build.patches.refinement.likelihood import gather_evidence
 from dped_build.patches.refinement.pyramid import strips_of_levels
 
@@ -33,10 +34,11 @@ def test_what_is_not_compiled_is_said_to_be_undone():
 def by_numpy(monkeypatch):
     """Lets functions of this module work as if nothing were compiled."""
 
-    def asked(function, *arguments):
+    def asked(function, *arguments, **options):
         with monkeypatch.context() as patch:
-            patch.setattr(sums, "run", lambda *_: False)
-            return function(*arguments)
+            for module in (sums, search):
+                patch.setattr(module, "run", lambda *_: False)
+            return function(*arguments, **options)
 
     return asked
 
@@ -62,6 +64,23 @@ def test_block_sums_in_c_are_those_of_numpy(textured, by_numpy, reduction, maske
         # OpenCV steps by 1/32 px, which a window's pixels even out.
         assert np.abs(one - other).max() < 0.02 * np.abs(other).max(), name
     assert np.array_equal(found.contradicted, known.contradicted)
+
+
+@pytest.mark.parametrize(("side", "radius"), [(25, 10), (17, 3), (40, 1)])
+def test_tables_of_ncc_in_c_are_those_of_opencv(by_numpy, side, radius):
+    rng = np.random.default_rng(2)
+    phone, dslr = (
+        cv2.GaussianBlur(rng.normal(0, 30, (120, 160)), (0, 0), 1.5).astype(np.float32)
+        for _ in range(2)
+    )
+    dslr[10:, 5:] += phone[:-10, :-5]
+    phone[70:], dslr[:, 100:] = 3.0, 0.0  # flat windows, and flat surroundings
+    corners = np.array([[0, 0], [160 - side, 0], [30, 75], [100, 40], [20, 10]])
+    options = {"side": side, "radius": radius}
+    found = search.coarse_search(phone, dslr, corners, **options)
+    known = by_numpy(search.coarse_search, phone, dslr, corners, **options)
+    for one, other in zip(found, known, strict=True):
+        assert np.allclose(one, other, atol=1e-3)
 
 
 def test_pixels_that_do_not_count_leave_no_trace_in_c(textured):

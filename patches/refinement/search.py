@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
+from dped_build.compiled.loops import run
 from dped_build.patches.refinement.pyramid import Image
 
 MIN_TEXTURE = 0.1  # grey levels; OpenCV calls a flat template a perfect match
@@ -65,6 +66,13 @@ def _tables(
     """NCC of each window at every shift, (K, 2 radius + 1, 2 radius + 1)."""
     reach = 2 * radius
     tables = np.zeros((len(corners), reach + 1, reach + 1), np.float32)
+    if run(
+        "ncc_tables",
+        *(np.ascontiguousarray(phone), phone.shape[1], padded, padded.shape[1]),
+        *(len(corners), np.ascontiguousarray(corners, dtype=np.int64)),
+        *(side, reach + 1, MIN_TEXTURE, tables),
+    ):
+        return tables
     for table, (x, y) in zip(tables, corners, strict=True):
         template = phone[y : y + side, x : x + side]
         if cv2.meanStdDev(template)[1][0, 0] < MIN_TEXTURE:
