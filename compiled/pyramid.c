@@ -7,6 +7,7 @@
 #include "vectorised.h"
 
 enum { REACH = 10, TAPS = 2 * REACH + 1 }; /* of the coarse blur */
+enum { RING = 32 };                         /* rows that it is made of, at least TAPS */
 
 typedef struct {
     const uint8_t *grey; /* or, where that is null, */
@@ -16,6 +17,12 @@ typedef struct {
     const double *smoothing, *sloping; /* filters of three taps, likewise */
     float *smooth, *along_x, *along_y;
 } Bands;
+
+typedef struct {
+    float *row, *upper, *lower, *between, *coarse; /* of one moment */
+    float *across[RING], *blurred[2];              /* of the smaller picture, its last ones */
+    float *smooth[3], *slope[3];                   /* filtered along x only, the last ones */
+} Rows;
 
 /* Floats to the next row: an odd number of vectors, so that columns share no lines of the cache. */
 PART int stride_of(int length)
@@ -58,17 +65,15 @@ PART void blur_across(float *restrict row, int n, const float *taps, float *rest
     }
 }
 
-PART void blur_down(const float *image, int y, int height, int width, const float *taps,
+PART void blur_down(const Rows *rows, int y, int height, int width, const float *taps,
                     float *restrict out)
 {
-    const float *rows[TAPS];
-    for (int k = 0; k < TAPS; k++)
-        rows[k] = image + (int64_t)reflected(y + k - REACH, height) * stride_of(width);
+    const float *at[TAPS];
+    for (int k = 0; k < TAPS; k++) at[k] = rows->across[reflected(y + k - REACH, height) % RING];
     #pragma omp simd
     for (int x = 0; x < width; x++) {
-        float sum = taps[0] * rows[REACH][x];
-        for (int k = 1; k <= REACH; k++)
-            sum += taps[k] * (rows[REACH - k][x] + rows[REACH + k][x]);
+        float sum = taps[0] * at[REACH][x];
+        for (int k = 1; k <= REACH; k++) sum += taps[k] * (at[REACH - k][x] + at[REACH + k][x]);
         out[x] = sum;
     }
 }
@@ -100,12 +105,13 @@ PART void filter_across(const Bands *bands, const float *restrict luma, const fl
     }
 }
 
-PART void filter_down(const Bands *bands, int y, float *const smooth[3], float *const slope[3])
+PART void filter_down(const Bands *bands, const Rows *rows, int y)
 {
     const int above = reflected(y - 1, bands->height) % 3, below = reflected(y + 1, bands->height) % 3;
     const float middle = bands->smoothing[0], beside = bands->smoothing[1], steep = bands->sloping[1];
-    const float *restrict s0 = smooth[above], *restrict s1 = smooth[y % 3], *restrict s2 = smooth[below];
-    const float *restrict d0 = slope[above], *restrict d1 = slope[y % 3], *restrict d2 = slope[below];
+    const float *restrict s0 = rows->smooth[above], *restrict s1 = rows->smooth[y % 3];
+    const float *restrict s2 = rows->smooth[below], *restrict d2 = rows->slope[below];
+    const float *restrict d0 = rows->slope[above], *restrict d1 = rows->slope[y % 3];
     const int64_t first = (int64_t)y * bands->width;
     float *restrict out = bands->smooth + first;
     if (!bands->along_x) {
@@ -121,66 +127,86 @@ PART void filter_down(const Bands *bands, int y, float *const smooth[3], float *
     }
 }
 
-PART void make_bands(const Bands *bands, int reduction, float *memory)
+/* The next row of the smaller picture, blurred along x. */
+PART void make_across(const Bands *bands, const Rows *rows, int reduction, int y)
 {
-    const int height = bands->height, width = bands->width;
-    const int rows = (height + reduction - 1) / reduction, columns = (width + reduction - 1) / reduction;
-    const int stride = stride_of(width + 2 * REACH + 2);
-    float *smooth[3], *slope[3], *blurred[2];
-    float *row = memory + LANES, *first = row + stride, *second = first + stride, *across = second + stride;
-    for (int k = 0; k < 3; k++) smooth[k] = across + k * stride, slope[k] = across + (3 + k) * stride;
-    for (int k = 0; k < 2; k++) blurred[k] = across + (6 + k) * stride;
-    float *between = across + 8 * stride, *coarse = across + 9 * stride;
-    across += 10 * stride;
-    for (int y = 0; y < rows; y++) {
-        const float *upper = read_row(bands, reduction * y, first);
-        if (reduction == 2)
-            halve(upper, read_row(bands, 2 * y + 1, second), width, row);
-        else
-            memcpy(row, upper, width * sizeof(float));
-        blur_across(row, columns, bands->taps, across + (int64_t)y * stride_of(columns));
+    const int columns = (bands->width + reduction - 1) / reduction;
+    const float *upper = read_row(bands, reduction * y, rows->upper);
+    if (reduction == 2)
+        halve(upper, read_row(bands, 2 * y + 1, rows->lower), bands->width, rows->row);
+    else
+        memcpy(rows->row, upper, columns * sizeof(float));
+    blur_across(rows->row, columns, bands->taps, rows->across[y % RING]);
+}
+
+/* What is coarse in the next row. */
+PART const float *make_coarse(const Bands *bands, const Rows *rows, int reduction, int y, int made[2])
+{
+    const int height = (bands->height + reduction - 1) / reduction;
+    const int width = (bands->width + reduction - 1) / reduction;
+    const int near = y / reduction, beside = reduction == 1 ? 0 : y % 2 ? 1 : -1;
+    const int far = near + beside < 0 ? 0 : least(near + beside, height - 1);
+    for (; made[1] <= near || made[1] <= far; made[1]++) {
+        for (; made[0] < height && made[0] <= made[1] + REACH; made[0]++)
+            make_across(bands, rows, reduction, made[0]);
+        blur_down(rows, made[1], height, width, bands->taps, rows->blurred[made[1] % 2]);
     }
-    int ready = -1;
-    for (int y = 0; y < height; y++) {
-        const int near = y / reduction;
-        int far = near + (y % reduction ? 1 : reduction == 2 ? -1 : 0);
-        far = far < 0 ? 0 : least(far, rows - 1);
-        for (; ready < near || ready < far; ready++)
-            blur_down(across, ready + 1, rows, columns, bands->taps, blurred[(ready + 1) % 2]);
-        const float *away = blurred[near % 2];
-        if (reduction == 2) {
-            double_row(away, blurred[far % 2], columns, between, coarse);
-            away = coarse;
-        }
-        filter_across(bands, read_row(bands, y, first), away, row, smooth[y % 3], slope[y % 3]);
-        if (y > 0) filter_down(bands, y - 1, smooth, slope);
+    if (reduction == 1) return rows->blurred[near % 2];
+    double_row(rows->blurred[near % 2], rows->blurred[far % 2], width, rows->between, rows->coarse);
+    return rows->coarse;
+}
+
+PART void make_bands(const Bands *bands, const Rows *rows, int reduction)
+{
+    int made[2] = {0, 0}; /* rows across, and blurred */
+    for (int y = 0; y < bands->height; y++) {
+        const float *coarse = make_coarse(bands, rows, reduction, y, made);
+        const float *luma = read_row(bands, y, rows->upper);
+        filter_across(bands, luma, coarse, rows->row, rows->smooth[y % 3], rows->slope[y % 3]);
+        if (y > 0) filter_down(bands, rows, y - 1);
     }
-    filter_down(bands, height - 1, smooth, slope);
+    filter_down(bands, rows, bands->height - 1);
 }
 
-FAST static void make_full(const Bands *bands, float *memory)
+FAST static void make_with_halves(const Bands *bands, const Rows *rows)
 {
-    make_bands(bands, 2, memory);
+    make_bands(bands, rows, 2);
 }
 
-FAST static void make_reduced(const Bands *bands, float *memory)
+FAST static void make_at_once(const Bands *bands, const Rows *rows)
 {
-    make_bands(bands, 1, memory);
+    make_bands(bands, rows, 1);
 }
 
+/* Lays rows with margins of REACH px into memory; how many floats they take. */
+static int64_t lay_rows(Rows *rows, int width, float *memory)
+{
+    const int64_t stride = stride_of(width + 2 * REACH + 2);
+    float **all[] = {&rows->row, &rows->upper, &rows->lower, &rows->between, &rows->coarse};
+    float *next = memory + LANES;
+    for (int k = 0; k < 5; k++, next += stride) *all[k] = next;
+    for (int k = 0; k < RING; k++, next += stride) rows->across[k] = next;
+    for (int k = 0; k < 2; k++, next += stride) rows->blurred[k] = next;
+    for (int k = 0; k < 3; k++, next += 2 * stride)
+        rows->smooth[k] = next, rows->slope[k] = next + stride;
+    return next - memory;
+}
+
+/* The band of a photo and, where they are asked, its slopes; coarse is what a blur of its half,
+ * or of itself where reduction is 1, has left. */
 int filtered_bands(const uint8_t *grey, const float *luma, int64_t height, int64_t width,
-                    int64_t reduction, const float *taps, const double *smoothing, const double *sloping,
-                    float *smooth, float *along_x, float *along_y)
+                   int64_t reduction, const float *taps, const double *smoothing, const double *sloping,
+                   float *smooth, float *along_x, float *along_y)
 {
     const Bands bands = {grey, luma, height, width, taps, smoothing, sloping, smooth, along_x, along_y};
-    const int64_t stride = stride_of(width + 2 * REACH + 2);
-    const int64_t rows = (height + reduction - 1) / reduction, columns = (width + reduction - 1) / reduction;
-    float *memory = malloc((LANES + 13 * stride + rows * stride_of(columns)) * sizeof(float));
+    Rows rows;
+    float *memory = malloc((LANES + (5 + RING + 2 + 6) * stride_of(width + 2 * REACH + 2)) * sizeof(float));
     if (!memory) return -1;
+    lay_rows(&rows, width, memory);
     if (reduction == 2)
-        make_full(&bands, memory);
+        make_with_halves(&bands, &rows);
     else
-        make_reduced(&bands, memory);
+        make_at_once(&bands, &rows);
     free(memory);
     return 0;
 }
