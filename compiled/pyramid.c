@@ -6,14 +6,15 @@
 #include "borders.h"
 #include "vectorised.h"
 
-enum { REACH = 10, TAPS = 2 * REACH + 1 }; /* of the coarse blur */
-enum { RING = 32 };                         /* rows that it is made of, at least TAPS */
+enum { REACH = 10, TAPS = 2 * REACH + 1 }; /* of the coarse blur: COARSE_REACH */
+enum { RING = 32 }; /* rows that it is made of; TAPS at least */
+enum { ALL_ROWS = 5 + RING + 2 + 3 + 3 };
 
 typedef struct {
     const uint8_t *grey; /* or, where that is null, */
     const float *luma;
     int height, width;
-    const float *taps;           /* of the coarse blur, from its middle on */
+    const float *taps;                 /* of the coarse blur, from its middle on */
     const double *smoothing, *sloping; /* filters of three taps, likewise */
     float *smooth, *along_x, *along_y;
 } Bands;
@@ -99,10 +100,9 @@ PART void filter_across(const Bands *bands, const float *restrict luma, const fl
     for (int x = 0; x < n; x++) row[x] = luma[x] - coarse[x];
     row[-1] = row[reflected(-1, n)];
     row[n] = row[reflected(n, n)];
-    for (int x = 0; x < n; x++) {
-        smooth[x] = middle * row[x] + beside * (row[x - 1] + row[x + 1]);
-        slope[x] = steep * (row[x + 1] - row[x - 1]);
-    }
+    for (int x = 0; x < n; x++) smooth[x] = middle * row[x] + beside * (row[x - 1] + row[x + 1]);
+    if (bands->along_x)
+        for (int x = 0; x < n; x++) slope[x] = steep * (row[x + 1] - row[x - 1]);
 }
 
 PART void filter_down(const Bands *bands, const Rows *rows, int y)
@@ -178,10 +178,8 @@ FAST static void make_at_once(const Bands *bands, const Rows *rows)
     make_bands(bands, rows, 1);
 }
 
-/* Lays rows with margins of REACH px into memory; how many floats they take. */
-static int64_t lay_rows(Rows *rows, int width, float *memory)
+static void lay_rows(Rows *rows, int64_t stride, float *memory)
 {
-    const int64_t stride = stride_of(width + 2 * REACH + 2);
     float **all[] = {&rows->row, &rows->upper, &rows->lower, &rows->between, &rows->coarse};
     float *next = memory + LANES;
     for (int k = 0; k < 5; k++, next += stride) *all[k] = next;
@@ -189,7 +187,6 @@ static int64_t lay_rows(Rows *rows, int width, float *memory)
     for (int k = 0; k < 2; k++, next += stride) rows->blurred[k] = next;
     for (int k = 0; k < 3; k++, next += 2 * stride)
         rows->smooth[k] = next, rows->slope[k] = next + stride;
-    return next - memory;
 }
 
 /* The band of a photo and, where they are asked, its slopes; coarse is what a blur of its half,
@@ -200,9 +197,10 @@ int filtered_bands(const uint8_t *grey, const float *luma, int64_t height, int64
 {
     const Bands bands = {grey, luma, height, width, taps, smoothing, sloping, smooth, along_x, along_y};
     Rows rows;
-    float *memory = malloc((LANES + (5 + RING + 2 + 6) * stride_of(width + 2 * REACH + 2)) * sizeof(float));
+    const int64_t stride = stride_of(width + 2 * REACH + 2); /* margins on both sides */
+    float *memory = malloc((LANES + ALL_ROWS * stride) * sizeof(float));
     if (!memory) return -1;
-    lay_rows(&rows, width, memory);
+    lay_rows(&rows, stride, memory);
     if (reduction == 2)
         make_with_halves(&bands, &rows);
     else
