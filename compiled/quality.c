@@ -7,8 +7,9 @@
 #include "borders.h"
 #include "vectorised.h"
 
-enum { PLANES = 11, RUN = 1024, REACH = 6, TAPS = 2 * REACH + 1 };
-enum { ONES, PHONE, DSLR = PHONE + 3, PHONE_LUMA = DSLR + 3, DSLR_LUMA, PHONE_CLIPPED, DSLR_CLIPPED };
+enum { RUN = 1024 };                      /* pixels summed in 32 bits */
+enum { REACH = 6, TAPS = 2 * REACH + 1 }; /* of the blur: DETAIL_REACH */
+enum { ONES, PHONE, DSLR = PHONE + 3, PHONE_LUMA = DSLR + 3, DSLR_LUMA, PHONE_CLIPPED, DSLR_CLIPPED, PLANES };
 
 /* Colours of one side's pixels, and whether any of them is clipped. */
 PART void split(const uint8_t *restrict pixels, int n, int low, int high,

@@ -5,7 +5,8 @@ from that patch alone: neither memory nor a bit of the result depends on the oth
 Where masks are given, bool (N, S, S), a figure is over the valid pixels and does not
 depend on the others: NaN where none is valid, the same to the last bit where all are.
 Moments of pixels are whole numbers and kept as such, so differences of them are exact.
-Patches are measured some at a time: a call costs as much as a patch.
+Patches are measured some at a time: a call costs as much as a patch. What goes over
+pixels is a compiled loop, or its twin in NumPy.
 
 Planes of a pair, in the order of their moments: ones, RGB of both sides, both lumas,
 and where either side is clipped; each 0 where masked.
@@ -55,7 +56,7 @@ def quality_columns(
     names = ("ncc", "sharpness_ratio", "color_fit_psnr", "clipped_phone")
     columns = dict(zip((*names, "clipped_dslr"), found[:5], strict=True))
     columns["ncc"][~(found[5:7].min(axis=0) >= min_std)] = np.nan
-    columns["valid_share"] = np.nan_to_num(found[7])
+    columns["valid_share"] = np.nan_to_num(found[7])  # 0 where none is valid
     return {name: values.astype("f4") for name, values in columns.items()}
 
 
@@ -133,8 +134,9 @@ def _measured(
     parts = []
     for first in range(0, count, step):
         rows = slice(first, first + step)
-        masks = None if valid is None else np.ascontiguousarray(valid[rows])
-        masks = None if masks is None or masks.all() else masks
+        masks = None
+        if valid is not None and not valid[rows].all():
+            masks = np.ascontiguousarray(valid[rows])
         with np.errstate(invalid="ignore"):
             found = measure(*(side[rows] for side in sides), masks)
         if masks is not None:
