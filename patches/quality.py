@@ -5,10 +5,14 @@ from that patch alone: neither memory nor a bit of the result depends on the oth
 Where masks are given, bool (N, S, S), a figure is over the valid pixels and does not
 depend on the others: NaN where none is valid, the same to the last bit where all are.
 Moments of pixels are whole numbers and kept as such, so differences of them are exact.
-Patches are measured some at a time: a call costs as much as a patch.
+Patches are measured some at a time: a call costs as much as a patch. What goes over
+pixels is a compiled loop, or its twin in NumPy.
+
+Planes of a pair, in the order of their moments: ones, RGB of both sides, both lumas,
+and where either side is clipped; each 0 where masked.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -16,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
+from dped_build.compiled.loops import run
 from dped_build.patches.masks import Masks
 
 DETAIL_SIGMA = 1.5  # px; finer than this is what a better camera adds
@@ -25,12 +30,10 @@ LEAST_ERROR = 1e-10  # mean square in [0, 1]; no colour fit is stated above 100 
 # Share of a channel's variance that is rounding: one level at one of 1024² pixels is
 # 6e-11, what elimination leaves of a channel that others explain is below 1e-15.
 DEPENDENT = 1e-13
-PIXELS_AT_ONCE = 160_000  # of patches; stays in the processor's cache
-MIDDLE = 128  # grey levels taken off before products are summed
-EXACT_SUM = 1024  # products of such levels, which float32 sums without rounding
+PIXELS_AT_ONCE = 800_000  # of patches; bounds the copies of them
+PLANES, COLOURS, LUMAS, CLIPPED = 11, slice(1, 7), slice(7, 9), slice(9, 11)
 
 Pixels = NDArray[np.uint8]
-Image = NDArray[np.float32]
 Whole = NDArray[np.int64]
 
 
@@ -52,32 +55,36 @@ def quality_columns(
     found = _measured(_qualities, phone, dslr, valid=valid)
     names = ("ncc", "sharpness_ratio", "color_fit_psnr", "clipped_phone")
     columns = dict(zip((*names, "clipped_dslr"), found[:5], strict=True))
-    columns["ncc"][~(found[5:].min(axis=0) >= min_std)] = np.nan
-    columns["valid_share"] = valid.mean(axis=(1, 2))
+    columns["ncc"][~(found[5:7].min(axis=0) >= min_std)] = np.nan
+    columns["valid_share"] = np.nan_to_num(found[7])  # 0 where none is valid
     return {name: values.astype("f4") for name, values in columns.items()}
 
 
 def _qualities(phone: Pixels, dslr: Pixels, valid: Masks | None) -> FloatArray:
-    """NCC, sharpness, colour fit, clipped shares, and both deviations: (7, N)."""
-    one, other = lumas(phone), lumas(dslr)
-    contrast = _deviations(one, valid), _deviations(other, valid)
-    sharpness = _ratios(one, other, valid, contrast)
-    color_fit = _color_fits(phone, dslr, valid)
-    clipped = _clipped(phone, valid), _clipped(dslr, valid)
-    ncc = _correlations(one, other, valid)
-    return np.stack([ncc, sharpness, color_fit, *clipped, *contrast])
+    """NCC, sharpness, colour fit, clipped and contrast of both, valid share: (8, N)."""
+    grey = lumas(phone), lumas(dslr)
+    moments = _moments(*grey, valid, colours=(phone, dslr))
+    contrast = _contrasts(moments)
+    sharpness = _ratios(*grey, valid, contrast)
+    figures = [_correlations(moments), sharpness, _color_fits(moments)]
+    share = moments[:, 0, 0] / grey[0][0].size
+    return np.stack([*figures, *_clipped(moments), *contrast, share])
 
 
 def deviations(luma: Pixels, valid: Masks | None = None) -> FloatArray:
     """Standard deviation of each luma patch, grey levels."""
-    return _measured(_deviations, luma, valid=valid)
+    return _measured(
+        lambda one, masks: _contrasts(_moments(one, one, masks))[0], luma, valid=valid
+    )
 
 
 def normalised_cross_correlation(
     phone: Pixels, dslr: Pixels, valid: Masks | None = None
 ) -> FloatArray:
     """Zero-mean NCC of luma patches (N, S, S) in float64; NaN where one is constant."""
-    return _measured(_correlations, phone, dslr, valid=valid)
+    return _measured(
+        lambda *pair: _correlations(_moments(*pair)), phone, dslr, valid=valid
+    )
 
 
 def sharpness_ratio(
@@ -88,7 +95,13 @@ def sharpness_ratio(
     Takes luma patches (N, S, S); NaN where one of the two is constant. Detail counts
     where all pixels that it depends on are valid; NaN where that is nowhere.
     """
-    return _measured(_ratios, phone, dslr, valid=valid)
+    return _measured(
+        lambda one, other, masks: _ratios(
+            one, other, masks, _contrasts(_moments(one, other, masks))
+        ),
+        *(phone, dslr),
+        valid=valid,
+    )
 
 
 def color_fit_psnr(
@@ -98,12 +111,12 @@ def color_fit_psnr(
 
     From moments alone, so nothing is clipped; `train.metrics` clips what it fits.
     """
-    return _measured(_color_fits, phone, dslr, valid=valid)
+    return np.asarray(_measured(_qualities, phone, dslr, valid=valid)[2])
 
 
 def clipped_share(patches: Pixels, valid: Masks | None = None) -> FloatArray:
     """Share of pixels with a channel at either end of its range."""
-    return _measured(_clipped, patches, valid=valid)
+    return np.asarray(_measured(_qualities, patches, patches, valid=valid)[3])
 
 
 def _measured(
@@ -121,7 +134,9 @@ def _measured(
     parts = []
     for first in range(0, count, step):
         rows = slice(first, first + step)
-        masks = None if valid is None or valid[rows].all() else valid[rows]
+        masks = None
+        if valid is not None and not valid[rows].all():
+            masks = np.ascontiguousarray(valid[rows])
         with np.errstate(invalid="ignore"):
             found = measure(*(side[rows] for side in sides), masks)
         if masks is not None:
@@ -136,117 +151,106 @@ def _quotients(values: FloatArray, by: FloatArray) -> FloatArray:
     return np.asarray(np.divide(values, by, out=found, where=by > 0))
 
 
-def _counts(plane: Pixels, valid: Masks | None) -> Whole:
-    """How many pixels of each patch count, (N,)."""
-    if valid is None:
-        return np.full(len(plane), plane[0].size, np.int64)
-    return np.asarray(valid.sum(axis=(1, 2), dtype=np.int64))
+def _moments(
+    phone: Pixels,
+    dslr: Pixels,
+    valid: Masks | None,
+    *,
+    colours: tuple[Pixels, Pixels] | None = None,
+) -> Whole:
+    """Sums over patches of the products of two planes, (N, 11, 11), exactly.
+
+    Takes lumas (N, S, S). Of the products that figures need, those above the diagonal.
+    """
+    found = np.zeros((len(phone), PLANES, PLANES), np.int64)
+    sides = [np.ascontiguousarray(x) for x in (*(colours or ()), phone, dslr)]
+    given = [*([] if colours else [None, None]), *sides, valid]
+    limits = CLIPPED_BELOW, CLIPPED_ABOVE
+    if not run("patch_moments", *given, len(phone), phone[0].size, *limits, found):
+        for number, moments in enumerate(found):
+            mask = 1 if valid is None else valid[number]
+            moments[:] = _moments_of_pair([x[number] for x in sides], mask)
+    return found
 
 
-def _deviations(luma: Pixels, valid: Masks | None) -> FloatArray:
-    power = _comoments([luma], valid)[:, 0, 0]
-    return np.asarray(np.sqrt(power) / _counts(luma, valid))
+def _moments_of_pair(sides: list[Pixels], valid: Pixels | int) -> FloatArray:
+    """As `_moments`, of one pair without the compiled loop, (11, 11)."""
+    planes = np.zeros((PLANES, *sides[-1].shape))  # floats hold these sums exactly
+    planes[0], planes[LUMAS] = 1, sides[-2:]
+    for number, side in enumerate(sides[:-2]):
+        planes[1 + 3 * number : 4 + 3 * number] = np.moveaxis(side, -1, 0)
+        within = cv2.inRange(side, (CLIPPED_BELOW,) * 3, (CLIPPED_ABOVE,) * 3)
+        planes[CLIPPED.start + number] = within == 0
+    planes *= valid
+    rows, found = planes.reshape(PLANES, -1), np.zeros((PLANES, PLANES))
+    for number, row in enumerate(rows):
+        found[number, number:] = np.vecdot(row, rows[number:])
+    return found
 
 
-def _correlations(phone: Pixels, dslr: Pixels, valid: Masks | None) -> FloatArray:
-    found = _comoments([phone, dslr], valid).astype(np.float64)
+def _comoments(moments: Whole, planes: slice) -> Whole:
+    """Covariances of planes of n pixels times n²: n Σxy - Σx Σy, (N, K, K)."""
+    sums = moments[:, 0, planes]
+    products = moments[:, 0, 0, None, None] * moments[:, planes, planes]
+    return np.asarray(products - sums[:, :, None] * sums[:, None, :])
+
+
+def _contrasts(moments: Whole) -> FloatArray:
+    """Standard deviation of both lumas, (2, N)."""
+    powers = _comoments(moments, LUMAS).diagonal(axis1=1, axis2=2)
+    return np.asarray(np.sqrt(powers).T / moments[:, 0, 0])
+
+
+def _correlations(moments: Whole) -> FloatArray:
+    found = _comoments(moments, LUMAS).astype(np.float64)
     powers = np.sqrt(found[:, 0, 0] * found[:, 1, 1])
     return _quotients(found[:, 0, 1], powers)
 
 
+def _clipped(moments: Whole) -> FloatArray:
+    """Shares of clipped pixels of both sides, (2, N)."""
+    return np.asarray(moments[:, 0, CLIPPED].T / moments[:, 0, 0])
+
+
+def _color_fits(moments: Whole) -> FloatArray:
+    """PSNR by the mean square error of the least-squares fit, for values in [0, 1]."""
+    unexplained = _unexplained(_comoments(moments, COLOURS), known=3)
+    errors = unexplained / (3 * (255.0 * moments[:, 0, 0]) ** 2)
+    return np.asarray(-10 * np.log10(np.maximum(errors, LEAST_ERROR)))
+
+
 def _ratios(
-    phone: Pixels,
-    dslr: Pixels,
-    valid: Masks | None,
-    contrast: Sequence[FloatArray] | None = None,
+    phone: Pixels, dslr: Pixels, valid: Masks | None, contrast: FloatArray
 ) -> FloatArray:
-    """Sharpness ratios; `contrast` holds both sides' deviations where known."""
-    lumas_of = phone, dslr
-    contrast = contrast or [_deviations(luma, valid) for luma in lumas_of]
+    """Sharpness ratios; `contrast` holds both sides' deviations, (2, N)."""
+    within = None if valid is None else _detailed(valid)
     one, other = (
-        _quotients(_details(luma, valid), deviation)
-        for luma, deviation in zip(lumas_of, contrast, strict=True)
+        _quotients(_details(luma, within), deviation)
+        for luma, deviation in zip((phone, dslr), contrast, strict=True)
     )
     return _quotients(other, one)
 
 
-def _details(luma: Pixels, valid: Masks | None) -> FloatArray:
-    """Deviation of each patch's fine detail, grey levels."""
-    side, reach = 2 * DETAIL_REACH + 1, DETAIL_REACH
-    # One below the other, each within its own reflection.
-    tall = np.pad(luma, ((0, 0), (reach, reach), (0, 0)), mode="reflect")
-    grey = tall.reshape(-1, luma.shape[2]).astype(np.float32)
-    fine = cv2.subtract(grey, cv2.GaussianBlur(grey, (side, side), DETAIL_SIGMA))
-    fine = fine.reshape(tall.shape)[:, reach:-reach]
-    found = np.empty(len(luma))
-    for number, patch in enumerate(fine):
-        within = None
-        if valid is not None and not valid[number].all():
-            # Beyond the border lie reflected pixels of the same reach.
-            mask = valid[number].view(np.uint8)
-            within = cv2.erode(mask, np.ones((side, side), np.uint8))
-        found[number] = cv2.meanStdDev(patch, mask=within)[1][0, 0]
+def _detailed(valid: Masks) -> Pixels:
+    """Which pixels' detail depends on valid ones only, (N, S, S)."""
+    # Beyond the border lie reflected pixels of the same reach.
+    reach = np.ones((2 * DETAIL_REACH + 1,) * 2, np.uint8)
+    return np.stack([cv2.erode(mask.view(np.uint8), reach) for mask in valid])
+
+
+def _details(luma: Pixels, within: Pixels | None) -> FloatArray:
+    """Deviation of each patch's fine detail, grey levels; 0 where none counts."""
+    luma, found = np.ascontiguousarray(luma), np.empty(len(luma))
+    side = 2 * DETAIL_REACH + 1
+    taps = cv2.getGaussianKernel(side, DETAIL_SIGMA, cv2.CV_32F)[DETAIL_REACH:]
+    if run("patch_details", luma, within, *luma.shape, taps, found):
+        return found
+    for number, patch in enumerate(luma):
+        grey = patch.astype(np.float32)
+        fine = cv2.subtract(grey, cv2.GaussianBlur(grey, (side, side), DETAIL_SIGMA))
+        mask = None if within is None else within[number]
+        found[number] = cv2.meanStdDev(fine, mask=mask)[1][0, 0]
     return found
-
-
-def _clipped(patches: Pixels, valid: Masks | None) -> FloatArray:
-    low, high = (CLIPPED_BELOW,) * 3, (CLIPPED_ABOVE,) * 3
-    tall = patches.reshape(-1, *patches.shape[2:])
-    within = cv2.inRange(tall, low, high).reshape(patches.shape[:3])
-    if valid is not None:
-        within &= valid.view(np.uint8)
-    count = _counts(within, valid)
-    dark_or_bright = count - np.array([cv2.countNonZero(x) for x in within])
-    return np.asarray(dark_or_bright / count)
-
-
-def _color_fits(phone: Pixels, dslr: Pixels, valid: Masks | None) -> FloatArray:
-    """PSNR by the mean square error of the least-squares fit, for values in [0, 1]."""
-    sides = (side.reshape(-1, *side.shape[2:]) for side in (phone, dslr))
-    planes = [x.reshape(phone.shape[:3]) for side in sides for x in cv2.split(side)]
-    unexplained = _unexplained(_comoments(planes, valid, known=3), known=3)
-    errors = unexplained / (3 * (255.0 * _counts(planes[0], valid)) ** 2)
-    return np.asarray(-10 * np.log10(np.maximum(errors, LEAST_ERROR)))
-
-
-def _comoments(
-    planes: Sequence[Pixels], valid: Masks | None, *, known: int | None = None
-) -> Whole:
-    """Covariances of K planes of n pixels times n², exactly: n Σxy - Σx Σy, (N, K, K).
-
-    With `known`, those between two other planes than the first ones are left out.
-    """
-    count = len(planes)
-    known = count if known is None else known
-    centred = [_centred(plane, valid) for plane in planes]
-    pixels = _counts(planes[0], valid)
-    one = np.ones(centred[0].shape[2], np.float32)
-    sums = [_sums(x, one) for x in centred]
-    found = np.zeros((len(pixels), count, count), np.int64)
-    for i, x in enumerate(centred):
-        for j in (*range(min(i, known)), i):
-            product = pixels * _sums(x, centred[j]) - sums[i] * sums[j]
-            found[:, i, j] = found[:, j, i] = product
-    return found
-
-
-def _centred(plane: Pixels, valid: Masks | None) -> Image:
-    """Levels about the middle, 0 where they do not count, in pieces: (N, C, L)."""
-    pixels = plane[0].size
-    pieces = -(-pixels // EXACT_SUM)
-    length = -(-pixels // pieces)
-    found = np.zeros((len(plane), pieces * length), np.float32)
-    levels = found[:, :pixels]
-    levels[:] = plane.reshape(len(plane), pixels)
-    levels -= MIDDLE
-    if valid is not None:
-        levels *= valid.reshape(len(plane), pixels)
-    return found.reshape(-1, pieces, length)
-
-
-def _sums(one: Image, other: Image) -> Whole:
-    """Of products over each patch's pixels, (N, C, L) → (N,)."""
-    return np.asarray(np.vecdot(one, other).sum(axis=1, dtype=np.float64), np.int64)
 
 
 def _unexplained(comoments: Whole, *, known: int) -> FloatArray:

@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
+from dped_build.compiled.loops import are_compiled
 from dped_build.patches.refinement import pyramid as levels
 from dped_build.patches.refinement.pyramid import (
+    COARSE_SIGMA,
     SLOPE,
     SMOOTH,
+    filtered,
     reduced,
     strips_of_levels,
 )
@@ -86,3 +89,18 @@ def test_reducing_averages_whole_squares():
     found = reduced(luma, 4)
     expected = luma[:200, :100].reshape(50, 4, 25, 4).mean(axis=(1, 3))
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.skipif(not are_compiled(), reason="nothing is compiled here")
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+@pytest.mark.parametrize("shape", [(203, 101), (120, 200), (9, 7)])
+@pytest.mark.parametrize("reduction", [1, 2])
+def test_both_ways_make_the_same_bands(monkeypatch, kind, shape, reduction):
+    luma = (255 * np.random.default_rng(0).random(shape)).astype(kind)
+    sigma = COARSE_SIGMA / reduction
+    found = filtered(luma, sigma, 3)
+    (target,) = filtered(luma, sigma, 1)
+    monkeypatch.setattr(levels, "run", lambda *_: False)
+    expected = filtered(luma, sigma, 3)
+    np.testing.assert_allclose(found, expected, atol=1e-3)  # grey levels
+    np.testing.assert_allclose(target, expected[0], atol=1e-3)

@@ -6,16 +6,33 @@ import cv2
 import numpy as np
 import pytest
 
+from dped_build.compiled.loops import are_compiled
+from dped_build.patches import quality
 from dped_build.patches.quality import (
     clipped_share,
     color_fit_psnr,
     deviations,
     lumas,
     normalised_cross_correlation,
+    quality_columns,
     sharpness_ratio,
 )
 
 COUNT, SIZE = 4, 40
+
+
+def in_numpy(monkeypatch):
+    """Measure as where nothing is compiled."""
+    monkeypatch.setattr(quality, "run", lambda *_: False)
+
+
+@pytest.fixture(params=["compiled", "in NumPy"], autouse=True)
+def way(request, monkeypatch):
+    """Every test asks both ways."""
+    if request.param == "in NumPy":
+        in_numpy(monkeypatch)
+    elif not are_compiled():
+        pytest.skip("nothing is compiled here")
 
 
 @pytest.fixture(scope="module")
@@ -323,3 +340,19 @@ def test_no_valid_pixel_gives_no_figure_and_thin_ones_no_detail(masked):
     found = figures(phone, dslr, thin)
     assert np.isnan(found[2]).all()
     assert np.isfinite(found[[0, 1, 3, 4, 5]]).all()
+
+
+@pytest.mark.parametrize("way", ["compiled"], indirect=True)
+@pytest.mark.parametrize("side", [20, 100])
+def test_both_ways_give_the_same_columns(way, monkeypatch, side):
+    rng = np.random.default_rng(7)
+    phone = rng.integers(0, 256, (3, side, side, 3), dtype=np.uint8)
+    dslr = np.clip(0.7 * phone + rng.normal(20, 20, phone.shape), 0, 255)
+    valid = rng.random((3, side, side)) < [[[1]], [[0.999]], [[0]]]
+    found = quality_columns(phone, dslr.astype(np.uint8), valid)
+    in_numpy(monkeypatch)
+    expected = quality_columns(phone, dslr.astype(np.uint8), valid)
+    sharpness = expected.pop("sharpness_ratio")
+    np.testing.assert_allclose(found.pop("sharpness_ratio"), sharpness, rtol=1e-6)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)

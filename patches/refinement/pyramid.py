@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
+from dped_build.compiled.loops import run
 
 Luma = NDArray[np.uint8]
 Image = NDArray[np.float32]
@@ -25,11 +26,13 @@ BLOCKS = 5  # along each side of a window
 COARSE_SIGMA = 5.0  # phone px; what is coarser is vignetting and tone curves
 SMOOTH = np.array([0.229879, 0.540242, 0.229879])
 SLOPE = np.array([-0.425287, 0, 0.425287])
+FILTERS = (SMOOTH, SMOOTH), (SLOPE, SMOOTH), (SMOOTH, SLOPE)  # along x, along y
 STRIP_PIXELS = 1_000_000  # of a photo, about, held as floats at once
 MIN_STRIP_ROWS = 2  # of windows; a strip's margins cost time too
 REDUCED_ROWS = 64  # made at once
 BLUR_REACH = 4.0  # sigmas, after which a Gaussian has ended
 MIN_REDUCED_SIGMA = 2.0  # px; of the coarse blur in the picture that it is made in
+COARSE_REACH = 10  # px of that picture; four of its sigmas
 
 
 @dataclass(frozen=True)
@@ -80,15 +83,21 @@ def strips_of_levels(
         first -= first % (reduction * 16)
         last = min(int(windows[own, 1].max()) + size + margin, height)
         inside = np.asarray(windows[own] - (0, first), dtype=np.int32)
-        one, other = (reduced(luma[first:last], reduction) for luma in (phone, dslr))
+        one, other = (luma[first:last] for luma in (phone, dslr))
+        if reduction > 1:
+            one, other = (reduced(luma, reduction) for luma in (one, other))
         yield own, _level(one, other, inside, size, reduction)
 
 
 def reduced(luma: Luma | Image, reduction: int) -> Image:
     """As floats, smaller by `reduction`; rows and columns left over are cut off."""
     if reduction == 1:
-        return luma.astype(np.float32)
+        return luma.astype(np.float32, copy=False)
     height, width = (side // reduction for side in luma.shape)
+    if reduction % 2 == 0:
+        half = np.empty((luma.shape[0] // 2, luma.shape[1] // 2), np.float32)
+        if run("half_size", *_as_either(luma), *luma.shape, half):
+            return reduced(half, reduction // 2)
     found = np.empty((height, width), np.float32)
     for top in range(0, height, REDUCED_ROWS):
         part = found[top : top + REDUCED_ROWS]
@@ -98,35 +107,58 @@ def reduced(luma: Luma | Image, reduction: int) -> Image:
     return found
 
 
+def _as_either(luma: Luma | Image) -> tuple[Luma | Image | None, Luma | Image | None]:
+    """As bytes and as floats, one of them None, as the compiled loops take it."""
+    if luma.dtype == np.uint8:
+        return np.ascontiguousarray(luma, np.uint8), None
+    return None, np.ascontiguousarray(luma, np.float32)
+
+
 def without_coarse(luma: Image, sigma: float) -> Image:
     """Luma (H, W) less its blur of `sigma` px."""
+    less = _coarse_reduction(sigma)
+    away = cv2.GaussianBlur(_whole(luma, less), (0, 0), sigma / less)
+    if less > 1:
+        size = away.shape[1] * less, away.shape[0] * less
+        away = cv2.resize(away, size, interpolation=cv2.INTER_LINEAR)
+        away = away[: luma.shape[0], : luma.shape[1]]
+    return np.asarray(cv2.subtract(luma, away))
+
+
+def _coarse_reduction(sigma: float) -> int:
     # The blur leaves nothing that a smaller picture could not hold.
-    less = max(1, int(sigma / MIN_REDUCED_SIGMA))
-    size = luma.shape[::-1]
-    small = [max(round(side / less), 1) for side in size]
-    away = cv2.resize(luma, small, interpolation=cv2.INTER_AREA)
-    away = cv2.GaussianBlur(away, (0, 0), sigma / less)
-    away = cv2.resize(away, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.subtract(luma, away, dst=away))
+    return max(1, int(sigma / MIN_REDUCED_SIGMA))
+
+
+def _whole(luma: Image, reduction: int) -> Image:
+    """Smaller by `reduction`; the last row and column are repeated to make whole px."""
+    if reduction == 1:
+        return luma
+    missing = (-side % reduction for side in luma.shape)
+    (below, right), edge = missing, cv2.BORDER_REPLICATE
+    if below or right:
+        luma = cv2.copyMakeBorder(luma, 0, below, 0, right, edge)
+    size = luma.shape[1] // reduction, luma.shape[0] // reduction
+    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA))
 
 
 def _level(
-    phone: Image, dslr: Image, windows: NDArray[np.int32], size: int, reduction: int
+    phone: Luma | Image,
+    dslr: Luma | Image,
+    windows: NDArray[np.int32],
+    size: int,
+    reduction: int,
 ) -> Level:
     centres = (windows + size / 2) / reduction - 0.5
     block = max(size // reduction // BLOCKS, 1)
     limits = np.array(phone.shape[::-1]) - block * BLOCKS
     corners = np.rint(centres - (block * BLOCKS - 1) / 2).astype(np.intp)
-    target, source = (
-        without_coarse(luma, COARSE_SIGMA / reduction) for luma in (phone, dslr)
-    )
+    sigma = COARSE_SIGMA / reduction
+    (target,) = filtered(phone, sigma, 1)
+    smooth, along_x, along_y = filtered(dslr, sigma, 3)
     return Level(
-        _filtered(target, SMOOTH, SMOOTH),
-        (
-            _filtered(source, SMOOTH, SMOOTH),
-            _filtered(source, SLOPE, SMOOTH),
-            _filtered(source, SMOOTH, SLOPE),
-        ),
+        target,
+        (smooth, along_x, along_y),
         centres,
         np.clip(corners, 0, np.maximum(limits, 0)),
         block,
@@ -135,5 +167,15 @@ def _level(
     )
 
 
-def _filtered(luma: Image, along_x: FloatArray, along_y: FloatArray) -> Image:
-    return np.asarray(cv2.sepFilter2D(luma, cv2.CV_32F, along_x, along_y))
+def filtered(luma: Luma | Image, sigma: float, count: int) -> list[Image]:
+    """Luma without what is coarser than `sigma` px, by the first `count` of FILTERS."""
+    found = [np.empty(luma.shape, np.float32) for _ in FILTERS[:count]]
+    less = _coarse_reduction(sigma)
+    taps = cv2.getGaussianKernel(2 * COARSE_REACH + 1, sigma / less, cv2.CV_32F)
+    sizes, halves = (*luma.shape, less), (taps[COARSE_REACH:], SMOOTH[1:], SLOPE[1:])
+    missing = (None,) * (len(FILTERS) - count)
+    if not run("filtered_bands", *_as_either(luma), *sizes, *halves, *found, *missing):
+        band = without_coarse(luma.astype(np.float32, copy=False), sigma)
+        for image, (along_x, along_y) in zip(found, FILTERS, strict=False):
+            cv2.sepFilter2D(band, cv2.CV_32F, along_x, along_y, image)
+    return found
