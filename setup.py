@@ -11,7 +11,8 @@ setup(
     ext_modules=[
         Extension(
             "dped_build.compiled.kernels",
-            ["compiled/block_sums.c"],
+            ["compiled/block_sums.c", "compiled/grid_samples.c"],
+            depends=["compiled/vectorised.h"],
             extra_compile_args=FLAGS,
             optional=True,  # without a C compiler NumPy does the same
         )

@@ -1,0 +1,20 @@
+#ifndef VECTORISED_H
+#define VECTORISED_H
+
+/* FAST functions are compiled for several processors; the best is taken at start. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#define FAST __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define FAST
+#endif
+
+/* What they call must be a part of them, or it is compiled for the oldest processor. */
+#if defined(__GNUC__)
+#define PART static inline __attribute__((always_inline))
+#else
+#define PART static inline
+#endif
+
+enum { LANES = 16 }; /* floats that the widest vectors hold */
+
+#endif
