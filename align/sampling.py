@@ -28,6 +28,7 @@ from dped_build.compiled.loops import run
 WIDEST_BOX = 3.0  # photo px that five taps can hold; wider pixels are means of several
 LINEAR_FROM = 1.2  # photo px; a narrower box leaves detail that only cubic keeps
 REACH = 2  # px that the taps reach to each side
+MOST_MEANS = 64  # along a side of an output px: beyond, near a horizon, some are enough
 EDGE = 6  # px outside a photo from which taps and interpolation find nothing but border
 MARGIN = 5  # photo px around places, for the taps and the interpolation
 TILE = 256  # photo px along a side held as floats at once: fits a core's cache
@@ -157,13 +158,14 @@ def _tiles(
     """Of grids (N, 3, 3), all at once: one by one, numbers cost more than pixels."""
     of_each = [_cut(size, side) for side in _tile_sides(to_photo, size).tolist()]
     grids = np.repeat(np.arange(len(of_each)), [len(boxes) for boxes in of_each])
-    boxes = np.concatenate(of_each)
-    first, sizes = boxes[:, :2], boxes[:, 2:]
+    first, sizes = np.split(np.concatenate(of_each), 2, axis=1)
     matrices = np.array(to_photo[grids], np.float64, order="C")
     matrices[..., 2] += (matrices[..., :2] @ first[..., None])[..., 0]
     # The rows' norms are the sides of the upright box with the pixel's second moments.
     widths = np.linalg.norm(local_jacobian(matrices, (sizes - 1) / 2), axis=2)
-    per_pixel = np.maximum(np.ceil(widths.max(axis=1) / WIDEST_BOX), 1).astype(int)
+    means = np.ceil(widths.max(axis=1) / WIDEST_BOX)
+    per_pixel = np.clip(means, 1, MOST_MEANS).astype(int)
+    boxes = np.minimum(np.round(widths / per_pixel[:, None], 2), WIDEST_BOX)
     quads = apply_homographies(matrices, corners((2, 2)) * (sizes[:, None] - 1))
     margin = (3 * per_pixel)[:, None]  # half a turned px, and the taps
     length = np.array(photo.shape[1::-1])
@@ -173,8 +175,7 @@ def _tiles(
     end = np.maximum(np.minimum(end, length + EDGE), start + EDGE)
     matrices[:, :2] -= start[..., None] * matrices[:, 2:]
     parts = np.concatenate([start, end - start], axis=1)
-    means = np.round(widths / per_pixel[:, None], 2)
-    return _Tiles(grids, first, sizes, parts, matrices, means, per_pixel)
+    return _Tiles(grids, first, sizes, parts, matrices, boxes, per_pixel)
 
 
 @lru_cache(maxsize=64)
