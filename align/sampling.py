@@ -42,18 +42,18 @@ def sample(
     `to_photo`, (3, 3), leads from output px to photo px. Gives uint8 (height, width) or
     (height, width, 3); beyond the photo its border is repeated.
     """
-    found = np.empty((1, *size[::-1], *photo.shape[2:]), np.uint8)
-    _fill(found, photo, to_photo[None])
-    return found[0]
+    found = np.empty((*size[::-1], *photo.shape[2:]), np.uint8)
+    _fill(found[None], photo, to_photo[None])
+    return found
 
 
 def sample_unrounded(
     photo: NDArray[np.uint8], to_photo: FloatArray, size: tuple[int, int]
 ) -> NDArray[np.float32]:
     """As `sample`, 0 to 255, float32: for measuring, where rounding is noise."""
-    found = np.empty((1, *size[::-1], *photo.shape[2:]), np.float32)
-    _fill(found, photo, to_photo[None])
-    return found[0]
+    found = np.empty((*size[::-1], *photo.shape[2:]), np.float32)
+    _fill(found[None], photo, to_photo[None])
+    return found
 
 
 def sample_patches(
@@ -126,11 +126,8 @@ def _fill_tile(
     found: NDArray[Any], photo: NDArray[np.uint8], tiles: _Tiles, number: int
 ) -> None:
     """As the compiled loop, one tile, by OpenCV: places are rounded to 1/32 px."""
-    left, top, columns, rows = tiles.parts[number].tolist()
-    # `take` repeats the photo's border where it clips.
-    part = photo.take(np.arange(-REACH, rows + REACH) + top, axis=0, mode="clip")
-    part = part.take(np.arange(-REACH, columns + REACH) + left, axis=1, mode="clip")
     across, down = tiles.boxes[number].tolist()
+    part = _part(photo, tiles.parts[number] + (-REACH, -REACH, 2 * REACH, 2 * REACH))
     smooth, reading = _smoothed(part, (across, down))
     times, (width, height) = int(tiles.per_pixel[number]), tiles.sizes[number].tolist()
     samples = cv2.warpPerspective(
@@ -145,11 +142,19 @@ def _fill_tile(
     x, y = tiles.corners[number].tolist()
     place = found[tiles.grids[number], y : y + height, x : x + width]
     if found.dtype == np.uint8:
-        cv2.add(
-            samples, 0.0, dst=place, dtype=cv2.CV_8U
-        )  # clips and rounds in one pass
+        # Clips and rounds in one pass.
+        cv2.add(samples, 0.0, dst=place, dtype=cv2.CV_8U)
     else:
         np.clip(samples, 0, 255, out=place)
+
+
+def _part(photo: NDArray[np.uint8], box: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """A part (left, top, width, height) of a photo whose border repeats beyond it."""
+    left, top, width, height = box.tolist()
+    if min(left, top) >= 0 and (photo.shape[:2] >= (box[:2] + box[2:])[::-1]).all():
+        return photo[top : top + height, left : left + width]
+    rows = photo.take(np.arange(top, top + height), axis=0, mode="clip")
+    return rows.take(np.arange(left, left + width), axis=1, mode="clip")
 
 
 def _tiles(
