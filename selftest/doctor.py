@@ -31,6 +31,8 @@ def examine(workspace: Path) -> Iterator[Finding]:
         jobs = default_jobs()
         yield Finding("Cores", OK, str(jobs))
         yield machine.memory(machine.memory_bytes(), jobs)
+    if "numpy" not in broken:
+        yield machine.loops()
     yield machine.disk(workspace)
     if "torch" not in broken:
         yield machine.gpu()

@@ -99,6 +99,16 @@ def compiler() -> Finding:
     return Finding("Compiler", OK, f"{Path(found).name}, for train --compile")
 
 
+def loops() -> Finding:
+    """Whether the installation could compile the inner loops of `patches`."""
+    from dped_build.compiled.loops import are_compiled  # NumPy may be broken
+
+    if are_compiled():
+        return Finding("Loops", OK, "compiled")
+    advice = "patches takes longer; install gcc, then dped-build again"
+    return Finding("Loops", NOTE, "not compiled", advice)
+
+
 def tilde(text: str) -> str:
     """A text in which the home folder is `~`."""
     home = os.path.expanduser("~")  # noqa: PTH111 - never raises

@@ -8,14 +8,19 @@ from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
 from dped_build.patches.refinement.blocks import worst_part
-from dped_build.patches.refinement.likelihood import Evidence, gather_evidence, moved
+from dped_build.patches.refinement.likelihood import (
+    Evidence,
+    gather_evidence,
+    moved,
+    no_evidence,
+)
 from dped_build.patches.refinement.prior import UNKNOWN_PX, Prior, conflict, solve
 from dped_build.patches.refinement.pyramid import Image, Level, Luma, strips_of_levels
 from dped_build.patches.refinement.rows import Rows
 
 FIRST_REDUCTION, FIRST_STEPS = 2, 3  # of the fits without neighbours
 MIN_HALVED_SIZE = 50  # px; smaller windows are fitted at full size at once
-MAX_STEP_PX = 2.0  # of one Gauss-Newton step
+MAX_STEP_PX, SETTLED_PX = 2.0, 0.1  # of one Gauss-Newton step; after which none
 FLOOR_PX = 0.02  # error that no window goes below
 
 
@@ -67,13 +72,18 @@ def fit(
     counted: NDArray[np.bool_] | None = None,
 ) -> tuple[FloatArray, Evidence]:
     """Places (K, 6) some Gauss-Newton steps further, and the evidence there."""
+    places, found = places.copy(), no_evidence(len(places))
+    left = np.arange(len(places))
     for _ in range(steps):
-        evidence = gather_evidence(level, places, counted)
-        change, _ = solve(places, evidence, prior)
-        longest = np.maximum(np.abs(change).max(axis=1), 1e-9)
-        change = change * np.minimum(1, MAX_STEP_PX / longest)[:, None]
-        places = places + change
-    return places, moved(evidence, change)
+        mask = None if counted is None else counted[left]
+        evidence = gather_evidence(level.rows(left), places[left], mask)
+        change, _ = solve(places[left], evidence, prior.rows(left))
+        longest = np.abs(change).max(axis=1)
+        change *= np.minimum(1, MAX_STEP_PX / np.maximum(longest, 1e-9))[:, None]
+        places[left] += change
+        found.put(left, moved(evidence, change))
+        left = left[longest > SETTLED_PX]
+    return places, found
 
 
 def stated(

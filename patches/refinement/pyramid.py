@@ -10,7 +10,7 @@ Simoncelli, "Differentiation of discrete multidimensional signals", 2004, three 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -43,6 +43,11 @@ class Level:
     block: int  # side of a block, px of this level
     reduction: int  # phone px per px of this level
     half: float  # of a window's side, phone px
+
+    def rows(self, chosen: NDArray[np.intp]) -> "Level":
+        """The same photos with these windows alone."""
+        corners, centres = self.corners[chosen], self.centres[chosen]
+        return replace(self, corners=corners, centres=centres)
 
 
 def strips_of_levels(
