@@ -3,7 +3,8 @@
 from setuptools import Extension, setup
 
 FLAGS = [
-    *("-O3", "-fopenmp-simd", "-ffp-contract=fast", "-fno-math-errno"),
+    # Python's own -fwrapv keeps loops over int from being vectorised.
+    *("-O3", "-fno-wrapv", "-fopenmp-simd", "-ffp-contract=fast", "-fno-math-errno"),
     *("-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"),
 ]
 
@@ -11,7 +12,7 @@ setup(
     ext_modules=[
         Extension(
             "dped_build.compiled.kernels",
-            ["compiled/block_sums.c", "compiled/grid_samples.c"],
+            [f"compiled/{name}.c" for name in ("block_sums", "grid_samples")],
             depends=["compiled/vectorised.h"],
             extra_compile_args=FLAGS,
             optional=True,  # without a C compiler NumPy does the same
