@@ -6,7 +6,6 @@ and then interpolated, which costs a fraction of averaging many samples. The box
 along the photo's axes; under a turn only its fourth moments differ from the pixel's.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dped_build.align.area_taps import area_taps
 from dped_build.align.geometry import (
     FloatArray,
     apply_homographies,
@@ -23,13 +23,15 @@ from dped_build.align.geometry import (
     rescaling,
     translation,
 )
+from dped_build.compiled.loops import run
 
 WIDEST_BOX = 3.0  # photo px that five taps can hold; wider pixels are means of several
 LINEAR_FROM = 1.2  # photo px; a narrower box leaves detail that only cubic keeps
-CUBIC_A = -0.75  # the parameter of OpenCV's cubic kernel
-MARGIN = 5  # photo px around a part, for the taps and the interpolation
-TILE = 512  # photo px along a side held as floats at once: fits a core's cache
-_FREQUENCIES = np.arange(1, 65) / 128  # cycles per photo px, up to the Nyquist limit
+REACH = 2  # px that the taps reach to each side
+MOST_MEANS = 64  # along a side of an output px: beyond, near a horizon, some are enough
+EDGE = 6  # px outside a photo from which taps and interpolation find nothing but border
+MARGIN = 5  # photo px around places, for the taps and the interpolation
+TILE = 256  # photo px along a side held as floats at once: fits a core's cache
 
 
 def sample(
@@ -41,9 +43,7 @@ def sample(
     (height, width, 3); beyond the photo its border is repeated.
     """
     found = np.empty((*size[::-1], *photo.shape[2:]), np.uint8)
-    for rows, columns, samples in _tiles(photo, to_photo, size):
-        # Clips and rounds in one pass.
-        cv2.add(samples, 0.0, dst=found[rows, columns], dtype=cv2.CV_8U)
+    _fill(found[None], photo, to_photo[None])
     return found
 
 
@@ -52,8 +52,7 @@ def sample_unrounded(
 ) -> NDArray[np.float32]:
     """As `sample`, 0 to 255, float32: for measuring, where rounding is noise."""
     found = np.empty((*size[::-1], *photo.shape[2:]), np.float32)
-    for rows, columns, samples in _tiles(photo, to_photo, size):
-        np.clip(samples, 0, 255, out=found[rows, columns])
+    _fill(found[None], photo, to_photo[None])
     return found
 
 
@@ -65,28 +64,131 @@ def sample_patches(
     `to_photo` is (N, 3, 3). Returns uint8 (N, size, size) or (N, size, size, 3).
     """
     found = np.empty((len(to_photo), size, size, *photo.shape[2:]), np.uint8)
-    whole = _tile_sides(to_photo, (size, size)) >= size
-    views = _views(photo, to_photo[whole], np.full((whole.sum(), 2), size))
-    for number, view in zip(np.flatnonzero(whole), views, strict=True):
-        cv2.add(view.samples(photo), 0.0, dst=found[number], dtype=cv2.CV_8U)
-    for number in np.flatnonzero(~whole):
-        found[number] = sample(photo, to_photo[number], (size, size))
+    if len(to_photo):
+        _fill(found, photo, to_photo)
     return found
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """Parts of grids, M that make them up, each on its part of a photo."""
+
+    grids: NDArray[np.intp]  # (M,) of which each is a part
+    corners: NDArray[np.intp]  # (M, 2) of its pixels: left, top
+    sizes: NDArray[np.intp]  # (M, 2) width, height
+    parts: NDArray[np.intp]  # (M, 4) left, top, columns, rows: within EDGE of the photo
+    to_part: FloatArray  # (M, 3, 3) px of the tile → px of the part
+    boxes: FloatArray  # (M, 2) that means are over: across, down, photo px
+    per_pixel: NDArray[np.intp]  # (M,) such means along a side of an output px
+
+    @property
+    def linear(self) -> NDArray[np.bool_]:
+        """Whether two px along a side are interpolated between, not four, (M,)."""
+        return np.asarray(self.boxes.min(axis=1) >= LINEAR_FROM)
+
+
+def _fill(found: NDArray[Any], photo: NDArray[np.uint8], to_photo: FloatArray) -> None:
+    """Sample a photo on grids (N, 3, 3) into `found` (N, height, width, ...)."""
+    height, width = found.shape[1:3]
+    tiles = _tiles(photo, to_photo, (width, height))
+    channels = photo.shape[2] if photo.ndim == 3 else 1
+    if channels not in (1, 3) or not _run(found, photo, channels, tiles):
+        for number in range(len(tiles.grids)):
+            _fill_tile(found, photo, tiles, number)
+
+
+def _run(
+    found: NDArray[Any], photo: NDArray[np.uint8], channels: int, tiles: _Tiles
+) -> bool:
+    """Whether the compiled loop has filled `found`."""
+    (height, width), (left, top) = found.shape[1:3], tiles.corners.T
+    linear = tiles.linear
+    numbers = np.column_stack(
+        (
+            *(tiles.parts, tiles.sizes, tiles.per_pixel, np.where(linear, 2, 4)),
+            (tiles.grids * height + top) * width + left,
+        )
+    ).astype(np.int64)
+    weights = [
+        [area_taps(box, linear=reading) for box in boxes]
+        for boxes, reading in zip(tiles.boxes.tolist(), linear.tolist(), strict=True)
+    ]
+    rounded = found.dtype == np.uint8
+    return run(
+        "sample_grids",
+        *(np.ascontiguousarray(photo), *photo.shape[:2], channels, len(numbers)),
+        *(numbers, tiles.to_part, np.array(weights), width),
+        *((found, None) if rounded else (None, found)),
+    )
+
+
+def _fill_tile(
+    found: NDArray[Any], photo: NDArray[np.uint8], tiles: _Tiles, number: int
+) -> None:
+    """As the compiled loop, one tile, by OpenCV: places are rounded to 1/32 px."""
+    across, down = tiles.boxes[number].tolist()
+    part = _part(photo, tiles.parts[number] + (-REACH, -REACH, 2 * REACH, 2 * REACH))
+    smooth, reading = _smoothed(part, (across, down))
+    times, (width, height) = int(tiles.per_pixel[number]), tiles.sizes[number].tolist()
+    samples = cv2.warpPerspective(
+        smooth,
+        translation(REACH, REACH) @ tiles.to_part[number] @ rescaling(1 / times),
+        (width * times, height * times),
+        flags=reading | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    if times > 1:
+        samples = cv2.resize(samples, (width, height), interpolation=cv2.INTER_AREA)
+    x, y = tiles.corners[number].tolist()
+    place = found[tiles.grids[number], y : y + height, x : x + width]
+    if found.dtype == np.uint8:
+        # Clips and rounds in one pass.
+        cv2.add(samples, 0.0, dst=place, dtype=cv2.CV_8U)
+    else:
+        np.clip(samples, 0, 255, out=place)
+
+
+def _part(photo: NDArray[np.uint8], box: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """A part (left, top, width, height) of a photo whose border repeats beyond it."""
+    left, top, width, height = box.tolist()
+    if min(left, top) >= 0 and (photo.shape[:2] >= (box[:2] + box[2:])[::-1]).all():
+        return photo[top : top + height, left : left + width]
+    rows = photo.take(np.arange(top, top + height), axis=0, mode="clip")
+    return rows.take(np.arange(left, left + width), axis=1, mode="clip")
 
 
 def _tiles(
     photo: NDArray[np.uint8], to_photo: FloatArray, size: tuple[int, int]
-) -> Iterator[tuple[slice, slice, NDArray[np.float32]]]:
-    """Rows, columns and samples of parts that together make up the grid."""
-    width, height = size
-    side = int(_tile_sides(to_photo[None], size)[0])
-    lefts, tops = np.arange(0, width, side), np.arange(0, height, side)
+) -> _Tiles:
+    """Of grids (N, 3, 3), all at once: one by one, numbers cost more than pixels."""
+    of_each = [_cut(size, side) for side in _tile_sides(to_photo, size).tolist()]
+    grids = np.repeat(np.arange(len(of_each)), [len(boxes) for boxes in of_each])
+    first, sizes = np.split(np.concatenate(of_each), 2, axis=1)
+    matrices = np.array(to_photo[grids], np.float64, order="C")
+    matrices[..., 2] += (matrices[..., :2] @ first[..., None])[..., 0]
+    # The rows' norms are the sides of the upright box with the pixel's second moments.
+    widths = np.linalg.norm(local_jacobian(matrices, (sizes - 1) / 2), axis=2)
+    means = np.ceil(widths.max(axis=1) / WIDEST_BOX)
+    per_pixel = np.clip(means, 1, MOST_MEANS).astype(int)
+    boxes = np.minimum(np.round(widths / per_pixel[:, None], 2), WIDEST_BOX)
+    quads = apply_homographies(matrices, corners((2, 2)) * (sizes[:, None] - 1))
+    margin = (3 * per_pixel)[:, None]  # half a turned px, and the taps
+    length = np.array(photo.shape[1::-1])
+    start = np.floor(quads.min(axis=1)).astype(int) - margin
+    start = np.clip(start, -EDGE, length + 1)
+    end = np.floor(quads.max(axis=1)).astype(int) + margin + 2
+    end = np.maximum(np.minimum(end, length + EDGE), start + EDGE)
+    matrices[:, :2] -= start[..., None] * matrices[:, 2:]
+    parts = np.concatenate([start, end - start], axis=1)
+    return _Tiles(grids, first, sizes, parts, matrices, boxes, per_pixel)
+
+
+@lru_cache(maxsize=64)
+def _cut(size: tuple[int, int], side: int) -> NDArray[np.intp]:
+    """Squares that make up a grid: (K, 4) left, top, width, height; do not write."""
+    lefts, tops = (np.arange(0, length, side) for length in size)
     first = np.stack([a.ravel() for a in np.meshgrid(lefts, tops)], axis=1)
-    last = np.minimum(first + side, size)
-    matrices = to_photo @ np.array([translation(*corner) for corner in first])
-    views = _views(photo, matrices, last - first)
-    for (left, top), (right, bottom), view in zip(first, last, views, strict=True):
-        yield slice(top, bottom), slice(left, right), view.samples(photo)
+    return np.concatenate([first, np.minimum(first + side, size) - first], axis=1)
 
 
 def _tile_sides(to_photo: FloatArray, size: tuple[int, int]) -> NDArray[np.intp]:
@@ -94,63 +196,6 @@ def _tile_sides(to_photo: FloatArray, size: tuple[int, int]) -> NDArray[np.intp]
     centre = (np.array(size) - 1) / 2
     widest = np.abs(local_jacobian(to_photo, centre)).sum(axis=2).max(axis=1)
     return np.asarray(np.maximum(TILE / widest, 1), dtype=np.intp)
-
-
-@dataclass(frozen=True)
-class _View:
-    """A grid on a part of a photo, and how the part is read."""
-
-    rows: slice  # of the photo
-    columns: slice
-    to_part: FloatArray  # (3, 3) output px → px of that part
-    boxes: tuple[float, float]  # that the mean is over, photo px
-    per_pixel: int  # of such means along a side, of which an output px is the mean
-    size: tuple[int, int]
-
-    def samples(self, photo: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The photo on the grid, not rounded and not clipped."""
-        smooth, reading = _smoothed(photo[self.rows, self.columns], self.boxes)
-        times, matrix = self.per_pixel, self.to_part
-        samples = cv2.warpPerspective(
-            smooth,
-            matrix if times == 1 else matrix @ rescaling(1 / times),
-            (self.size[0] * times, self.size[1] * times),
-            flags=reading | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        if times > 1:
-            samples = cv2.resize(samples, self.size, interpolation=cv2.INTER_AREA)
-        return np.asarray(samples, dtype=np.float32)
-
-
-def _views(
-    photo: NDArray[np.uint8], to_photo: FloatArray, sizes: NDArray[np.integer[Any]]
-) -> Iterator[_View]:
-    """Of grids (N, 3, 3), all at once: one by one, numbers cost more than pixels."""
-    # The rows' norms are the sides of the upright box with the pixel's second moments.
-    widths = np.linalg.norm(local_jacobian(to_photo, (sizes - 1) / 2), axis=2)
-    per_pixel = np.maximum(np.ceil(widths.max(axis=1) / WIDEST_BOX), 1).astype(int)
-    boxes = (widths / per_pixel[:, None]).tolist()
-    quads = apply_homographies(to_photo, corners((2, 2)) * (sizes[:, None] - 1))
-    margin = (MARGIN + 2 * per_pixel)[:, None]
-    length = np.array(photo.shape[1::-1])
-    first = np.clip(quads.min(axis=1).astype(int) - margin, 0, length - 1)
-    end = quads.max(axis=1).astype(int) + margin + 2
-    end = np.minimum(np.maximum(end, first + 1), length)
-    to_part = to_photo.copy()
-    to_part[:, :2] -= first[..., None] * to_photo[:, 2:]
-    for number, ((left, top), (right, bottom)) in enumerate(
-        zip(first.tolist(), end.tolist(), strict=True)
-    ):
-        across, down = boxes[number]
-        yield _View(
-            slice(top, bottom),
-            slice(left, right),
-            to_part[number],
-            (round(across, 2), round(down, 2)),
-            int(per_pixel[number]),
-            (int(sizes[number, 0]), int(sizes[number, 1])),
-        )
 
 
 def sample_at(
@@ -202,7 +247,7 @@ def _smoothed(
     smooth = cv2.sepFilter2D(
         part,
         cv2.CV_32F,
-        *(_taps(box, linear=linear) for box in boxes),
+        *(area_taps(box, linear=linear) for box in boxes),
         borderType=cv2.BORDER_REPLICATE,
     )
     return smooth, cv2.INTER_LINEAR if linear else cv2.INTER_CUBIC
@@ -212,30 +257,3 @@ def _span(ends: FloatArray, margin: int, length: int) -> slice:
     """Pixels between `ends` along one axis of a photo, and `margin` more, not none."""
     first = min(max(int(ends.min()) - margin, 0), length - 1)
     return slice(first, min(max(int(ends.max()) + margin + 2, first + 1), length))
-
-
-@lru_cache(maxsize=256)
-def _taps(width: float, *, linear: bool) -> FloatArray:
-    """Five weights after which interpolation gives the mean over `width` photo px.
-
-    The mean meant is that of a cubic curve through the pixels. Weights and
-    interpolation together come nearest to its frequency response: least squares over
-    frequencies, weighted as a photo's amplitudes fall; a constant is kept exactly.
-    """
-    cubic = _cubic_response(_FREQUENCIES)
-    read = np.sinc(_FREQUENCIES) ** 2 if linear else cubic
-    wanted = np.sinc(width * _FREQUENCIES) * cubic
-    pairs = 2 * np.cos(2 * np.pi * np.outer(_FREQUENCIES, (1, 2))) - 2
-    weight = 1 / (_FREQUENCIES + _FREQUENCIES[3])
-    near, far = np.linalg.lstsq(
-        (weight * read)[:, None] * pairs, weight * (wanted - read), rcond=None
-    )[0]
-    return np.array([far, near, 1 - 2 * (near + far), near, far])
-
-
-def _cubic_response(frequency: FloatArray) -> FloatArray:
-    """Fourier transform of the cubic kernel (Keys 1981) at cycles per px above 0."""
-    double, quadruple = np.sinc(2 * frequency), np.sinc(4 * frequency)
-    plain = 3 * (np.sinc(frequency) ** 2 - double)
-    tail = 2 * CUBIC_A * (3 * double**2 - 2 * double - quadruple)
-    return np.asarray((plain + tail) / (np.pi * frequency) ** 2)

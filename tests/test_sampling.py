@@ -6,10 +6,25 @@ import pytest
 
 from dped_build.align import sampling
 from dped_build.align.geometry import apply_homography, rescaling, translation
-from dped_build.align.sampling import sample, sample_patches
+from dped_build.align.sampling import sample, sample_patches, sample_unrounded
+from dped_build.compiled.loops import are_compiled
 
 INSIDE = (slice(4, -4), slice(4, -4))  # away from the repeated border
 SIZE = 40
+
+
+@pytest.fixture(params=["compiled", "by OpenCV"], autouse=True)
+def way(request, monkeypatch):
+    """Every test asks both ways."""
+    if request.param == "by OpenCV":
+        by_opencv(monkeypatch)
+    elif not are_compiled():
+        pytest.skip("nothing is compiled here")
+
+
+def by_opencv(monkeypatch):
+    """Sample as where nothing is compiled."""
+    monkeypatch.setattr(sampling, "run", lambda *_: False)
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +178,30 @@ def test_beyond_the_photo_its_border_is_repeated():
     plane = np.full((30, 40, 3), 77, np.uint8)
     assert (sample(plane, translation(-20, 15), (60, 40)) == 77).all()
     assert (sample(plane, translation(500, 500), (10, 10)) == 77).all()
+
+
+@pytest.mark.parametrize("way", ["compiled"], indirect=True)
+@pytest.mark.parametrize("degrees", [0, 3, 45, 90])
+@pytest.mark.parametrize("scale", [0.9, 1.3, 2.1, 4.5])
+@pytest.mark.parametrize("channels", [slice(3), 0])
+def test_both_ways_give_the_same(way, photo, scale, degrees, channels, monkeypatch):
+    picture = np.ascontiguousarray(photo[..., channels])
+    at_the_border = translation(-300, -240) @ turned(scale, degrees)
+    matrices = np.array([turned(scale, degrees), at_the_border])
+    bytes_found = sample_patches(picture, matrices, SIZE)
+    found = [sample_unrounded(picture, matrix, (SIZE, SIZE)) for matrix in matrices]
+    np.testing.assert_array_equal(np.rint(found), bytes_found)
+    by_opencv(monkeypatch)
+    expected = [sample_unrounded(picture, matrix, (SIZE, SIZE)) for matrix in matrices]
+    np.testing.assert_allclose(found, expected, atol=1)  # level: by 1/64 px at an edge
+
+
+@pytest.mark.parametrize("way", ["compiled"], indirect=True)
+def test_places_are_exact(way):
+    """OpenCV rounds them to 1/32 px, which is up to 0.03 levels of this ramp."""
+    ramp = np.tile(np.arange(0, 250, 2, dtype=np.uint8), (40, 1))
+    for scale in (1.3, 2.37):
+        matrix = translation(20.01, 5.3) @ np.diag([scale, scale, 1])
+        found = sample_unrounded(ramp, matrix, (30, 10))
+        expected = np.tile(2 * (20.01 + scale * np.arange(30)), (10, 1))
+        np.testing.assert_allclose(found, expected, atol=1e-3)

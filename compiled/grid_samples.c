@@ -1,0 +1,334 @@
+/* A photo on other grids: filtered, then interpolated, in parts that fit the cache. */
+#include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vectorised.h"
+
+enum { REACH = 2, WEIGHTS = 2 * REACH + 1, NUMBERS = 9, MATRIX = 9 };
+static const float CUBIC_A = -0.75f; /* the parameter of OpenCV's cubic kernel */
+
+typedef struct {
+    const uint8_t *pixels;
+    int64_t height, width, channels;
+} Photo;
+
+/* A grid, and the part of the photo that its pixels lie in. */
+typedef struct {
+    int64_t left, top, columns, rows; /* of the part; beyond the photo its border repeats */
+    int64_t width, height;            /* of the grid */
+    int64_t per_pixel;                /* samples along a side of a pixel, which is their mean */
+    int64_t taps;                     /* px of the part along a side between which it is read */
+    int64_t place;                    /* of its first pixel in the output */
+    const double *to_part;            /* (3, 3), from px of the grid to px of the part */
+    const double *across, *down;      /* WEIGHTS of the filter */
+} View;
+
+/* Of one row of a grid: the first of the px around each place, and their weights. */
+typedef struct {
+    int32_t *first;
+    float *across, *down; /* `taps` rows, `length` apart; of two taps the second's alone */
+    int64_t length;
+} Places;
+
+typedef struct {
+    float *part, *line, *row, *mean;
+    Places places;
+} Buffers;
+
+PART int64_t limited(int64_t value, int64_t low, int64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* Means over columns of the photo around its row y, `n` values from `first` on. */
+PART void filter_down(
+    const Photo *photo, int64_t y, int64_t first, int64_t n, const double *weights,
+    float *restrict found)
+{
+    const uint8_t *rows[WEIGHTS];
+    for (int64_t k = 0; k < WEIGHTS; k++) {
+        const int64_t row = limited(y + k - REACH, 0, photo->height - 1);
+        rows[k] = photo->pixels + photo->channels * row * photo->width + first;
+    }
+    const uint8_t *restrict a = rows[0], *restrict b = rows[1], *restrict c = rows[2];
+    const uint8_t *restrict d = rows[3], *restrict e = rows[4];
+    const float far = (float)weights[0], near = (float)weights[1], own = (float)weights[2];
+    #pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        found[i] = far * (float)(a[i] + e[i]) + near * (float)(b[i] + d[i]) + own * (float)c[i];
+}
+
+/* ... and over rows: `n` values from a line that begins REACH px earlier. */
+PART void filter_across(
+    const float *restrict line, int64_t channels, int64_t n, const double *weights,
+    float *restrict found)
+{
+    const float far = (float)weights[0], near = (float)weights[1], own = (float)weights[2];
+    const float *restrict a = line, *restrict b = a + channels, *restrict c = b + channels;
+    const float *restrict d = c + channels, *restrict e = d + channels;
+    #pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        found[i] = far * (a[i] + e[i]) + near * (b[i] + d[i]) + own * c[i];
+}
+
+PART void filter_part(const Photo *photo, const View *view, float *line, float *part)
+{
+    const int64_t channels = photo->channels, start = view->left - REACH;
+    const int64_t first = limited(start, 0, photo->width - 1);
+    const int64_t end = limited(start + view->columns + 2 * REACH, first + 1, photo->width);
+    const int64_t before = channels * (first - start), inside = channels * (end - first);
+    const int64_t n = channels * view->columns, all = n + 2 * REACH * channels;
+    for (int64_t y = 0; y < view->rows; y++) {
+        filter_down(photo, view->top + y, channels * first, inside, view->down, line + before);
+        for (int64_t i = before - 1; i >= 0; i--)
+            line[i] = line[i + channels];
+        for (int64_t i = before + inside; i < all; i++)
+            line[i] = line[i - channels];
+        filter_across(line, channels, n, view->across, part + y * n);
+    }
+}
+
+PART float cubic_near(float x) /* 0 to 1 px */
+{
+    return ((CUBIC_A + 2) * x - (CUBIC_A + 3)) * x * x + 1;
+}
+
+PART float cubic_far(float x) /* 1 to 2 px */
+{
+    return ((CUBIC_A * x - 5 * CUBIC_A) * x + 8 * CUBIC_A) * x - 4 * CUBIC_A;
+}
+
+/* The places of a row of the grid that begins at (column, row). */
+PART void find_places(
+    const View *view, double column, double row, int64_t channels, int64_t taps,
+    Places places)
+{
+    const double *m = view->to_part;
+    const float x0 = (float)(m[0] * column + m[1] * row + m[2]), x1 = (float)m[0];
+    const float y0 = (float)(m[3] * column + m[4] * row + m[5]), y1 = (float)m[3];
+    const float w0 = (float)(m[6] * column + m[7] * row + m[8]), w1 = (float)m[6];
+    const int32_t step = (int32_t)channels, stride = (int32_t)(channels * view->columns);
+    /* All taps must lie in the part; where it ends early, the photo does, and is even. */
+    const int32_t before = (int32_t)(taps / 2 - 1);
+    const float low = (float)before;
+    const float right = (float)(view->columns - taps / 2) - 0.01f;
+    const float bottom = (float)(view->rows - taps / 2) - 0.01f;
+    const int64_t length = places.length;
+    int32_t *restrict first = places.first;
+    float *restrict u = places.across, *restrict v = places.down;
+    #pragma omp simd
+    for (int32_t i = 0; i < (int32_t)view->width; i++) {
+        const float scale = 1 / (w0 + w1 * (float)i);
+        float x = (x0 + x1 * (float)i) * scale, y = (y0 + y1 * (float)i) * scale;
+        x = x > low ? x : low; /* also where it is no number */
+        x = x < right ? x : right;
+        y = y > low ? y : low;
+        y = y < bottom ? y : bottom;
+        const int32_t left = (int32_t)x, top = (int32_t)y;
+        first[i] = (top - before) * stride + (left - before) * step;
+        x -= (float)left;
+        y -= (float)top;
+        if (taps == 2) {
+            u[i] = x, v[i] = y;
+        } else {
+            u[i] = cubic_far(1 + x), v[i] = cubic_far(1 + y);
+            u[i + length] = cubic_near(x), v[i + length] = cubic_near(y);
+            u[i + 2 * length] = cubic_near(1 - x), v[i + 2 * length] = cubic_near(1 - y);
+            u[i + 3 * length] = cubic_far(2 - x), v[i + 3 * length] = cubic_far(2 - y);
+        }
+    }
+}
+
+/* Vectors of four hold a pixel and the next one's first value, which is written over. */
+PART void linear_rgb(
+    const float *part, int64_t stride, int64_t n, Places at, float *restrict found)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float *top = part + at.first[i], *bottom = top + stride;
+        const float u = at.across[i], v = at.down[i];
+        #pragma omp simd
+        for (int c = 0; c < 4; c++) {
+            const float left = top[c] + v * (bottom[c] - top[c]);
+            const float right = top[c + 3] + v * (bottom[c + 3] - top[c + 3]);
+            found[3 * i + c] = left + u * (right - left);
+        }
+    }
+}
+
+PART void cubic_rgb(
+    const float *part, int64_t stride, int64_t n, Places at, float *restrict found)
+{
+    const int64_t k = at.length;
+    for (int64_t i = 0; i < n; i++) {
+        const float *u = at.across + i, *v = at.down + i;
+        float total[4] = {0, 0, 0, 0};
+        for (int64_t j = 0; j < 4; j++) {
+            const float *row = part + at.first[i] + j * stride;
+            #pragma omp simd
+            for (int c = 0; c < 4; c++)
+                total[c] += v[j * k] * (u[0] * row[c] + u[k] * row[c + 3]
+                    + u[2 * k] * row[c + 6] + u[3 * k] * row[c + 9]);
+        }
+        #pragma omp simd
+        for (int c = 0; c < 4; c++)
+            found[3 * i + c] = total[c];
+    }
+}
+
+/* Of grey photos neighbours are read together, down first, then across. */
+PART void linear_grey(
+    const float *part, int64_t stride, int64_t n, Places at, float *restrict line,
+    float *restrict found)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float *top = part + at.first[i], *bottom = top + stride;
+        const float v = at.down[i];
+        #pragma omp simd
+        for (int c = 0; c < 2; c++)
+            line[2 * i + c] = top[c] + v * (bottom[c] - top[c]);
+    }
+    const float *restrict u = at.across;
+    #pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        found[i] = line[2 * i] + u[i] * (line[2 * i + 1] - line[2 * i]);
+}
+
+PART void cubic_grey(
+    const float *part, int64_t stride, int64_t n, Places at, float *restrict line,
+    float *restrict found)
+{
+    const int64_t k = at.length;
+    for (int64_t i = 0; i < n; i++) {
+        const float *row = part + at.first[i], *v = at.down + i;
+        #pragma omp simd
+        for (int c = 0; c < 4; c++)
+            line[4 * i + c] = v[0] * row[c] + v[k] * row[c + stride]
+                + v[2 * k] * row[c + 2 * stride] + v[3 * k] * row[c + 3 * stride];
+    }
+    const float *restrict u = at.across;
+    #pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        found[i] = u[i] * line[4 * i] + u[i + k] * line[4 * i + 1]
+            + u[i + 2 * k] * line[4 * i + 2] + u[i + 3 * k] * line[4 * i + 3];
+}
+
+/* A row of samples that begins at (column, row) of the grid. */
+PART void sample_row(
+    const View *view, double column, double row, int64_t channels, Buffers buffers)
+{
+    const int64_t stride = channels * view->columns, n = view->width;
+    const Places at = buffers.places;
+    if (channels == 3 && view->taps == 2) {
+        find_places(view, column, row, 3, 2, at);
+        linear_rgb(buffers.part, stride, n, at, buffers.row);
+    } else if (channels == 3) {
+        find_places(view, column, row, 3, 4, at);
+        cubic_rgb(buffers.part, stride, n, at, buffers.row);
+    } else if (view->taps == 2) {
+        find_places(view, column, row, 1, 2, at);
+        linear_grey(buffers.part, stride, n, at, buffers.line, buffers.row);
+    } else {
+        find_places(view, column, row, 1, 4, at);
+        cubic_grey(buffers.part, stride, n, at, buffers.line, buffers.row);
+    }
+}
+
+/* A row of pixels: means of the samples in each. */
+PART void mean_row(const View *view, int64_t y, int64_t channels, Buffers buffers)
+{
+    const int64_t times = view->per_pixel, n = channels * view->width;
+    const float share = 1 / (float)(times * times);
+    const float *restrict row = buffers.row;
+    float *restrict mean = buffers.mean;
+    for (int64_t step = 0; step < times * times; step++) {
+        const double dx = ((double)(step % times) + 0.5) / (double)times - 0.5;
+        const double dy = ((double)(step / times) + 0.5) / (double)times - 0.5;
+        sample_row(view, dx, (double)y + dy, channels, buffers);
+        const float kept = step ? 1 : 0;
+        #pragma omp simd
+        for (int64_t i = 0; i < n; i++)
+            mean[i] = kept * mean[i] + share * row[i];
+    }
+}
+
+PART float clipped(float level)
+{
+    level = level > 0 ? level : 0;
+    return level < 255 ? level : 255;
+}
+
+FAST static void sample_view(
+    const Photo *photo, const View *view, int64_t output_width, Buffers buffers,
+    uint8_t *rounded, float *unrounded)
+{
+    const int64_t channels = photo->channels, n = channels * view->width;
+    filter_part(photo, view, buffers.line, buffers.part);
+    for (int64_t y = 0; y < view->height; y++) {
+        mean_row(view, y, channels, buffers);
+        const float *restrict mean = buffers.mean;
+        const int64_t place = channels * (view->place + y * output_width);
+        if (unrounded) {
+            float *restrict found = unrounded + place;
+            #pragma omp simd
+            for (int64_t i = 0; i < n; i++)
+                found[i] = clipped(mean[i]);
+            continue;
+        }
+        uint8_t *restrict found = rounded + place;
+        #pragma omp simd
+        for (int64_t i = 0; i < n; i++) {
+            const float level = clipped(mean[i]) + 8388608; /* 2^23: its bits end in the level */
+            uint32_t bits;
+            memcpy(&bits, &level, sizeof bits);
+            found[i] = (uint8_t)bits;
+        }
+    }
+}
+
+static View view_of(const int64_t *n, const double *to_part, const double *weights)
+{
+    const View view = {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8],
+                       to_part, weights, weights + WEIGHTS};
+    return view;
+}
+
+/*
+ * A photo (height, width, channels), of one or three channels, on `count` grids.
+ *
+ * `numbers` (count, 9), `matrices` (count, 3, 3) and `weights` (count, 2, 5) are what View
+ * says of each. Their pixels go to an output whose rows are `output_width` long: bytes, or
+ * floats where `rounded` is null. Returns -1 where memory lacks.
+ */
+int sample_grids(
+    const uint8_t *pixels, int64_t height, int64_t width, int64_t channels, int64_t count,
+    const int64_t *numbers, const double *matrices, const double *weights,
+    int64_t output_width, uint8_t *rounded, float *unrounded)
+{
+    const Photo photo = {pixels, height, width, channels};
+    int64_t largest = 0, longest = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const View view = view_of(numbers + NUMBERS * i, matrices, weights);
+        const int64_t pixels_of_part = view.columns * view.rows;
+        largest = pixels_of_part > largest ? pixels_of_part : largest;
+        longest = view.columns > longest ? view.columns : longest;
+        longest = view.width > longest ? view.width : longest;
+    }
+    const int64_t part = channels * largest + LANES, line = 4 * (longest + LANES);
+    if (part > INT32_MAX) /* what places count in */
+        return -1;
+    float *memory = calloc((size_t)(part + 6 * line), sizeof *memory);
+    if (!memory)
+        return -1;
+    float *lines = memory + part;
+    const Places places = {(int32_t *)lines, lines + line, lines + 2 * line, line / 4};
+    const Buffers buffers = {memory, lines + 3 * line, lines + 4 * line, lines + 5 * line, places};
+    for (int64_t i = 0; i < count; i++) {
+        const View view = view_of(numbers + NUMBERS * i, matrices + MATRIX * i,
+                                  weights + 2 * WEIGHTS * i);
+        sample_view(&photo, &view, output_width, buffers, rounded, unrounded);
+    }
+    free(memory);
+    return 0;
+}
