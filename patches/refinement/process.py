@@ -21,7 +21,7 @@ FIRST_PX = (0.3, 0.3)  # (wide, narrow) until the photo has decided
 JITTER_PX = 0.05  # error of a measurement that its covariance does not know of
 ONE_WAY = 2.0  # times the error across, from which on one direction is known only
 DEGREES_OF_FREEDOM = 4.0  # of Student's t
-ROUNDS, CHOOSE_AFTER = 4, 3  # of reweighting; when the kernels are chosen
+ROUNDS, SETTLED = 3, 0.03  # of reweighting at most; RMS change of weights that ends it
 SMALL = 32  # rows of a matrix that is inverted as it is
 
 Sizes = tuple[float, float]
@@ -63,15 +63,21 @@ class Process:
 
     def left_out(self) -> LeftOut:
         """The robust prediction of each window without its own measurement."""
-        sizes, trust = FIRST_PX, np.ones(len(self.shifts))
-        for number in range(1, ROUNDS + 1):
-            told = self._leave_out(sizes, trust)
-            trust = _trust(told.rest, told.covariance + self.noise.whole)
-            if number == CHOOSE_AFTER:
-                sizes = self._likeliest(sizes, trust)
-        told = self._leave_out(sizes, trust)
+        told, trust = self._settled(FIRST_PX, np.ones(len(self.shifts)))
+        sizes = self._likeliest(FIRST_PX, trust)
+        if sizes != FIRST_PX:
+            told, trust = self._settled(sizes, trust)
         slope, variance = self._slopes(sizes, told)
         return LeftOut(told.rest, told.covariance, slope, variance, sizes[1])
+
+    def _settled(self, sizes: Sizes, trust: FloatArray) -> tuple["_Told", FloatArray]:
+        """Predictions from measurements with weights that fit them, and the weights."""
+        for _ in range(ROUNDS):
+            told = self._leave_out(sizes, trust)
+            before, trust = trust, _trust(told.rest, told.covariance + self.noise.whole)
+            if np.sqrt(np.mean((trust - before) ** 2)) < SETTLED:
+                break
+        return told, trust
 
     def _likeliest(self, sizes: Sizes, trust: FloatArray) -> Sizes:
         """Kernel sizes (wide, narrow) that are likelier than those next to them.

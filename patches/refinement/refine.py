@@ -87,6 +87,13 @@ def refine_windows(
 
     for rows, level in frame.levels(reduction=1):
         evidence.put(rows, gather_evidence(level, places[rows]))
+    loose = loose_prior(field, size, places)
+    change = solve(places, evidence, loose)[0]
+    evidence = moved(evidence, change)
+    places = places + change
+    shifts, covariances = measured_shifts(places, evidence, loose)
+    field = neighbour_field(centres, shifts, covariances, spacing=size)
+    prior = field_prior(field, field.covariance + FLOOR_PX**2 * np.eye(2), size)
     change, covariance = solve(places, evidence, prior)
     places, evidence = places + change, moved(evidence, change)
 
