@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
 from dped_build.patches.refinement.lens import LensTerms
-from dped_build.patches.refinement.process import Process
+from dped_build.patches.refinement.process import FIRST_PX, Process
 
 TILE, MARGIN = 10.0, 3.0  # windows; costs grow with the cube of a tile's windows
 MAX_UNTILED = 256  # windows
@@ -33,11 +33,21 @@ class Field:
     covariance: FloatArray  # (N, 2, 2) of that shift
     slope: FloatArray  # (N, 2, 2): change of the shift (row) along x, y (column)
     slope_variance: FloatArray  # (N, 2, 2) of those
-    roughness: FloatArray  # (N,) size of the narrow kernel: parallax, depth edges
+    kernels: FloatArray  # (N, 2) sizes of the wide and the narrow kernel
+
+    @property
+    def roughness(self) -> FloatArray:
+        """The narrow kernel's size (N,), px: parallax, depth edges."""
+        return self.kernels[:, 1]
 
 
 def neighbour_field(
-    centres: FloatArray, shifts: FloatArray, covariances: FloatArray, *, spacing: float
+    centres: FloatArray,
+    shifts: FloatArray,
+    covariances: FloatArray,
+    *,
+    spacing: float,
+    before: Field | None = None,
 ) -> Field:
     """The field at every window from all *other* windows' measured shifts.
 
@@ -46,23 +56,28 @@ def neighbour_field(
         shifts: Measured shifts (N, 2), phone px.
         covariances: Of the measurements, (N, 2, 2), phone px².
         spacing: Distance between neighbouring windows, px.
+        before: Of almost the same measurements, whose kernels are tried first.
     """
     places = centres / spacing
     covariance, slope, variance = np.zeros((3, *covariances.shape))
-    flat = np.zeros_like(shifts), np.zeros(len(shifts))
-    field = Field(flat[0], covariance, slope, variance, flat[1])
+    kernels = np.tile(FIRST_PX, (len(shifts), 1))
+    if before is not None:
+        kernels[:] = before.kernels
+    field = Field(np.zeros_like(shifts), covariance, slope, variance, kernels)
     if not len(places):
         return field
     terms = LensTerms.of(places)
     for inner, around in _tiles(places):
         own = shifts[around], covariances[around]
-        found = Process(places[around], terms.rows(around), *own).left_out()
+        wide, narrow = kernels[inner[0]].tolist()
+        process = Process(places[around], terms.rows(around), *own)
+        found = process.left_out((wide, narrow))
         kept = np.isin(around, inner)
         field.shift[inner] = shifts[inner] - found.rest[kept]
         field.covariance[inner] = found.covariance[kept]
         field.slope[inner] = found.slope[kept] / spacing
         field.slope_variance[inner] = found.slope_variance[kept] / spacing**2
-        field.roughness[inner] = found.narrow_px
+        field.kernels[inner] = found.kernels
     return field
 
 

@@ -70,8 +70,8 @@ def window_layers(
     )
 
 
-def _best_planes(values: Image, terms: Image) -> tuple[Image, Image]:
-    """Planes (N, 3) near to most of N windows' pixels, and the share of those (N,)."""
+def _best_planes(values: Image, terms: Image) -> tuple[Image, FloatArray]:
+    """Planes (N, 3) near most of N windows' pixels, and the share of those (N,)."""
     planes, best = np.zeros((len(values), 3), np.float32), np.zeros(len(values))
     ordered = np.sort(values)
     count = (ordered < UNKNOWN).sum(axis=1)

@@ -89,7 +89,7 @@ def _without_parallax(
     shape: tuple[int, ...],
     reduction: int,
 ) -> Image:
-    """Where the DSLR shows the pixels of a turned grid (h, w) at no parallax, (h, w, 2).
+    """Where the DSLR shows the pixels of a turned grid without parallax, (h, w, 2).
 
     What the rig displaces across is smooth, so it is found on a coarser grid.
     """

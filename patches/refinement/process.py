@@ -24,7 +24,7 @@ DEGREES_OF_FREEDOM = 4.0  # of Student's t
 ROUNDS, SETTLED = 3, 0.03  # of reweighting at most; RMS change of weights that ends it
 SMALL = 32  # rows of a matrix that is inverted as it is
 
-Sizes = tuple[float, float]
+Sizes = tuple[float, float]  # of the wide and the narrow kernel, phone px
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class LeftOut:
     covariance: FloatArray  # (N, 2, 2) of the prediction
     slope: FloatArray  # (N, 2, 2): change of the prediction (row) along x, y (column)
     slope_variance: FloatArray  # (N, 2, 2) of those
-    narrow_px: float  # size of the narrow kernel
+    kernels: Sizes
 
 
 class Process:
@@ -61,14 +61,17 @@ class Process:
         self.wide = np.exp(-0.5 / WIDE**2 * distance2)
         self.narrow = np.exp(-0.5 / NARROW**2 * distance2)
 
-    def left_out(self) -> LeftOut:
-        """The robust prediction of each window without its own measurement."""
-        told, trust = self._settled(FIRST_PX, np.ones(len(self.shifts)))
-        sizes = self._likeliest(FIRST_PX, trust)
-        if sizes != FIRST_PX:
-            told, trust = self._settled(sizes, trust)
-        slope, variance = self._slopes(sizes, told)
-        return LeftOut(told.rest, told.covariance, slope, variance, sizes[1])
+    def left_out(self, sizes: Sizes) -> LeftOut:
+        """The robust prediction of each window without its own measurement.
+
+        Kernels start from these sizes.
+        """
+        told, trust = self._settled(sizes, np.ones(len(self.shifts)))
+        chosen = self._likeliest(sizes, trust)
+        if chosen != sizes:
+            told, trust = self._settled(chosen, trust)
+        slope, variance = self._slopes(chosen, told)
+        return LeftOut(told.rest, told.covariance, slope, variance, chosen)
 
     def _settled(self, sizes: Sizes, trust: FloatArray) -> tuple["_Told", FloatArray]:
         """Predictions from measurements with weights that fit them, and the weights."""
@@ -116,14 +119,14 @@ class Process:
         tied[:terms] = white[: 2 * terms].reshape(2, terms, count).swapaxes(0, 1)
         tied[terms:-1] = way[..., None] * white[2 * terms + 2 :, None]
         tied[-1] = white[2 * terms : 2 * terms + 2]
-        tied = tied.reshape(len(tied), -1)
-        *scales, last = np.linalg.cholesky(_more(tied @ tied.T)).diagonal()
+        flat = tied.reshape(len(tied), -1)
+        *scales, last = np.linalg.cholesky(_more(flat @ flat.T)).diagonal()
         both = 2 * np.log(factor.diagonal()[:count]).sum()
         return float(both + np.log(scales).sum() + last**2 / 2)
 
     def _one_coordinate(self, sizes: Sizes, trust: FloatArray) -> FloatArray:
         """Covariance (N, N) of x or y without what ties them."""
-        kernel = sizes[0] ** 2 * self.wide
+        kernel: FloatArray = sizes[0] ** 2 * self.wide
         kernel += sizes[1] ** 2 * self.narrow
         kernel.flat[:: len(kernel) + 1] += self.noise.even / trust
         return kernel
@@ -205,7 +208,7 @@ class _Noise:
 
     def way(self, trust: FloatArray) -> FloatArray:
         """By how much more those `line` are unsure, and which way, (R, 2)."""
-        return self._way / np.sqrt(trust[self.line])[:, None]
+        return np.asarray(self._way / np.sqrt(trust[self.line])[:, None])
 
 
 @dataclass(frozen=True)
