@@ -196,13 +196,11 @@ def plane_distance(
     height, width = parallax.shape
     offset = np.arange(squares.side)
     rows, columns = origin[:, 1:] + offset, origin[:, :1] + offset
-    found = parallax[
-        np.clip(rows, 0, height - 1)[:, :, None],
-        np.clip(columns, 0, width - 1)[:, None, :],
-    ]
-    beyond_y = (rows < 0) | (rows >= height)
-    beyond_x = (columns < 0) | (columns >= width)
-    found[beyond_y[:, :, None] | beyond_x[:, None, :]] = np.nan
+    inside_y, inside_x = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
+    found = parallax.take((inside_y * width)[:, :, None] + inside_x[:, None, :])
+    beyond = ((inside_y != rows)[:, :, None]) | ((inside_x != columns)[:, None, :])
+    if beyond.any():
+        found[beyond] = np.nan
     unit_x, unit_y = (
         (
             (origin[:, axis : axis + 1] + offset) * squares.reduction
@@ -212,10 +210,11 @@ def plane_distance(
         / squares.half
         for axis in range(2)
     )
-    plane = planes[:, 2, None, None] + (
-        (planes[:, :1] * unit_x)[:, None, :] + (planes[:, 1:2] * unit_y)[:, :, None]
-    )
-    return np.asarray(found - plane, dtype=np.float32)
+    along_x = (planes[:, :1] * unit_x).astype(np.float32)
+    along_y = (planes[:, 1:2] * unit_y + planes[:, 2:]).astype(np.float32)
+    found -= along_x[:, None, :]
+    found -= along_y[:, :, None]
+    return np.asarray(found)
 
 
 @dataclass(frozen=True)
