@@ -4,9 +4,9 @@ What one homography leaves over is lens distortion, smooth over the photo, and p
 smooth over neighbouring windows except at depth edges. So the field is a Gaussian
 process (Rasmussen and Williams, 2006, chapters 2 and 5): what a homography and radial
 distortion can change, any cubic polynomial of a smaller size, and a wide and a narrow
-kernel, whose sizes the photo itself decides by its likelihood. Every
-measurement enters with its full 2x2 covariance, so that a window crossed by one cable
-says what it knows and no more. Wrong measurements lose weight as under Student's t.
+kernel, whose sizes the photo itself decides by its likelihood (`process`). A window
+crossed by one cable says what it knows and no more. Wrong measurements lose weight as
+under Student's t.
 """
 
 from collections.abc import Iterator
