@@ -69,4 +69,4 @@ def test_distance_is_in_standard_deviations_along_the_difference():
 @pytest.fixture
 def flat_field():
     none, square = np.zeros((1, 2)), np.zeros((1, 2, 2))
-    return Field(none, np.eye(2)[None], square, square, np.full(1, 0.03))
+    return Field(none, np.eye(2)[None], square, square, np.full((1, 2), 0.03))

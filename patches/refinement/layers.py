@@ -17,6 +17,7 @@ FLAT_WEIGHT = 3.0  # pixels by which slopes are held to 0
 MIN_SHARE, MIN_SECOND_SHARE = 0.28, 0.3  # of a window's pixels that a plane explains
 EXPLAINED = 0.05  # of a window's known pixels that a further seed need not explain
 SAME_SURFACE_PX = 0.5  # between two windows' planes, half the way between them
+UNKNOWN = np.float32(1e6)  # px of parallax, beyond all limits
 AROUND = ((1, 0), (0, 1), (1, 1), (-1, 1))  # half of a window's neighbours: x, y
 
 
@@ -55,12 +56,12 @@ def window_layers(
     found = parallax[left_top[:, 1:] + rows, left_top[:, :1] + columns]
     half = size / 2
     unit = places * reduction + (reduction - 1) / 2 - (size - 1) / 2
-    terms = np.column_stack([unit / half, np.ones(len(unit))])
-    known = np.isfinite(found)
-    values = np.where(known, found, 0).astype(np.float64)
-    planes, share = _best_planes(values, known, terms)
-    other = known & (np.abs(values - planes @ terms.T) > 2 * NEAR_PX)
-    seconds, second_share = _best_planes(values, other, terms)
+    terms = np.column_stack([unit / half, np.ones(len(unit))]).astype(np.float32)
+    values = np.where(np.isfinite(found), found, UNKNOWN)
+    planes, share = _best_planes(values, terms)
+    near = np.abs(values - planes @ terms.T) <= 2 * NEAR_PX
+    values[near] = UNKNOWN
+    seconds, second_share = _best_planes(values, terms)
     first = share > MIN_SHARE
     second = first & (second_share > MIN_SECOND_SHARE)
     return Layers(
@@ -69,28 +70,28 @@ def window_layers(
     )
 
 
-def _best_planes(
-    values: FloatArray, known: NDArray[np.bool_], terms: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Planes (N, 3) near to most of N windows' pixels, and the share of those (N,)."""
-    planes, best = np.zeros((len(values), 3)), np.zeros(len(values))
-    share_known = known.mean(axis=1)
+def _best_planes(values: Image, terms: Image) -> tuple[Image, FloatArray]:
+    """Planes (N, 3) near most of N windows' pixels, and the share of those (N,)."""
+    planes, best = np.zeros((len(values), 3), np.float32), np.zeros(len(values))
+    ordered = np.sort(values)
+    count = (ordered < UNKNOWN).sum(axis=1)
+    share_known = count / values.shape[1]
     held = np.diag([FLAT_WEIGHT, FLAT_WEIGHT, 1e-6])
-    ordered, count = np.sort(np.where(known, values, np.inf)), known.sum(axis=1)
+    products = (terms[:, :, None] * terms[:, None]).reshape(len(terms), -1)
     for seed in SEEDS:
         rows = np.flatnonzero((best < share_known - EXPLAINED) & (share_known > 0.1))
         if not len(rows):
             break
-        value, ok = values[rows], known[rows]
+        value = values[rows]
         start = _quantiles(ordered[rows], count[rows], seed)
         error = np.abs(value - start[:, None])
         for limit in LIMITS_PX:
-            weight = (ok & (error < limit)).astype(np.float64)
-            normal = np.einsum("np,pi,pj->nij", weight, terms, terms, optimize=True)
+            weight = (error < limit).astype(np.float32)
+            normal = (weight @ products).reshape(-1, *held.shape) + held
             right = (weight * value) @ terms
-            plane = np.linalg.solve(normal + held, right[..., None])[..., 0]
-            error = np.abs(value - plane @ terms.T)
-        share = (ok & (error < NEAR_PX)).mean(axis=1)
+            plane = np.linalg.solve(normal, right[..., None])[..., 0]
+            error = np.abs(value - plane.astype(np.float32) @ terms.T)
+        share = (error < NEAR_PX).mean(axis=1)
         better = share > best[rows]
         planes[rows[better]] = plane[better]
         best[rows] = np.maximum(best[rows], share)
@@ -195,13 +196,11 @@ def plane_distance(
     height, width = parallax.shape
     offset = np.arange(squares.side)
     rows, columns = origin[:, 1:] + offset, origin[:, :1] + offset
-    found = parallax[
-        np.clip(rows, 0, height - 1)[:, :, None],
-        np.clip(columns, 0, width - 1)[:, None, :],
-    ]
-    beyond_y = (rows < 0) | (rows >= height)
-    beyond_x = (columns < 0) | (columns >= width)
-    found[beyond_y[:, :, None] | beyond_x[:, None, :]] = np.nan
+    inside_y, inside_x = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
+    found = parallax.take((inside_y * width)[:, :, None] + inside_x[:, None, :])
+    beyond = ((inside_y != rows)[:, :, None]) | ((inside_x != columns)[:, None, :])
+    if beyond.any():
+        found[beyond] = np.nan
     unit_x, unit_y = (
         (
             (origin[:, axis : axis + 1] + offset) * squares.reduction
@@ -211,10 +210,11 @@ def plane_distance(
         / squares.half
         for axis in range(2)
     )
-    plane = planes[:, 2, None, None] + (
-        (planes[:, :1] * unit_x)[:, None, :] + (planes[:, 1:2] * unit_y)[:, :, None]
-    )
-    return np.asarray(found - plane, dtype=np.float32)
+    along_x = (planes[:, :1] * unit_x).astype(np.float32)
+    along_y = (planes[:, 1:2] * unit_y + planes[:, 2:]).astype(np.float32)
+    found -= along_x[:, None, :]
+    found -= along_y[:, :, None]
+    return np.asarray(found)
 
 
 @dataclass(frozen=True)

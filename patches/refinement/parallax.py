@@ -48,17 +48,8 @@ def parallax_map(phone: Luma, dslr: Luma, rig: Rig, reduction: int) -> Image:
     right = np.empty_like(left)
     for top in range(0, int(size[1]), STRIP):
         part = right[top : top + STRIP]
-        begin = origin + (0, top)
-        across = _across(rig, centre, begin, part.shape, reduction)
-        columns = np.arange(part.shape[1], dtype=np.float32)
-        rows = np.arange(top, top + len(part), dtype=np.float32)[:, None]
-        at_x, at_y = (
-            columns * float(line[0])
-            + rows * float(line[1])
-            + (across * float(shift) + float(line[2]))
-            for line, shift in zip(straight, rig.normal, strict=True)
-        )
-        part[:] = cv2.remap(dslr, at_x, at_y, cv2.INTER_LINEAR, borderMode=_REPEAT)
+        at = _without_parallax(rig, centre, origin + (0, top), part.shape, reduction)
+        part[:] = cv2.remap(dslr, at, None, cv2.INTER_LINEAR, borderMode=_REPEAT)
 
     lowest = 1 - (first + count)
     matcher = cv2.StereoSGBM.create(
@@ -74,38 +65,42 @@ def parallax_map(phone: Luma, dslr: Luma, rig: Rig, reduction: int) -> Image:
         speckleRange=SPECKLE_STEP,
         mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
     )
-    found = matcher.compute(left, right).astype(np.float32) / SIXTEEN
-    found[found < lowest] = np.nan
     back = np.column_stack([axes, -(axes @ centre) - origin])
-    back_again = cv2.warpAffine(
-        found,
+    found = cv2.warpAffine(
+        matcher.compute(left, right),
         back,
         (width, height),
         flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
-        borderValue=np.nan,
+        borderValue=SIXTEEN * (lowest - 1),
     )
-    return np.asarray(-reduction * back_again)
+    parallax = found * np.float32(-reduction / SIXTEEN)
+    parallax[found < SIXTEEN * lowest] = np.nan
+    return np.asarray(parallax)
 
 
 _BACK = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 _REPEAT = cv2.BORDER_REPLICATE
 
 
-def _across(
+def _without_parallax(
     rig: Rig,
     centre: FloatArray,
     origin: FloatArray,
     shape: tuple[int, ...],
     reduction: int,
 ) -> Image:
-    """What the rig displaces across without parallax, px, on a turned grid."""
+    """Where the DSLR shows the pixels of a turned grid without parallax, (h, w, 2).
+
+    What the rig displaces across is smooth, so it is found on a coarser grid.
+    """
     columns, rows = np.meshgrid(
         *(np.arange(0, n + GRID, GRID, dtype=np.float64) for n in shape[::-1])
     )
     turned = np.stack([columns, rows], axis=-1) + origin
-    points = (centre + turned @ np.array([rig.along, rig.normal])) * reduction
-    coarse = rig.across(points, np.full(points.shape[:2], rig.middle)) / reduction
+    points = centre + turned @ np.array([rig.along, rig.normal])
+    across = rig.across(points * reduction, np.full(points.shape[:2], rig.middle))
+    points += across[..., None] / reduction * rig.normal
     grow = np.array([[1 / GRID, 0, 0], [0, 1 / GRID, 0]])
     return np.asarray(
-        cv2.warpAffine(coarse.astype(np.float32), grow, shape[::-1], flags=_BACK)
+        cv2.warpAffine(points.astype(np.float32), grow, shape[::-1], flags=_BACK)
     )

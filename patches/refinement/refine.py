@@ -1,8 +1,8 @@
 """Sub-pixel registration of each phone window in the DSLR photo, coarse to fine.
 
 The DSLR luma, brought onto the phone's grid by the homography, is matched window by
-window: a coarse search, a fit at half the size that hardly knows its neighbours, and at
-full size the best of what the pixels (`likelihood`) and the neighbours (`field`) say.
+window: a coarse search, a fit at half the size that hardly knows its neighbours and one
+at full size, then the best of what pixels (`likelihood`) and neighbours (`field`) say.
 What is left between the blocks of a window shows depth edges and moving objects.
 """
 
@@ -15,7 +15,6 @@ from dped_build.patches.refinement.blocks import part_displacements
 from dped_build.patches.refinement.field import Field, local_roughness, neighbour_field
 from dped_build.patches.refinement.likelihood import (
     Evidence,
-    gather_evidence,
     moved,
     no_evidence,
 )
@@ -47,6 +46,7 @@ from dped_build.patches.refinement.pyramid import (
 )
 from dped_build.patches.refinement.search import coarse_search
 
+FULL_STEPS = 1  # of the fit at full size
 SEARCH_REDUCTION = 4  # of the coarse search
 SEARCH_BAND = (4.0, 32.0)  # phone px
 ROUNDING = 1e-3  # grey levels
@@ -76,7 +76,8 @@ def refine_windows(
     frame = Frame(phone, dslr, windows, size, max_shift)
     start, field = _coarse_places(frame)
     loose = loose_prior(field, size, start)
-    places, evidence = _first_fits(frame, start, loose)
+    reduction = first_reduction(size)
+    places, evidence = _fits(frame, start, loose, reduction, FIRST_STEPS)
     shifts, covariances = measured_shifts(places, evidence, loose)
     centres = windows + (size - 1) / 2
     field = neighbour_field(centres, shifts, covariances, spacing=size)
@@ -85,8 +86,11 @@ def refine_windows(
     places = places + solve(places, evidence, prior)[0]
     places[lost] = prior.places[lost]
 
-    for rows, level in frame.levels(reduction=1):
-        evidence.put(rows, gather_evidence(level, places[rows]))
+    loose = loose_prior(field, size, places)
+    places, evidence = _fits(frame, places, loose, 1, FULL_STEPS)
+    shifts, covariances = measured_shifts(places, evidence, loose)
+    field = neighbour_field(centres, shifts, covariances, spacing=size, before=field)
+    prior = field_prior(field, field.covariance + FLOOR_PX**2 * np.eye(2), size)
     change, covariance = solve(places, evidence, prior)
     places, evidence = places + change, moved(evidence, change)
 
@@ -133,12 +137,12 @@ def _search_band(luma: Image, reduction: int) -> Image:
     return np.asarray(smooth)
 
 
-def _first_fits(
-    frame: Frame, start: FloatArray, loose: Prior
+def _fits(
+    frame: Frame, start: FloatArray, loose: Prior, reduction: int, steps: int
 ) -> tuple[FloatArray, Evidence]:
     """Places (N, 6) that the pixels say, hardly held, and the evidence there."""
     places, evidence = start.copy(), no_evidence(len(start))
-    for rows, level in frame.levels(reduction=first_reduction(frame.size)):
-        places[rows], found = fit(level, places[rows], loose.rows(rows), FIRST_STEPS)
+    for rows, level in frame.levels(reduction=reduction):
+        places[rows], found = fit(level, places[rows], loose.rows(rows), steps)
         evidence.put(rows, found)
     return places, evidence

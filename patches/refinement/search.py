@@ -104,8 +104,9 @@ def _spreads(tables: Image, places: FloatArray, independent: float) -> FloatArra
 
     Of normal errors whose size is not known: a power of 1 - NCC².
     """
-    noise = 1 - np.clip(tables, 0, MAX_NCC) ** 2
-    weight = (noise.min(axis=(1, 2), keepdims=True) / noise) ** (independent / 2)
+    # Through the logarithm, which is vectorised; NumPy's powers are not.
+    noise = np.log(1 - np.clip(tables, 0, MAX_NCC) ** 2)
+    weight = np.exp((noise.min(axis=(1, 2), keepdims=True) - noise) * (independent / 2))
     weight /= weight.sum(axis=(1, 2), keepdims=True)
     steps = np.arange(tables.shape[1])
     x, y = steps - places[:, :1], steps - places[:, 1:]  # (N, steps)

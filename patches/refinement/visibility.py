@@ -27,6 +27,7 @@ OWN_PX, RIVAL_PX = 5, 9  # ... when two surfaces compete: the own one at its bes
 MAX_RESIDUAL = 4.0  # power over the window's typical one
 DETAIL_SHARE = 0.25  # of detail's power that may stay as a residual
 LEAST_POWER = 1.0  # grey levels²
+LEAST_SLOPE = np.float32(2e-6)  # (grey levels / px)²
 CORRELATED_PX2 = 20.0  # neighbouring residuals are not independent
 APART_PX = 0.5  # a shift along parallax that is another depth
 APART_SIGMA, APART_FAR_SIGMA = 1.5, 3.0  # ... that much beyond its own error
@@ -119,21 +120,28 @@ class _Pair:
         pixels, self.unit = _line(size)
         self.columns = pixels + np.float32(left)
         self.rows = (pixels + np.float32(top))[:, None]
-        self.target = _blurred_at(phone, self.columns, self.rows, whole=True)
+        last = size - 1
+        part, first = _part(phone, (left, left + last), (top, top + last))
+        x, y = left - first[0], top - first[1]
+        self.target = _blurred(part)[y : y + size, x : x + size]
         self.place = placed.places[window.number].astype(np.float32)
         luma = self.warped(self.place)
         self.inside = luma > OUTSIDE / 2
         self.near = window.near & self.inside
-        self.usable = int(self.near.sum()) >= LEAST_PIXELS
+        count = np.count_nonzero(self.near)
+        self.usable = count >= LEAST_PIXELS
         if not self.usable:
             return
+        self.whole = count == self.near.size
         self.weight = self.near.astype(np.float32)
-        self.light = _mean(self.weight, LIGHT_PX) + 1e-3
+        if not self.whole:
+            self.light = _mean(self.weight, LIGHT_PX) + 1e-3
         self.even = self.target - self.local_mean(self.target)
         own = self.centred(luma)
-        one, other = self.even[self.near], own[self.near]
-        power = max(float(other @ other), 1e-3)
-        self.gain = np.float32(np.clip((one @ other) / power, 0.05, 10))
+        counted = (own * self.weight).ravel()
+        power = max(float(counted @ own.ravel()), 1e-3)
+        alike = float(counted @ self.even.ravel())
+        self.gain = np.float32(min(max(alike / power, 0.05), 10))
         self.luma = self.gain * own
         self.rest = self.even - self.luma
 
@@ -142,12 +150,31 @@ class _Pair:
         x, y = self.unit, self.unit[:, None]
         at_x = self.columns + place[0] + place[2] * x + place[3] * y
         at_y = self.rows + place[1] + place[4] * x + place[5] * y
-        if beyond is not None:
-            at_x, at_y = at_x + beyond[0], at_y + beyond[1]
-        return _blurred_at(self.dslr, at_x, at_y)
+        if beyond is None:
+            step = len(at_x) - 1  # an affine warp is widest at its corners
+            ends = at_x[::step, ::step], at_y[::step, ::step]
+        else:
+            at_x, at_y = ends = at_x + beyond[0], at_y + beyond[1]
+        part, first = _part(self.dslr, *((one.min(), one.max()) for one in ends))
+        if not part.size:
+            return np.full(at_x.shape, OUTSIDE, np.float32)
+        at_x -= first[0]
+        at_y -= first[1]
+        return np.asarray(
+            cv2.remap(
+                _blurred(part),
+                at_x,
+                at_y,
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=OUTSIDE,
+            )
+        )
 
     def local_mean(self, luma: Image) -> Image:
         """Over the near pixels around each pixel."""
+        if self.whole:
+            return _mean(luma, LIGHT_PX)
         return _mean(luma * self.weight, LIGHT_PX) / self.light
 
     def centred(self, luma: Image) -> Image:
@@ -168,10 +195,15 @@ def _line(size: int) -> tuple[Image, Image]:
     return pixels, (pixels - (size - 1) / 2) / (size / 2)
 
 
-def _median(values: Image) -> float:
-    """As np.median of (N,), in a quarter of the time: nothing is missing or masked."""
-    half = (len(values) - 1) // 2, len(values) // 2
-    return float(np.partition(values, half)[[*half]].mean())
+def _typical(values: Image, counted: Mask) -> float:
+    """The median of pixels that count, of every other row and column if any do.
+
+    A mean over a square changes little from one pixel to the next.
+    """
+    some = values[::2, ::2][counted[::2, ::2]]
+    if not len(some):
+        some = values[counted]
+    return float(np.partition(some, len(some) // 2)[len(some) // 2])
 
 
 def _judged(pair: _Pair, window: _Window) -> Mask:
@@ -180,39 +212,42 @@ def _judged(pair: _Pair, window: _Window) -> Mask:
     power = pair.rest * pair.rest
     energy = _mean(power, ALIKE_PX)
     fine = pair.luma - _mean(pair.luma, 3)
-    typical = _median(energy[pair.near])
+    typical = _typical(energy, pair.near)
     allowed = typical + DETAIL_SHARE * _mean(fine * fine, ALIKE_PX) + LEAST_POWER
     alike = energy < MAX_RESIDUAL * allowed
     if window.placed.calm[window.number]:
         off = np.abs(window.distance)  # NaN is no other surface
         if away.min() > CALM_FAR:
             return pair.near & alike
-        if (off > DOUBTED_PX).mean() < FEW_OTHERS:
+        if np.count_nonzero(off > DOUBTED_PX) < FEW_OTHERS * off.size:
             return alike & (pair.near | (pair.inside & (off < DOUBTED_PX)))
     together, told = _shifts(pair, window, typical)
     own = _mean(power, OWN_PX)
     doubted = alike & together & told
     valid = pair.near & alike & together & (told | (away > KNOWN_FAR))
     valid |= _overruling(pair, window, own, doubted & ~pair.near)
-    doubted = valid & (away <= RIVAL_FAR)
-    for place in _rivals(window.placed, window.number) if doubted.any() else ():
+    far = away > RIVAL_FAR
+    for place in _rivals(window.placed, window.number) if (valid & ~far).any() else ():
         beaten = own < BEATEN * pair.power_left(pair.warped(place))
-        valid &= beaten | (away > RIVAL_FAR)
+        valid &= beaten | far
     return valid
 
 
 def _shifts(pair: _Pair, window: _Window, typical: float) -> tuple[Mask, Mask]:
     """Whether each pixel's surroundings lie together, and can tell; (S, S) each."""
     along = window.direction / np.linalg.norm(window.direction)
-    slopes = [cv2.Sobel(pair.luma, cv2.CV_32F, i, 1 - i, scale=1 / 8) for i in (1, 0)]
-    slope = np.where(pair.near, along[0] * slopes[0] + along[1] * slopes[1], 0)
-    slope = slope.astype(np.float32)
-    information = _mean(slope * slope, SHIFT_PX) * SHIFT_PX**2
-    score = _mean(slope * pair.rest, SHIFT_PX) * SHIFT_PX**2
-    noise = typical * CORRELATED_PX2
-    error = np.sqrt(noise / np.maximum(information, 1e-3))
-    shift = np.abs(score / (information + noise + 1e-9))
-    sigmas = np.where(window.away > APART_FAR, APART_FAR_SIGMA, APART_SIGMA)
+    slope_x, slope_y = (
+        cv2.Sobel(pair.luma, cv2.CV_32F, i, 1 - i, scale=float(part) / 8)
+        for i, part in zip((1, 0), along, strict=True)
+    )
+    slope = (slope_x + slope_y) * pair.weight
+    information = _mean(slope * slope, SHIFT_PX)
+    score = _mean(slope * pair.rest, SHIFT_PX)
+    noise = np.float32(typical * CORRELATED_PX2 / SHIFT_PX**2)
+    error = np.sqrt(noise / np.maximum(information, LEAST_SLOPE))
+    shift = np.abs(score / (information + (noise + LEAST_SLOPE)))
+    far = window.away > APART_FAR
+    sigmas = np.where(far, np.float32(APART_FAR_SIGMA), np.float32(APART_SIGMA))
     apart = (shift > APART_PX) & (shift > sigmas * error)
     return ~apart, error < UNKNOWN_PX
 
@@ -257,50 +292,37 @@ def _tidied(valid: Mask, away: Image) -> Mask:
     )
     if not invalid.any():
         return np.ones_like(valid)
-    _, label, stats, _ = cv2.connectedComponentsWithStats(invalid, connectivity=8)
-    specks = stats[:, cv2.CC_STAT_AREA] < SPECK_PX2
+    # Areas are counted here: OpenCV's statistics take six times as long as its labels.
+    _, label = cv2.connectedComponents(invalid, connectivity=8)
+    specks = np.bincount(label.ravel()) < SPECK_PX2
     specks[label[away <= SPECK_FAR]] = False
     specks[0] = False
-    invalid[specks[label]] = 0
+    if specks.any():
+        invalid[specks.take(label)] = 0
     around = np.ones((2 * OUTLINE_PX + 1,) * 2, np.uint8)
     kept = 1 - cv2.dilate(invalid, around)
-    _, label, stats, _ = cv2.connectedComponentsWithStats(kept, connectivity=4)
-    small = stats[:, cv2.CC_STAT_AREA] < ISLAND_PX2
-    return np.asarray((kept > 0) & ~small[label])
+    _, label = cv2.connectedComponents(kept, connectivity=4)
+    small = np.bincount(label.ravel()) < ISLAND_PX2
+    return np.asarray((kept > 0) & ~small.take(label))
 
 
 def _mean(values: Image, side: int) -> Image:
     return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT_101))
 
 
-def _blurred_at(
-    photo: Luma | Image, at_x: Image, at_y: Image, *, whole: bool = False
-) -> Image:
-    """The photo blurred, at places (S, S); OUTSIDE beyond it.
+def _part(
+    photo: Luma | Image, x: tuple[float, float], y: tuple[float, float]
+) -> tuple[Image, tuple[int, int]]:
+    """The photo from the first to the last x and y, as blur needs it, and its corner.
 
-    Or at the `whole` pixels of columns (S,) and rows (S, 1).
+    Empty where all of that is beyond the photo.
     """
-    reach = REACH_PX
-    ends = [(int(a.min()) - reach, int(a.max()) + reach) for a in (at_x, at_y)]
     (left, right), (top, bottom) = (
-        (max(first, 0), min(last, length))
-        for (first, last), length in zip(ends, photo.shape[::-1], strict=True)
+        (max(int(first) - REACH_PX, 0), max(min(int(last) + REACH_PX, length), 0))
+        for (first, last), length in zip((x, y), photo.shape[::-1], strict=True)
     )
-    if left >= right or top >= bottom:
-        return np.full(at_x.shape, OUTSIDE, np.float32)
-    part = photo[top:bottom, left:right].astype(np.float32)
-    part = cv2.GaussianBlur(part, (0, 0), SMOOTH_PX)
-    if whole:
-        rows, columns = int(at_y[0, 0]) - top, int(at_x[0]) - left
-        size = len(at_x)
-        return np.asarray(part[rows : rows + size, columns : columns + size])
-    return np.asarray(
-        cv2.remap(
-            part,
-            at_x - np.float32(left),
-            at_y - np.float32(top),
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=OUTSIDE,
-        )
-    )
+    return np.asarray(photo[top:bottom, left:right], np.float32), (left, top)
+
+
+def _blurred(part: Image) -> Image:
+    return np.asarray(cv2.GaussianBlur(part, (0, 0), SMOOTH_PX))
