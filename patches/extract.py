@@ -133,10 +133,10 @@ def measure_windows(
         pixels = every
     measured = []
     for first in range(0, len(windows), MEASURED_AT_ONCE):
-        rows = slice(first, first + MEASURED_AT_ONCE)
-        part = windows.rows(rows)
+        some = slice(first, first + MEASURED_AT_ONCE)
+        part = windows.rows(some)
         own = cut(phone, part.patch_to_phone, size)
-        measured.append(_measure(own, pixels[rows], valid[rows], part, settings))
+        measured.append(_measure(own, pixels[some], valid[some], part, settings))
     return concatenate(measured), pixels, valid
 
 
