@@ -40,7 +40,7 @@ DAMAGED = (  # what NumPy may raise of a file that is not as it was written
     zipfile.BadZipFile,
 )
 ReadMasks = Callable[[], Bits]  # those of every window of a pair, packed
-MEASUREMENT = 6  # rises when the same photos and settings would be measured otherwise
+MEASUREMENT = 7  # rises when the same photos and settings would be measured otherwise
 
 
 @dataclass(frozen=True)

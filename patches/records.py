@@ -93,8 +93,8 @@ class Windows:
         """How many windows."""
         return len(self.window_xy)
 
-    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Windows":
-        """The windows that `chosen` marks (N,) or numbers."""
+    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "Windows":
+        """The windows that `chosen` marks (N,), numbers or spans."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
 
 
