@@ -17,6 +17,7 @@ FLAT_WEIGHT = 3.0  # pixels by which slopes are held to 0
 MIN_SHARE, MIN_SECOND_SHARE = 0.28, 0.3  # of a window's pixels that a plane explains
 EXPLAINED = 0.05  # of a window's known pixels that a further seed need not explain
 SAME_SURFACE_PX = 0.5  # between two windows' planes, half the way between them
+CONTINUED_PX = 2.5  # ... and at either's centre
 UNKNOWN = np.float32(1e6)  # px of parallax, beyond all limits
 AROUND = ((1, 0), (0, 1), (1, 1), (-1, 1))  # half of a window's neighbours: x, y
 
@@ -142,9 +143,14 @@ def surfaces(centres: FloatArray, planes: FloatArray, size: int) -> NDArray[np.i
     """
     one, other = _neighbours(np.rint((centres - centres[:1]) / size).astype(np.intp))
     way = (centres[other] - centres[one]) / size  # half of it, in half sides
-    at_one = planes[one, 2] + (planes[one, :2] * way).sum(axis=1)
-    at_other = planes[other, 2] - (planes[other, :2] * way).sum(axis=1)
-    same = np.abs(at_one - at_other) < SAME_SURFACE_PX
+    rise, other_rise = (
+        (planes[number, :2] * way).sum(axis=1) for number in (one, other)
+    )
+    apart = planes[other, 2] - planes[one, 2]
+    same = np.abs(apart - rise - other_rise) < SAME_SURFACE_PX
+    # A ramp meets both surfaces that it leads between, but continues neither.
+    for whole in (2 * rise, 2 * other_rise):
+        same &= np.abs(apart - whole) < CONTINUED_PX
     return _connected(len(planes), one[same], other[same])
 
 
