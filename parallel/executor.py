@@ -5,6 +5,7 @@ solves take seconds. Workers are processes of joblib's loky, threads, or those o
 cluster; all are executors as `concurrent.futures` knows them.
 """
 
+import gc
 import os
 import sys
 import time
@@ -32,6 +33,7 @@ from dped_build.parallel.engines import (
     open_cluster,
     with_one_thread,
 )
+from dped_build.parallel.forked import can_fork, end_with_parent, run_forked
 from dped_build.parallel.memory import keep_freed_memory, with_huge_pages
 from dped_build.parallel.signals import blocked, handled_by, start_resource_trackers
 from dped_build.workspace.errors import UsageError
@@ -120,6 +122,10 @@ def run_all(
     if (jobs == 1 and max_memory_gb is None) or backend == "threading":
         with _one_thread():
             yield from _run_here(function, tasks, jobs)
+        return
+    if can_fork():
+        begin = partial(_begin_fork, os.getpid(), max_memory_gb)
+        yield from run_forked(function, tasks, jobs, begin)
         return
     waiting = list(range(len(tasks)))
     while waiting:
@@ -229,13 +235,25 @@ def _require_limits(backend: str) -> None:
         raise UsageError("--max-memory works on Linux only: lower --jobs instead")
 
 
-def _begin_worker(parent: int, max_memory_gb: float | None) -> None:
+def _begin_fork(parent: int, max_memory_gb: float | None) -> None:
+    end_with_parent(parent)
+    gc.freeze()  # what the parent has stays: to look through it copies its pages
+    os.environ.update(_ONE_THREAD)
     limit_threads()
-    if max_memory_gb is not None:
+    _limit_memory(max_memory_gb)
+
+
+def _limit_memory(gigabytes: float | None) -> None:
+    if gigabytes is not None:
         import resource
 
-        limit = int(max_memory_gb * 1e9)
+        limit = int(gigabytes * 1e9)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _begin_worker(parent: int, max_memory_gb: float | None) -> None:
+    limit_threads()
+    _limit_memory(max_memory_gb)
     Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
