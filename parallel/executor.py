@@ -34,7 +34,11 @@ from dped_build.parallel.engines import (
     with_one_thread,
 )
 from dped_build.parallel.forked import can_fork, end_with_parent, run_forked
-from dped_build.parallel.memory import keep_freed_memory, with_huge_pages
+from dped_build.parallel.memory import (
+    keep_freed_memory,
+    lay_heap_in_huge_pages,
+    with_huge_pages,
+)
 from dped_build.parallel.signals import blocked, handled_by, start_resource_trackers
 from dped_build.workspace.errors import UsageError
 
@@ -240,6 +244,8 @@ def _begin_fork(parent: int, max_memory_gb: float | None) -> None:
     gc.freeze()  # what the parent has stays: to look through it copies its pages
     os.environ.update(_ONE_THREAD)
     limit_threads()
+    if max_memory_gb is None:  # what is reserved would count
+        lay_heap_in_huge_pages()
     _limit_memory(max_memory_gb)
 
 
