@@ -6,10 +6,10 @@ from mmap import PAGESIZE
 # Has glibc, from 2.35 on, ask for huge pages: fewer addresses to look up.
 _HUGE_PAGES = "glibc.malloc.hugetlb=1"
 # mallopt's parameters, and sizes up to which nothing freed goes back to the system.
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _KEPT_BYTES, _LARGEST_KEPT = 2**30, 2**25  # in all; of one block, the most it takes
 _USUAL_PAD = 2**17  # by which a heap grows
-_HEAP_BYTES = 2**29  # of a worker, unless larger
+_HUGE_BYTES = 2**27  # of a heap; more takes memory that large photos only touch
 _MADV_HUGEPAGE = 14  # Linux
 
 
@@ -29,10 +29,9 @@ def keep_freed_memory() -> None:
 
 
 def lay_heap_in_huge_pages() -> None:
-    """As `with_huge_pages`, of a process that has begun; its large arrays stay there.
+    """As `with_huge_pages`, of a process that has begun: what its heap grows by now.
 
-    Addresses are reserved, which takes no memory. Other arrays of OpenCV would be
-    cleared each time: it maps what is larger than `_LARGEST_KEPT`.
+    Addresses are reserved, which takes no memory.
     """
     import ctypes
 
@@ -44,10 +43,9 @@ def lay_heap_in_huge_pages() -> None:
         return
     malloc.restype = sbrk.restype = ctypes.c_void_p
     begin = -(-sbrk(size(0)) // PAGESIZE) * PAGESIZE
-    mallopt(_TOP_PAD, _HEAP_BYTES)
+    mallopt(_TOP_PAD, _HUGE_BYTES)
     free(ctypes.c_void_p(malloc(size(_LARGEST_KEPT - PAGESIZE))))
     mallopt(_TOP_PAD, _USUAL_PAD)
-    mallopt(_MMAP_MAX, 0)
     madvise(ctypes.c_void_p(begin), size(sbrk(size(0)) - begin), _MADV_HUGEPAGE)
 
 
