@@ -128,6 +128,10 @@ def run_all(
             yield from _run_here(function, tasks, jobs)
         return
     if can_fork():
+        # What NumPy imports when first used: here once, not in every worker.
+        import numpy.ma
+        import numpy.random  # noqa: F401
+
         begin = partial(_begin_fork, os.getpid(), max_memory_gb)
         yield from run_forked(function, tasks, jobs, begin)
         return

@@ -66,7 +66,8 @@ def run_forked(
                 )
                 processes.append(process)
                 busy[connection] = index
-            for connection in wait(list(busy)):
+            ready = wait(list(busy))
+            for connection in [each for each in busy if each in ready]:
                 index = busy.pop(connection)
                 try:
                     result, error = connection.recv()
