@@ -1,8 +1,9 @@
 """Run one function over many tasks on several cores, surviving dead workers.
 
 Each worker computes with one thread: two BLAS threads in a busy worker make small
-solves take seconds. Workers are processes of joblib's loky, threads, or those of a
-cluster; all are executors as `concurrent.futures` knows them.
+solves take seconds. Workers are forks of this process where that is safe, else
+processes of joblib's loky, threads, or those of a cluster; all but forks are executors
+as `concurrent.futures` knows them.
 """
 
 import gc
@@ -87,8 +88,9 @@ def run_all(
 ) -> Generator[tuple[int, Result | None]]:
     """Yield (index of the task, result) as results come, in any order.
 
-    A task whose worker process dies twice yields None. Which task a dead worker held is
-    not known, so those handed out are tried again one by one, each in its own process.
+    A task whose worker process dies twice yields None. Which task a dead worker of loky
+    held is not known, so those handed out are tried again one by one, each in its own
+    process.
     One job is done by this process itself, unless its memory is limited.
 
     Raises:
