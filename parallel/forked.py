@@ -79,6 +79,9 @@ def run_forked(
                         yield index, None
                     continue
                 if error is not None:
+                    for other in busy:  # killed while they write, they leave files
+                        with suppress(EOFError, OSError):
+                            other.recv()
                     raise error
                 if left:
                     busy[connection] = left.popleft()
