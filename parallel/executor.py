@@ -1,10 +1,12 @@
 """Run one function over many tasks on several cores, surviving dead workers.
 
 Each worker computes with one thread: two BLAS threads in a busy worker make small
-solves take seconds. Workers are processes of joblib's loky, threads, or those of a
-cluster; all are executors as `concurrent.futures` knows them.
+solves take seconds. Workers are forks of this process where that is safe, else
+processes of joblib's loky, threads, or those of a cluster; all but forks are executors
+as `concurrent.futures` knows them.
 """
 
+import gc
 import os
 import sys
 import time
@@ -32,7 +34,12 @@ from dped_build.parallel.engines import (
     open_cluster,
     with_one_thread,
 )
-from dped_build.parallel.memory import keep_freed_memory, with_huge_pages
+from dped_build.parallel.forked import can_fork, end_with_parent, run_forked
+from dped_build.parallel.memory import (
+    keep_freed_memory,
+    lay_heap_in_huge_pages,
+    with_huge_pages,
+)
 from dped_build.parallel.signals import blocked, handled_by, start_resource_trackers
 from dped_build.workspace.errors import UsageError
 
@@ -81,8 +88,9 @@ def run_all(
 ) -> Generator[tuple[int, Result | None]]:
     """Yield (index of the task, result) as results come, in any order.
 
-    A task whose worker process dies twice yields None. Which task a dead worker held is
-    not known, so those handed out are tried again one by one, each in its own process.
+    A task whose worker process dies twice yields None. Which task a dead worker of loky
+    held is not known, so those handed out are tried again one by one, each in its own
+    process.
     One job is done by this process itself, unless its memory is limited.
 
     Raises:
@@ -120,6 +128,14 @@ def run_all(
     if (jobs == 1 and max_memory_gb is None) or backend == "threading":
         with _one_thread():
             yield from _run_here(function, tasks, jobs)
+        return
+    if can_fork():
+        # What NumPy imports when first used: here once, not in every worker.
+        import numpy.ma
+        import numpy.random  # noqa: F401
+
+        begin = partial(_begin_fork, os.getpid(), max_memory_gb)
+        yield from run_forked(function, tasks, jobs, begin)
         return
     waiting = list(range(len(tasks)))
     while waiting:
@@ -229,13 +245,27 @@ def _require_limits(backend: str) -> None:
         raise UsageError("--max-memory works on Linux only: lower --jobs instead")
 
 
-def _begin_worker(parent: int, max_memory_gb: float | None) -> None:
+def _begin_fork(parent: int, max_memory_gb: float | None) -> None:
+    end_with_parent(parent)
+    gc.freeze()  # what the parent has stays: to look through it copies its pages
+    os.environ.update(_ONE_THREAD)
     limit_threads()
-    if max_memory_gb is not None:
+    if max_memory_gb is None:  # what is reserved would count
+        lay_heap_in_huge_pages()
+    _limit_memory(max_memory_gb)
+
+
+def _limit_memory(gigabytes: float | None) -> None:
+    if gigabytes is not None:
         import resource
 
-        limit = int(max_memory_gb * 1e9)
+        limit = int(gigabytes * 1e9)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _begin_worker(parent: int, max_memory_gb: float | None) -> None:
+    limit_threads()
+    _limit_memory(max_memory_gb)
     Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

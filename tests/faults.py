@@ -140,14 +140,9 @@ class Command:
         return found
 
     def workers(self):
-        """Ids of its worker processes."""
-        found = []
-        for pid in self.processes():
-            with suppress(OSError):
-                line = Path(f"/proc/{pid}/cmdline").read_bytes()
-                if b"popen_loky" in line:
-                    found.append(pid)
-        return found
+        """Ids of its worker processes, forks of it."""
+        forks = set(self.processes()) - {self.process.pid}
+        return [pid for pid in sorted(forks) if _runs(pid) == _runs(self.process.pid)]
 
     def leaves_no_process(self, seconds=60):
         """Whether all that it started ends by itself; waits so long at most."""
@@ -155,6 +150,12 @@ class Command:
         while self.processes() and time.monotonic() < until:
             time.sleep(0.05)
         return not self.processes()
+
+
+def _runs(pid):
+    """The command line of a process; nothing of one that is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def is_progress(line):

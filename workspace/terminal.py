@@ -28,13 +28,20 @@ class Progress:
             return
         if can_redraw(sys.stderr):
             if self.bar is None:
-                from tqdm import tqdm
-
-                self.bar = tqdm(total=total, unit=" " + self.unit)
+                self.bar = _bar(total, self.unit)
             self.bar.update(done - self.bar.n)
         elif done and done * 10 // total > self.shown:
             self.shown = done * 10 // total
             say(f"{done} of {total} {self.unit}")
+
+
+def _bar(total: int, unit: str) -> Any:  # noqa: ANN401
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[type-arg]
+        monitor_interval = 0  # no thread: a process that has two cannot be forked
+
+    return Bar(total=total, unit=" " + unit, miniters=1)
 
 
 def can_redraw(stream: TextIO) -> bool:
