@@ -37,8 +37,8 @@ Sizes = tuple[tuple[int, int], tuple[int, int]]  # (width, height) of phone and 
 
 SIDE = 1200  # px of the phone's long side at which points are followed, at most
 CELLS = 48  # along it; each has one point
-WINDOW = 21  # px, compared around a point
-LEVELS = 3  # of halved photos: 40 px away are found
+WINDOW = (17, 21)  # px, compared around a point
+FLOW_REDUCTION = 4  # of the pictures whose flow says where to look
 MIN_TRACKS = 40
 ROUNDS, FAR = 3, 2.0  # followed again where the fit moved by more, px
 CLEAR = 3.0  # contrast of a clear blob, grey levels (Lowe's 0.04 is 3.4)
@@ -238,8 +238,7 @@ def _follow(
         one,
         other,
         points,
-        points,
         reduction=reduction,
-        levels=LEVELS,
         window=WINDOW,
+        flow_reduction=FLOW_REDUCTION,
     )

@@ -20,11 +20,13 @@ Image = NDArray[np.float32]
 SURROUNDINGS_PX = 8.0  # sigma, over which light and contrast are evened out
 LEAST_CONTRAST = 3.0  # grey levels; less is noise
 WHITENED = (40.0, 128.0)  # grey levels of one contrast, and of the mean
-MAX_CORNERS = 3000
+MAX_CORNERS, MAX_FOLLOWED = 3000, 1500  # weak ones among them, too
 STRIP_PIXELS = 4_000_000  # in which corners are found at once
 CORNER_QUALITY = 0.01  # of the best corner's
 CORNER_DISTANCE, CORNER_BLOCK = 7, 5  # px
-FOLLOW_WINDOW = 15  # px
+FOLLOW_WINDOW = (17, 17)  # px; of rows, OpenCV takes eight at once, and one by one
+FOLLOW_LEVELS = 1  # of halved photos
+FLOW_REDUCTION, MIN_FLOW_PX = 2, 8  # where points are looked for; OpenCV needs 8 px
 FOLLOW_UNTIL = (3, 15, 0.02)  # OpenCV's criteria: both, steps, px
 MAX_RETURN_PX = 0.15  # between a corner and where the way there and back ends
 BORDER_PX = 8  # of the common area; no corner is taken there
@@ -68,35 +70,10 @@ def _smaller(luma: NDArray[np.generic], times: int) -> NDArray[np.generic]:
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA))
 
 
-@dataclass(frozen=True)
-class Corners:
-    """N corners of the phone's photo, and where to look for them in the DSLR's, px."""
-
-    points: Image  # (N, 2)
-    start: Image  # (N, 2)
-
-    def every(self, nth: int) -> "Corners":
-        """Every nth of them."""
-        return Corners(self.points[::nth], self.start[::nth])
-
-
-def find_corners(phone: Luma, dslr: Luma, inside: NDArray[np.bool_]) -> Corners:
-    """Corners of the phone's photo.
-
-    Dense inverse search (Kroeger et al., ECCV 2016) says where to look for them.
-
-    Args:
-        phone: Whitened luma (H, W).
-        dslr: Likewise, on the same grid.
-        inside: Which pixels both photos show, (H, W).
-    """
-    corners = _strongest_corners(phone, _within(inside))
-    if not len(corners):
-        return Corners(corners, corners)
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    flow = search.calc(_smaller(phone, 2), _smaller(dslr, 2), None)
-    columns, rows = np.minimum((corners / 2).astype(int), _last(flow)).T
-    return Corners(corners, corners + 2 * flow[rows, columns])
+def find_corners(luma: Luma, inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Corners (N, 2) of a whitened luma, px, that lie `inside`; both (H, W)."""
+    corners = _strongest_corners(luma, _within(inside))
+    return corners[:: max(1, -(-len(corners) // MAX_FOLLOWED))]
 
 
 def _strongest_corners(luma: Luma, inside: NDArray[np.uint8]) -> Image:
@@ -117,17 +94,6 @@ def _strongest_corners(luma: Luma, inside: NDArray[np.uint8]) -> Image:
             found.append(corners[:, 0] + np.array((0, top), np.float32))
         top = bottom
     return np.concatenate(found) if found else np.zeros((0, 2), np.float32)
-
-
-def follow_corners(
-    phone: Luma, dslr: Luma, corners: Corners, *, reduction: int
-) -> Tracks:
-    """Those of the corners that are found in the DSLR's photo, as `follow_points`."""
-    if not len(corners.points):
-        return Tracks(np.zeros((0, 2)), np.zeros((0, 2)))
-    return follow_points(
-        phone, dslr, corners.points, corners.start, reduction=reduction
-    )
 
 
 def blob_contrast(luma: Luma) -> Image:
@@ -182,19 +148,22 @@ def follow_points(
     phone: Luma,
     dslr: Luma,
     points: NDArray[np.float32],
-    start: NDArray[np.float32],
     *,
     reduction: int,
-    levels: int = 1,
-    window: int = FOLLOW_WINDOW,
+    window: tuple[int, int] = FOLLOW_WINDOW,
+    flow_reduction: int = FLOW_REDUCTION,
 ) -> Tracks:
     """The points (N, 2) of the phone's photo that are found there and back again.
 
-    Lucas and Kanade's tracker on whitened lumas (H, W) of one grid, from `start`,
-    (N, 2), on `levels` of halved photos; `reduction` is full-size px per px of these.
+    Lucas and Kanade's tracker on whitened lumas (H, W) of one grid, from where dense
+    inverse search (Kroeger et al., ECCV 2016) leads, on lumas reduced further by
+    `flow_reduction`. `reduction` is full-size px per px of these.
     """
-    there, seen = _follow(phone, dslr, points, start, levels, window)
-    back, seen_back = _follow(dslr, phone, there, points, levels, window)
+    if not len(points):
+        return Tracks(np.zeros((0, 2)), np.zeros((0, 2)))
+    start = _flown(phone, dslr, points, flow_reduction)
+    there, seen = _follow(phone, dslr, points, start, window)
+    back, seen_back = _follow(dslr, phone, there, points, window)
     returned = np.linalg.norm(back - points, axis=1) < MAX_RETURN_PX
     kept = seen & seen_back & returned
     centre = (reduction - 1) / 2
@@ -211,12 +180,20 @@ def _within(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return np.asarray(eroded[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX])
 
 
-def _last(flow: Image) -> NDArray[np.int64]:
-    return np.array(flow.shape[1::-1]) - 1
+def _flown(phone: Luma, dslr: Luma, points: Image, reduction: int) -> Image:
+    """Where optical flow between small pictures sees the points (N, 2), to some px."""
+    small = [_smaller(luma, reduction) for luma in (phone, dslr)]
+    if min(small[0].shape) < MIN_FLOW_PX:
+        return points
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flow = search.calc(*small, None)
+    last = np.array(flow.shape[1::-1]) - 1
+    columns, rows = np.minimum((points / reduction).astype(int), last).T
+    return np.asarray(points + reduction * flow[rows, columns])
 
 
 def _follow(
-    one: Luma, other: Luma, points: Image, start: Image, levels: int, window: int
+    one: Luma, other: Luma, points: Image, start: Image, window: tuple[int, int]
 ) -> tuple[Image, NDArray[np.bool_]]:
     """Where the points (N, 2) of `one` lie in `other`, and whether they were found."""
     found, status, _ = cv2.calcOpticalFlowPyrLK(
@@ -224,8 +201,8 @@ def _follow(
         other,
         points[:, None],
         start[:, None].copy(),
-        winSize=(window,) * 2,
-        maxLevel=levels,
+        winSize=window,
+        maxLevel=FOLLOW_LEVELS,
         criteria=FOLLOW_UNTIL,
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
