@@ -204,8 +204,7 @@ def _without_parallax(
 ) -> NDArray[np.uint8]:
     """The other luma, each pixel moved by optical flow to where it is in the first."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    whitened_pair = (whitened(luma.astype(np.float32)) for luma in (one, other))
-    flow = search.calc(*whitened_pair, None)
+    flow = search.calc(whitened(one), whitened(other), None)
     rows, columns = np.mgrid[: one.shape[0], : one.shape[1]].astype(np.float32)
     at = columns + flow[..., 0], rows + flow[..., 1]
     return np.asarray(cv2.remap(other, *at, cv2.INTER_LINEAR), np.uint8)

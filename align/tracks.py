@@ -30,8 +30,8 @@ FLOW_REDUCTION, MIN_FLOW_PX = 2, 8  # where points are looked for; OpenCV needs 
 FOLLOW_UNTIL = (3, 15, 0.02)  # OpenCV's criteria: both, steps, px
 MAX_RETURN_PX = 0.15  # between a corner and where the way there and back ends
 BORDER_PX = 8  # of the common area; no corner is taken there
-BLOB_SIGMA = 1.6  # px, of the smaller Gaussian (Lowe, IJCV 2004, section 3.3)
-BLOB_RATIO = 1.26  # of both Gaussians
+BLOB_SIGMA, BLOB_WINDOW = 1.8, 11  # px
+BLOB_RATIO = 1.26  # of Lowe's two Gaussians (section 3.3)
 LEAST_BLOB = 0.5  # grey levels of their difference; less is noise
 EDGE_RATIO = 10.0  # of the curvatures along and across an edge (Lowe, section 4.1)
 
@@ -44,25 +44,23 @@ class Tracks:
     displacements: FloatArray  # (N, 2)
 
 
-def whitened(luma: Image) -> Luma:
+def whitened(luma: Luma | Image) -> Luma:
     """Luma (H, W) less its surroundings' mean, in units of their contrast."""
-    rest = _smooth(luma)
-    np.subtract(luma, rest, out=rest)
-    scale, mean = WHITENED
-    contrast = _smooth(rest * rest)
-    np.sqrt(contrast, out=contrast)
-    contrast += LEAST_CONTRAST
-    rest /= contrast
-    rest *= scale
-    rest += mean
-    return np.clip(rest, 0, 255, out=rest).astype(np.uint8)
+    size = luma.shape[::-1]
+    mean = cv2.resize(_surroundings(luma), size, interpolation=cv2.INTER_LINEAR)
+    rest = cv2.subtract(luma, mean, dst=mean, dtype=cv2.CV_32F)
+    contrast = np.sqrt(_surroundings(cv2.multiply(rest, rest))) + LEAST_CONTRAST
+    contrast = cv2.resize(contrast, size, interpolation=cv2.INTER_LINEAR)
+    scale, middle = WHITENED
+    cv2.divide(rest, contrast, dst=rest, scale=scale)
+    return np.asarray(cv2.add(rest, middle, dtype=cv2.CV_8U))
 
 
-def _smooth(luma: Image) -> Image:
+def _surroundings(values: NDArray[np.generic]) -> Image:
+    """Their blur, in a picture of a quarter of their size."""
     less = 4
-    small = _smaller(luma, less)
-    small = cv2.GaussianBlur(small, (0, 0), SURROUNDINGS_PX / less)
-    return np.asarray(cv2.resize(small, luma.shape[::-1], interpolation=1))
+    small = _smaller(values, less).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), SURROUNDINGS_PX / less))
 
 
 def _smaller(luma: NDArray[np.generic], times: int) -> NDArray[np.generic]:
@@ -97,13 +95,11 @@ def _strongest_corners(luma: Luma, inside: NDArray[np.uint8]) -> Image:
 
 
 def blob_contrast(luma: Luma) -> Image:
-    """Difference of Gaussians (Lowe, IJCV 2004), grey levels, (H, W)."""
+    """Laplacian of a Gaussian, as Lowe's difference of two (IJCV 2004), grey levels."""
     values = luma.astype(np.float32)
-    wide, narrow = (
-        cv2.GaussianBlur(values, (0, 0), sigma)
-        for sigma in (BLOB_SIGMA * BLOB_RATIO, BLOB_SIGMA)
-    )
-    return np.asarray(wide - narrow)
+    cv2.GaussianBlur(values, (BLOB_WINDOW, BLOB_WINDOW), BLOB_SIGMA, dst=values)
+    between = (BLOB_RATIO - 1 / BLOB_RATIO) / 2 * BLOB_SIGMA**2
+    return np.asarray(cv2.Laplacian(values, cv2.CV_32F, scale=between))
 
 
 def find_blobs(
@@ -116,25 +112,27 @@ def find_blobs(
     outlines, which are no places of the scene.
     """
     strength = np.abs(contrast)
-    found = (strength > LEAST_BLOB) & (_within(inside) > 0)
-    found &= strength >= cv2.dilate(strength, np.ones((3, 3)))
-    rows, columns = np.nonzero(found)
-    kept = _is_round(contrast, rows, columns)
-    rows, columns = rows[kept], columns[kept]
+    found = strength >= cv2.dilate(strength, np.ones((3, 3)))
+    found &= strength > LEAST_BLOB
+    found &= _within(inside) > 0
+    places = np.flatnonzero(found)
+    places = places[_is_round(contrast, places)]
+    # Of the places of a cell, the strongest is written last.
+    order = np.argsort(-strength.ravel()[places], kind="stable")[::-1]
+    rows, columns = np.divmod(places[order], contrast.shape[1])
     side = math.ceil(max(contrast.shape) / cells)
-    cell = rows // side * cells + columns // side
-    order = np.lexsort((-strength[rows, columns], cell))
-    best = order[np.unique(cell[order], return_index=True)[1]]
-    return np.stack([columns[best], rows[best]], axis=1).astype(np.float32)
+    best = np.full(cells**2, -1)
+    best[rows // side * cells + columns // side] = places[order]
+    rows, columns = np.divmod(best[best >= 0], contrast.shape[1])
+    return np.stack([columns, rows], axis=1).astype(np.float32)
 
 
-def _is_round(
-    contrast: Image, rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> NDArray[np.bool_]:
+def _is_round(contrast: Image, places: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether extrema inside the border are none of an edge (Lowe, section 4.1)."""
+    flat, row = contrast.ravel(), contrast.shape[1]
 
     def at(down: int, right: int) -> Image:
-        return np.asarray(contrast[rows + down, columns + right])
+        return np.asarray(flat[places + (down * row + right)])
 
     middle = 2 * at(0, 0)
     across, down = at(0, 1) + at(0, -1) - middle, at(1, 0) + at(-1, 0) - middle
