@@ -80,7 +80,8 @@ def matching_luma(
         luma = cv2.resize(luma, small.tolist(), interpolation=cv2.INTER_AREA)
     # Rounding to whole pixels makes the scales of x and y differ.
     scale = np.array(luma.shape[::-1]) / large / halved
-    low, high = np.percentile(luma, CONTRAST_PERCENTILES)
+    darker = np.bincount(luma.ravel(), minlength=256).cumsum() / luma.size
+    low, high = np.searchsorted(darker, np.array(CONTRAST_PERCENTILES) / 100)
     stretched = (luma.astype(np.float32) - low) * (255 / max(high - low, 1))
     return np.clip(stretched, 0, 255).astype(np.uint8), scale
 

@@ -35,7 +35,7 @@ from dped_build.photos.orientation import reduced
 Luma = NDArray[np.uint8]
 Sizes = tuple[tuple[int, int], tuple[int, int]]  # (width, height) of phone and DSLR
 
-SIDE = 1200  # px of the phone's long side at which points are followed, at most
+SIDE = 1000  # px of the phone's long side at which points are followed, at most
 CELLS = 40  # along it; each has one point
 WINDOW = (17, 21)  # px, compared around a point
 FLOW_REDUCTION = 4  # of the pictures whose flow says where to look

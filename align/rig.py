@@ -25,7 +25,7 @@ TURN, BEND = 0.3, 0.05
 WEAK = 1e-4  # precision of the smooth terms: the tracks say them
 FOLLOWS = 4.0  # spreads, within which a track follows the rig
 # Of one surface; share of corners off it from which there are several.
-SURFACE_PX, SURFACE_SPREADS, OFF_SURFACE = 2.0, 5.0, 0.05
+SURFACE_PX, SURFACE_SPREADS, OFF_SURFACE = 2.0, 5.0, 0.053
 FAR_PX, FAR_OFF = 8.0, 0.015  # smooth parallax and wrong tracks stay below
 FAR_TURN = 0.2  # radians, off the direction that most corners state
 RANGE = (0.5, 99.5)  # percentiles of the tracks' parallax
