@@ -26,6 +26,8 @@ from dped_build.patches.refinement.prior import Prior
 from dped_build.patches.refinement.pyramid import Image, reduced
 
 GUIDE_REDUCTION = 2
+STRIP_PIXELS, MARGIN = 2_000_000, 64  # whitened at once, and rows of what is around
+WHOLE_ROWS = 4  # a strip begins where the pixels of the blurred pictures do
 MAX_SPREAD_PX = 0.5  # across a rig that is one
 # Corners are followed at this size first; with so few off its surface a pair is flat.
 FIRST_REDUCTION, SURELY_FLAT = 4, 0.012
@@ -79,10 +81,23 @@ def _tracks(
     phone: Luma, dslr: Image, visible: NDArray[np.int64], reduction: int
 ) -> tuple[tuple[Luma, Luma], Tracks]:
     """Both photos reduced and whitened, and the corners followed between them."""
-    one, other = (whitened(_halved(luma, reduction)) for luma in (phone, dslr))
+    one, other = (_whitened(luma, reduction) for luma in (phone, dslr))
     rows = visible[::reduction][: one.shape[0]] / reduction
     corners = find_corners(one, row_mask(rows, one.shape[1]))
     return (one, other), follow_points(one, other, corners, reduction=reduction)
+
+
+def _whitened(luma: Luma | Image, reduction: int) -> Luma:
+    """Luma (H, W) reduced and whitened; strip by strip, as that takes many floats."""
+    height, width = (side // reduction for side in luma.shape)
+    found = np.empty((height, width), np.uint8)
+    rows = max(STRIP_PIXELS // width, MARGIN) // WHOLE_ROWS * WHOLE_ROWS
+    for top in range(0, height, rows):
+        first, bottom = max(top - MARGIN, 0), min(top + rows, height)
+        last = min(bottom + MARGIN, height)
+        small = _halved(luma[first * reduction : last * reduction], reduction)
+        found[top:bottom] = whitened(small)[top - first : bottom - first]
+    return found
 
 
 def _halved(luma: Luma | Image, reduction: int) -> Image:

@@ -19,6 +19,7 @@ SPECKLE_PX, SPECKLE_STEP = 60, 2  # islands up to so large, of such a step, are 
 BEYOND = 3  # px searched beyond the tracks' parallax
 SIXTEEN = 16  # OpenCV's unit of disparities, in number and in value
 STRIP = 128  # rows of the turned photo made at once
+STRIP_PIXELS, MARGIN = 4_000_000, 64  # matched at once, and rows of what is around
 GRID = 8  # px between which what lies across is interpolated
 
 
@@ -74,17 +75,25 @@ def parallax_map(phone: Luma, dslr: Luma, rig: Rig, reduction: int) -> Image:
         speckleRange=SPECKLE_STEP,
         mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
     )
-    found = matcher.compute(left, right).astype(np.float32) / SIXTEEN
-    found[found < lowest] = np.nan
+    unknown = (lowest - 1) * SIXTEEN  # what OpenCV gives
+    found = np.empty(left.shape, np.int16)
+    rows = max(STRIP_PIXELS // left.shape[1], MARGIN)
+    for top in range(0, len(left), rows):
+        first, last = max(top - MARGIN, 0), top + rows + MARGIN
+        part = matcher.compute(left[first:last], right[first:last])
+        found[top : top + rows] = part[top - first :][:rows]
     back = np.column_stack([axes, -(axes @ centre) - origin])
     back_again = cv2.warpAffine(
         found,
         back,
         (width, height),
         flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
-        borderValue=np.nan,
+        borderValue=unknown,
     )
-    return np.asarray(-reduction * back_again)
+    parallax = np.asarray(back_again, np.float32)
+    parallax *= -reduction / SIXTEEN
+    parallax[back_again <= unknown] = np.nan
+    return parallax
 
 
 _BACK = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
