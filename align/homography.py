@@ -131,6 +131,7 @@ def likely_homography(
     weighted = (rows * weights).reshape(8, -1)
     normal = weighted @ rows.reshape(8, -1).T
     right = weighted @ (seen - points).T.ravel()
+    found: FloatArray
     found, mean, prior = np.zeros((3, 8))
     for _ in range(PRIOR_STEPS):  # the prior depends on where the phone's centre lies
         mean[4:], sigma = _expectation(found[:2] - centre)

@@ -77,11 +77,11 @@ def parallax_map(phone: Luma, dslr: Luma, rig: Rig, reduction: int) -> Image:
     )
     unknown = (lowest - 1) * SIXTEEN  # what OpenCV gives
     found = np.empty(left.shape, np.int16)
-    rows = max(STRIP_PIXELS // left.shape[1], MARGIN)
-    for top in range(0, len(left), rows):
-        first, last = max(top - MARGIN, 0), top + rows + MARGIN
-        part = matcher.compute(left[first:last], right[first:last])
-        found[top : top + rows] = part[top - first :][:rows]
+    at_once = max(STRIP_PIXELS // left.shape[1], MARGIN)
+    for top in range(0, len(left), at_once):
+        begun, last = max(top - MARGIN, 0), top + at_once + MARGIN
+        part = matcher.compute(left[begun:last], right[begun:last])
+        found[top : top + at_once] = part[top - begun :][:at_once]
     back = np.column_stack([axes, -(axes @ centre) - origin])
     back_again = cv2.warpAffine(
         found,
