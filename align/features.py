@@ -80,7 +80,8 @@ def matching_luma(
         luma = cv2.resize(luma, small.tolist(), interpolation=cv2.INTER_AREA)
     # Rounding to whole pixels makes the scales of x and y differ.
     scale = np.array(luma.shape[::-1]) / large / halved
-    low, high = np.percentile(luma, CONTRAST_PERCENTILES)
+    darker = np.bincount(luma.ravel(), minlength=256).cumsum() / luma.size
+    low, high = np.searchsorted(darker, np.array(CONTRAST_PERCENTILES) / 100)
     stretched = (luma.astype(np.float32) - low) * (255 / max(high - low, 1))
     return np.clip(stretched, 0, 255).astype(np.uint8), scale
 
@@ -204,8 +205,7 @@ def _without_parallax(
 ) -> NDArray[np.uint8]:
     """The other luma, each pixel moved by optical flow to where it is in the first."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    whitened_pair = (whitened(luma.astype(np.float32)) for luma in (one, other))
-    flow = search.calc(*whitened_pair, None)
+    flow = search.calc(whitened(one), whitened(other), None)
     rows, columns = np.mgrid[: one.shape[0], : one.shape[1]].astype(np.float32)
     at = columns + flow[..., 0], rows + flow[..., 1]
     return np.asarray(cv2.remap(other, *at, cv2.INTER_LINEAR), np.uint8)

@@ -127,16 +127,16 @@ def likely_homography(
     back = np.linalg.inv(similarity)
     centre = apply_homography(back, (np.array(dslr_size) - 1) / 2)
     seen = apply_homography(back, dslr)
-    rows = _equations(points, seen)  # (2, M, 8)
-    weighted = (rows * weights[:, None]).reshape(-1, 8)
-    normal = weighted.T @ rows.reshape(-1, 8)
-    right = (seen - points).T.ravel() @ weighted
-    found = np.zeros(8)
+    rows = _equations(points, seen)  # (8, 2, M)
+    weighted = (rows * weights).reshape(8, -1)
+    normal = weighted @ rows.reshape(8, -1).T
+    right = weighted @ (seen - points).T.ravel()
+    found: FloatArray
+    found, mean, prior = np.zeros((3, 8))
     for _ in range(PRIOR_STEPS):  # the prior depends on where the phone's centre lies
-        expected, sigma = _expectation(found[:2] - centre)
-        prior = np.diag([0, 0, 0, 0, *(1 / sigma**2)])
-        mean = np.concatenate([np.zeros(4), expected])
-        found = np.linalg.solve(normal + prior, right + prior @ mean)
+        mean[4:], sigma = _expectation(found[:2] - centre)
+        prior[4:] = 1 / sigma**2
+        found = np.linalg.solve(normal + np.diag(prior), right + prior * mean)
     x, y, grow, turn, stretch, shear, tilt_x, tilt_y = found
     warp = [
         [1 + grow + stretch, shear - turn, x],
@@ -158,26 +158,28 @@ def _similarity(
     points: FloatArray, targets: FloatArray, weights: FloatArray
 ) -> FloatArray:
     """Weighted least-squares similarity (3, 3) from points to targets, (M, 2) each."""
-    middles = [np.average(xy, axis=0, weights=weights) for xy in (points, targets)]
+    middles = [weights @ xy / weights.sum() for xy in (points, targets)]
     z, w = (xy - middle for xy, middle in zip((points, targets), middles, strict=True))
-    along = weights @ (z * w).sum(axis=1)
-    across = weights @ (z[:, 0] * w[:, 1] - z[:, 1] * w[:, 0])
-    power = weights @ (z**2).sum(axis=1)
+    shared = (weights[:, None] * z).T @ w
+    along, across = np.trace(shared), shared[0, 1] - shared[1, 0]
+    power = (weights @ (z * z)).sum()
     cos, sin = along / power, across / power
     turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
     return np.asarray(translation(*middles[1]) @ turn @ translation(*-middles[0]))
 
 
 def _equations(points: FloatArray, seen: FloatArray) -> FloatArray:
-    """A homography near the identity as linear equations, (2, M, 8).
+    """A homography near the identity as linear equations, (8, 2, M).
 
     The unknowns: shift, scale and turn, stretch and shear, perspective.
     """
-    (x, y), (u, v) = points.T, seen.T
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    across = [one, zero, x, -y, x, y, -u * x, -u * y]
-    down = [zero, one, y, x, -y, x, -v * x, -v * y]
-    return np.stack([np.stack(across, axis=1), np.stack(down, axis=1)])
+    rows = np.zeros((8, 2, len(points)))
+    x, y = points.T
+    rows[0, 0] = rows[1, 1] = 1
+    rows[2], rows[3] = (x, y), (-y, x)
+    rows[4], rows[5] = (x, -y), (y, x)
+    rows[6], rows[7] = -seen.T * x, -seen.T * y
+    return rows
 
 
 def _expectation(offset: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -10,6 +10,7 @@ least absolute deviations.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +23,6 @@ from dped_build.align.geometry import (
     visible_rows,
 )
 from dped_build.align.homography import CELL_ERROR, crowd, likely_homography
-from dped_build.align.sampling import sample
 from dped_build.align.tracks import (
     Tracks,
     blob_contrast,
@@ -35,10 +35,10 @@ from dped_build.photos.orientation import reduced
 Luma = NDArray[np.uint8]
 Sizes = tuple[tuple[int, int], tuple[int, int]]  # (width, height) of phone and DSLR
 
-SIDE = 1200  # px of the phone's long side at which points are followed, at most
-CELLS = 48  # along it; each has one point
-WINDOW = 21  # px, compared around a point
-LEVELS = 3  # of halved photos: 40 px away are found
+SIDE = 1000  # px of the phone's long side at which points are followed, at most
+CELLS = 40  # along it; each has one point
+WINDOW = (17, 21)  # px, compared around a point
+FLOW_REDUCTION = 4  # of the pictures whose flow says where to look
 MIN_TRACKS = 40
 ROUNDS, FAR = 3, 2.0  # followed again where the fit moved by more, px
 CLEAR = 3.0  # contrast of a clear blob, grey levels (Lowe's 0.04 is 3.4)
@@ -165,13 +165,17 @@ def _field(
 ) -> FloatArray:
     """Median displacement by cell, (rows, columns, 2); see `Refit`."""
     displacements = apply_homography(np.linalg.inv(matrix), dslr) - phone
-    columns, rows = _cells(phone, size).T
-    field = np.full((*_grid(size)[::-1], 2), np.nan)
-    for row, column in np.unique(np.stack([rows, columns], axis=1), axis=0):
-        here = (rows == row) & (columns == column)
-        if here.sum() >= MIN_IN_CELL:
-            field[row, column] = np.median(displacements[here], axis=0)
-    return field
+    across, down = _grid(size)
+    cell = _cells(phone, size) @ (1, across)
+    counts = np.bincount(cell, minlength=across * down)
+    known = counts >= MIN_IN_CELL
+    first, count = (np.cumsum(counts) - counts)[known], counts[known]
+    field = np.full((across * down, 2), np.nan)
+    for axis, values in enumerate(displacements.T):
+        ordered = values[np.lexsort((values, cell))]
+        both = ordered[first + (count - 1) // 2], ordered[first + count // 2]
+        field[known, axis] = np.mean(both, axis=0)
+    return field.reshape(down, across, 2)
 
 
 def _independent_rmse(
@@ -231,15 +235,29 @@ def _follow(
     if len(points) < MIN_TRACKS:
         return Tracks(np.zeros((0, 2)), np.zeros((0, 2)))
     middle = np.linalg.det(local_jacobian(to_dslr, np.array(size) / 2))
-    less = max(1, int(np.sqrt(max(middle, 1))))  # whole px are quickly averaged
-    seen = sample(reduced(dslr, less), rescaling(1 / less) @ to_dslr, size)
-    one, other = (whitened(luma.astype(np.float32)) for luma in (phone, seen))
+    times = max(1, round(np.sqrt(max(middle, 1))))
+    to_small = rescaling(1 / times) @ to_dslr
+    # Among px of nearly its own size, interpolation hardly aliases or blurs.
+    seen = cv2.warpPerspective(
+        _smaller(dslr, times),
+        to_small,
+        size,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    one, other = whitened(phone), whitened(np.asarray(seen, np.uint8))
     return follow_points(
         one,
         other,
         points,
-        points,
         reduction=reduction,
-        levels=LEVELS,
         window=WINDOW,
+        flow_reduction=FLOW_REDUCTION,
     )
+
+
+def _smaller(luma: Luma, times: int) -> Luma:
+    """As `reduced`, but for rounding; OpenCV halves several times as fast."""
+    while times > 2 and times % 2 == 0:
+        luma, times = reduced(luma, 2), times // 2
+    return reduced(luma, times)

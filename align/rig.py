@@ -14,9 +14,9 @@ from dped_build.align.geometry import FloatArray
 from dped_build.align.tracks import Tracks
 
 MIN_TRACKS = 60
-SEARCHED_TRACKS = 500  # that the direction is searched with
-DIRECTIONS = 36  # tried, over half a turn
-SEARCH_STEPS, FIT_STEPS = 6, 10  # of reweighting
+SEARCHED_TRACKS = 400  # that the direction is searched with
+DIRECTIONS = 24  # tried, over half a turn
+SEARCH_STEPS, FIT_STEPS, TURN_STEPS = 6, 10, 4  # of reweighting
 SEARCH_PX = 0.3  # error of a track that follows the rig, while searching
 TRACK_PX = 0.1  # ... of the fit, at least
 TURNS = 3  # of the direction, each with a new fit
@@ -25,7 +25,7 @@ TURN, BEND = 0.3, 0.05
 WEAK = 1e-4  # precision of the smooth terms: the tracks say them
 FOLLOWS = 4.0  # spreads, within which a track follows the rig
 # Of one surface; share of corners off it from which there are several.
-SURFACE_PX, SURFACE_SPREADS, OFF_SURFACE = 2.0, 5.0, 0.05
+SURFACE_PX, SURFACE_SPREADS, OFF_SURFACE = 2.0, 5.0, 0.053
 FAR_PX, FAR_OFF = 8.0, 0.015  # smooth parallax and wrong tracks stay below
 FAR_TURN = 0.2  # radians, off the direction that most corners state
 RANGE = (0.5, 99.5)  # percentiles of the tracks' parallax
@@ -103,10 +103,10 @@ def fit_rig(tracks: Tracks, size: tuple[int, int]) -> Rig | None:
         return None
     along = _search_direction(tracks, size)
     start = Rig(size, _unit(along), np.zeros(10), np.zeros(6), 0.0, 0.0, (0.0, 0.0))
-    rig = _fitted(start, tracks)
+    rig, weights = _fitted(start, tracks, np.ones(len(tracks.points)), FIT_STEPS)
     for _ in range(TURNS - 1):
         turned = _unit(rig.along + rig.bend[0] * rig.normal)
-        rig = _fitted(replace(rig, along=turned), tracks)
+        rig, weights = _fitted(replace(rig, along=turned), tracks, weights, TURN_STEPS)
     return rig
 
 
@@ -125,34 +125,39 @@ def _search_direction(tracks: Tracks, size: tuple[int, int]) -> FloatArray:
 
 def _off_surface(terms: FloatArray, values: FloatArray, steps: int) -> FloatArray:
     """What the smooth surface of most values (..., N) leaves of each, px."""
+    count = terms.shape[1]
+    products = (terms[:, :, None] * terms[:, None]).reshape(-1, count**2)
     weights = np.ones(values.shape)
     for _ in range(steps):
-        weighted = (terms * weights[..., None]).swapaxes(-1, -2)
-        normal = weighted @ terms + 1e-3 * np.eye(terms.shape[1])
-        surface = np.linalg.solve(normal, weighted @ values[..., None])
-        rest = values - (terms @ surface)[..., 0]
+        normal = (weights @ products).reshape(*values.shape[:-1], count, count)
+        seen = (weights * values) @ terms
+        smooth = normal + 1e-3 * np.eye(count)
+        surface = np.linalg.solve(smooth, seen[..., None])[..., 0]
+        rest = values - surface @ terms.T
         weights = 1 / (1 + (rest / SEARCH_PX) ** 2) ** 2
     return np.asarray(rest)
 
 
-def _fitted(rig: Rig, tracks: Tracks) -> Rig:
-    """The same direction with the terms that most tracks agree with."""
+def _fitted(
+    rig: Rig, tracks: Tracks, weights: FloatArray, steps: int
+) -> tuple[Rig, FloatArray]:
+    """The same direction with the terms that most tracks agree with, their weights."""
     parallax = tracks.displacements @ rig.along
     values = tracks.displacements @ rig.normal
     middle = float(np.median(parallax))
-    bent = _powers(tracks.points, rig.size, 2) * (parallax - middle)[:, None]
-    terms = np.concatenate([_powers(tracks.points, rig.size, 3), bent], axis=1)
+    smooth = _powers(tracks.points, rig.size, 3)
+    bent = smooth[:, :6] * (parallax - middle)[:, None]
+    terms = np.concatenate([smooth, bent], axis=1)
     precision = np.array([WEAK] * 10 + [TURN**-2] + [BEND**-2] * 5) * TRACK_PX**2
-    weights = np.ones(len(values))
-    for _ in range(FIT_STEPS):
-        weighted = terms * weights[:, None]
-        normal = weighted.T @ terms + np.diag(precision)
-        found = np.linalg.solve(normal, weighted.T @ values)
+    for _ in range(steps):
+        weighted = terms.T * weights
+        normal = weighted @ terms + np.diag(precision)
+        found = np.linalg.solve(normal, weighted @ values)
         rest = np.abs(values - terms @ found)
         spread = max(1.48 * float(np.median(rest)), TRACK_PX)
         weights = 1 / (1 + (rest / spread) ** 2)
     low, high = np.percentile(parallax[rest < FOLLOWS * spread], RANGE)
-    return replace(
+    found_rig = replace(
         rig,
         smooth=found[:10],
         bend=found[10:],
@@ -160,6 +165,7 @@ def _fitted(rig: Rig, tracks: Tracks) -> Rig:
         spread_px=spread,
         limits=(float(low), float(high)),
     )
+    return found_rig, weights
 
 
 def _powers(points: FloatArray, size: tuple[int, int], degree: int) -> FloatArray:

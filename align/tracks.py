@@ -20,16 +20,18 @@ Image = NDArray[np.float32]
 SURROUNDINGS_PX = 8.0  # sigma, over which light and contrast are evened out
 LEAST_CONTRAST = 3.0  # grey levels; less is noise
 WHITENED = (40.0, 128.0)  # grey levels of one contrast, and of the mean
-MAX_CORNERS = 3000
-STRIP_PIXELS = 4_000_000  # in which corners are found at once
+MAX_CORNERS, MAX_FOLLOWED = 3000, 1500  # weak ones among them, too
+STRIP_PIXELS = 2_000_000  # in which corners are found at once
 CORNER_QUALITY = 0.01  # of the best corner's
 CORNER_DISTANCE, CORNER_BLOCK = 7, 5  # px
-FOLLOW_WINDOW = 15  # px
+FOLLOW_WINDOW = (17, 17)  # px; of rows, OpenCV takes eight at once, and one by one
+FOLLOW_LEVELS = 1  # of halved photos
+FLOW_REDUCTION, MIN_FLOW_PX = 2, 8  # where points are looked for; OpenCV needs 8 px
 FOLLOW_UNTIL = (3, 15, 0.02)  # OpenCV's criteria: both, steps, px
 MAX_RETURN_PX = 0.15  # between a corner and where the way there and back ends
 BORDER_PX = 8  # of the common area; no corner is taken there
-BLOB_SIGMA = 1.6  # px, of the smaller Gaussian (Lowe, IJCV 2004, section 3.3)
-BLOB_RATIO = 1.26  # of both Gaussians
+BLOB_SIGMA, BLOB_WINDOW = 1.8, 11  # px
+BLOB_RATIO = 1.26  # of Lowe's two Gaussians (section 3.3)
 LEAST_BLOB = 0.5  # grey levels of their difference; less is noise
 EDGE_RATIO = 10.0  # of the curvatures along and across an edge (Lowe, section 4.1)
 
@@ -42,25 +44,23 @@ class Tracks:
     displacements: FloatArray  # (N, 2)
 
 
-def whitened(luma: Image) -> Luma:
+def whitened(luma: Luma | Image) -> Luma:
     """Luma (H, W) less its surroundings' mean, in units of their contrast."""
-    rest = _smooth(luma)
-    np.subtract(luma, rest, out=rest)
-    scale, mean = WHITENED
-    contrast = _smooth(rest * rest)
-    np.sqrt(contrast, out=contrast)
-    contrast += LEAST_CONTRAST
-    rest /= contrast
-    rest *= scale
-    rest += mean
-    return np.clip(rest, 0, 255, out=rest).astype(np.uint8)
+    size = luma.shape[::-1]
+    mean = cv2.resize(_surroundings(luma), size, interpolation=cv2.INTER_LINEAR)
+    rest = cv2.subtract(luma, mean, dst=mean, dtype=cv2.CV_32F)
+    contrast = np.sqrt(_surroundings(cv2.multiply(rest, rest))) + LEAST_CONTRAST
+    contrast = cv2.resize(contrast, size, interpolation=cv2.INTER_LINEAR)
+    scale, middle = WHITENED
+    cv2.divide(rest, contrast, dst=rest, scale=scale)
+    return np.asarray(cv2.add(rest, middle, dtype=cv2.CV_8U))
 
 
-def _smooth(luma: Image) -> Image:
+def _surroundings(values: NDArray[np.generic]) -> Image:
+    """Their blur, in a picture of a quarter of their size."""
     less = 4
-    small = _smaller(luma, less)
-    small = cv2.GaussianBlur(small, (0, 0), SURROUNDINGS_PX / less)
-    return np.asarray(cv2.resize(small, luma.shape[::-1], interpolation=1))
+    small = _smaller(values, less).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), SURROUNDINGS_PX / less))
 
 
 def _smaller(luma: NDArray[np.generic], times: int) -> NDArray[np.generic]:
@@ -68,35 +68,10 @@ def _smaller(luma: NDArray[np.generic], times: int) -> NDArray[np.generic]:
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA))
 
 
-@dataclass(frozen=True)
-class Corners:
-    """N corners of the phone's photo, and where to look for them in the DSLR's, px."""
-
-    points: Image  # (N, 2)
-    start: Image  # (N, 2)
-
-    def every(self, nth: int) -> "Corners":
-        """Every nth of them."""
-        return Corners(self.points[::nth], self.start[::nth])
-
-
-def find_corners(phone: Luma, dslr: Luma, inside: NDArray[np.bool_]) -> Corners:
-    """Corners of the phone's photo.
-
-    Dense inverse search (Kroeger et al., ECCV 2016) says where to look for them.
-
-    Args:
-        phone: Whitened luma (H, W).
-        dslr: Likewise, on the same grid.
-        inside: Which pixels both photos show, (H, W).
-    """
-    corners = _strongest_corners(phone, _within(inside))
-    if not len(corners):
-        return Corners(corners, corners)
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    flow = search.calc(_smaller(phone, 2), _smaller(dslr, 2), None)
-    columns, rows = np.minimum((corners / 2).astype(int), _last(flow)).T
-    return Corners(corners, corners + 2 * flow[rows, columns])
+def find_corners(luma: Luma, inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Corners (N, 2) of a whitened luma, px, that lie `inside`; both (H, W)."""
+    corners = _strongest_corners(luma, _within(inside))
+    return corners[:: max(1, -(-len(corners) // MAX_FOLLOWED))]
 
 
 def _strongest_corners(luma: Luma, inside: NDArray[np.uint8]) -> Image:
@@ -119,25 +94,12 @@ def _strongest_corners(luma: Luma, inside: NDArray[np.uint8]) -> Image:
     return np.concatenate(found) if found else np.zeros((0, 2), np.float32)
 
 
-def follow_corners(
-    phone: Luma, dslr: Luma, corners: Corners, *, reduction: int
-) -> Tracks:
-    """Those of the corners that are found in the DSLR's photo, as `follow_points`."""
-    if not len(corners.points):
-        return Tracks(np.zeros((0, 2)), np.zeros((0, 2)))
-    return follow_points(
-        phone, dslr, corners.points, corners.start, reduction=reduction
-    )
-
-
 def blob_contrast(luma: Luma) -> Image:
-    """Difference of Gaussians (Lowe, IJCV 2004), grey levels, (H, W)."""
+    """Laplacian of a Gaussian, as Lowe's difference of two (IJCV 2004), grey levels."""
     values = luma.astype(np.float32)
-    wide, narrow = (
-        cv2.GaussianBlur(values, (0, 0), sigma)
-        for sigma in (BLOB_SIGMA * BLOB_RATIO, BLOB_SIGMA)
-    )
-    return np.asarray(wide - narrow)
+    cv2.GaussianBlur(values, (BLOB_WINDOW, BLOB_WINDOW), BLOB_SIGMA, dst=values)
+    between = (BLOB_RATIO - 1 / BLOB_RATIO) / 2 * BLOB_SIGMA**2
+    return np.asarray(cv2.Laplacian(values, cv2.CV_32F, scale=between))
 
 
 def find_blobs(
@@ -150,25 +112,27 @@ def find_blobs(
     outlines, which are no places of the scene.
     """
     strength = np.abs(contrast)
-    found = (strength > LEAST_BLOB) & (_within(inside) > 0)
-    found &= strength >= cv2.dilate(strength, np.ones((3, 3)))
-    rows, columns = np.nonzero(found)
-    kept = _is_round(contrast, rows, columns)
-    rows, columns = rows[kept], columns[kept]
+    found = strength >= cv2.dilate(strength, np.ones((3, 3)))
+    found &= strength > LEAST_BLOB
+    found &= _within(inside) > 0
+    places = np.flatnonzero(found)
+    places = places[_is_round(contrast, places)]
+    # Of the places of a cell, the strongest is written last.
+    order = np.argsort(-strength.ravel()[places], kind="stable")[::-1]
+    rows, columns = np.divmod(places[order], contrast.shape[1])
     side = math.ceil(max(contrast.shape) / cells)
-    cell = rows // side * cells + columns // side
-    order = np.lexsort((-strength[rows, columns], cell))
-    best = order[np.unique(cell[order], return_index=True)[1]]
-    return np.stack([columns[best], rows[best]], axis=1).astype(np.float32)
+    best = np.full(cells**2, -1)
+    best[rows // side * cells + columns // side] = places[order]
+    rows, columns = np.divmod(best[best >= 0], contrast.shape[1])
+    return np.stack([columns, rows], axis=1).astype(np.float32)
 
 
-def _is_round(
-    contrast: Image, rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> NDArray[np.bool_]:
+def _is_round(contrast: Image, places: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether extrema inside the border are none of an edge (Lowe, section 4.1)."""
+    flat, row = contrast.ravel(), contrast.shape[1]
 
     def at(down: int, right: int) -> Image:
-        return np.asarray(contrast[rows + down, columns + right])
+        return np.asarray(flat[places + (down * row + right)])
 
     middle = 2 * at(0, 0)
     across, down = at(0, 1) + at(0, -1) - middle, at(1, 0) + at(-1, 0) - middle
@@ -182,19 +146,22 @@ def follow_points(
     phone: Luma,
     dslr: Luma,
     points: NDArray[np.float32],
-    start: NDArray[np.float32],
     *,
     reduction: int,
-    levels: int = 1,
-    window: int = FOLLOW_WINDOW,
+    window: tuple[int, int] = FOLLOW_WINDOW,
+    flow_reduction: int = FLOW_REDUCTION,
 ) -> Tracks:
     """The points (N, 2) of the phone's photo that are found there and back again.
 
-    Lucas and Kanade's tracker on whitened lumas (H, W) of one grid, from `start`,
-    (N, 2), on `levels` of halved photos; `reduction` is full-size px per px of these.
+    Lucas and Kanade's tracker on whitened lumas (H, W) of one grid, from where dense
+    inverse search (Kroeger et al., ECCV 2016) leads, on lumas reduced further by
+    `flow_reduction`. `reduction` is full-size px per px of these.
     """
-    there, seen = _follow(phone, dslr, points, start, levels, window)
-    back, seen_back = _follow(dslr, phone, there, points, levels, window)
+    if not len(points):
+        return Tracks(np.zeros((0, 2)), np.zeros((0, 2)))
+    start = _flown(phone, dslr, points, flow_reduction)
+    there, seen = _follow(phone, dslr, points, start, window)
+    back, seen_back = _follow(dslr, phone, there, points, window)
     returned = np.linalg.norm(back - points, axis=1) < MAX_RETURN_PX
     kept = seen & seen_back & returned
     centre = (reduction - 1) / 2
@@ -211,12 +178,20 @@ def _within(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return np.asarray(eroded[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX])
 
 
-def _last(flow: Image) -> NDArray[np.int64]:
-    return np.array(flow.shape[1::-1]) - 1
+def _flown(phone: Luma, dslr: Luma, points: Image, reduction: int) -> Image:
+    """Where optical flow between small pictures sees the points (N, 2), to some px."""
+    small = [_smaller(luma, reduction) for luma in (phone, dslr)]
+    if min(small[0].shape) < MIN_FLOW_PX:
+        return points
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flow = search.calc(*small, None)
+    last = np.array(flow.shape[1::-1]) - 1
+    columns, rows = np.minimum((points / reduction).astype(int), last).T
+    return np.asarray(points + reduction * flow[rows, columns])
 
 
 def _follow(
-    one: Luma, other: Luma, points: Image, start: Image, levels: int, window: int
+    one: Luma, other: Luma, points: Image, start: Image, window: tuple[int, int]
 ) -> tuple[Image, NDArray[np.bool_]]:
     """Where the points (N, 2) of `one` lie in `other`, and whether they were found."""
     found, status, _ = cv2.calcOpticalFlowPyrLK(
@@ -224,8 +199,8 @@ def _follow(
         other,
         points[:, None],
         start[:, None].copy(),
-        winSize=(window,) * 2,
-        maxLevel=levels,
+        winSize=window,
+        maxLevel=FOLLOW_LEVELS,
         criteria=FOLLOW_UNTIL,
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )

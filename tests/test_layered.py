@@ -50,6 +50,16 @@ def test_the_guide_knows_direction_and_range(guide):
     assert high == pytest.approx(0, abs=1)
 
 
+def test_a_guide_made_strip_by_strip_is_the_same(pair, guide, monkeypatch):
+    for module in ("guide", "parallax"):
+        where = f"dped_build.patches.refinement.{module}.STRIP_PIXELS"
+        monkeypatch.setattr(where, 1)
+    found = find_guide(pair.phone, pair.dslr, pair.visible, max_shift=80)
+    assert found.rig.limits == guide.rig.limits
+    alike = np.isclose(found.parallax, guide.parallax, atol=0.5, equal_nan=True)
+    assert alike.mean() > 0.95
+
+
 def test_one_surface_has_no_guide(textured):
     flat = deep_pair(textured, parallax=0.0)
     assert find_guide(flat.phone, flat.dslr, flat.visible, max_shift=80) is None

@@ -5,7 +5,7 @@ import pytest
 from depth_fixture import PARALLAX, deep_pair
 
 from dped_build.align.rig import MIN_TRACKS, fit_rig
-from dped_build.align.tracks import Tracks, find_corners, follow_corners, whitened
+from dped_build.align.tracks import Tracks, find_corners, follow_points, whitened
 
 SIZE = (2000, 1500)
 
@@ -79,8 +79,8 @@ def test_too_few_corners_tell_no_rig():
 def test_corners_are_followed_on_both_surfaces(textured):
     pair = deep_pair(textured)
     lumas = [whitened(luma.astype(np.float32)) for luma in (pair.phone, pair.dslr)]
-    corners = find_corners(*lumas, np.ones(pair.phone.shape, bool))
-    found = follow_corners(*lumas, corners, reduction=1)
+    corners = find_corners(lumas[0], np.ones(pair.phone.shape, bool))
+    found = follow_points(*lumas, corners, reduction=1)
     columns, rows = np.rint(found.points).astype(int).T
     truth = np.where(pair.card[rows, columns], PARALLAX, 0)
     error = np.abs(found.displacements - np.column_stack([truth, 0 * truth]))
@@ -90,7 +90,7 @@ def test_corners_are_followed_on_both_surfaces(textured):
 
 def test_a_plain_photo_has_no_corners():
     plain = np.full((200, 300), 128, np.uint8)
-    corners = find_corners(plain, plain, np.ones(plain.shape, bool))
-    found = follow_corners(plain, plain, corners, reduction=2)
+    corners = find_corners(plain, np.ones(plain.shape, bool))
+    found = follow_points(plain, plain, corners, reduction=2)
     assert len(found.points) == 0
     assert fit_rig(found, (600, 400)) is None

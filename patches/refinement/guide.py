@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray, row_mask
 from dped_build.align.rig import Rig, fit_rig
-from dped_build.align.tracks import Luma, find_corners, follow_corners, whitened
+from dped_build.align.tracks import (
+    Luma,
+    Tracks,
+    find_corners,
+    follow_points,
+    whitened,
+)
 from dped_build.patches.refinement.layers import (
     Squares,
     expected_by_rig,
@@ -20,9 +26,11 @@ from dped_build.patches.refinement.prior import Prior
 from dped_build.patches.refinement.pyramid import Image, reduced
 
 GUIDE_REDUCTION = 2
+STRIP_PIXELS, MARGIN = 2_000_000, 64  # whitened at once, and rows of what is around
+WHOLE_ROWS = 4  # a strip begins where the pixels of the blurred pictures do
 MAX_SPREAD_PX = 0.5  # across a rig that is one
-# Every nth corner is followed first; a pair with so few off its surface has no depth.
-SOME_CORNERS, SURELY_FLAT = 4, 0.02
+# Corners are followed at this size first; with so few off its surface a pair is flat.
+FIRST_REDUCTION, SURELY_FLAT = 4, 0.012
 MIN_PHOTO_PX = 128  # in smaller ones optical flow finds no way
 ALONG_PX, ACROSS_PX = 0.2, 0.05  # error of the guide and of the rig
 SLOPE_ALONG_PX, SLOPE_ACROSS_PX = 0.2, 0.03  # ... of displacements at a border
@@ -56,22 +64,46 @@ def find_guide(
     """
     if min(phone.shape) < MIN_PHOTO_PX:
         return None
-    one, other = (whitened(reduced(luma, GUIDE_REDUCTION)) for luma in (phone, dslr))
-    rows = visible[::GUIDE_REDUCTION][: one.shape[0]] / GUIDE_REDUCTION
-    corners = find_corners(one, other, row_mask(rows, one.shape[1]))
-    tracks = follow_corners(
-        one, other, corners.every(SOME_CORNERS), reduction=GUIDE_REDUCTION
-    )
+    _, tracks = _tracks(phone, dslr, visible, FIRST_REDUCTION)
     rig = fit_rig(tracks, phone.shape[::-1])
     if rig and rig.off_surface(tracks) < SURELY_FLAT:
         return None
-    tracks = follow_corners(one, other, corners, reduction=GUIDE_REDUCTION)
+    lumas, tracks = _tracks(phone, dslr, visible, GUIDE_REDUCTION)
     rig = fit_rig(tracks, phone.shape[::-1])
     if rig is None or rig.spread_px > MAX_SPREAD_PX or not rig.shows_depth(tracks):
         return None
     low, high = (float(np.clip(limit, -max_shift, max_shift)) for limit in rig.limits)
     rig = replace(rig, limits=(low, high))
-    return Guide(rig, parallax_map(one, other, rig, GUIDE_REDUCTION))
+    return Guide(rig, parallax_map(*lumas, rig, GUIDE_REDUCTION))
+
+
+def _tracks(
+    phone: Luma, dslr: Image, visible: NDArray[np.int64], reduction: int
+) -> tuple[tuple[Luma, Luma], Tracks]:
+    """Both photos reduced and whitened, and the corners followed between them."""
+    one, other = (_whitened(luma, reduction) for luma in (phone, dslr))
+    rows = visible[::reduction][: one.shape[0]] / reduction
+    corners = find_corners(one, row_mask(rows, one.shape[1]))
+    return (one, other), follow_points(one, other, corners, reduction=reduction)
+
+
+def _whitened(luma: Luma | Image, reduction: int) -> Luma:
+    """Luma (H, W) reduced and whitened; strip by strip, as that takes many floats."""
+    height, width = (side // reduction for side in luma.shape)
+    found = np.empty((height, width), np.uint8)
+    rows = max(STRIP_PIXELS // width, MARGIN) // WHOLE_ROWS * WHOLE_ROWS
+    for top in range(0, height, rows):
+        first, bottom = max(top - MARGIN, 0), min(top + rows, height)
+        last = min(bottom + MARGIN, height)
+        small = _halved(luma[first * reduction : last * reduction], reduction)
+        found[top:bottom] = whitened(small)[top - first : bottom - first]
+    return found
+
+
+def _halved(luma: Luma | Image, reduction: int) -> Image:
+    """As `reduced` by a power of two: OpenCV halves several times as fast."""
+    small = reduced(luma, 2)
+    return small if reduction == 2 else _halved(small, reduction // 2)
 
 
 class LayerGuide:

@@ -19,6 +19,7 @@ SPECKLE_PX, SPECKLE_STEP = 60, 2  # islands up to so large, of such a step, are 
 BEYOND = 3  # px searched beyond the tracks' parallax
 SIXTEEN = 16  # OpenCV's unit of disparities, in number and in value
 STRIP = 128  # rows of the turned photo made at once
+STRIP_PIXELS, MARGIN = 4_000_000, 64  # matched at once, and rows of what is around
 GRID = 8  # px between which what lies across is interpolated
 
 
@@ -65,17 +66,25 @@ def parallax_map(phone: Luma, dslr: Luma, rig: Rig, reduction: int) -> Image:
         speckleRange=SPECKLE_STEP,
         mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
     )
+    unknown = (lowest - 1) * SIXTEEN  # what OpenCV gives
+    found = np.empty(left.shape, np.int16)
+    at_once = max(STRIP_PIXELS // left.shape[1], MARGIN)
+    for top in range(0, len(left), at_once):
+        begun, last = max(top - MARGIN, 0), top + at_once + MARGIN
+        part = matcher.compute(left[begun:last], right[begun:last])
+        found[top : top + at_once] = part[top - begun :][:at_once]
     back = np.column_stack([axes, -(axes @ centre) - origin])
-    found = cv2.warpAffine(
-        matcher.compute(left, right),
+    on_phone = cv2.warpAffine(
+        found,
         back,
         (width, height),
         flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
-        borderValue=SIXTEEN * (lowest - 1),
+        borderValue=unknown,
     )
-    parallax = found * np.float32(-reduction / SIXTEEN)
-    parallax[found < SIXTEEN * lowest] = np.nan
-    return np.asarray(parallax)
+    parallax = np.asarray(on_phone, np.float32)
+    parallax *= -reduction / SIXTEEN
+    parallax[on_phone <= unknown] = np.nan
+    return parallax
 
 
 _BACK = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
