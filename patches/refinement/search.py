@@ -68,7 +68,8 @@ def _tables(
     tables = np.zeros((len(corners), reach + 1, reach + 1), np.float32)
     if run(
         "ncc_tables",
-        *(np.ascontiguousarray(phone), phone.shape[1], padded, padded.shape[1]),
+        *(np.ascontiguousarray(phone, np.float32), phone.shape[1]),
+        *(np.ascontiguousarray(padded, np.float32), padded.shape[1]),
         *(len(corners), np.ascontiguousarray(corners, dtype=np.int64)),
         *(side, reach + 1, MIN_TEXTURE, tables),
     ):
