@@ -136,7 +136,7 @@ def _measured(
         rows = slice(first, first + step)
         masks = None
         if valid is not None and not valid[rows].all():
-            masks = np.ascontiguousarray(valid[rows])
+            masks = np.ascontiguousarray(valid[rows], bool)
         with np.errstate(invalid="ignore"):
             found = measure(*(side[rows] for side in sides), masks)
         if masks is not None:
@@ -163,7 +163,7 @@ def _moments(
     Takes lumas (N, S, S). Of the products that figures need, those above the diagonal.
     """
     found = np.zeros((len(phone), PLANES, PLANES), np.int64)
-    sides = [np.ascontiguousarray(x) for x in (*(colours or ()), phone, dslr)]
+    sides = [np.ascontiguousarray(x, np.uint8) for x in (*(colours or ()), phone, dslr)]
     given = [*([] if colours else [None, None]), *sides, valid]
     limits = CLIPPED_BELOW, CLIPPED_ABOVE
     if not run("patch_moments", *given, len(phone), phone[0].size, *limits, found):
@@ -240,7 +240,7 @@ def _detailed(valid: Masks) -> Pixels:
 
 def _details(luma: Pixels, within: Pixels | None) -> FloatArray:
     """Deviation of each patch's fine detail, grey levels; 0 where none counts."""
-    luma, found = np.ascontiguousarray(luma), np.empty(len(luma))
+    luma, found = np.ascontiguousarray(luma, np.uint8), np.empty(len(luma))
     side = 2 * DETAIL_REACH + 1
     taps = cv2.getGaussianKernel(side, DETAIL_SIGMA, cv2.CV_32F)[DETAIL_REACH:]
     if run("patch_details", luma, within, *luma.shape, taps, found):
