@@ -116,7 +116,12 @@ def _run(
     rounded = found.dtype == np.uint8
     return run(
         "sample_grids",
-        *(np.ascontiguousarray(photo), *photo.shape[:2], channels, len(numbers)),
+        *(
+            np.ascontiguousarray(photo, np.uint8),
+            *photo.shape[:2],
+            channels,
+            len(numbers),
+        ),
         *(numbers, tiles.to_part, np.array(weights), width),
         *((found, None) if rounded else (None, found)),
     )
