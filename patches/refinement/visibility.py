@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
+from dped_build.compiled.loops import run
 from dped_build.patches.refinement.pyramid import Image, Luma
 
 Mask = NDArray[np.bool_]
 
 SMOOTH_PX = 0.7  # sigma of the blur before photos are compared
-REACH_PX = 4  # of that blur and of interpolation
+BLUR_PX, REACH_PX = 3, 4  # how far that blur reaches, and with interpolation
 LIGHT_PX, ALIKE_PX, SHIFT_PX = 15, 7, 21  # sides of the squares that means are over
 OWN_PX, RIVAL_PX = 5, 9  # ... when two surfaces compete: the own one at its best
 MAX_RESIDUAL = 4.0  # power over the window's typical one
@@ -85,16 +86,46 @@ def visible_pixels(
         around: What is said of those.
     """
     found = np.zeros(around.near.shape, bool)
-    for mask, one, number in zip(found, range(len(rows)), rows, strict=True):
-        window = _Window(
-            placed,
-            int(number),
-            *(getattr(around, field.name)[one] for field in fields(Surroundings)),
-        )
-        pair = _Pair(phone, dslr, window)
-        if pair.usable:
-            mask[:] = _tidied(_judged(pair, window), window.away)
+    if not _judge_in_c(phone, dslr, placed, rows, around, found):
+        for mask, one, number in zip(found, range(len(rows)), rows, strict=True):
+            window = _Window(
+                placed,
+                int(number),
+                *(getattr(around, field.name)[one] for field in fields(Surroundings)),
+            )
+            pair = _Pair(phone, dslr, window)
+            if pair.usable:
+                mask[:] = _judged(pair, window)
+    for mask, away in zip(found, around.away, strict=True):
+        if mask.any():
+            mask[:] = _tidied(mask, away)
     return found
+
+
+def _judge_in_c(
+    phone: Luma,
+    dslr: Image,
+    placed: Placed,
+    rows: NDArray[np.intp],
+    around: Surroundings,
+    found: Mask,
+) -> bool:
+    """Whether the compiled loop has filled the masks, as `_judged` does."""
+    return run(
+        "judge_windows",
+        *(np.ascontiguousarray(phone, np.uint8), *phone.shape),
+        *(np.ascontiguousarray(dslr, np.float32), *dslr.shape),
+        cv2.getGaussianKernel(2 * BLUR_PX + 1, SMOOTH_PX, cv2.CV_32F)[BLUR_PX:],
+        np.ascontiguousarray(placed.corners, np.int32),
+        np.ascontiguousarray(placed.places, np.float64),
+        *(len(placed.places), placed.size, placed.calm),
+        *(np.ascontiguousarray(rows, np.int64), len(rows)),
+        np.ascontiguousarray(around.distance, np.float32),
+        np.ascontiguousarray(around.near),
+        np.ascontiguousarray(around.away, np.float32),
+        np.ascontiguousarray(around.direction, np.float64),
+        found,
+    )
 
 
 @dataclass(frozen=True)
