@@ -199,7 +199,8 @@ FAST static void sample(const Window *window, const Box *box, const float *restr
     const int32_t *corner = window->placed.corners + 2 * window->number;
     const int64_t n = pixels_of(window);
     const float left = (float)(box->left - corner[0]), top = (float)(box->top - corner[1]);
-    const float right = (float)(box->width - 2), bottom = (float)(box->height - 2);
+    const int32_t columns = (int32_t)box->width - 1, rows = (int32_t)box->height - 1;
+    const float right = (float)columns, bottom = (float)rows;
     const float start_x = (float)-box->left, end_x = (float)(window->dslr.width - 1 - box->left);
     const float start_y = (float)-box->top, end_y = (float)(window->dslr.height - 1 - box->top);
     const float *restrict at_x = window->memory->at_x, *restrict at_y = window->memory->at_y;
@@ -211,7 +212,10 @@ FAST static void sample(const Window *window, const Box *box, const float *restr
         x = x < right ? x : right;
         y = y > 0 ? y : 0;
         y = y < bottom ? y : bottom;
-        const int32_t column = (int32_t)x, row = (int32_t)y, at = row * stride + column;
+        int32_t column = (int32_t)x, row = (int32_t)y;
+        column = column < columns ? column : columns - 1;
+        row = row < rows ? row : rows - 1;
+        const int32_t at = row * stride + column;
         x -= (float)column;
         y -= (float)row;
         const float upper = part[at] + x * (part[at + 1] - part[at]);
