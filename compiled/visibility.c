@@ -72,7 +72,8 @@ PART int64_t pixels_of(const Window *window)
     return window->placed.size * window->placed.size;
 }
 
-/* Means over squares; beyond the window its pixels are mirrored. */
+/* Means over squares; beyond the window its pixels are mirrored. LEAST_PIXELS keep it wider
+ * than half a square. */
 FAST static void mean_over(int side, const float *values, int size, Memory *memory, float *restrict found)
 {
     const int reach = side / 2;
@@ -92,8 +93,8 @@ FAST static void mean_over(int side, const float *values, int size, Memory *memo
             columns[x] += (double)come[x] - gone[x];
         }
         for (int x = 1; x <= reach; x++) {
-            line[reach - x] = line[reach + reflected(-x, size)];
-            line[reach + size - 1 + x] = line[reach + reflected(size - 1 + x, size)];
+            line[reach - x] = line[reach + x];
+            line[reach + size - 1 + x] = line[reach + size - 1 - x];
         }
         for (int from = 0; from < size; from += LANES) { /* what is too much is overwritten */
             float sums[LANES] = {0};
@@ -285,17 +286,19 @@ FAST static void power_left(const Window *window, float *restrict luma)
 }
 
 /* Which pixels both photos have near the window's surface: how many. */
-FAST static int64_t count_near(const Window *window)
+FAST static int count_near(const Window *window)
 {
-    const Memory *memory = window->memory;
     const int64_t n = pixels_of(window);
-    int64_t count = 0;
+    uint8_t *restrict inside = window->memory->inside, *restrict near = window->memory->near;
+    float *restrict weight = window->memory->weight;
+    const float *restrict luma = window->memory->luma;
+    const uint8_t *restrict said = window->near;
+    int32_t count = 0;
     for (int64_t i = 0; i < n; i++) {
-        const uint8_t inside = memory->luma[i] > OUTSIDE / 2, near = inside & window->near[i];
-        memory->inside[i] = inside;
-        memory->near[i] = near;
-        memory->weight[i] = near;
-        count += near;
+        inside[i] = luma[i] > OUTSIDE / 2;
+        near[i] = inside[i] & said[i];
+        weight[i] = near[i];
+        count += near[i];
     }
     return count;
 }
@@ -402,16 +405,17 @@ FAST static int judge_calm(const Window *window, uint8_t *restrict valid)
     const Memory *memory = window->memory;
     const int64_t n = pixels_of(window);
     const float *restrict energy = memory->energy, *restrict allowed = memory->allowed;
-    int64_t others = 0, apart = 0;
+    const float *restrict away = window->away, *restrict distance = window->distance;
+    const uint8_t *restrict near = memory->near, *restrict inside = memory->inside;
+    int32_t others = 0, apart = 0;
     for (int64_t i = 0; i < n; i++) {
-        others += window->away[i] <= CALM_FAR;
-        apart += fabsf(window->distance[i]) > DOUBTED;
+        others += away[i] <= CALM_FAR;
+        apart += fabsf(distance[i]) > DOUBTED;
     }
     if (others && (float)apart >= FEW_OTHERS * (float)n) return 0;
-    for (int64_t i = 0; i < n; i++) {
-        const int undoubted = others && memory->inside[i] && fabsf(window->distance[i]) < DOUBTED;
-        valid[i] = (energy[i] < allowed[i]) & (memory->near[i] | undoubted);
-    }
+    const float most = others ? DOUBTED : 0;
+    for (int64_t i = 0; i < n; i++)
+        valid[i] = (energy[i] < allowed[i]) & (near[i] | (inside[i] & (fabsf(distance[i]) < most)));
     return 1;
 }
 
@@ -450,6 +454,8 @@ FAST static int judge_shifts(const Window *window, uint8_t *restrict valid)
     float *restrict information = memory->other, *restrict score = memory->mean;
     const float *restrict rest = memory->rest, *restrict energy = memory->energy, *restrict allowed = memory->allowed;
     const float *restrict away = window->away, *restrict distance = window->distance;
+    const uint8_t *restrict near = memory->near, *restrict inside = memory->inside;
+    uint8_t *restrict said = memory->said;
     slope_along(window);
     for (int64_t i = 0; i < n; i++) product[i] = slope[i] * slope[i];
     mean_over(SHIFT, product, size, memory, information);
@@ -464,10 +470,10 @@ FAST static int judge_shifts(const Window *window, uint8_t *restrict valid)
         const float sigmas = away[i] > APART_FAR ? APART_FAR_SIGMA : APART_SIGMA;
         const int apart = (shift > APART) & (shift > sigmas * error);
         const int told = error < UNKNOWN, good = (energy[i] < allowed[i]) & !apart;
-        const int elsewhere = (fabsf(distance[i]) < FLT_MAX) & memory->inside[i] & !memory->near[i];
-        valid[i] = good & memory->near[i] & (told | (away[i] > KNOWN_FAR));
-        memory->said[i] = good & told & elsewhere;
-        any |= memory->said[i];
+        const int elsewhere = (fabsf(distance[i]) < FLT_MAX) & inside[i] & !near[i];
+        valid[i] = good & near[i] & (told | (away[i] > KNOWN_FAR));
+        said[i] = good & told & elsewhere;
+        any |= said[i];
     }
     return any;
 }
@@ -475,25 +481,30 @@ FAST static int judge_shifts(const Window *window, uint8_t *restrict valid)
 /* Adds what the map has elsewhere, where that explains the pixels clearly worse. */
 FAST static void overrule(const Window *window, uint8_t *restrict valid)
 {
-    const Memory *memory = window->memory;
-    power_left(window, memory->other);
-    for (int64_t i = 0; i < pixels_of(window); i++)
-        valid[i] |= memory->said[i] & (memory->own[i] < OVERRULED * memory->other[i]);
+    const float *restrict own = window->memory->own, *restrict other = window->memory->other;
+    const uint8_t *restrict said = window->memory->said;
+    const int64_t n = pixels_of(window);
+    power_left(window, window->memory->other);
+    for (int64_t i = 0; i < n; i++) valid[i] |= said[i] & (own[i] < OVERRULED * other[i]);
 }
 
 /* Drops what a rival explains as well. */
 FAST static void compete(const Window *window, uint8_t *restrict valid)
 {
-    const Memory *memory = window->memory;
-    power_left(window, memory->other);
-    for (int64_t i = 0; i < pixels_of(window); i++)
-        valid[i] &= (memory->own[i] < BEATEN * memory->other[i]) | (window->away[i] > RIVAL_FAR);
+    const float *restrict own = window->memory->own, *restrict other = window->memory->other;
+    const float *restrict away = window->away;
+    const int64_t n = pixels_of(window);
+    power_left(window, window->memory->other);
+    for (int64_t i = 0; i < n; i++)
+        valid[i] &= (own[i] < BEATEN * other[i]) | (away[i] > RIVAL_FAR);
 }
 
 FAST static int any_contested(const Window *window, const uint8_t *valid)
 {
+    const float *restrict away = window->away;
+    const int64_t n = pixels_of(window);
     int any = 0;
-    for (int64_t i = 0; i < pixels_of(window); i++) any |= valid[i] & (window->away[i] <= RIVAL_FAR);
+    for (int64_t i = 0; i < n; i++) any |= valid[i] & (away[i] <= RIVAL_FAR);
     return any;
 }
 
@@ -550,7 +561,7 @@ static int judge_window(Window *window, uint8_t *valid)
     const Box box = {corner[0], corner[1], size, size};
     float *part = part_memory(memory, &box);
     if (!part || render_place(window, place, NULL, memory->luma)) return -1;
-    const int64_t near = count_near(window);
+    const int near = count_near(window);
     if (near < LEAST_PIXELS) return 0;
     blur_part(&window->phone, &box, window->taps, memory->part, memory->even, size);
     weigh_light(window, near == size * size);
