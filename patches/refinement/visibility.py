@@ -96,9 +96,10 @@ def visible_pixels(
             pair = _Pair(phone, dslr, window)
             if pair.usable:
                 mask[:] = _judged(pair, window)
-    for mask, away in zip(found, around.away, strict=True):
-        if mask.any():
-            mask[:] = _tidied(mask, away)
+    away = np.ascontiguousarray(around.away, np.float32)
+    if not run("tidy_masks", found, away, *found.shape[:2]):
+        for mask, distance in zip(found, away, strict=True):
+            mask[:] = _tidied(mask, distance)
     return found
 
 
