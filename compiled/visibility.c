@@ -10,6 +10,7 @@
 
 enum { REACH = 3, TAPS = 2 * REACH + 1, PLACE = 6, RIVALS = 3, LEAST_PIXELS = 200 };
 enum { LIGHT = 15, ALIKE = 7, SHIFT = 21, FINE = 3, OWN = 5, RIVAL = 9 }; /* sides of squares */
+static const float SLACK = 1 / 64.0f; /* px beyond the photo; OpenCV steps by 1/32 */
 static const float OUTSIDE = -1e4f, DARKEST = -50, LIGHT_FLOOR = 1e-3f;
 static const float MAX_RESIDUAL = 4, DETAIL_SHARE = 0.25f, LEAST_POWER = 1;
 static const float LEAST_SLOPE = 2e-6f, CORRELATED = 20;
@@ -113,18 +114,22 @@ FAST static void mean_over(int side, const float *values, int size, Memory *memo
     }
 }
 
+PART float pixel(const Photo *photo, int64_t at)
+{
+    return photo->grey ? photo->grey[at] : photo->luma[at];
+}
+
+/* Pixels of a photo's row, some of which are in the photo; beyond it they are mirrored. */
 PART void copy_row(const Photo *photo, int64_t y, int64_t left, int64_t n, float *restrict found)
 {
-    const int64_t first = left > 0 ? left : 0, end = left + n < photo->width ? left + n : photo->width;
-    const int64_t row = reflected((int)y, (int)photo->height) * photo->width;
-    for (int64_t x = first; x < end; x++)
-        found[x - left] = photo->grey ? photo->grey[row + x] : photo->luma[row + x];
-    for (int64_t i = 0; i < n; i++) {
-        if (i == first - left && end > first) i = end - left;
-        if (i == n) break;
-        const int64_t x = row + reflected((int)(left + i), (int)photo->width);
-        found[i] = photo->grey ? photo->grey[x] : photo->luma[x];
-    }
+    const int64_t width = photo->width, row = reflected((int)y, (int)photo->height) * width;
+    const int64_t before = left < 0 ? -left : 0, end = left + n < width ? n : width - left;
+    for (int64_t i = 0; i < before; i++) found[i] = pixel(photo, row + reflected((int)(left + i), (int)width));
+    if (photo->grey)
+        for (int64_t i = before; i < end; i++) found[i] = photo->grey[row + left + i];
+    else
+        memcpy(found + before, photo->luma + row + left + before, (size_t)(end - before) * sizeof *found);
+    for (int64_t i = end; i < n; i++) found[i] = pixel(photo, row + reflected((int)(left + i), (int)width));
 }
 
 /* A blurred part, in rows of `stride` that have room for whole vectors; `rows` are a row's and
@@ -207,8 +212,8 @@ FAST static void sample(const Window *window, const Box *box, const float *restr
     const float left = (float)(box->left - corner[0]), top = (float)(box->top - corner[1]);
     const int32_t columns = (int32_t)box->width - 1, rows = (int32_t)box->height - 1;
     const float right = (float)columns, bottom = (float)rows;
-    const float start_x = (float)-box->left, end_x = (float)(window->dslr.width - 1 - box->left);
-    const float start_y = (float)-box->top, end_y = (float)(window->dslr.height - 1 - box->top);
+    const float start_x = (float)-box->left - SLACK, end_x = (float)(window->dslr.width - 1 - box->left) + SLACK;
+    const float start_y = (float)-box->top - SLACK, end_y = (float)(window->dslr.height - 1 - box->top) + SLACK;
     const float *restrict at_x = window->memory->at_x, *restrict at_y = window->memory->at_y;
     #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
@@ -300,7 +305,7 @@ FAST static int count_near(const Window *window)
     const uint8_t *restrict said = window->near;
     int32_t count = 0;
     for (int64_t i = 0; i < n; i++) {
-        inside[i] = luma[i] > OUTSIDE / 2;
+        inside[i] = luma[i] > DARKEST;
         near[i] = inside[i] & said[i];
         weight[i] = near[i];
         count += near[i];

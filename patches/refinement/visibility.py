@@ -46,7 +46,7 @@ LEAST_PIXELS = 200
 SPECK_PX2 = 100  # invalid islands up to so large are noise, far from other surfaces
 ISLAND_PX2 = 150  # valid islands below are given up
 OUTLINE_PX = 3  # around everything invalid
-OUTSIDE = -1e4  # grey levels that no photo has
+OUTSIDE, DARKEST = -1e4, -50  # grey levels of pixels beyond the photo, and of any in it
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class _Pair:
         self.target = _blurred(part)[y : y + size, x : x + size]
         self.place = placed.places[window.number].astype(np.float32)
         luma = self.warped(self.place)
-        self.inside = luma > OUTSIDE / 2
+        self.inside = luma > DARKEST
         self.near = window.near & self.inside
         count = np.count_nonzero(self.near)
         self.usable = count >= LEAST_PIXELS
@@ -211,7 +211,7 @@ class _Pair:
 
     def centred(self, luma: Image) -> Image:
         """Less its local mean; what lies outside is grey."""
-        luma = np.maximum(luma, -50)
+        luma = np.maximum(luma, DARKEST)
         return luma - self.local_mean(luma)
 
     def power_left(self, luma: Image) -> Image:
