@@ -1,4 +1,4 @@
-/* Masks without noise, outlines and small islands: visibility.py says which. */
+/* Masks without noise, outlines and small islands: tidied.py says which. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -10,7 +10,7 @@ from depth_fixture import PARALLAX, deep_pair
 
 from dped_build.compiled.loops import are_compiled, run
 from dped_build.patches.refinement import block_sums as sums
-from dped_build.patches.refinement import search, visibility
+from dped_build.patches.refinement import search, tidied, visibility
 from dped_build.patches.refinement.likelihood import gather_evidence
 from dped_build.patches.refinement.pyramid import strips_of_levels
 
@@ -37,7 +37,7 @@ def by_numpy(monkeypatch):
 
     def asked(function, *arguments, **options):
         with monkeypatch.context() as patch:
-            for module in (sums, search, visibility):
+            for module in (sums, search, tidied, visibility):
                 patch.setattr(module, "run", lambda *_: False)
             return function(*arguments, **options)
 
@@ -135,7 +135,7 @@ def test_masks_in_c_are_those_of_numpy(textured, by_numpy):
 
 
 @pytest.mark.parametrize("side", [15, 64, 101])
-def test_masks_are_tidied_in_c_as_by_opencv(side):
+def test_masks_are_tidied_in_c_as_by_opencv(by_numpy, side):
     rng = np.random.default_rng(side)
     away = rng.uniform(0, 20, (40, side, side)).astype(np.float32)
     masks = np.zeros(away.shape, bool)
@@ -143,6 +143,7 @@ def test_masks_are_tidied_in_c_as_by_opencv(side):
         noise = cv2.GaussianBlur(rng.normal(size=mask.shape), (0, 0), sigma)
         mask[:] = noise > np.quantile(noise, rng.uniform(0, 0.4))
     away[::2] += 8  # no other surface is near
-    known = [visibility._tidied(*both) for both in zip(masks, away, strict=True)]
-    assert run("tidy_masks", masks, away, *masks.shape[:2])
+    known = masks.copy()
+    by_numpy(tidied.tidy, known, away)
+    tidied.tidy(masks, away)
     assert np.array_equal(masks, known)
