@@ -6,10 +6,11 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from depth_fixture import PARALLAX, deep_pair
 
 from dped_build.compiled.loops import are_compiled, run
 from dped_build.patches.refinement import block_sums as sums
-from dped_build.patches.refinement import search
+from dped_build.patches.refinement import search, tidied, visibility
 from dped_build.patches.refinement.likelihood import gather_evidence
 from dped_build.patches.refinement.pyramid import strips_of_levels
 
@@ -36,7 +37,7 @@ def by_numpy(monkeypatch):
 
     def asked(function, *arguments, **options):
         with monkeypatch.context() as patch:
-            for module in (sums, search):
+            for module in (sums, search, tidied, visibility):
                 patch.setattr(module, "run", lambda *_: False)
             return function(*arguments, **options)
 
@@ -96,3 +97,53 @@ def test_pixels_that_do_not_count_leave_no_trace_in_c(textured):
     whole = gather_evidence(level, np.zeros((1, 6)), counted)
     assert np.array_equal(torn.score, whole.score)
     assert np.array_equal(torn.info, whole.info)
+
+
+def surroundings_of(pair, corners, own):
+    """What a map says that has the card too wide, a step and holes."""
+    wide = cv2.dilate(pair.card.astype(np.uint8), np.ones((9, 9), np.uint8))
+    parallax = np.where(wide, np.float32(PARALLAX), np.float32(0))
+    parallax[::40, ::7] = np.nan
+    parallax[330:, 200:] += 2
+    windows = [np.s_[y : y + SIZE, x : x + SIZE] for x, y in corners]
+    distance = np.array([parallax[at] for at in windows]) - own[:, None, None]
+    near = [np.uint8(abs(parallax - one) < 1) for one in own]
+    others = [cv2.distanceTransform(one, cv2.DIST_L2, 5) for one in near]
+    away = np.array([one[at] for one, at in zip(others, windows, strict=True)])
+    direction = np.tile([1.0, 0.0], (len(corners), 1))
+    return visibility.Surroundings(distance, np.abs(distance) < 1, away, direction)
+
+
+def test_masks_in_c_are_those_of_numpy(textured, by_numpy):
+    pair = deep_pair(textured)
+    fading = np.abs(np.linspace(-1, 1, pair.phone.shape[1], dtype=np.float32)) ** 3
+    dslr = 128 + fading * (pair.dslr - 128)
+    phone = np.uint8(128.5 + fading * (pair.phone - np.float32(128)))
+    corners = np.array([(x, y) for y in range(0, 301, 50) for x in range(0, 401, 40)])
+    number = np.arange(len(corners))
+    own = np.where(number % 3, 0, np.float32(PARALLAX))
+    places = np.random.default_rng(4).normal(0, 0.4, (len(corners), 6))
+    places[:, 0] += own
+    placed = visibility.Placed(corners, places, SIZE, number % 4 == 1)
+    rows = number[::-1]
+    around = surroundings_of(pair, corners[rows], own[rows])
+    asked = visibility.visible_pixels, phone, dslr, placed, rows, around
+    found, known = asked[0](*asked[1:]), by_numpy(*asked)
+    assert 0.1 < known.mean() < 0.5
+    # OpenCV steps by 1/32 px, which decides where both photos are hardly alike.
+    assert (found != known).mean() < 1.5e-3
+
+
+@pytest.mark.parametrize("side", [15, 64, 101])
+def test_masks_are_tidied_in_c_as_by_opencv(by_numpy, side):
+    rng = np.random.default_rng(side)
+    away = rng.uniform(0, 20, (40, side, side)).astype(np.float32)
+    masks = np.zeros(away.shape, bool)
+    for mask, sigma in zip(masks, np.linspace(0.5, 8, len(masks)), strict=True):
+        noise = cv2.GaussianBlur(rng.normal(size=mask.shape), (0, 0), sigma)
+        mask[:] = noise > np.quantile(noise, rng.uniform(0, 0.4))
+    away[::2] += 8  # no other surface is near
+    known = masks.copy()
+    by_numpy(tidied.tidy, known, away)
+    tidied.tidy(masks, away)
+    assert np.array_equal(masks, known)

@@ -5,6 +5,7 @@ look alike there, no shift of its surroundings would make them more alike, and n
 surface nearby explains it as well. Far from other surfaces less is asked: there a flat
 wall is not in doubt. What the map calls another surface, which it does too much around
 outlines, is valid after all where the window's own surface explains it clearly better.
+In C, where that is compiled; else by OpenCV and NumPy.
 """
 
 from collections.abc import Iterator
@@ -16,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
+from dped_build.compiled.loops import run
 from dped_build.patches.refinement.pyramid import Image, Luma
+from dped_build.patches.refinement.tidied import Mask, tidy
 
-Mask = NDArray[np.bool_]
-
+# compiled/visibility.c holds the same numbers.
 SMOOTH_PX = 0.7  # sigma of the blur before photos are compared
-REACH_PX = 4  # of that blur and of interpolation
+BLUR_PX, REACH_PX = 3, 4  # how far that blur reaches, and with interpolation
 LIGHT_PX, ALIKE_PX, SHIFT_PX = 15, 7, 21  # sides of the squares that means are over
 OWN_PX, RIVAL_PX = 5, 9  # ... when two surfaces compete: the own one at its best
 MAX_RESIDUAL = 4.0  # power over the window's typical one
@@ -34,7 +36,7 @@ APART_SIGMA, APART_FAR_SIGMA = 1.5, 3.0  # ... that much beyond its own error
 UNKNOWN_PX = 1.0  # error of such a shift, from which on it says nothing
 BEATEN = 0.7  # of a rival's residual power that the own one must stay below
 OVERRULED = 0.5  # ... to be valid where the map says otherwise
-KNOWN_FAR, RIVAL_FAR, APART_FAR, SPECK_FAR = 40.0, 32.0, 24.0, 8.0  # px from others
+KNOWN_FAR, RIVAL_FAR, APART_FAR = 40.0, 32.0, 24.0  # px from others
 CALM_FAR = 4.0  # px; a window without others that near is judged by residuals alone
 DOUBTED_PX, FEW_OTHERS = 4.0, 0.002  # ... or if hardly a pixel is said further off
 CALM_DEPTH_PX = 0.2  # ... if its parts lie together that well
@@ -42,10 +44,7 @@ RIVALS = 3
 RIVAL_GAP_PX = (1.5, 80.0)  # between the own place and a rival's
 RIVAL_REACH = 1.3  # windows, from which rivals come
 LEAST_PIXELS = 200
-SPECK_PX2 = 100  # invalid islands up to so large are noise, far from other surfaces
-ISLAND_PX2 = 150  # valid islands below are given up
-OUTLINE_PX = 3  # around everything invalid
-OUTSIDE = -1e4  # grey levels that no photo has
+OUTSIDE, DARKEST = -1e4, -50  # grey levels of pixels beyond the photo, and of any in it
 
 
 @dataclass(frozen=True)
@@ -85,16 +84,44 @@ def visible_pixels(
         around: What is said of those.
     """
     found = np.zeros(around.near.shape, bool)
-    for mask, one, number in zip(found, range(len(rows)), rows, strict=True):
-        window = _Window(
-            placed,
-            int(number),
-            *(getattr(around, field.name)[one] for field in fields(Surroundings)),
-        )
-        pair = _Pair(phone, dslr, window)
-        if pair.usable:
-            mask[:] = _tidied(_judged(pair, window), window.away)
+    if not _judge_in_c(phone, dslr, placed, rows, around, found):
+        for mask, one, number in zip(found, range(len(rows)), rows, strict=True):
+            window = _Window(
+                placed,
+                int(number),
+                *(getattr(around, field.name)[one] for field in fields(Surroundings)),
+            )
+            pair = _Pair(phone, dslr, window)
+            if pair.usable:
+                mask[:] = _judged(pair, window)
+    tidy(found, around.away)
     return found
+
+
+def _judge_in_c(
+    phone: Luma,
+    dslr: Image,
+    placed: Placed,
+    rows: NDArray[np.intp],
+    around: Surroundings,
+    found: Mask,
+) -> bool:
+    """Whether the compiled loop has filled the masks, as `_judged` does."""
+    return run(
+        "judge_windows",
+        *(np.ascontiguousarray(phone, np.uint8), *phone.shape),
+        *(np.ascontiguousarray(dslr, np.float32), *dslr.shape),
+        cv2.getGaussianKernel(2 * BLUR_PX + 1, SMOOTH_PX, cv2.CV_32F)[BLUR_PX:],
+        np.ascontiguousarray(placed.corners, np.int32),
+        np.ascontiguousarray(placed.places, np.float64),
+        *(len(placed.places), placed.size, placed.calm),
+        *(np.ascontiguousarray(rows, np.int64), len(rows)),
+        np.ascontiguousarray(around.distance, np.float32),
+        np.ascontiguousarray(around.near),
+        np.ascontiguousarray(around.away, np.float32),
+        np.ascontiguousarray(around.direction, np.float64),
+        found,
+    )
 
 
 @dataclass(frozen=True)
@@ -126,7 +153,7 @@ class _Pair:
         self.target = _blurred(part)[y : y + size, x : x + size]
         self.place = placed.places[window.number].astype(np.float32)
         luma = self.warped(self.place)
-        self.inside = luma > OUTSIDE / 2
+        self.inside = luma > DARKEST
         self.near = window.near & self.inside
         count = np.count_nonzero(self.near)
         self.usable = count >= LEAST_PIXELS
@@ -179,7 +206,7 @@ class _Pair:
 
     def centred(self, luma: Image) -> Image:
         """Less its local mean; what lies outside is grey."""
-        luma = np.maximum(luma, -50)
+        luma = np.maximum(luma, DARKEST)
         return luma - self.local_mean(luma)
 
     def power_left(self, luma: Image) -> Image:
@@ -283,27 +310,6 @@ def _rivals(placed: Placed, number: int) -> Iterator[Image]:
             yield place.astype(np.float32)
         if len(taken) == RIVALS:
             return
-
-
-def _tidied(valid: Mask, away: Image) -> Mask:
-    """Without noise, outlines and small islands, (S, S)."""
-    invalid = cv2.morphologyEx(
-        (~valid).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
-    )
-    if not invalid.any():
-        return np.ones_like(valid)
-    # Areas are counted here: OpenCV's statistics take six times as long as its labels.
-    _, label = cv2.connectedComponents(invalid, connectivity=8)
-    specks = np.bincount(label.ravel()) < SPECK_PX2
-    specks[label[away <= SPECK_FAR]] = False
-    specks[0] = False
-    if specks.any():
-        invalid[specks.take(label)] = 0
-    around = np.ones((2 * OUTLINE_PX + 1,) * 2, np.uint8)
-    kept = 1 - cv2.dilate(invalid, around)
-    _, label = cv2.connectedComponents(kept, connectivity=4)
-    small = np.bincount(label.ravel()) < ISLAND_PX2
-    return np.asarray((kept > 0) & ~small.take(label))
 
 
 def _mean(values: Image, side: int) -> Image:
