@@ -11,6 +11,7 @@ FLAGS = [
 ]
 
 setup(
+    script_name="setup.py",  # pip hides it; without, it is taken for a module
     ext_modules=[
         Extension(
             "dped_build.compiled.kernels",
