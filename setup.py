@@ -20,5 +20,5 @@ setup(
             extra_compile_args=FLAGS,
             optional=True,  # without a C compiler NumPy does the same
         )
-    ]
+    ],
 )
