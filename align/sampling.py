@@ -226,7 +226,7 @@ def sample_at(
 def _sample_places(
     photo: NDArray[np.uint8], places: NDArray[np.float32], pixel: FloatArray
 ) -> NDArray[np.float32]:
-    """As `_View.samples`, of pixels that `pixel` (2, 2) spans in the photo."""
+    """The photo at places, not clipped; `pixel` (2, 2) is an output pixel in it."""
     widths = np.linalg.norm(pixel, axis=1)
     per_pixel = max(1, int(np.ceil(widths.max() / WIDEST_BOX)))
     across, down = (round(float(width) / per_pixel, 2) for width in widths)

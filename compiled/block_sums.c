@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cubic.h"
 #include "vectorised.h"
 
 enum {
@@ -14,7 +15,6 @@ enum {
     PRODUCTS = 15,
     MOMENTS = 6,
 };
-static const float CUBIC = -0.75f; /* the parameter of OpenCV's cubic kernel */
 static const double OUTLIER = 3.0, MIN_VARIANCE = 1e-4;
 
 typedef struct {
@@ -37,13 +37,6 @@ PART int64_t within(int64_t value, int64_t length)
     return value < 0 ? 0 : value < length ? value : length - 1;
 }
 
-PART float near_weight(float way) { return ((CUBIC + 2) * way - (CUBIC + 3)) * way * way + 1; }
-
-PART float far_weight(float way)
-{
-    return ((CUBIC * way - 5 * CUBIC) * way + 8 * CUBIC) * way - 4 * CUBIC;
-}
-
 /* Pixel, cubic weights, and by how much cubic interpolation misses a ramp. */
 PART void place_row(
     int64_t wide, float shift, float slope, int32_t *restrict pixel, float *restrict weight,
@@ -54,10 +47,10 @@ PART void place_row(
         float way = shift + slope * i, whole = floorf(way), part = way - whole;
         pixel[i] = (int32_t)whole;
         missed[i] = part * (part - 1) * (0.5f - part);
-        weight[i] = far_weight(part + 1);
-        weight[i + wide] = near_weight(part);
-        weight[i + 2 * wide] = near_weight(1 - part);
-        weight[i + 3 * wide] = far_weight(2 - part);
+        weight[i] = cubic_far(part + 1);
+        weight[i + wide] = cubic_near(part);
+        weight[i + 2 * wide] = cubic_near(1 - part);
+        weight[i + 3 * wide] = cubic_far(2 - part);
     }
 }
 

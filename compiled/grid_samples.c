@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cubic.h"
 #include "vectorised.h"
 
 enum { REACH = 2, WEIGHTS = 2 * REACH + 1, NUMBERS = 9, MATRIX = 9 };
-static const float CUBIC_A = -0.75f; /* the parameter of OpenCV's cubic kernel */
 
 typedef struct {
     const uint8_t *pixels;
@@ -88,16 +88,6 @@ PART void filter_part(const Photo *photo, const View *view, float *line, float *
             line[i] = line[i - channels];
         filter_across(line, channels, n, view->across, part + y * n);
     }
-}
-
-PART float cubic_near(float x) /* 0 to 1 px */
-{
-    return ((CUBIC_A + 2) * x - (CUBIC_A + 3)) * x * x + 1;
-}
-
-PART float cubic_far(float x) /* 1 to 2 px */
-{
-    return ((CUBIC_A * x - 5 * CUBIC_A) * x + 8 * CUBIC_A) * x - 4 * CUBIC_A;
 }
 
 /* The places of a row of the grid that begins at (column, row). */
