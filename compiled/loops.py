@@ -3,13 +3,31 @@
 import ctypes
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
+from operator import index
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 Argument = NDArray[Any] | int | float | None
+
+# Each loop's arguments in order: arrays by their kind, n whole numbers, r others. An
+# array of another kind would be read beyond its end.
+ARGUMENTS = {
+    "block_sums": "ffffnnnnlfuddddd",
+    "filtered_bands": "ufnnnfddfff",
+    "half_size": "ufnnf",
+    "judge_windows": "unnfnnfidnnulnfufdu",
+    "ncc_tables": "fnfnnlnnrf",
+    "patch_details": "uunnnfd",
+    "patch_moments": "uuuuunnnnl",
+    "sample_grids": "unnnnlddnuf",
+    "tidy_masks": "ufnn",
+}
+KINDS = {
+    **{"uint8": "u", "bool": "u", "int32": "i", "int64": "l"},
+    **{"float32": "f", "float64": "d"},
+}
 
 
 def run(name: str, *arguments: Argument) -> bool:
@@ -20,13 +38,13 @@ def run(name: str, *arguments: Argument) -> bool:
 
     Raises:
         MemoryError: It found none.
-        ValueError: An array is not in C's order.
+        ValueError: An array is not in C's order, or an argument is of another kind.
     """
-    library = _library()
-    function = getattr(library, name, None)
+    function = getattr(_library(), name, None)
     if function is None:
         return False
-    if function(*map(_for_c, arguments)):
+    known = zip(arguments, ARGUMENTS[name], strict=True)
+    if function(*(_for_c(argument, kind) for argument, kind in known)):
         raise MemoryError(f"{name}: no memory")
     return True
 
@@ -45,13 +63,18 @@ def _library() -> ctypes.CDLL | None:
     return None
 
 
-def _for_c(argument: Argument) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_double:
+def _for_c(
+    argument: Any,  # noqa: ANN401
+    kind: str,
+) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_double:
+    if kind == "n":
+        return ctypes.c_int64(index(argument))
+    if kind == "r":
+        return ctypes.c_double(argument)
     if argument is None:
         return ctypes.c_void_p()
-    if isinstance(argument, np.ndarray):
-        if not argument.flags.c_contiguous:
-            raise ValueError("an array is not in C's order")
-        return ctypes.c_void_p(argument.ctypes.data)
-    if isinstance(argument, float):
-        return ctypes.c_double(argument)
-    return ctypes.c_int64(argument)
+    if not argument.flags.c_contiguous:
+        raise ValueError("an array is not in C's order")
+    if KINDS.get(argument.dtype.name) != kind:
+        raise ValueError(f"an array of {argument.dtype} is not of kind {kind}")
+    return ctypes.c_void_p(argument.ctypes.data)

@@ -27,6 +27,11 @@ def test_arrays_in_another_order_are_refused():
         run("block_sums", np.zeros((4, 4))[:, ::2])
 
 
+def test_arrays_of_another_kind_are_refused():
+    with pytest.raises(ValueError, match="float64 is not of kind f"):
+        run("block_sums", np.zeros((4, 4)))
+
+
 def test_what_is_not_compiled_is_said_to_be_undone():
     assert not run("no_such_loop")
 
