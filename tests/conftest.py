@@ -18,6 +18,7 @@ from PIL import Image
 from two_folders import make_photos
 
 from dped_build.align import align_folders
+from dped_build.compiled import loops
 from dped_build.patches import PatchSettings, build_shards
 from dped_build.selftest.simulated_cameras import PhoneLook, Rig, photograph
 
@@ -51,6 +52,21 @@ def camera_files(shared_data: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no camera files in {folder}")
     return folder
+
+
+@pytest.fixture
+def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Called, goes on as an installation without a C compiler does."""
+    return lambda: monkeypatch.setattr(loops, "_library", lambda: None)
+
+
+@pytest.fixture(params=["compiled", "not compiled"])
+def way(request: pytest.FixtureRequest, nothing_compiled: Callable[[], None]) -> None:
+    """Tests that use this ask both ways."""
+    if request.param == "not compiled":
+        nothing_compiled()
+    elif not loops.are_compiled():
+        pytest.skip("nothing is compiled here")
 
 
 @pytest.fixture(scope="session")

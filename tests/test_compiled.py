@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from depth_fixture import PARALLAX, deep_pair
 
+from dped_build.compiled import loops
 from dped_build.compiled.loops import are_compiled, run
 from dped_build.patches.refinement import block_sums as sums
 from dped_build.patches.refinement import search, tidied, visibility
@@ -42,8 +43,7 @@ def by_numpy(monkeypatch):
 
     def asked(function, *arguments, **options):
         with monkeypatch.context() as patch:
-            for module in (sums, search, tidied, visibility):
-                patch.setattr(module, "run", lambda *_: False)
+            patch.setattr(loops, "_library", lambda: None)
             return function(*arguments, **options)
 
     return asked

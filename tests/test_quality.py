@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from dped_build.compiled.loops import are_compiled
-from dped_build.patches import quality
 from dped_build.patches.quality import (
     clipped_share,
     color_fit_psnr,
@@ -19,20 +17,7 @@ from dped_build.patches.quality import (
 )
 
 COUNT, SIZE = 4, 40
-
-
-def in_numpy(monkeypatch):
-    """Measure as where nothing is compiled."""
-    monkeypatch.setattr(quality, "run", lambda *_: False)
-
-
-@pytest.fixture(params=["compiled", "in NumPy"], autouse=True)
-def way(request, monkeypatch):
-    """Every test asks both ways."""
-    if request.param == "in NumPy":
-        in_numpy(monkeypatch)
-    elif not are_compiled():
-        pytest.skip("nothing is compiled here")
+pytestmark = pytest.mark.usefixtures("way")
 
 
 @pytest.fixture(scope="module")
@@ -344,13 +329,13 @@ def test_no_valid_pixel_gives_no_figure_and_thin_ones_no_detail(masked):
 
 @pytest.mark.parametrize("way", ["compiled"], indirect=True)
 @pytest.mark.parametrize("side", [20, 100])
-def test_both_ways_give_the_same_columns(way, monkeypatch, side):
+def test_both_ways_give_the_same_columns(way, nothing_compiled, side):
     rng = np.random.default_rng(7)
     phone = rng.integers(0, 256, (3, side, side, 3), dtype=np.uint8)
     dslr = np.clip(0.7 * phone + rng.normal(20, 20, phone.shape), 0, 255)
     valid = rng.random((3, side, side)) < [[[1]], [[0.999]], [[0]]]
     found = quality_columns(phone, dslr.astype(np.uint8), valid)
-    in_numpy(monkeypatch)
+    nothing_compiled()
     expected = quality_columns(phone, dslr.astype(np.uint8), valid)
     sharpness = expected.pop("sharpness_ratio")
     np.testing.assert_allclose(found.pop("sharpness_ratio"), sharpness, rtol=1e-6)

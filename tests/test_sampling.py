@@ -7,24 +7,10 @@ import pytest
 from dped_build.align import sampling
 from dped_build.align.geometry import apply_homography, rescaling, translation
 from dped_build.align.sampling import sample, sample_patches, sample_unrounded
-from dped_build.compiled.loops import are_compiled
 
 INSIDE = (slice(4, -4), slice(4, -4))  # away from the repeated border
 SIZE = 40
-
-
-@pytest.fixture(params=["compiled", "by OpenCV"], autouse=True)
-def way(request, monkeypatch):
-    """Every test asks both ways."""
-    if request.param == "by OpenCV":
-        by_opencv(monkeypatch)
-    elif not are_compiled():
-        pytest.skip("nothing is compiled here")
-
-
-def by_opencv(monkeypatch):
-    """Sample as where nothing is compiled."""
-    monkeypatch.setattr(sampling, "run", lambda *_: False)
+pytestmark = pytest.mark.usefixtures("way")
 
 
 @pytest.fixture(scope="module")
@@ -184,14 +170,16 @@ def test_beyond_the_photo_its_border_is_repeated():
 @pytest.mark.parametrize("degrees", [0, 3, 45, 90])
 @pytest.mark.parametrize("scale", [0.9, 1.3, 2.1, 4.5])
 @pytest.mark.parametrize("channels", [slice(3), 0])
-def test_both_ways_give_the_same(way, photo, scale, degrees, channels, monkeypatch):
+def test_both_ways_give_the_same(
+    way, photo, scale, degrees, channels, nothing_compiled
+):
     picture = np.ascontiguousarray(photo[..., channels])
     at_the_border = translation(-300, -240) @ turned(scale, degrees)
     matrices = np.array([turned(scale, degrees), at_the_border])
     bytes_found = sample_patches(picture, matrices, SIZE)
     found = [sample_unrounded(picture, matrix, (SIZE, SIZE)) for matrix in matrices]
     np.testing.assert_array_equal(np.rint(found), bytes_found)
-    by_opencv(monkeypatch)
+    nothing_compiled()
     expected = [sample_unrounded(picture, matrix, (SIZE, SIZE)) for matrix in matrices]
     np.testing.assert_allclose(found, expected, atol=1)  # level: by 1/64 px at an edge
 
