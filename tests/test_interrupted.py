@@ -140,14 +140,18 @@ def test_workers_of_a_killed_run_end_by_themselves(photos, tmp_path):
 @pytest.mark.parametrize("stage", ["aligned", pytest.param("patches", marks=LONG)])
 def test_a_worker_that_the_system_kills_costs_nothing(photos, whole, tmp_path, stage):
     work, said = tmp_path / "work", tmp_path / "said"
+    command, calm = align(photos, work), []
     if stage == "patches":
-        finish(said, *align(photos, work))
-    run = Command(said, *(align(photos, work) if stage == "aligned" else patches(work)))
+        finish(said, *command)
+        shutil.copytree(work, tmp_path / "calm")
+        command = patches(work)
+        calm = finish(tmp_path / "calm_said", *patches(tmp_path / "calm")).told()
+    run = Command(said, *command)
     assert run.wait_for(lambda: len(work_of(work, stage)) > 1 and run.workers())
     for pid in run.workers()[:1]:
         os.kill(pid, signal.SIGKILL)
     assert run.end() == 0
-    assert run.told() == []
+    assert run.told() == calm
     assert tree(work / stage) == tree(whole / stage)
     assert leftovers(work) == []
     assert run.leaves_no_process()
