@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from signal import SIG_IGN
 from traceback import format_exc
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dped_build.parallel.signals import blocked, handled_by
 
@@ -69,19 +69,18 @@ def run_forked(
             ready = wait(list(busy))
             for connection in [each for each in busy if each in ready]:
                 index = busy.pop(connection)
-                try:
-                    result, error = connection.recv()
-                except (EOFError, OSError):  # the worker died
+                outcome = _received(connection)
+                if outcome is None:  # the worker died
                     deaths[index] += 1
                     if deaths[index] < TRIES:
                         left.appendleft(index)
                     else:
                         yield index, None
                     continue
+                result, error = outcome
                 if error is not None:
                     for other in busy:  # killed while they write, they leave files
-                        with suppress(EOFError, OSError):
-                            other.recv()
+                        _received(other)
                     raise error
                 if left:
                     busy[connection] = left.popleft()
@@ -106,6 +105,14 @@ def _start(work: Callable[["Connection"], None]) -> tuple["ForkProcess", "Connec
         process.start()
     its.close()  # so that its death ends the pipe
     return process, ours
+
+
+def _received(connection: "Connection") -> tuple[Any, BaseException | None] | None:
+    """What a worker sends, once it does; None where it dies."""
+    try:
+        return cast("tuple[Any, BaseException | None]", connection.recv())
+    except (EOFError, OSError):
+        return None
 
 
 def _work(
