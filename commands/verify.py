@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 def verify(*, workspace: Path, as_json: bool) -> None:
     """Check a workspace for damage.
 
-    Verifies checksums, counts, the NCC of sampled patches, and training runs. WORKSPACE
-    may also be one folder of shards, or a training run.
+    Verifies checksums, counts, the NCC of sampled patches, exports and training runs.
+    WORKSPACE may also be one folder of shards, an export, or a training run.
     Unfinished work is noted; it is not damage.
 
     \b
     Examples:
       dped-build verify
       dped-build verify imported-patches
+      dped-build verify data/export/frames
     """
     from dped_build.curate.verify import verify_workspace
 

@@ -1,6 +1,6 @@
 """Read a workspace again and hold it against what it states of itself.
 
-Also one folder of it, or one that stands elsewhere: of shards, or of a training run.
+Also one folder of it, or one that stands elsewhere: shards, an export, a training run.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,12 +22,13 @@ from dped_build.workspace.plan import OnProgress
 from dped_build.workspace.stage import SUMS, Stage, read_sums, sha256
 from dped_build.workspace.text import one_line, quote
 
-RUNS = "runs"
+RUNS, EXPORTS = "runs", "export"
 STAGE_MARKS = (  # by which a stage's folder is known, and the format of its manifest
     ("alignment.jsonl", ALIGNMENT),
     (WINDOWS_FILE, FORMAT),
     ("*-[0-9][0-9][0-9][0-9][0-9].h5", FORMAT),
     ("report.json", ""),
+    ("manifest.json", ""),  # of an export
 )
 
 Advance = Callable[[Path], None]  # told of every file that was read
@@ -47,9 +48,10 @@ class Verification:
 def verify_workspace(
     workspace: Path, *, progress: OnProgress = lambda done, total: None
 ) -> Verification:
-    """Check every stage and run that is there: checksums, counts, NCC of a sample.
+    """Check all stages, exports and runs that are there: checksums, counts, some NCC.
 
-    Also of a stage's folder alone (of shards, say), or a run's. `progress` counts MiB.
+    Also of a stage's folder alone (of shards, say), an export's or a run's. `progress`
+    counts MiB.
 
     Raises:
         DpedBuildError: There is nothing to verify.
@@ -70,13 +72,15 @@ def verify_workspace(
 
 
 def _find(folder: Path) -> tuple[list[Stage], list[Path]]:
-    """The stages and runs of a workspace; or the one that this folder is."""
+    """The stages, exports and runs of a workspace; or the one that this folder is."""
     named = folder if folder.name not in ("", "..") else folder.resolve()
     for mark, form in STAGE_MARKS:
         if any(path.is_file() for path in folder.glob(mark)):
             return [Stage(named.parent, named.name, form)], []
     stages = [aligned_stage(folder), patch_stage(folder), Stage(folder, "report", "")]
     stages = [stage for stage in stages if stage.folder.exists()]
+    exports = [path.parent for path in sorted(folder.glob(f"{EXPORTS}/*/{SUMS}"))]
+    stages += [Stage(folder / EXPORTS, path.name, "") for path in exports]
     runs = [path for path in sorted(folder.glob(f"{RUNS}/*")) if is_run(path)]
     if not stages and not runs:
         if not is_run(folder):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from dped_build.curate.verify import verify_workspace
+from dped_build.exchange.export_frames import export_frames
+from dped_build.exchange.export_patches import export_patches
 from dped_build.patches import PatchSettings, build_shards
 from dped_build.report import write_report
 from dped_build.workspace.errors import DpedBuildError
@@ -212,6 +215,23 @@ def test_patches_that_stand_outside_a_workspace_can_be_verified(workspace, tmp_p
     assert damage_of(shards) == [name]
     (shards / "windows.h5").unlink()
     assert f"{shards / 'windows.h5'}: missing" in damage_of(shards)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [export_frames, partial(export_patches, form="webdataset")],
+    ids=["frames", "webdataset"],
+)
+def test_an_export_is_verified_alone_and_with_its_workspace(workspace, written):
+    before = verify_workspace(workspace).files
+    export = written(workspace, jobs=1).folder
+    found = verify_workspace(export)
+    assert (found.damage, found.runs) == ([], 0)
+    assert verify_workspace(workspace).files == before + found.files
+    damaged = max(export.rglob("*.*"), key=lambda path: path.stat().st_size)
+    flip(damaged, 20)
+    for folder in (export, workspace):
+        assert damage_of(folder) == [f"{damaged}: {NOT_AS_WRITTEN}"]
 
 
 @pytest.mark.parametrize("stage", ["aligned", "patches", "report"])
