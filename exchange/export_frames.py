@@ -19,6 +19,7 @@ from dped_build.exchange.frame_files import (
     make_frame,
 )
 from dped_build.exchange.frames_card import frames_card
+from dped_build.exchange.kept_frames import KeptFrame, kept_frames, stated
 from dped_build.exchange.out_folder import held, out_stage, with_name
 from dped_build.exchange.patch_json import METADATA
 from dped_build.parallel.executor import Workers, default_jobs
@@ -35,8 +36,6 @@ from dped_build.workspace.json_files import (
     as_json,
     fingerprint,
     json_bytes,
-    parse_object,
-    read_lines,
 )
 from dped_build.workspace.plan import OnProgress, Plan, refuse_full_disk
 from dped_build.workspace.stage import (
@@ -45,9 +44,7 @@ from dped_build.workspace.stage import (
     fresh_folder,
     link_file,
     publish_folder,
-    read_sums,
     refuse_other_settings,
-    sha256,
     write_sums,
 )
 
@@ -110,7 +107,7 @@ def export_frames(
         if before is not None:
             recorded = before.get("settings", {})
             refuse_other_settings(stage, recorded, export.recorded_settings)
-        kept = _kept(stage, proven=force)
+        kept = kept_frames(stage, proven=force)
         return export.run(kept, before, Workers(jobs or default_jobs()), progress)
 
 
@@ -181,7 +178,7 @@ class _Export:
 
     def run(
         self,
-        kept: Mapping[str, "_Kept"],
+        kept: Mapping[str, KeptFrame],
         before: Mapping[str, Any] | None,
         workers: Workers,
         progress: OnProgress,
@@ -241,7 +238,7 @@ class _Export:
         refuse_full_disk(self.stage.workspace, plan, "choose another --out")
 
     def _collected(
-        self, kept: Mapping[str, "_Kept"], made: Mapping[str, FrameRecord]
+        self, kept: Mapping[str, KeptFrame], made: Mapping[str, FrameRecord]
     ) -> tuple[list[dict[str, Any]], dict[str, Path], dict[str, str]]:
         """The lines of all pairs, where each file lies now, and its sum."""
         lines, sources, sums = [], dict[str, Path](), dict[str, str]()
@@ -249,7 +246,7 @@ class _Export:
             pair, key = record.pair, self.key(record)
             names = {place: f"{place}/{pair}.png" for place in PLACES}
             if pair in made:
-                one = _Kept(key, _stated(made[pair]), made[pair]["sums"])
+                one = KeptFrame(key, stated(made[pair]), made[pair]["sums"])
                 lie = {p: self.stage.scratch / key / f"{p}.png" for p in PLACES}
             elif pair in kept and kept[pair].key == key:
                 one = kept[pair]
@@ -311,46 +308,6 @@ class _Export:
         write_atomic(build / "manifest.json", json_bytes(manifest))
         write_sums(build, sums)
         publish_folder(build, self.stage.folder)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """A pair of the export as it stands."""
-
-    key: str
-    stated: Mapping[str, Any]  # its record, without sums
-    sums: Mapping[str, str]
-
-
-def _kept(stage: Stage, *, proven: bool) -> dict[str, _Kept]:
-    """The pairs whose pictures a finished export holds; if `proven`, by their sums."""
-    found = dict[str, _Kept]()
-    if not stage.complete:
-        return found
-    try:
-        sums = read_sums(stage.folder)
-        for text in read_lines(stage.folder / METADATA):
-            line = parse_object(text)
-            names = {place: f"{place}/{line['pair']}.png" for place in PLACES}
-            stated = _stated(line)
-            own = {place: sums[name] for place, name in names.items()}
-            paths = {place: stage.folder / name for place, name in names.items()}
-            if all(path.is_file() for path in paths.values()) and not (
-                proven and any(sha256(paths[place]) != own[place] for place in PLACES)
-            ):
-                found[line["pair"]] = _Kept(line["key"], stated, own)
-    except (OSError, ValueError, KeyError, DpedBuildError) as error:
-        if proven:
-            return {}
-        raise DpedBuildError(
-            f"{stage.folder / METADATA}: damaged ({error}); add --force to export again"
-        ) from error
-    return found
-
-
-def _stated(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a line of `metadata.jsonl` says of the pictures."""
-    return {name: record[name] for name in ("box", "valid_share", "deep")}
 
 
 def _workspace(source: Path) -> Path:
