@@ -48,6 +48,7 @@ def neighbour_field(
     *,
     spacing: float,
     before: Field | None = None,
+    choose: bool = True,
 ) -> Field:
     """The field at every window from all *other* windows' measured shifts.
 
@@ -57,6 +58,7 @@ def neighbour_field(
         covariances: Of the measurements, (N, 2, 2), phone px².
         spacing: Distance between neighbouring windows, px.
         before: Of almost the same measurements, whose kernels are tried first.
+        choose: Kernels by their likelihood; coarse measurements hardly tell them apart.
     """
     places = centres / spacing
     covariance, slope, variance = np.zeros((3, *covariances.shape))
@@ -71,7 +73,7 @@ def neighbour_field(
         own = shifts[around], covariances[around]
         wide, narrow = kernels[inner[0]].tolist()
         process = Process(places[around], terms.rows(around), *own)
-        found = process.left_out((wide, narrow))
+        found = process.left_out((wide, narrow), choose=choose)
         kept = np.isin(around, inner)
         field.shift[inner] = shifts[inner] - found.rest[kept]
         field.covariance[inner] = found.covariance[kept]

@@ -62,13 +62,13 @@ class Process:
         self.wide = np.exp(-0.5 / WIDE**2 * distance2)
         self.narrow = np.exp(-0.5 / NARROW**2 * distance2)
 
-    def left_out(self, sizes: Sizes) -> LeftOut:
+    def left_out(self, sizes: Sizes, *, choose: bool) -> LeftOut:
         """The robust prediction of each window without its own measurement.
 
-        Kernels start from these sizes.
+        Kernels have these sizes, or are chosen from there.
         """
         told, trust = self._settled(sizes, np.ones(len(self.shifts)))
-        chosen = self._likeliest(sizes, trust)
+        chosen = self._likeliest(sizes, trust) if choose else sizes
         if chosen != sizes:
             told, trust = self._settled(chosen, trust)
         slope, variance = self._slopes(chosen, told)
