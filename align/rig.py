@@ -81,6 +81,16 @@ class Rig:
         return float(off.mean() / OFF_SURFACE + far.mean() / FAR_OFF)
 
 
+def off_surface(tracks: Tracks, size: tuple[int, int]) -> float:
+    """Share of the points that are off the surface that most lie on, 0 to 1.
+
+    Whichever way; `Rig.depth` knows what moves along its direction.
+    """
+    terms = _powers(tracks.points, size, 3)
+    rest = _off_surface(terms, tracks.displacements.T, FIT_STEPS)
+    return float((np.hypot(*rest) > SURFACE_PX).mean())
+
+
 def fit_rig(tracks: Tracks, size: tuple[int, int]) -> Rig | None:
     """The rig that most tracks agree with; None where there are too few.
 

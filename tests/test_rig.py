@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from depth_fixture import PARALLAX, deep_pair
 
-from dped_build.align.rig import MIN_TRACKS, fit_rig
+from dped_build.align.rig import MIN_TRACKS, fit_rig, off_surface
 from dped_build.align.tracks import Tracks, find_corners, follow_points, whitened
 
 SIZE = (2000, 1500)
@@ -64,6 +64,13 @@ def test_a_railing_of_few_corners_is_depth():
     assert fit_rig(found, SIZE).depth(found) > 1
     found.displacements[:30] -= 36 * along  # smooth parallax is often 4 px
     assert fit_rig(found, SIZE).depth(found) < 1
+
+
+def test_of_one_surface_only_what_moves_is_off():
+    flat, _ = tracks(depth=0.0, movers=50)
+    assert off_surface(flat, SIZE) == pytest.approx(0.05, abs=0.005)
+    deep, _ = tracks()
+    assert off_surface(deep, SIZE) > 0.3
 
 
 def test_noise_is_no_depth():

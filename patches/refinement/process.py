@@ -219,8 +219,8 @@ class _Noise:
 class _Told:
     """N windows, each predicted from all others; K columns tie x and y."""
 
-    white: FloatArray  # (N, N): its square is the inverse of one coordinate's covariance
-    held: FloatArray  # (N, 2, K): that inverse times the columns
+    white: FloatArray  # (N, N): whitens one coordinate
+    held: FloatArray  # (N, 2, K): the inverse of its covariance times the columns
     taken: FloatArray  # (N, 2, K): its square is what ties take from that
     weights: FloatArray  # (N, 2) inverse covariance times all shifts
     own: FloatArray  # (N, 2, 2) covariance of measured less predicted
