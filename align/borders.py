@@ -59,4 +59,5 @@ def _bar(rows: NDArray[np.uint8]) -> tuple[int, bool]:
 def _like(row: NDArray[np.uint8], colour: NDArray[np.float64]) -> float:
     """The share of a row's pixels that have a colour."""
     low, high = np.ceil(colour - BAR_LEVELS), np.floor(colour + BAR_LEVELS)
-    return cv2.countNonZero(cv2.inRange(row[None], tuple(low), tuple(high))) / len(row)
+    same = cv2.inRange(row[None], tuple(low), tuple(high))
+    return float(cv2.countNonZero(same) / len(row))
