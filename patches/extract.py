@@ -42,7 +42,6 @@ from dped_build.patches.settings import PatchSettings
 from dped_build.photos.arrays import require_photos
 
 SEARCH_SHARE = 0.5  # of the largest shift, where one surface explains a pair
-SURELY_FLAT = 0.015  # of the alignment's places off one surface; a railing has more
 MEASURED_AT_ONCE = 256  # windows; bounds the copies of their pixels
 
 Photo = NDArray[np.uint8]
@@ -196,16 +195,20 @@ def lumas_and_guide(
     phone: Photo, dslr: Photo, alignment: Alignment, settings: PatchSettings
 ) -> tuple[Luma, Image, Guide | None]:
     """Both lumas on the phone's grid, and where depth leads; None without depth."""
-    phone_to_dslr, share = alignment.matrix(), alignment.off_surface
+    phone_to_dslr = alignment.matrix()
     luma = np.asarray(cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY))
     # The DSLR's own luma is let go at once: a third of its photo.
     aligned = sample_unrounded(
         cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY), phone_to_dslr, luma.shape[::-1]
     )
-    if share is not None and share < SURELY_FLAT:
-        return luma, aligned, None
     visible = visible_rows(phone_to_dslr, phone.shape[1::-1], dslr.shape[1::-1])
-    guide = find_guide(luma, aligned, visible, max_shift=settings.max_shift)
+    guide = find_guide(
+        luma,
+        aligned,
+        visible,
+        max_shift=settings.max_shift,
+        off_surface=alignment.off_surface,
+    )
     return luma, aligned, guide
 
 

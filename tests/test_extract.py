@@ -10,7 +10,6 @@ from dped_build.align import align_pair
 from dped_build.align.geometry import apply_homography, corners, translation
 from dped_build.align.sampling import sample
 from dped_build.patches import PatchSettings, extract, extract_patches
-from dped_build.patches.extract import SURELY_FLAT
 from dped_build.patches.quality import lumas, normalised_cross_correlation
 from dped_build.patches.records import COLUMNS
 from dped_build.patches.refinement.paper_rule import MAX_SHIFT
@@ -250,17 +249,12 @@ def test_the_papers_rule_knows_no_masks(small_pair, monkeypatch):
     assert "low_valid" not in patches.reasons
 
 
-def test_a_pair_that_the_alignment_saw_flat_is_not_asked_for_depth(
-    small_pair, monkeypatch
-):
-    def refuse(*_args, **_more):
-        raise AssertionError("asked for depth")
-
-    monkeypatch.setattr(extract, "find_guide", refuse)
+def test_the_alignments_share_off_one_surface_is_handed_on(small_pair, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        extract, "find_guide", lambda *_, **given: asked.append(given["off_surface"])
+    )
     phone, dslr, alignment = small_pair
-    flat = replace(alignment, off_surface=0.0)
-    assert len(extract_patches(phone, dslr, flat, settings=SMALL))
-    for share in (None, SURELY_FLAT):
-        with pytest.raises(AssertionError, match="asked for depth"):
-            other = replace(alignment, off_surface=share)
-            extract_patches(phone, dslr, other, settings=SMALL)
+    stated = replace(alignment, off_surface=0.25)
+    assert len(extract_patches(phone, dslr, stated, settings=SMALL)) > 0
+    assert asked == [0.25]
