@@ -25,10 +25,11 @@ ARGUMENTS = {
     "sample_grids": "unnnnlddnuf",
     "tidy_masks": "ufnn",
 }
-KINDS = {  # by dtype: to find its name takes as long as all else of a short call
-    **{np.dtype(np.uint8): "u", np.dtype(np.bool_): "u"},
-    **{np.dtype(np.int32): "i", np.dtype(np.int64): "l"},
-    **{np.dtype(np.float32): "f", np.dtype(np.float64): "d"},
+# By dtype: to find its name takes longer than all else before a call.
+KINDS: dict[np.dtype[Any], str] = {
+    **{np.dtype("uint8"): "u", np.dtype("bool"): "u"},
+    **{np.dtype("int32"): "i", np.dtype("int64"): "l"},
+    **{np.dtype("float32"): "f", np.dtype("float64"): "d"},
 }
 
 
