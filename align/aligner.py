@@ -321,11 +321,16 @@ def _refitted(
     refitted = replace(
         first,
         phone_to_dslr=_nested(found.phone_to_dslr),
-        rmse_px=None if found.rmse_px is None else round(found.rmse_px, 4),
+        rmse_px=_rounded(found.rmse_px),
         field=tuple(map(_displacements, found.field)),
+        off_surface=_rounded(found.off_surface),
     )
     placed = _place(refitted, found.phone_to_dslr, settings)
     return placed if placed.aligned else first
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _place(

@@ -1,5 +1,6 @@
 """Bars and frames around a photo: letterboxes, white borders; no part of the scene."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,5 +58,6 @@ def _bar(rows: NDArray[np.uint8]) -> tuple[int, bool]:
 
 def _like(row: NDArray[np.uint8], colour: NDArray[np.float64]) -> float:
     """The share of a row's pixels that have a colour."""
-    away = np.abs(row.astype(np.int16) - colour).max(axis=-1)
-    return float((away <= BAR_LEVELS).mean())
+    low, high = np.ceil(colour - BAR_LEVELS), np.floor(colour + BAR_LEVELS)
+    same = cv2.inRange(row[None], tuple(low), tuple(high))
+    return float(cv2.countNonZero(same) / len(row))

@@ -89,6 +89,8 @@ class Alignment:
             alike.
         rmse_px: How far the homography is off at places that it was not fitted to: RMS
             over cells of the photo, phone px.
+        off_surface: Share of the places whose displacement is more than 2 px off a
+            smooth surface: depth, or what moved.
         field: Where the photos depart from it: median displacement in cells that divide
             the phone photo evenly, rows of (dx, dy) in phone px. A point p of the
             phone is shown by the DSLR where the homography maps p + (dx, dy).
@@ -117,6 +119,7 @@ class Alignment:
     rmse_px: Annotated[float, Meta(ge=0, lt=1e9)] | None = field(
         default=None, metadata=ADDED
     )
+    off_surface: Share | None = field(default=None, metadata=ADDED)
     field: Field | None = field(default=None, metadata=ADDED)
 
     @property

@@ -23,6 +23,7 @@ from dped_build.align.geometry import (
     visible_rows,
 )
 from dped_build.align.homography import CELL_ERROR, crowd, likely_homography
+from dped_build.align.rig import off_surface
 from dped_build.align.tracks import (
     Tracks,
     blob_contrast,
@@ -51,6 +52,7 @@ STEPS = 4  # of reweighting, with each
 # another: the scene is deep, and the first fit, a mean of all, stays.
 DEEP_SHARE, OFF_PLANE = 0.1, 0.003
 FIELD = 8  # cells of the displacement field along the long side
+MIN_SURFACE = 100  # tracks; among fewer, those of a railing may be missed
 MIN_IN_CELL = 3  # tracks; fewer state nothing
 
 
@@ -78,11 +80,14 @@ class Refit:
             displacement in each cell of the phone's photo; NaN where nothing is known.
         rmse_px: RMS of such displacements from a fit that has not seen their cells,
             phone px; None where they are too few.
+        off_surface: Share of the places that lie off one smooth surface of such
+            displacements; likewise.
     """
 
     phone_to_dslr: FloatArray
     field: FloatArray
     rmse_px: float | None
+    off_surface: float | None
 
 
 def refit(
@@ -118,11 +123,14 @@ def refit(
             break
     back = apply_homography(np.linalg.inv(matrix), seen)
     off = np.linalg.norm(back - tracks.points, axis=1) / max(sizes[0])
+    beyond = None
+    if len(back) >= MIN_SURFACE:
+        beyond = off_surface(Tracks(tracks.points, back - tracks.points), sizes[0])
     if (off > OFF_PLANE).mean() > DEEP_SHARE:
         field = _field(phone_to_dslr, tracks.points, seen, sizes[0])
-        return Refit(phone_to_dslr, field, _rms(field))
+        return Refit(phone_to_dslr, field, _rms(field), beyond)
     field = _field(matrix, tracks.points, seen, sizes[0])
-    return Refit(matrix, field, _independent_rmse(groups, matrix, sizes))
+    return Refit(matrix, field, _independent_rmse(groups, matrix, sizes), beyond)
 
 
 def fit(

@@ -25,8 +25,8 @@ TURN, BEND = 0.3, 0.05
 WEAK = 1e-4  # precision of the smooth terms: the tracks say them
 FOLLOWS = 4.0  # spreads, within which a track follows the rig
 # Of one surface; share of corners off it from which there are several.
-SURFACE_PX, SURFACE_SPREADS, OFF_SURFACE = 2.0, 5.0, 0.053
-FAR_PX, FAR_OFF = 8.0, 0.015  # smooth parallax and wrong tracks stay below
+SURFACE_PX, SURFACE_SPREADS, OFF_SURFACE = 2.0, 5.0, 0.06
+FAR_PX, FAR_OFF = 8.0, 0.017  # smooth parallax and wrong tracks stay below
 FAR_TURN = 0.2  # radians, off the direction that most corners state
 RANGE = (0.5, 99.5)  # percentiles of the tracks' parallax
 
@@ -64,32 +64,31 @@ class Rig:
         bent = _powers(points, self.size, 2) @ self.bend
         return np.asarray(smooth + (parallax - self.middle) * bent)
 
-    def off_surface(self, tracks: Tracks) -> float:
-        """Share of the corners that lie off the surface that most lie on."""
-        return float((self._distances(tracks) > self._limit).mean())
+    def depth(self, tracks: Tracks) -> float:
+        """How many corners lie off the surface that most lie on, or far off it.
 
-    def shows_depth(self, tracks: Tracks) -> bool:
-        """Whether more corners than chance lie off that surface, or far off it.
-
-        A railing has few corners, all of them far off, but it moves as the rig does.
+        In units of what one surface leaves off: above 1 there are several. A railing
+        has few corners, all of them far off, but it moves as the rig does.
         """
-        distances = self._distances(tracks)
+        terms = _powers(tracks.points, self.size, 3)
         parallax = tracks.displacements @ self.along
+        distances = np.abs(_off_surface(terms, parallax, FIT_STEPS))
         across = tracks.displacements @ self.normal
         rest = np.abs(across - self.across(tracks.points, parallax))
         follows = np.maximum(FOLLOWS * self.spread_px, FAR_TURN * distances)
         far = (distances > FAR_PX) & (rest < follows)
-        off = distances > self._limit
-        return bool(off.mean() > OFF_SURFACE or far.mean() > FAR_OFF)
+        off = distances > max(SURFACE_PX, SURFACE_SPREADS * self.spread_px)
+        return float(off.mean() / OFF_SURFACE + far.mean() / FAR_OFF)
 
-    @property
-    def _limit(self) -> float:
-        return max(SURFACE_PX, SURFACE_SPREADS * self.spread_px)
 
-    def _distances(self, tracks: Tracks) -> FloatArray:
-        terms = _powers(tracks.points, self.size, 3)
-        parallax = tracks.displacements @ self.along
-        return np.abs(_off_surface(terms, parallax, FIT_STEPS))
+def off_surface(tracks: Tracks, size: tuple[int, int]) -> float:
+    """Share of the points that are off the surface that most lie on, 0 to 1.
+
+    Whichever way; `Rig.depth` knows what moves along its direction.
+    """
+    terms = _powers(tracks.points, size, 3)
+    rest = _off_surface(terms, tracks.displacements.T, FIT_STEPS)
+    return float((np.hypot(*rest) > SURFACE_PX).mean())
 
 
 def fit_rig(tracks: Tracks, size: tuple[int, int]) -> Rig | None:

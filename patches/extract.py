@@ -123,7 +123,7 @@ def measure_windows(
         pixels = np.zeros((0, size, size, 3), np.uint8)
         return windows, pixels, whole_masks(0, size)
     place = _as_paper if settings.rule == "paper" else _refine
-    windows, valid = place(phone, dslr, phone_to_dslr, windows, settings)
+    windows, valid = place(phone, dslr, alignment, windows, settings)
     inside = _inside(windows.patch_to_dslr, size, dslr_box)
     windows.patch_to_dslr[~inside], valid[~inside] = np.nan, False
     pixels = sample_patches(dslr, windows.patch_to_dslr[inside], size)
@@ -167,13 +167,13 @@ def _shifts(places: NDArray[np.integer[Any]]) -> FloatArray:
 def _as_paper(
     phone: Photo,
     dslr: Photo,
-    phone_to_dslr: FloatArray,
+    alignment: Alignment,
     windows: Windows,
     settings: PatchSettings,
 ) -> tuple[Windows, Masks]:
     """Windows as the paper places them, and their masks: it knows none."""
     luma, grey = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (phone, dslr))
-    patch_to_dslr = phone_to_dslr @ windows.patch_to_phone
+    patch_to_dslr = alignment.matrix() @ windows.patch_to_phone
     found = paper_windows(
         luma,
         sample_patches(grey, patch_to_dslr, settings.size),
@@ -192,29 +192,36 @@ def _as_paper(
 
 
 def lumas_and_guide(
-    phone: Photo, dslr: Photo, phone_to_dslr: FloatArray, settings: PatchSettings
+    phone: Photo, dslr: Photo, alignment: Alignment, settings: PatchSettings
 ) -> tuple[Luma, Image, Guide | None]:
     """Both lumas on the phone's grid, and where depth leads; None without depth."""
+    phone_to_dslr = alignment.matrix()
     luma = np.asarray(cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY))
     # The DSLR's own luma is let go at once: a third of its photo.
     aligned = sample_unrounded(
         cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY), phone_to_dslr, luma.shape[::-1]
     )
     visible = visible_rows(phone_to_dslr, phone.shape[1::-1], dslr.shape[1::-1])
-    guide = find_guide(luma, aligned, visible, max_shift=settings.max_shift)
+    guide = find_guide(
+        luma,
+        aligned,
+        visible,
+        max_shift=settings.max_shift,
+        off_surface=alignment.off_surface,
+    )
     return luma, aligned, guide
 
 
 def _refine(
     phone: Photo,
     dslr: Photo,
-    phone_to_dslr: FloatArray,
+    alignment: Alignment,
     windows: Windows,
     settings: PatchSettings,
 ) -> tuple[Windows, Masks]:
     """Windows with their refinement, and which of their pixels are valid."""
     size, places = settings.size, windows.window_xy
-    luma, aligned, guide = lumas_and_guide(phone, dslr, phone_to_dslr, settings)
+    luma, aligned, guide = lumas_and_guide(phone, dslr, alignment, settings)
     if guide is None:
         limit = SEARCH_SHARE * settings.max_shift
         found = refine_windows(luma, aligned, places, size=size, max_shift=limit)
@@ -231,7 +238,7 @@ def _refine(
     )
     refined = replace(
         windows,
-        patch_to_dslr=phone_to_dslr @ placed,
+        patch_to_dslr=alignment.matrix() @ placed,
         shift_px=found.shift.astype(np.float32),
         rotation_deg=np.degrees(turn).astype(np.float32),
         sigma_px=found.sigma_px.astype(np.float32),

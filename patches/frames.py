@@ -93,7 +93,7 @@ def map_frame(
         alignment.dslr_size,
     ):
         raise ValueError(f"{alignment.pair}: other photos than those that were aligned")
-    placed, deep = _placed(phone, dslr, alignment.matrix(), box, settings)
+    placed, deep = _placed(phone, dslr, alignment, box, settings)
     shift, known, valid = fused(placed, box)
     fill(shift, known)
     found = FrameMap(box, shift, valid, alignment.matrix(), deep)
@@ -123,12 +123,12 @@ def sample_frame(dslr: Photo, found: FrameMap, *, bits: int = 8) -> Picture:
 def _placed(
     phone: Photo,
     dslr: Photo,
-    phone_to_dslr: FloatArray,
+    alignment: Alignment,
     box: Box,
     settings: PatchSettings,
 ) -> tuple[list[PlacedWindows], bool]:
     """Windows of all grids, and whether the pair shows depth."""
-    luma, aligned, guide = lumas_and_guide(phone, dslr, phone_to_dslr, settings)
+    luma, aligned, guide = lumas_and_guide(phone, dslr, alignment, settings)
     size, limit = min(settings.size, *box[2:]), SEARCH_SHARE * settings.max_shift
     placed = []
     for corners in _grids(box, size):

@@ -17,8 +17,8 @@ def mask_of(x: int, y: int, size: int):
 def hide_parts(monkeypatch) -> None:
     """Let `extract` find these masks in all windows that it refines in this process."""
 
-    def partly(phone, dslr, phone_to_dslr, windows, settings):
-        found, _ = refine(phone, dslr, phone_to_dslr, windows, settings)
+    def partly(phone, dslr, alignment, windows, settings):
+        found, _ = refine(phone, dslr, alignment, windows, settings)
         places = windows.window_xy.tolist()
         return found, np.array([mask_of(x, y, settings.size) for x, y in places])
 

@@ -9,7 +9,7 @@ from masking import hide_parts, mask_of
 from dped_build.align import align_pair
 from dped_build.align.geometry import apply_homography, corners, translation
 from dped_build.align.sampling import sample
-from dped_build.patches import PatchSettings, extract_patches
+from dped_build.patches import PatchSettings, extract, extract_patches
 from dped_build.patches.quality import lumas, normalised_cross_correlation
 from dped_build.patches.records import COLUMNS
 from dped_build.patches.refinement.paper_rule import MAX_SHIFT
@@ -247,3 +247,14 @@ def test_the_papers_rule_knows_no_masks(small_pair, monkeypatch):
     assert len(patches) > 0
     assert patches.valid.all()
     assert "low_valid" not in patches.reasons
+
+
+def test_the_alignments_share_off_one_surface_is_handed_on(small_pair, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        extract, "find_guide", lambda *_, **given: asked.append(given["off_surface"])
+    )
+    phone, dslr, alignment = small_pair
+    stated = replace(alignment, off_surface=0.25)
+    assert len(extract_patches(phone, dslr, stated, settings=SMALL)) > 0
+    assert asked == [0.25]

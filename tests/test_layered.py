@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from depth_fixture import CARD, PARALLAX, deep_pair
 
-from dped_build.patches.refinement.guide import find_guide
+from dped_build.patches.refinement.guide import DEEP_SHARE, FLAT_SHARE, find_guide
 from dped_build.patches.refinement.layered import refine_layers
 from dped_build.patches.refinement.layers import surfaces, window_layers
 
@@ -63,6 +63,14 @@ def test_a_guide_made_strip_by_strip_is_the_same(pair, guide, monkeypatch):
 def test_one_surface_has_no_guide(textured):
     flat = deep_pair(textured, parallax=0.0)
     assert find_guide(flat.phone, flat.dslr, flat.visible, max_shift=80) is None
+
+
+def test_the_alignment_says_whether_depth_is_looked_for(pair, guide):
+    photos = pair.phone, pair.dslr, pair.visible
+    assert find_guide(*photos, max_shift=80, off_surface=0.0) is None
+    for share in (FLAT_SHARE, DEEP_SHARE):
+        found = find_guide(*photos, max_shift=80, off_surface=share)
+        assert found.rig.limits == guide.rig.limits
 
 
 def test_a_photo_too_small_for_optical_flow_has_no_guide(pair):

@@ -31,7 +31,8 @@ def covariance_of_all(terms, noise, trust):
     distance2 = ((PLACES[:, None] - PLACES) ** 2).sum(axis=-1)
     kernel = SIZES[0] ** 2 * np.exp(-0.5 * distance2 / WIDE**2)
     kernel += SIZES[1] ** 2 * np.exp(-0.5 * distance2 / NARROW**2)
-    flat = terms.value.reshape(2 * len(PLACES), -1)
+    kernel += terms.each[:, 0] @ terms.each[:, 0].T
+    flat = terms.shared[:, 0].reshape(2 * len(PLACES), -1)
     whole = flat @ flat.T + np.kron(kernel, np.eye(2))
     for number, own in enumerate(noise + JITTER_PX**2 * np.eye(2)):
         at = slice(2 * number, 2 * number + 2)

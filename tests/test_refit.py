@@ -103,6 +103,7 @@ def test_the_field_states_lens_distortion(picture):
     assert max(bent) > 0.5
     assert max(left) < 0.3
     assert 0.1 < alignment.rmse_px < 2
+    assert alignment.off_surface < 0.01
 
 
 def test_a_deep_scene_keeps_the_first_fit(picture):
@@ -116,4 +117,5 @@ def test_a_deep_scene_keeps_the_first_fit(picture):
     found = refit(np.where(near, before, behind), luma(dslr), truth, NO_MATCHES)
     assert np.array_equal(found.phone_to_dslr, truth)
     assert found.rmse_px > 1
+    assert found.off_surface > 0.2
     assert np.nanmax(np.abs(found.field[..., 0])) == pytest.approx(9, abs=0.5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from depth_fixture import PARALLAX, deep_pair
 
-from dped_build.align.rig import MIN_TRACKS, fit_rig
+from dped_build.align.rig import MIN_TRACKS, fit_rig, off_surface
 from dped_build.align.tracks import Tracks, find_corners, follow_points, whitened
 
 SIZE = (2000, 1500)
@@ -51,24 +51,31 @@ def test_limits_hold_the_parallax_of_those_that_follow():
 
 def test_depth_shows_only_where_there_is_some():
     deep, _ = tracks()
-    assert fit_rig(deep, SIZE).shows_depth(deep)
+    assert fit_rig(deep, SIZE).depth(deep) > 1
     flat, _ = tracks(depth=0.0)
-    assert not fit_rig(flat, SIZE).shows_depth(flat)
+    assert fit_rig(flat, SIZE).depth(flat) < 1
     few, _ = tracks(depth=0.0, movers=30)  # people who walk are no depth
-    assert not fit_rig(few, SIZE).shows_depth(few)
+    assert fit_rig(few, SIZE).depth(few) < 1
 
 
 def test_a_railing_of_few_corners_is_depth():
     found, along = tracks(depth=0.0)
     found.displacements[:30] += 40 * along
-    assert fit_rig(found, SIZE).shows_depth(found)
+    assert fit_rig(found, SIZE).depth(found) > 1
     found.displacements[:30] -= 36 * along  # smooth parallax is often 4 px
-    assert not fit_rig(found, SIZE).shows_depth(found)
+    assert fit_rig(found, SIZE).depth(found) < 1
+
+
+def test_of_one_surface_only_what_moves_is_off():
+    flat, _ = tracks(depth=0.0, movers=50)
+    assert off_surface(flat, SIZE) == pytest.approx(0.05, abs=0.005)
+    deep, _ = tracks()
+    assert off_surface(deep, SIZE) > 0.3
 
 
 def test_noise_is_no_depth():
     noisy, _ = tracks(depth=0.0, noise=1.2)
-    assert not fit_rig(noisy, SIZE).shows_depth(noisy)
+    assert fit_rig(noisy, SIZE).depth(noisy) < 1
 
 
 def test_too_few_corners_tell_no_rig():

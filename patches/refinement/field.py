@@ -48,6 +48,7 @@ def neighbour_field(
     *,
     spacing: float,
     before: Field | None = None,
+    choose: bool = True,
 ) -> Field:
     """The field at every window from all *other* windows' measured shifts.
 
@@ -57,6 +58,7 @@ def neighbour_field(
         covariances: Of the measurements, (N, 2, 2), phone px².
         spacing: Distance between neighbouring windows, px.
         before: Of almost the same measurements, whose kernels are tried first.
+        choose: Kernels by their likelihood; coarse measurements hardly tell them apart.
     """
     places = centres / spacing
     covariance, slope, variance = np.zeros((3, *covariances.shape))
@@ -71,7 +73,7 @@ def neighbour_field(
         own = shifts[around], covariances[around]
         wide, narrow = kernels[inner[0]].tolist()
         process = Process(places[around], terms.rows(around), *own)
-        found = process.left_out((wide, narrow))
+        found = process.left_out((wide, narrow), choose=choose)
         kept = np.isin(around, inner)
         field.shift[inner] = shifts[inner] - found.rest[kept]
         field.covariance[inner] = found.covariance[kept]
@@ -95,8 +97,8 @@ def local_roughness(
     excess = np.clip((rest**2).sum(axis=1) - noise, 0, MAX_ROUGHNESS_PX**2)
     found = np.zeros(len(places))
     for inner, around in _tiles(places):
-        distance2 = ((places[inner, None] - places[around]) ** 2).sum(axis=-1)
-        weights = np.exp(-0.5 * distance2) / (noise[around] + LEAST_NOISE_PX2)
+        x, y = places[inner].T[..., None] - places[around].T[:, None]
+        weights = np.exp(-0.5 * (x**2 + y**2)) / (noise[around] + LEAST_NOISE_PX2)
         found[inner] = (weights @ excess[around]) / weights.sum(axis=1)
     return np.sqrt(found)
 

@@ -29,8 +29,11 @@ GUIDE_REDUCTION = 2
 STRIP_PIXELS, MARGIN = 2_000_000, 64  # whitened at once, and rows of what is around
 WHOLE_ROWS = 4  # a strip begins where the pixels of the blurred pictures do
 MAX_SPREAD_PX = 0.5  # across a rig that is one
-# Corners are followed at this size first; with so few off its surface a pair is flat.
-FIRST_REDUCTION, SURELY_FLAT = 4, 0.012
+# Of the alignment's places, those off one surface: hardly any, less than a railing has;
+# or so many that a first look would not be the last.
+FLAT_SHARE, DEEP_SHARE = 0.015, 0.035
+# Corners are followed at this size first; with so little depth a pair is flat.
+FIRST_REDUCTION, SURELY_FLAT = 4, 0.4
 MIN_PHOTO_PX = 128  # in smaller ones optical flow finds no way
 ALONG_PX, ACROSS_PX = 0.2, 0.05  # error of the guide and of the rig
 SLOPE_ALONG_PX, SLOPE_ACROSS_PX = 0.2, 0.03  # ... of displacements at a border
@@ -53,6 +56,7 @@ def find_guide(
     visible: NDArray[np.int64],
     *,
     max_shift: float,
+    off_surface: float | None = None,
 ) -> Guide | None:
     """The depth of a pair; None where one surface, or no rig, explains its corners.
 
@@ -61,16 +65,19 @@ def find_guide(
         dslr: DSLR luma on the phone's grid, (H, W), not rounded.
         visible: First and last column of each row that the DSLR shows, (H, 2).
         max_shift: Parallax that is looked for at most, px.
+        off_surface: As the alignment states it.
     """
-    if min(phone.shape) < MIN_PHOTO_PX:
+    share = FLAT_SHARE if off_surface is None else off_surface
+    if min(phone.shape) < MIN_PHOTO_PX or share < FLAT_SHARE:
         return None
-    _, tracks = _tracks(phone, dslr, visible, FIRST_REDUCTION)
-    rig = fit_rig(tracks, phone.shape[::-1])
-    if rig and rig.off_surface(tracks) < SURELY_FLAT:
-        return None
+    if share < DEEP_SHARE:
+        _, tracks = _tracks(phone, dslr, visible, FIRST_REDUCTION)
+        rig = fit_rig(tracks, phone.shape[::-1])
+        if rig and rig.depth(tracks) < SURELY_FLAT:
+            return None
     lumas, tracks = _tracks(phone, dslr, visible, GUIDE_REDUCTION)
     rig = fit_rig(tracks, phone.shape[::-1])
-    if rig is None or rig.spread_px > MAX_SPREAD_PX or not rig.shows_depth(tracks):
+    if rig is None or rig.spread_px > MAX_SPREAD_PX or rig.depth(tracks) < 1:
         return None
     low, high = (float(np.clip(limit, -max_shift, max_shift)) for limit in rig.limits)
     rig = replace(rig, limits=(low, high))

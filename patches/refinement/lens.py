@@ -14,40 +14,54 @@ PROJECTIVE_PX, RADIAL_PX = 6.0, (4.0, 2.0)  # of terms that x and y share
 
 @dataclass(frozen=True)
 class LensTerms(Rows):
-    """Smooth displacements that are likely, at N windows, with their sizes."""
+    """Smooth displacements that are likely, with their sizes, at N windows.
 
-    value: FloatArray  # (N, 2, T) of x and y
-    along_x: FloatArray  # (N, 2, T), changes by window
-    along_y: FloatArray
+    Values, and their changes by window along x and along y.
+    """
+
+    each: FloatArray  # (N, 3, P), of x and likewise of y
+    shared: FloatArray  # (N, 3, 2, T), of x and y
 
     @staticmethod
     def of(places: FloatArray) -> "LensTerms":
         """Terms at all windows of a photo, in units of half their extent."""
         middle = (places.max(axis=0) + places.min(axis=0)) / 2
         reach = max(float(np.ptp(places, axis=0).max()) / 2, 1.0)
-        value, along_x, along_y = _smooth((places - middle) / reach)
-        return LensTerms(value, along_x / reach, along_y / reach)
+        x, y = ((places - middle) / reach).T
+        each, shared = _polynomials(x, y), _of_lenses(x, y)
+        each[:, 1:] /= reach
+        shared[:, 1:] /= reach
+        return LensTerms(each, shared)
 
 
-def _smooth(unit: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Scaled terms at points (N, 2), and their derivatives: (N, 2, T) each.
-
-    Homographies near the identity move points by a polynomial whose quadratic terms x
-    and y share, lenses along the radius by its odd powers.
-    """
-    x, y = unit.T
-    none = np.zeros_like(x)
+def _polynomials(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Scaled monomials at N points and their derivatives, (N, 3, P)."""
+    of_x, of_y = ([np.zeros_like(x), np.ones_like(x)] for _ in range(2))
+    for _ in POLYNOMIAL_PX[1:]:
+        of_x.append(of_x[-1] * x)
+        of_y.append(of_y[-1] * y)
     found = []
     for degree, size in enumerate(POLYNOMIAL_PX):
         for j in range(degree + 1):
             i = degree - j
-            along_x = i * x ** max(i - 1, 0) * y**j
-            along_y = j * x**i * y ** max(j - 1, 0)
-            term = size * np.stack([x**i * y**j, along_x, along_y])
-            found += [np.stack([term, 0 * term]), np.stack([0 * term, term])]
+            value = of_x[i + 1] * of_y[j + 1]
+            slopes = i * of_x[i] * of_y[j + 1], j * of_x[i + 1] * of_y[j]
+            found.append(size * np.array([value, *slopes]))
+    return np.stack(found, axis=-1).swapaxes(0, 1)
+
+
+def _of_lenses(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Likewise what x and y share, (N, 3, 2, T).
+
+    Homographies near the identity move points by a polynomial whose quadratic terms x
+    and y share, lenses along the radius by its odd powers.
+    """
+    none = np.zeros_like(x)
+    found = []
     square = x * x + y * y
+    grown = np.ones_like(x)
     for power, size in enumerate(RADIAL_PX, 1):
-        grown, steep = square**power, 2 * power * square ** (power - 1)
+        grown, steep = grown * square, 2 * power * grown
         moved_x = [x * grown, grown + x * x * steep, x * y * steep]
         moved_y = [y * grown, x * y * steep, grown + y * y * steep]
         found.append(size * np.array([moved_x, moved_y]))
@@ -55,5 +69,4 @@ def _smooth(unit: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         PROJECTIVE_PX * np.array([[x * x, 2 * x, none], [x * y, y, x]]),
         PROJECTIVE_PX * np.array([[x * y, y, x], [y * y, none, 2 * y]]),
     ]
-    value, along_x, along_y = np.stack(found, axis=-1).transpose(1, 2, 0, 3)
-    return value, along_x, along_y
+    return np.stack(found, axis=-1).transpose(2, 1, 0, 3)

@@ -3,7 +3,7 @@
 Rasmussen and Williams (2006), chapters 2 and 5. x and y have the same kernels, and most
 windows know both about as well. So the covariance of all shifts is that of one
 coordinate, twice, and by Woodbury's formula a few columns that tie x and y: what lenses
-do, and the windows that know one direction only.
+do to both, and the windows that know one direction only.
 """
 
 from dataclasses import dataclass
@@ -51,23 +51,24 @@ class Process:
         count = len(places)
         self.shifts, self.terms = shifts, terms
         self.noise = _Noise(covariances + JITTER_PX**2 * np.eye(2))
-        self.flat = terms.value.reshape(2 * count, -1)
+        self.flat = terms.shared[:, 0].reshape(2 * count, -1)
         one_way = np.eye(count)[:, self.noise.line]
-        lens = terms.value.reshape(count, -1)
+        lens = terms.shared[:, 0].reshape(count, -1)
         self.columns = np.concatenate([lens, shifts, one_way], axis=1)
+        self.smooth = terms.each[:, 0] @ terms.each[:, 0].T
         x, y = places.T
         self.offset = x[:, None] - x, y[:, None] - y
         distance2 = self.offset[0] ** 2 + self.offset[1] ** 2
         self.wide = np.exp(-0.5 / WIDE**2 * distance2)
         self.narrow = np.exp(-0.5 / NARROW**2 * distance2)
 
-    def left_out(self, sizes: Sizes) -> LeftOut:
+    def left_out(self, sizes: Sizes, *, choose: bool) -> LeftOut:
         """The robust prediction of each window without its own measurement.
 
-        Kernels start from these sizes.
+        Kernels have these sizes, or are chosen from there.
         """
         told, trust = self._settled(sizes, np.ones(len(self.shifts)))
-        chosen = self._likeliest(sizes, trust)
+        chosen = self._likeliest(sizes, trust) if choose else sizes
         if chosen != sizes:
             told, trust = self._settled(chosen, trust)
         slope, variance = self._slopes(chosen, told)
@@ -128,6 +129,7 @@ class Process:
         """Covariance (N, N) of x or y without what ties them."""
         kernel: FloatArray = sizes[0] ** 2 * self.wide
         kernel += sizes[1] ** 2 * self.narrow
+        kernel += self.smooth
         kernel.flat[:: len(kernel) + 1] += self.noise.even / trust
         return kernel
 
@@ -135,24 +137,24 @@ class Process:
         """Leave-one-out predictions (equation 5.12 there)."""
         count, terms = len(self.shifts), self.flat.shape[1]
         white = inverse_of_lower(np.linalg.cholesky(self._one_coordinate(sizes, trust)))
-        even = white.T @ white
         line, way = self.noise.line, self.noise.way(trust)
-        beside = even @ self.columns[:, : 2 * terms + 2]
+        beside = white.T @ (white @ self.columns[:, : 2 * terms + 2])
         held = np.empty((count, 2, terms + len(line)))
         held[..., :terms] = beside[:, : 2 * terms].reshape(count, 2, terms)
-        np.multiply(even[:, None, line], way.T, out=held[..., terms:])
+        told = white.T @ white[:, line]
+        np.multiply(told[:, None], way.T, out=held[..., terms:])
         lens = self.flat.T @ held.reshape(2 * count, -1)
         one_way = np.einsum("rp,rpk->rk", way, held[line])
         core = np.linalg.cholesky(_more(np.concatenate([lens, one_way])))
         flat = held.reshape(2 * count, -1) @ inverse_of_lower(core).T
         taken = flat.reshape(held.shape)
         weights = beside[:, 2 * terms :] - taken @ (self.shifts.ravel() @ flat)
-        precision = even.diagonal()[:, None, None] * np.eye(2)
+        precision = (white**2).sum(axis=0)[:, None, None] * np.eye(2)
         precision -= taken @ taken.swapaxes(1, 2)
         own = np.linalg.inv(precision)
         rest = (own @ weights[..., None])[..., 0]
         covariance = own - self.noise.used / trust[:, None, None]
-        return _Told(even, held, taken, weights, own, rest, covariance)
+        return _Told(white, held, taken, weights, own, rest, covariance)
 
     def _slopes(self, sizes: Sizes, told: "_Told") -> tuple[FloatArray, FloatArray]:
         """Slopes of the predictions and their variances, (N, 2, 2) each."""
@@ -162,30 +164,32 @@ class Process:
         core = held.reshape(2 * count, -1).T @ self.flat
         steep = told.weights.ravel() @ self.flat
         slope, variance = np.empty((2, count, 2, 2))
-        for axis, along in enumerate((self.terms.along_x, self.terms.along_y)):
+        for axis, along in enumerate(self.terms.shared[:, 1:].swapaxes(0, 1)):
             # Covariance of a slope with all shifts: along @ flat.T, less this.
             bend, power = self._bend(sizes, axis)
-            even = bend @ told.even
+            white = told.white @ bend.T
             bent = (bend @ told.taken.reshape(count, -1)).reshape(told.taken.shape)
             # Without window i the weights are those less what i itself adds.
             added = along @ held.swapaxes(1, 2) + bent @ told.taken.swapaxes(1, 2)
-            added -= even.diagonal()[:, None, None] * np.eye(2)
+            added -= (white * told.white).sum(axis=0)[:, None, None] * np.eye(2)
             own = (added @ told.rest[..., None])[..., 0]
             slope[..., axis] = along @ steep - bend @ told.weights - own
             known = (added @ told.own * added).sum(axis=2) + (bent**2).sum(axis=2)
             known -= (along @ core * along).sum(axis=2)
-            known -= (even * bend).sum(axis=1)[:, None]
+            known -= (white**2).sum(axis=0)[:, None]
             told_by_lens = (bend @ held.reshape(count, -1)).reshape(held.shape)
             known += 2 * (along * told_by_lens).sum(axis=2)
-            power = power + (along**2).sum(axis=2)
-            variance[..., axis] = np.maximum(power + known, 0)
+            known += power[:, None] + (along**2).sum(axis=2)
+            variance[..., axis] = np.maximum(known, 0)
         return slope, variance
 
-    def _bend(self, sizes: Sizes, axis: int) -> tuple[FloatArray, float]:
-        """Covariance (N, N) of the kernels' shifts and slopes; their own variance."""
+    def _bend(self, sizes: Sizes, axis: int) -> tuple[FloatArray, FloatArray]:
+        """Covariance (N, N) of one coordinate's slopes and shifts; the slopes' own."""
         parts = (sizes[0] / WIDE) ** 2, (sizes[1] / NARROW) ** 2
         kernel = parts[0] * self.wide + parts[1] * self.narrow
-        return self.offset[axis] * kernel, sum(parts)
+        each = self.terms.each
+        bend = self.offset[axis] * kernel - each[:, 1 + axis] @ each[:, 0].T
+        return bend, sum(parts) + (each[:, 1 + axis] ** 2).sum(axis=1)
 
 
 class _Noise:
@@ -215,8 +219,8 @@ class _Noise:
 class _Told:
     """N windows, each predicted from all others; K columns tie x and y."""
 
-    even: FloatArray  # (N, N) inverse of one coordinate's covariance
-    held: FloatArray  # (N, 2, K): that times the columns
+    white: FloatArray  # (N, N): whitens one coordinate
+    held: FloatArray  # (N, 2, K): the inverse of its covariance times the columns
     taken: FloatArray  # (N, 2, K): its square is what ties take from that
     weights: FloatArray  # (N, 2) inverse covariance times all shifts
     own: FloatArray  # (N, 2, 2) covariance of measured less predicted

@@ -27,7 +27,7 @@ COARSE_SIGMA = 5.0  # phone px; what is coarser is vignetting and tone curves
 SMOOTH = np.array([0.229879, 0.540242, 0.229879])
 SLOPE = np.array([-0.425287, 0, 0.425287])
 FILTERS = (SMOOTH, SMOOTH), (SLOPE, SMOOTH), (SMOOTH, SLOPE)  # along x, along y
-STRIP_PIXELS = 1_000_000  # of a photo, about, held as floats at once
+STRIP_PIXELS = 1_000_000  # of a level, about, held as floats at once
 MIN_STRIP_ROWS = 2  # of windows; a strip's margins cost time too
 REDUCED_ROWS = 64  # made at once
 BLUR_REACH = 4.0  # sigmas, after which a Gaussian has ended
@@ -73,7 +73,7 @@ def strips_of_levels(
         reach: How far a window may be displaced, phone px.
     """
     height, width = phone.shape
-    rows = max(STRIP_PIXELS // (width * size), MIN_STRIP_ROWS)
+    rows = max(STRIP_PIXELS * reduction**2 // (width * size), MIN_STRIP_ROWS)
     number = (windows[:, 1] - windows[:, 1].min(initial=height)) // (rows * size)
     margin = int(np.ceil(reach + BLUR_REACH * COARSE_SIGMA))
     for strip in np.unique(number):

@@ -103,7 +103,9 @@ def _coarse_places(frame: Frame) -> tuple[FloatArray, Field]:
     """Places (N, 6) by the coarse search and its field, and that field."""
     centres = frame.windows + (frame.size - 1) / 2
     found, covariances = _search(frame)
-    field = neighbour_field(centres, found, covariances, spacing=frame.size)
+    field = neighbour_field(
+        centres, found, covariances, spacing=frame.size, choose=False
+    )
     expected = field.covariance + FIELD_PX**2 * np.eye(2)
     lost = distance(found - field.shift, expected + covariances) > LOST_SIGMA
     gain = expected @ np.linalg.inv(expected + covariances)
