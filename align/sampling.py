@@ -28,6 +28,7 @@ from dped_build.compiled.loops import run
 WIDEST_BOX = 3.0  # photo px that five taps can hold; wider pixels are means of several
 LINEAR_FROM = 1.2  # photo px; a narrower box leaves detail that only cubic keeps
 REACH = 2  # px that the taps reach to each side
+MOST_SLOPE = 0.15  # of rows; the boxes lean as much, and nobody can tell
 MOST_MEANS = 64  # along a side of an output px: beyond, near a horizon, some are enough
 EDGE = 6  # px outside a photo from which taps and interpolation find nothing but border
 MARGIN = 5  # photo px around places, for the taps and the interpolation
@@ -80,11 +81,7 @@ class _Tiles:
     to_part: FloatArray  # (M, 3, 3) px of the tile → px of the part
     boxes: FloatArray  # (M, 2) that means are over: across, down, photo px
     per_pixel: NDArray[np.intp]  # (M,) such means along a side of an output px
-
-    @property
-    def linear(self) -> NDArray[np.bool_]:
-        """Whether two px along a side are interpolated between, not four, (M,)."""
-        return np.asarray(self.boxes.min(axis=1) >= LINEAR_FROM)
+    linear: NDArray[np.bool_]  # (M,) whether two px along a side are read, not four
 
 
 def _fill(found: NDArray[Any], photo: NDArray[np.uint8], to_photo: FloatArray) -> None:
@@ -133,7 +130,7 @@ def _fill_tile(
     """As the compiled loop, one tile, by OpenCV: places are rounded to 1/32 px."""
     across, down = tiles.boxes[number].tolist()
     part = _part(photo, tiles.parts[number] + (-REACH, -REACH, 2 * REACH, 2 * REACH))
-    smooth, reading = _smoothed(part, (across, down))
+    smooth, reading = _smoothed(part, (across, down), linear=bool(tiles.linear[number]))
     times, (width, height) = int(tiles.per_pixel[number]), tiles.sizes[number].tolist()
     samples = cv2.warpPerspective(
         smooth,
@@ -183,9 +180,21 @@ def _tiles(
     start = np.clip(start, -EDGE, length + 1)
     end = np.floor(quads.max(axis=1)).astype(int) + margin + 2
     end = np.maximum(np.minimum(end, length + EDGE), start + EDGE)
+    linear = (boxes.min(axis=1) >= LINEAR_FROM) & _along_rows(quads, photo.shape[1])
     matrices[:, :2] -= start[..., None] * matrices[:, 2:]
     parts = np.concatenate([start, end - start], axis=1)
-    return _Tiles(grids, first, sizes, parts, matrices, boxes, per_pixel)
+    return _Tiles(grids, first, sizes, parts, matrices, boxes, per_pixel, linear)
+
+
+def _along_rows(quads: FloatArray, width: int) -> NDArray[np.bool_]:
+    """Whether rows of grids nearly follow those of a photo, which is so wide, (M,).
+
+    By corners (M, 4, 2). The compiled loop reads two px along the line on which such a
+    row lies; beyond the photo's sides there is none.
+    """
+    x, y = np.abs(quads[:, [1, 2]] - quads[:, [0, 3]]).transpose(2, 0, 1)
+    inside = (quads[..., 0] > -EDGE / 2) & (quads[..., 0] < width + EDGE / 2)
+    return np.asarray((y <= MOST_SLOPE * x).all(axis=1) & inside.all(axis=1))
 
 
 @lru_cache(maxsize=64)
@@ -234,7 +243,8 @@ def _sample_places(
         _span(places[..., axis], MARGIN + int(np.ceil(widths.max())), length)
         for axis, length in enumerate(photo.shape[1::-1])
     )
-    smooth, reading = _smoothed(photo[rows, columns], (across, down))
+    linear = min(across, down) >= LINEAR_FROM
+    smooth, reading = _smoothed(photo[rows, columns], (across, down), linear=linear)
     samples: list[NDArray[np.float32]] = []
     steps = (np.arange(per_pixel) + 0.5) / per_pixel - 0.5
     for offset in np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2):
@@ -245,10 +255,9 @@ def _sample_places(
 
 
 def _smoothed(
-    part: NDArray[np.uint8], boxes: tuple[float, float]
+    part: NDArray[np.uint8], boxes: tuple[float, float], *, linear: bool
 ) -> tuple[NDArray[np.float32], int]:
     """A part of the photo filtered for means over `boxes`, and how it is then read."""
-    linear = min(boxes) >= LINEAR_FROM
     smooth = cv2.sepFilter2D(
         part,
         cv2.CV_32F,

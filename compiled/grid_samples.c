@@ -1,5 +1,11 @@
-/* A photo on other grids: filtered, then interpolated, in parts that fit the cache. */
-#include <limits.h>
+/*
+ * A photo on other grids: filtered, then interpolated.
+ *
+ * Where two px are interpolated between, that is done in whole numbers, row by row of the
+ * grid: down to the line in the photo on which the row lies, then along this line. What
+ * no row needs is not filtered. Where four are, a part of the photo is filtered first.
+ */
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,10 +14,17 @@
 #include "vectorised.h"
 
 enum { REACH = 2, WEIGHTS = 2 * REACH + 1, NUMBERS = 9, MATRIX = 9 };
+enum { ONE = 1 << 15 }; /* what weights are parts of */
+enum { STEP = 32 };     /* values at once */
+enum { FAR = 8 };       /* px beyond a part: no line leads there but a lost one */
+/* Sums of two levels fit 16 bits, and less the middle also where filters overshoot. */
+enum { LEVEL = 1 << 6, MIDDLE = 128 * LEVEL };
 
 typedef struct {
     const uint8_t *pixels;
     int64_t height, width, channels;
+    const uint8_t *tail; /* a copy of the rows from `tail_from` on: more may be read */
+    int64_t tail_from;
 } Photo;
 
 /* A grid, and the part of the photo that its pixels lie in. */
@@ -23,17 +36,22 @@ typedef struct {
     int64_t place;                    /* of its first pixel in the output */
     const double *to_part;            /* (3, 3), from px of the grid to px of the part */
     const double *across, *down;      /* WEIGHTS of the filter */
+    int16_t shares_across[REACH + 1], shares_down[REACH + 1]; /* those, in parts of ONE */
 } View;
 
 /* Of one row of a grid: the first of the px around each place, and their weights. */
 typedef struct {
     int32_t *first;
-    float *across, *down; /* `taps` rows, `length` apart; of two taps the second's alone */
+    float *across, *down; /* four rows, `length` apart */
+    int16_t *share;       /* of two px along a line, the second's */
     int64_t length;
 } Places;
 
 typedef struct {
-    float *part, *line, *row, *mean;
+    float *part, *line, *px;
+    int16_t *upright, *along, *pairs; /* a line filtered down, then also along */
+    int16_t *row;
+    int32_t *sums;
     Places places;
 } Buffers;
 
@@ -108,47 +126,167 @@ PART void find_places(
     const int64_t length = places.length;
     int32_t *restrict first = places.first;
     float *restrict u = places.across, *restrict v = places.down;
+    int16_t *restrict share = places.share;
+    const int32_t wide = (int32_t)((view->width + LANES - 1) / LANES * LANES);
     #pragma omp simd
-    for (int32_t i = 0; i < (int32_t)view->width; i++) {
+    for (int32_t i = 0; i < wide; i++) {
         const float scale = 1 / (w0 + w1 * (float)i);
-        float x = (x0 + x1 * (float)i) * scale, y = (y0 + y1 * (float)i) * scale;
+        float x = (x0 + x1 * (float)i) * scale;
         x = x > low ? x : low; /* also where it is no number */
         x = x < right ? x : right;
+        const int32_t left = (int32_t)x;
+        x -= (float)left;
+        if (taps == 2) {
+            first[i] = left * step;
+            share[i] = (int16_t)(x * (float)ONE);
+            continue;
+        }
+        float y = (y0 + y1 * (float)i) * scale;
         y = y > low ? y : low;
         y = y < bottom ? y : bottom;
-        const int32_t left = (int32_t)x, top = (int32_t)y;
+        const int32_t top = (int32_t)y;
         first[i] = (top - before) * stride + (left - before) * step;
-        x -= (float)left;
         y -= (float)top;
-        if (taps == 2) {
-            u[i] = x, v[i] = y;
-        } else {
-            u[i] = cubic_far(1 + x), v[i] = cubic_far(1 + y);
-            u[i + length] = cubic_near(x), v[i + length] = cubic_near(y);
-            u[i + 2 * length] = cubic_near(1 - x), v[i + 2 * length] = cubic_near(1 - y);
-            u[i + 3 * length] = cubic_far(2 - x), v[i + 3 * length] = cubic_far(2 - y);
+        u[i] = cubic_far(1 + x), v[i] = cubic_far(1 + y);
+        u[i + length] = cubic_near(x), v[i + length] = cubic_near(y);
+        u[i + 2 * length] = cubic_near(1 - x), v[i + 2 * length] = cubic_near(1 - y);
+        u[i + 3 * length] = cubic_far(2 - x), v[i + 3 * length] = cubic_far(2 - y);
+    }
+}
+
+/* A share, in parts of ONE, of a sum, rounded: one instruction where both have 16 bits. */
+PART int16_t times(int16_t share, int16_t sum)
+{
+    return (int16_t)((((int32_t)share * sum >> 14) + 1) >> 1);
+}
+
+/* Between two, by the second's share. */
+PART int16_t between(int16_t one, int16_t other, int16_t share)
+{
+    return (int16_t)(one + times(share, (int16_t)(other - one)));
+}
+
+/* The mean around one row, by the sums of those beside it: the weights are ONE together. */
+PART int16_t mean_down(int16_t far, int16_t near, int outer, int inner, int16_t own)
+{
+    return (int16_t)(own + times(far, (int16_t)(outer - 2 * own))
+                     + times(near, (int16_t)(inner - 2 * own)));
+}
+
+/*
+ * Means down columns, `n` values, where the line runs between the same two rows: `down` px
+ * below the upper one, `slope` px further each px. What is beyond is written over later.
+ */
+PART void run_down(
+    const uint8_t *const rows[WEIGHTS + 1], int64_t n, const int16_t *shares, float down,
+    float slope, const float *restrict px, int16_t *restrict found)
+{
+    const uint8_t *restrict a = rows[0], *restrict b = rows[1], *restrict c = rows[2];
+    const uint8_t *restrict d = rows[3], *restrict e = rows[4], *restrict f = rows[5];
+    const int16_t far = shares[0], near = shares[1];
+    down *= (float)ONE, slope *= (float)ONE;
+    for (int64_t first = 0; first < n; first += STEP) {
+        int16_t share[STEP];
+        #pragma omp simd
+        for (int i = 0; i < STEP; i++) {
+            const float way = down + slope * px[first + i], most = ONE - 1;
+            share[i] = (int16_t)(way < most ? way : most);
+        }
+        #pragma omp simd
+        for (int i = 0; i < STEP; i++) {
+            const int64_t x = first + i;
+            const int16_t a1 = LEVEL * a[x], b1 = LEVEL * b[x], c1 = LEVEL * c[x];
+            const int16_t d1 = LEVEL * d[x], e1 = LEVEL * e[x], f1 = LEVEL * f[x];
+            const int16_t upper = mean_down(far, near, a1 + e1, b1 + d1, c1);
+            const int16_t lower = mean_down(far, near, b1 + f1, c1 + e1, d1);
+            found[x] = (int16_t)(between(upper, lower, share[i]) - MIDDLE);
         }
     }
+}
+
+PART const uint8_t *row_of(const Photo *photo, int64_t y)
+{
+    const int64_t row = limited(y, 0, photo->height - 1), own = row - photo->tail_from;
+    const uint8_t *rows = own < 0 ? photo->pixels : photo->tail;
+    return rows + photo->channels * photo->width * (own < 0 ? row : own);
+}
+
+/* Means down `line` between the columns `first` and `end` of the part, run by run. */
+PART void line_down(
+    const Photo *photo, const View *view, double row, double slope, int64_t first,
+    int64_t end, const float *px, int16_t *line)
+{
+    const int64_t channels = photo->channels;
+    for (int64_t x = first, last; x < end; x = last) {
+        const double y = row + slope * (double)x, top = floor(y), next = slope > 0 ? top + 1 : top;
+        const double room = slope ? ceil((next - y) / slope) : (double)(end - x);
+        last = room < 1 ? x + 1 : room < (double)(end - x) ? x + (int64_t)room : end;
+        const double low = -FAR, high = (double)(view->rows + FAR); /* the photo is no longer */
+        const double near = top > low ? top : low; /* also where it is no number */
+        const int64_t upper = view->top + (int64_t)(near < high ? near : high);
+        const uint8_t *rows[WEIGHTS + 1];
+        for (int64_t k = 0; k <= WEIGHTS; k++)
+            rows[k] = row_of(photo, upper + k - REACH) + channels * (view->left + x);
+        run_down(rows, channels * (last - x), view->shares_down, (float)(y - top),
+                 (float)slope, px, line + channels * x);
+    }
+}
+
+/* ... and along it: `n` values, and more, from REACH px after the first that is given. */
+PART void line_along(
+    const int16_t *restrict line, int64_t channels, int64_t n, const int16_t *shares,
+    int16_t *restrict found)
+{
+    const int16_t *restrict a = line, *restrict b = a + channels, *restrict c = b + channels;
+    const int16_t *restrict d = c + channels, *restrict e = d + channels;
+    const int16_t far = shares[0], near = shares[1], own = shares[2];
+    for (int64_t first = 0; first < n; first += STEP)
+        #pragma omp simd
+        for (int64_t i = first; i < first + STEP; i++)
+            found[i] = (int16_t)(times(far, (int16_t)(a[i] + e[i]))
+                                 + times(near, (int16_t)(b[i] + d[i])) + times(own, c[i]));
 }
 
 /* Vectors of four hold a pixel and the next one's first value, which is written over. */
-PART void linear_rgb(
-    const float *part, int64_t stride, int64_t n, Places at, float *restrict found)
+PART void linear_rgb(const int16_t *line, int64_t n, Places at, int16_t *restrict found)
 {
     for (int64_t i = 0; i < n; i++) {
-        const float *top = part + at.first[i], *bottom = top + stride;
-        const float u = at.across[i], v = at.down[i];
+        const int16_t *left = line + at.first[i], share = at.share[i];
         #pragma omp simd
-        for (int c = 0; c < 4; c++) {
-            const float left = top[c] + v * (bottom[c] - top[c]);
-            const float right = top[c + 3] + v * (bottom[c + 3] - top[c + 3]);
-            found[3 * i + c] = left + u * (right - left);
-        }
+        for (int c = 0; c < 4; c++)
+            found[3 * i + c] = between(left[c], left[c + 3], share);
     }
 }
 
+PART void linear_grey(
+    const int16_t *line, int64_t n, Places at, int16_t *restrict pairs,
+    int16_t *restrict found)
+{
+    for (int64_t i = 0; i < n; i++)
+        memcpy(pairs + 2 * i, line + at.first[i], 2 * sizeof *pairs);
+    #pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        found[i] = between(pairs[2 * i], pairs[2 * i + 1], at.share[i]);
+}
+
+PART int16_t rounded(float value)
+{
+    return (int16_t)((int)(value + 32768.5f) - 32768);
+}
+
+PART int16_t clipped(int16_t value, int16_t most)
+{
+    value = value > 0 ? value : 0;
+    return value < most ? value : most;
+}
+
+PART int16_t in_levels(float level)
+{
+    return rounded(LEVEL * level - MIDDLE);
+}
+
 PART void cubic_rgb(
-    const float *part, int64_t stride, int64_t n, Places at, float *restrict found)
+    const float *part, int64_t stride, int64_t n, Places at, int16_t *restrict found)
 {
     const int64_t k = at.length;
     for (int64_t i = 0; i < n; i++) {
@@ -163,31 +301,14 @@ PART void cubic_rgb(
         }
         #pragma omp simd
         for (int c = 0; c < 4; c++)
-            found[3 * i + c] = total[c];
+            found[3 * i + c] = in_levels(total[c]);
     }
 }
 
 /* Of grey photos neighbours are read together, down first, then across. */
-PART void linear_grey(
-    const float *part, int64_t stride, int64_t n, Places at, float *restrict line,
-    float *restrict found)
-{
-    for (int64_t i = 0; i < n; i++) {
-        const float *top = part + at.first[i], *bottom = top + stride;
-        const float v = at.down[i];
-        #pragma omp simd
-        for (int c = 0; c < 2; c++)
-            line[2 * i + c] = top[c] + v * (bottom[c] - top[c]);
-    }
-    const float *restrict u = at.across;
-    #pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        found[i] = line[2 * i] + u[i] * (line[2 * i + 1] - line[2 * i]);
-}
-
 PART void cubic_grey(
     const float *part, int64_t stride, int64_t n, Places at, float *restrict line,
-    float *restrict found)
+    int16_t *restrict found)
 {
     const int64_t k = at.length;
     for (int64_t i = 0; i < n; i++) {
@@ -200,25 +321,64 @@ PART void cubic_grey(
     const float *restrict u = at.across;
     #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        found[i] = u[i] * line[4 * i] + u[i + k] * line[4 * i + 1]
-            + u[i + 2 * k] * line[4 * i + 2] + u[i + 3 * k] * line[4 * i + 3];
+        found[i] = in_levels(
+            u[i] * line[4 * i] + u[i + k] * line[4 * i + 1]
+            + u[i + 2 * k] * line[4 * i + 2] + u[i + 3 * k] * line[4 * i + 3]);
+}
+
+/* The line in the part on which a row of the grid lies: its y is `row` + `slope` x. */
+PART void find_line(const View *view, double y_of_grid, double *row, double *slope)
+{
+    const double *m = view->to_part, middle = 0.5 * (double)(view->width - 1);
+    const double scale = 1 / (m[6] * middle + m[7] * y_of_grid + m[8]);
+    const double x = scale * (m[0] * middle + m[1] * y_of_grid + m[2]);
+    const double y = scale * (m[3] * middle + m[4] * y_of_grid + m[5]);
+    const double turn = (m[3] - y * m[6]) / (m[0] - x * m[6]);
+    *slope = turn > -1 && turn < 1 ? turn : 0;
+    *row = y - *slope * x;
+}
+
+/* What of that line the places of a row need, with the photo's border repeated. */
+PART void make_line(
+    const Photo *photo, const View *view, double y_of_grid, int64_t channels, Buffers buffers)
+{
+    double row, slope;
+    find_line(view, y_of_grid, &row, &slope);
+    const int64_t one = buffers.places.first[0] / channels;
+    const int64_t other = buffers.places.first[view->width - 1] / channels;
+    const int64_t start = (one < other ? one : other) - REACH;
+    const int64_t end = (one < other ? other : one) + REACH + 2;
+    const int64_t first = limited(view->left + start, 0, photo->width - 1) - view->left;
+    const int64_t last = limited(view->left + end, view->left + first + 1, photo->width) - view->left;
+    int16_t *line = buffers.upright;
+    line_down(photo, view, row, slope, first, last, buffers.px, line);
+    for (int64_t i = channels * first - 1; i >= channels * start; i--)
+        line[i] = line[i + channels];
+    for (int64_t i = channels * last; i < channels * end; i++)
+        line[i] = line[i - channels];
+    line += channels * start;
+    line_along(line, channels, channels * (end - start - 2 * REACH), view->shares_across,
+               buffers.along + channels * (start + REACH));
 }
 
 /* A row of samples that begins at (column, row) of the grid. */
 PART void sample_row(
-    const View *view, double column, double row, int64_t channels, Buffers buffers)
+    const Photo *photo, const View *view, double column, double row, int64_t channels,
+    Buffers buffers)
 {
     const int64_t stride = channels * view->columns, n = view->width;
     const Places at = buffers.places;
     if (channels == 3 && view->taps == 2) {
         find_places(view, column, row, 3, 2, at);
-        linear_rgb(buffers.part, stride, n, at, buffers.row);
+        make_line(photo, view, row, 3, buffers);
+        linear_rgb(buffers.along, n, at, buffers.row);
     } else if (channels == 3) {
         find_places(view, column, row, 3, 4, at);
         cubic_rgb(buffers.part, stride, n, at, buffers.row);
     } else if (view->taps == 2) {
         find_places(view, column, row, 1, 2, at);
-        linear_grey(buffers.part, stride, n, at, buffers.line, buffers.row);
+        make_line(photo, view, row, 1, buffers);
+        linear_grey(buffers.along, n, at, buffers.pairs, buffers.row);
     } else {
         find_places(view, column, row, 1, 4, at);
         cubic_grey(buffers.part, stride, n, at, buffers.line, buffers.row);
@@ -226,61 +386,72 @@ PART void sample_row(
 }
 
 /* A row of pixels: means of the samples in each. */
-PART void mean_row(const View *view, int64_t y, int64_t channels, Buffers buffers)
+PART void mean_row(
+    const Photo *photo, const View *view, int64_t y, int64_t channels, Buffers buffers)
 {
     const int64_t times = view->per_pixel, n = channels * view->width;
+    int16_t *restrict row = buffers.row;
+    int32_t *restrict sums = buffers.sums;
+    const double step = 1 / (double)times, first = 0.5 * step - 0.5;
+    for (int64_t k = 0; k < times; k++)
+        for (int64_t j = 0; j < times; j++) {
+            const double dx = first + step * (double)j, dy = first + step * (double)k;
+            sample_row(photo, view, dx, (double)y + dy, channels, buffers);
+            if (times == 1)
+                return;
+            const int32_t kept = j + k ? 1 : 0;
+            #pragma omp simd
+            for (int64_t i = 0; i < n; i++)
+                sums[i] = kept * sums[i] + row[i];
+        }
     const float share = 1 / (float)(times * times);
-    const float *restrict row = buffers.row;
-    float *restrict mean = buffers.mean;
-    for (int64_t step = 0; step < times * times; step++) {
-        const double dx = ((double)(step % times) + 0.5) / (double)times - 0.5;
-        const double dy = ((double)(step / times) + 0.5) / (double)times - 0.5;
-        sample_row(view, dx, (double)y + dy, channels, buffers);
-        const float kept = step ? 1 : 0;
-        #pragma omp simd
-        for (int64_t i = 0; i < n; i++)
-            mean[i] = kept * mean[i] + share * row[i];
-    }
-}
-
-PART float clipped(float level)
-{
-    level = level > 0 ? level : 0;
-    return level < 255 ? level : 255;
+    #pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        row[i] = rounded(share * (float)sums[i]);
 }
 
 FAST static void sample_view(
     const Photo *photo, const View *view, int64_t output_width, Buffers buffers,
-    uint8_t *rounded, float *unrounded)
+    uint8_t *bytes, float *floats)
 {
     const int64_t channels = photo->channels, n = channels * view->width;
-    filter_part(photo, view, buffers.line, buffers.part);
+    if (view->taps == 4)
+        filter_part(photo, view, buffers.line, buffers.part);
     for (int64_t y = 0; y < view->height; y++) {
-        mean_row(view, y, channels, buffers);
-        const float *restrict mean = buffers.mean;
+        mean_row(photo, view, y, channels, buffers);
+        const int16_t *restrict row = buffers.row;
         const int64_t place = channels * (view->place + y * output_width);
-        if (unrounded) {
-            float *restrict found = unrounded + place;
+        if (floats) {
+            float *restrict found = floats + place;
             #pragma omp simd
             for (int64_t i = 0; i < n; i++)
-                found[i] = clipped(mean[i]);
+                found[i] = (float)clipped(row[i] + MIDDLE, 255 * LEVEL) / LEVEL;
             continue;
         }
-        uint8_t *restrict found = rounded + place;
+        uint8_t *restrict found = bytes + place;
         #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-            const float level = clipped(mean[i]) + 8388608; /* 2^23: its bits end in the level */
-            uint32_t bits;
-            memcpy(&bits, &level, sizeof bits);
-            found[i] = (uint8_t)bits;
-        }
+        for (int64_t i = 0; i < n; i++)
+            found[i] = (uint8_t)clipped((int16_t)(row[i] + MIDDLE + LEVEL / 2) >> 6, 255);
     }
+}
+
+/* Rounded so that they are ONE together. */
+static void in_parts(const double *weights, int16_t *shares)
+{
+    int own = ONE;
+    for (int k = 0; k < REACH; k++) {
+        shares[k] = (int16_t)lrint(ONE * weights[k]);
+        own -= 2 * shares[k];
+    }
+    shares[REACH] = (int16_t)(own < ONE ? own : ONE - 1);
 }
 
 static View view_of(const int64_t *n, const double *to_part, const double *weights)
 {
-    const View view = {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8],
-                       to_part, weights, weights + WEIGHTS};
+    View view = {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8],
+                 to_part, weights, weights + WEIGHTS, {0}, {0}};
+    in_parts(view.across, view.shares_across);
+    in_parts(view.down, view.shares_down);
     return view;
 }
 
@@ -289,35 +460,44 @@ static View view_of(const int64_t *n, const double *to_part, const double *weigh
  *
  * `numbers` (count, 9), `matrices` (count, 3, 3) and `weights` (count, 2, 5) are what View
  * says of each. Their pixels go to an output whose rows are `output_width` long: bytes, or
- * floats where `rounded` is null. Returns -1 where memory lacks.
+ * floats where `bytes` is null. Returns -1 where memory lacks.
  */
 int sample_grids(
     const uint8_t *pixels, int64_t height, int64_t width, int64_t channels, int64_t count,
     const int64_t *numbers, const double *matrices, const double *weights,
-    int64_t output_width, uint8_t *rounded, float *unrounded)
+    int64_t output_width, uint8_t *bytes, float *floats)
 {
-    const Photo photo = {pixels, height, width, channels};
+    const int64_t tail = height < STEP ? height : STEP, tail_size = tail * width * channels;
     int64_t largest = 0, longest = 0;
     for (int64_t i = 0; i < count; i++) {
         const View view = view_of(numbers + NUMBERS * i, matrices, weights);
-        const int64_t pixels_of_part = view.columns * view.rows;
+        const int64_t pixels_of_part = view.taps == 4 ? view.columns * view.rows : 0;
         largest = pixels_of_part > largest ? pixels_of_part : largest;
         longest = view.columns > longest ? view.columns : longest;
         longest = view.width > longest ? view.width : longest;
     }
-    const int64_t part = channels * largest + LANES, line = 4 * (longest + LANES);
+    const int64_t part = channels * largest + LANES, line = 4 * (longest + STEP);
     if (part > INT32_MAX) /* what places count in */
         return -1;
-    float *memory = calloc((size_t)(part + 6 * line), sizeof *memory);
+    float *memory = calloc((size_t)(part + 9 * line + tail_size / 4 + STEP), sizeof *memory);
     if (!memory)
         return -1;
     float *lines = memory + part;
-    const Places places = {(int32_t *)lines, lines + line, lines + 2 * line, line / 4};
-    const Buffers buffers = {memory, lines + 3 * line, lines + 4 * line, lines + 5 * line, places};
+    const Places places = {(int32_t *)lines, lines + line, lines + 2 * line,
+                           (int16_t *)lines + line, line / 4};
+    const Buffers buffers = {memory, lines + 3 * line, lines + 4 * line,
+                             (int16_t *)(lines + 5 * line) + 3 * REACH,
+                             (int16_t *)(lines + 6 * line), (int16_t *)(lines + 3 * line),
+                             (int16_t *)(lines + 7 * line), (int32_t *)(lines + 8 * line), places};
+    for (int64_t i = 0; i < line; i++)
+        buffers.px[i] = (float)(i / channels);
+    uint8_t *copy = (uint8_t *)(lines + 9 * line);
+    memcpy(copy, pixels + channels * width * (height - tail), (size_t)tail_size);
+    const Photo photo = {pixels, height, width, channels, copy, height - tail};
     for (int64_t i = 0; i < count; i++) {
         const View view = view_of(numbers + NUMBERS * i, matrices + MATRIX * i,
                                   weights + 2 * WEIGHTS * i);
-        sample_view(&photo, &view, output_width, buffers, rounded, unrounded);
+        sample_view(&photo, &view, output_width, buffers, bytes, floats);
     }
     free(memory);
     return 0;
