@@ -4,6 +4,8 @@ Each output pixel is the mean of the photo over the pixel's own area: what a sen
 the output's pixels would have seen. The photo is filtered by a box as wide as the pixel
 and then interpolated, which costs a fraction of averaging many samples. The box lies
 along the photo's axes; under a turn only its fourth moments differ from the pixel's.
+Where rows nearly follow the photo's, the compiled loop filters down and along each row:
+a box then leans as much, and beyond the photo its border is repeated along the row.
 """
 
 from dataclasses import dataclass
@@ -180,21 +182,16 @@ def _tiles(
     start = np.clip(start, -EDGE, length + 1)
     end = np.floor(quads.max(axis=1)).astype(int) + margin + 2
     end = np.maximum(np.minimum(end, length + EDGE), start + EDGE)
-    linear = (boxes.min(axis=1) >= LINEAR_FROM) & _along_rows(quads, photo.shape[1])
+    linear = (boxes.min(axis=1) >= LINEAR_FROM) & _along_rows(quads)
     matrices[:, :2] -= start[..., None] * matrices[:, 2:]
     parts = np.concatenate([start, end - start], axis=1)
     return _Tiles(grids, first, sizes, parts, matrices, boxes, per_pixel, linear)
 
 
-def _along_rows(quads: FloatArray, width: int) -> NDArray[np.bool_]:
-    """Whether rows of grids nearly follow those of a photo, which is so wide, (M,).
-
-    By corners (M, 4, 2). The compiled loop reads two px along the line on which such a
-    row lies; beyond the photo's sides there is none.
-    """
+def _along_rows(quads: FloatArray) -> NDArray[np.bool_]:
+    """Whether rows of grids, by corners (M, 4, 2), nearly follow the photo's, (M,)."""
     x, y = np.abs(quads[:, [1, 2]] - quads[:, [0, 3]]).transpose(2, 0, 1)
-    inside = (quads[..., 0] > -EDGE / 2) & (quads[..., 0] < width + EDGE / 2)
-    return np.asarray((y <= MOST_SLOPE * x).all(axis=1) & inside.all(axis=1))
+    return np.asarray((y <= MOST_SLOPE * x).all(axis=1))
 
 
 @lru_cache(maxsize=64)
