@@ -198,9 +198,9 @@ int filtered_bands(const uint8_t *grey, const float *luma, int64_t height, int64
     const Bands bands = {grey, luma, height, width, taps, smoothing, sloping, smooth, along_x, along_y};
     Rows rows;
     const int64_t stride = stride_of(width + 2 * REACH + 2); /* margins on both sides */
-    float *memory = malloc((LANES + ALL_ROWS * stride) * sizeof(float));
+    float *memory = malloc((2 * LANES + ALL_ROWS * stride) * sizeof(float));
     if (!memory) return -1;
-    lay_rows(&rows, stride, memory);
+    lay_rows(&rows, stride, on_vector(memory));
     if (reduction == 2)
         make_with_halves(&bands, &rows);
     else
