@@ -29,6 +29,7 @@ from dped_build.compiled.loops import run
 
 WIDEST_BOX = 3.0  # photo px that five taps can hold; wider pixels are means of several
 LINEAR_FROM = 1.2  # photo px; a narrower box leaves detail that only cubic keeps
+FINE = 64  # parts of a grey level
 REACH = 2  # px that the taps reach to each side
 MOST_SLOPE = 0.15  # of rows; the boxes lean as much, and nobody can tell
 MOST_MEANS = 64  # along a side of an output px: beyond, near a horizon, some are enough
@@ -50,11 +51,11 @@ def sample(
     return found
 
 
-def sample_unrounded(
+def sample_finely(
     photo: NDArray[np.uint8], to_photo: FloatArray, size: tuple[int, int]
-) -> NDArray[np.float32]:
-    """As `sample`, 0 to 255, float32: for measuring, where rounding is noise."""
-    found = np.empty((*size[::-1], *photo.shape[2:]), np.float32)
+) -> NDArray[np.uint16]:
+    """As `sample`, in parts of levels, `FINE` each: for measuring."""
+    found = np.empty((*size[::-1], *photo.shape[2:]), np.uint16)
     _fill(found[None], photo, to_photo[None])
     return found
 
@@ -149,7 +150,7 @@ def _fill_tile(
         # Clips and rounds in one pass.
         cv2.add(samples, 0.0, dst=place, dtype=cv2.CV_8U)
     else:
-        np.clip(samples, 0, 255, out=place)
+        place[:] = np.rint(np.clip(samples, 0, 255) * FINE)
 
 
 def _part(photo: NDArray[np.uint8], box: NDArray[np.intp]) -> NDArray[np.uint8]:

@@ -412,7 +412,7 @@ PART void mean_row(
 
 FAST static void sample_view(
     const Photo *photo, const View *view, int64_t output_width, Buffers buffers,
-    uint8_t *bytes, float *floats)
+    uint8_t *bytes, uint16_t *fine)
 {
     const int64_t channels = photo->channels, n = channels * view->width;
     if (view->taps == 4)
@@ -421,11 +421,11 @@ FAST static void sample_view(
         mean_row(photo, view, y, channels, buffers);
         const int16_t *restrict row = buffers.row;
         const int64_t place = channels * (view->place + y * output_width);
-        if (floats) {
-            float *restrict found = floats + place;
+        if (fine) {
+            uint16_t *restrict found = fine + place;
             #pragma omp simd
             for (int64_t i = 0; i < n; i++)
-                found[i] = (float)clipped(row[i] + MIDDLE, 255 * LEVEL) / LEVEL;
+                found[i] = (uint16_t)clipped(row[i] + MIDDLE, 255 * LEVEL);
             continue;
         }
         uint8_t *restrict found = bytes + place;
@@ -460,12 +460,12 @@ static View view_of(const int64_t *n, const double *to_part, const double *weigh
  *
  * `numbers` (count, 9), `matrices` (count, 3, 3) and `weights` (count, 2, 5) are what View
  * says of each. Their pixels go to an output whose rows are `output_width` long: bytes, or
- * floats where `bytes` is null. Returns -1 where memory lacks.
+ * parts of levels where `bytes` is null. Returns -1 where memory lacks.
  */
 int sample_grids(
     const uint8_t *pixels, int64_t height, int64_t width, int64_t channels, int64_t count,
     const int64_t *numbers, const double *matrices, const double *weights,
-    int64_t output_width, uint8_t *bytes, float *floats)
+    int64_t output_width, uint8_t *bytes, uint16_t *fine)
 {
     const int64_t tail = height < STEP ? height : STEP, tail_size = tail * width * channels;
     int64_t largest = 0, longest = 0;
@@ -497,7 +497,7 @@ int sample_grids(
     for (int64_t i = 0; i < count; i++) {
         const View view = view_of(numbers + NUMBERS * i, matrices + MATRIX * i,
                                   weights + 2 * WEIGHTS * i);
-        sample_view(&photo, &view, output_width, buffers, bytes, floats);
+        sample_view(&photo, &view, output_width, buffers, bytes, fine);
     }
     free(memory);
     return 0;

@@ -15,17 +15,17 @@ Argument = NDArray[Any] | int | float | None
 # array of another kind would be read beyond its end.
 ARGUMENTS = {
     "block_sums": "ffffnnnnlfuddddd",
-    "filtered_bands": "ufnnnfddfff",
-    "half_size": "ufnnf",
-    "judge_windows": "unnfnnfidnnulnfufdu",
+    "filtered_bands": "uhfnnnfddfff",
+    "half_size": "uhfnnf",
+    "judge_windows": "unnhnnfidnnulnfufdu",
     "ncc_tables": "fnfnnlnnrf",
     "patch_details": "uunnnfd",
     "patch_moments": "uuuuunnnnl",
-    "sample_grids": "unnnnlddnuf",
+    "sample_grids": "unnnnlddnuh",
     "tidy_masks": "ufnn",
 }
 KINDS = {
-    **{"uint8": "u", "bool": "u", "int32": "i", "int64": "l"},
+    **{"uint8": "u", "bool": "u", "uint16": "h", "int32": "i", "int64": "l"},
     **{"float32": "f", "float64": "d"},
 }
 
