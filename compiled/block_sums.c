@@ -14,7 +14,6 @@ enum {
     COLUMNS = 5,  /* of the products: x and y gradient, luma, residual, 1 */
     PRODUCTS = 15,
     MOMENTS = 6,
-    LINE = 2,      /* times a window's side that the line of one row may be long */
     FAR = 1 << 20, /* px: no place is further away but a lost one */
 };
 static const double OUTLIER = 3.0, MIN_VARIANCE = 1e-4;
@@ -28,11 +27,11 @@ typedef struct {
 
 /* Rows of `wide` floats: a window's side, padded to whole vectors. */
 typedef struct {
-    int64_t side, wide;
+    int64_t side, wide, length; /* of lines: twice as wide, and a whole vector */
     float *luma, *along_x, *along_y, *phone; /* of all pixels */
     float *missed_x, *missed_y, *counted, *sums;
     float *weights;                          /* of four pixels, of one row or line */
-    float *line[3];                          /* of the sources, LINE floats */
+    float *line[3];                          /* of the sources */
 } Memory;
 
 /* Where pixels or columns of a row lie: `first`, and `slope` further each. */
@@ -113,17 +112,16 @@ PART const float *row_of(const Level *level, int source, int64_t y)
 /* The sources along the line on which a row of a window lies, `n` columns from `left` on. */
 PART void make_lines(const Level *level, const Memory *m, Way down, int64_t left, int64_t row, int n)
 {
-    const int64_t wide = LINE * m->wide;
     left = left < 1 - n ? 1 - n : left < level->width ? left : level->width - 1;
     const int first = left < 0 ? (int)-left : 0;
     const int end = level->width - left < n ? (int)(level->width - left) : n;
     for (int start = first, last; start < end; start = last) {
         const int64_t top = row + run_of(down, start, end, &last);
-        weigh(down, start, last, (int)(top - row), wide, m->weights);
+        weigh(down, start, last, (int)(top - row), m->length, m->weights);
         for (int k = 0; k < 3; k++) {
             const float *rows[4];
             for (int j = 0; j < 4; j++) rows[j] = row_of(level, k, top - 1 + j) + left;
-            interpolate(rows, start, last, m->weights, wide, m->line[k]);
+            interpolate(rows, start, last, m->weights, m->length, m->line[k]);
         }
     }
     for (int k = 0; k < 3; k++) {
@@ -140,7 +138,7 @@ PART void sample_row(
     const Level *level, const Memory *m, int64_t x, int64_t y, Way across, Way down,
     float *const found[3])
 {
-    const int side = (int)m->side, most = (int)(LINE * m->wide) - LANES;
+    const int side = (int)m->side, most = (int)m->length - LANES;
     const float far = limited(across.first + across.slope * (float)(side - 1), -FAR, FAR);
     const float start = floorf(limited(across.first, -FAR, FAR));
     const float columns = floorf(far) - start + (float)(side + 3);
@@ -326,11 +324,11 @@ FAST static void sum_window(
 static float *take_memory(Memory *m, int64_t side)
 {
     const int64_t wide = (side + LANES - 1) / LANES * LANES, area = side * wide + LANES;
-    const int64_t row = wide + LANES, line = LINE * wide + LANES;
+    const int64_t row = wide + LANES, length = 2 * wide + LANES, line = length + LANES;
     float *memory = calloc(4 * area + (3 + PRODUCTS) * row + (4 + 3) * line + LANES, sizeof(float));
     float *first = on_vector(memory), *rows = first + 4 * area, *lines = rows + (3 + PRODUCTS) * row;
     *m = (Memory){
-        side, wide, first, first + area, first + 2 * area, first + 3 * area, rows,
+        side, wide, length, first, first + area, first + 2 * area, first + 3 * area, rows,
         rows + row, rows + 2 * row, rows + 3 * row, lines,
         {lines + 4 * line, lines + 5 * line, lines + 6 * line}};
     return memory;
