@@ -4,6 +4,8 @@ Each output pixel is the mean of the photo over the pixel's own area: what a sen
 the output's pixels would have seen. The photo is filtered by a box as wide as the pixel
 and then interpolated, which costs a fraction of averaging many samples. The box lies
 along the photo's axes; under a turn only its fourth moments differ from the pixel's.
+Where rows nearly follow the photo's, the compiled loop filters down and along each row:
+a box then leans as much, and beyond the photo its border is repeated along the row.
 """
 
 from dataclasses import dataclass
@@ -27,7 +29,9 @@ from dped_build.compiled.loops import run
 
 WIDEST_BOX = 3.0  # photo px that five taps can hold; wider pixels are means of several
 LINEAR_FROM = 1.2  # photo px; a narrower box leaves detail that only cubic keeps
+FINE = 64  # parts of a grey level
 REACH = 2  # px that the taps reach to each side
+MOST_SLOPE = 0.15  # of rows; the boxes lean as much, and nobody can tell
 MOST_MEANS = 64  # along a side of an output px: beyond, near a horizon, some are enough
 EDGE = 6  # px outside a photo from which taps and interpolation find nothing but border
 MARGIN = 5  # photo px around places, for the taps and the interpolation
@@ -47,11 +51,11 @@ def sample(
     return found
 
 
-def sample_unrounded(
+def sample_finely(
     photo: NDArray[np.uint8], to_photo: FloatArray, size: tuple[int, int]
-) -> NDArray[np.float32]:
-    """As `sample`, 0 to 255, float32: for measuring, where rounding is noise."""
-    found = np.empty((*size[::-1], *photo.shape[2:]), np.float32)
+) -> NDArray[np.uint16]:
+    """As `sample`, in parts of levels, `FINE` each: for measuring."""
+    found = np.empty((*size[::-1], *photo.shape[2:]), np.uint16)
     _fill(found[None], photo, to_photo[None])
     return found
 
@@ -80,11 +84,7 @@ class _Tiles:
     to_part: FloatArray  # (M, 3, 3) px of the tile → px of the part
     boxes: FloatArray  # (M, 2) that means are over: across, down, photo px
     per_pixel: NDArray[np.intp]  # (M,) such means along a side of an output px
-
-    @property
-    def linear(self) -> NDArray[np.bool_]:
-        """Whether two px along a side are interpolated between, not four, (M,)."""
-        return np.asarray(self.boxes.min(axis=1) >= LINEAR_FROM)
+    linear: NDArray[np.bool_]  # (M,) whether two px along a side are read, not four
 
 
 def _fill(found: NDArray[Any], photo: NDArray[np.uint8], to_photo: FloatArray) -> None:
@@ -133,7 +133,7 @@ def _fill_tile(
     """As the compiled loop, one tile, by OpenCV: places are rounded to 1/32 px."""
     across, down = tiles.boxes[number].tolist()
     part = _part(photo, tiles.parts[number] + (-REACH, -REACH, 2 * REACH, 2 * REACH))
-    smooth, reading = _smoothed(part, (across, down))
+    smooth, reading = _smoothed(part, (across, down), linear=bool(tiles.linear[number]))
     times, (width, height) = int(tiles.per_pixel[number]), tiles.sizes[number].tolist()
     samples = cv2.warpPerspective(
         smooth,
@@ -150,7 +150,7 @@ def _fill_tile(
         # Clips and rounds in one pass.
         cv2.add(samples, 0.0, dst=place, dtype=cv2.CV_8U)
     else:
-        np.clip(samples, 0, 255, out=place)
+        place[:] = np.rint(np.clip(samples, 0, 255) * FINE)
 
 
 def _part(photo: NDArray[np.uint8], box: NDArray[np.intp]) -> NDArray[np.uint8]:
@@ -183,9 +183,16 @@ def _tiles(
     start = np.clip(start, -EDGE, length + 1)
     end = np.floor(quads.max(axis=1)).astype(int) + margin + 2
     end = np.maximum(np.minimum(end, length + EDGE), start + EDGE)
+    linear = (boxes.min(axis=1) >= LINEAR_FROM) & _along_rows(quads)
     matrices[:, :2] -= start[..., None] * matrices[:, 2:]
     parts = np.concatenate([start, end - start], axis=1)
-    return _Tiles(grids, first, sizes, parts, matrices, boxes, per_pixel)
+    return _Tiles(grids, first, sizes, parts, matrices, boxes, per_pixel, linear)
+
+
+def _along_rows(quads: FloatArray) -> NDArray[np.bool_]:
+    """Whether rows of grids, by corners (M, 4, 2), nearly follow the photo's, (M,)."""
+    x, y = np.abs(quads[:, [1, 2]] - quads[:, [0, 3]]).transpose(2, 0, 1)
+    return np.asarray((y <= MOST_SLOPE * x).all(axis=1))
 
 
 @lru_cache(maxsize=64)
@@ -234,7 +241,8 @@ def _sample_places(
         _span(places[..., axis], MARGIN + int(np.ceil(widths.max())), length)
         for axis, length in enumerate(photo.shape[1::-1])
     )
-    smooth, reading = _smoothed(photo[rows, columns], (across, down))
+    linear = min(across, down) >= LINEAR_FROM
+    smooth, reading = _smoothed(photo[rows, columns], (across, down), linear=linear)
     samples: list[NDArray[np.float32]] = []
     steps = (np.arange(per_pixel) + 0.5) / per_pixel - 0.5
     for offset in np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2):
@@ -245,10 +253,9 @@ def _sample_places(
 
 
 def _smoothed(
-    part: NDArray[np.uint8], boxes: tuple[float, float]
+    part: NDArray[np.uint8], boxes: tuple[float, float], *, linear: bool
 ) -> tuple[NDArray[np.float32], int]:
     """A part of the photo filtered for means over `boxes`, and how it is then read."""
-    linear = min(boxes) >= LINEAR_FROM
     smooth = cv2.sepFilter2D(
         part,
         cv2.CV_32F,

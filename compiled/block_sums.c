@@ -14,115 +14,162 @@ enum {
     COLUMNS = 5,  /* of the products: x and y gradient, luma, residual, 1 */
     PRODUCTS = 15,
     MOMENTS = 6,
+    FAR = 1 << 20, /* px: no place is further away but a lost one */
 };
 static const double OUTLIER = 3.0, MIN_VARIANCE = 1e-4;
 
 typedef struct {
     const float *target, *source[3];
-    int64_t height, width, block;
+    const float *tail[3]; /* copies of the rows from `tail_from` on: more may be read */
+    int64_t height, width, block, tail_from;
     const float *restrict displacements[2];
 } Level;
 
 /* Rows of `wide` floats: a window's side, padded to whole vectors. */
 typedef struct {
-    int64_t side, wide;
+    int64_t side, wide, length; /* of lines: twice as wide, and a whole vector */
     float *luma, *along_x, *along_y, *phone; /* of all pixels */
-    float *weight_x, *weight_y;              /* of the four pixels around, of one row */
     float *missed_x, *missed_y, *counted, *sums;
-    int32_t *left, *top;
+    float *weights;                          /* of four pixels, of one row or line */
+    float *line[3];                          /* of the sources */
 } Memory;
+
+/* Where pixels or columns of a row lie: `first`, and `slope` further each. */
+typedef struct {
+    float first, slope;
+} Way;
 
 PART int64_t within(int64_t value, int64_t length)
 {
     return value < 0 ? 0 : value < length ? value : length - 1;
 }
 
-/* Pixel, cubic weights, and by how much cubic interpolation misses a ramp. */
-PART void place_row(
-    int64_t wide, float shift, float slope, int32_t *restrict pixel, float *restrict weight,
-    float *restrict missed)
+PART float limited(float value, float low, float high)
+{
+    value = value > low ? value : low; /* also where it is no number */
+    return value < high ? value : high;
+}
+
+/* The pixel before the place `i`, and where the run of places after the same one ends. */
+PART int run_of(Way way, int i, int end, int *last)
+{
+    const float at = limited(way.first + way.slope * (float)i, -FAR, FAR), whole = floorf(at);
+    const float next = way.slope > 0 ? whole + 1 : whole;
+    const float room = way.slope ? ceilf((next - at) / way.slope) : FAR;
+    *last = room < 1 ? i + 1 : room < (float)(end - i) ? i + (int)room : end;
+    return (int)whole;
+}
+
+/* Cubic weights of the places of a run, whole vectors. */
+PART void weigh(Way way, int first, int last, int whole, int64_t wide, float *restrict weight)
+{
+    for (int from = first; from < last; from += LANES) {
+        #pragma omp simd
+        for (int i = from; i < from + LANES; i++) {
+            const float beyond = way.first - (float)whole + way.slope * (float)i;
+            const float part = limited(beyond, 0, 1);
+            weight[i] = cubic_far(part + 1);
+            weight[i + wide] = cubic_near(part);
+            weight[i + 2 * wide] = cubic_near(1 - part);
+            weight[i + 3 * wide] = cubic_far(2 - part);
+        }
+    }
+}
+
+/* By how much cubic interpolation misses a ramp. */
+PART void miss(Way way, int64_t wide, float *restrict missed)
 {
     #pragma omp simd
     for (int i = 0; i < (int)wide; i++) {
-        float way = shift + slope * i, whole = floorf(way), part = way - whole;
-        pixel[i] = (int32_t)whole;
+        const float at = way.first + way.slope * (float)i, part = at - floorf(at);
         missed[i] = part * (part - 1) * (0.5f - part);
-        weight[i] = cubic_far(part + 1);
-        weight[i + wide] = cubic_near(part);
-        weight[i + 2 * wide] = cubic_near(1 - part);
-        weight[i + 3 * wide] = cubic_far(2 - part);
     }
 }
 
-/* Interpolates whole vectors, also beyond `count`: the next pixels overwrite those. */
+/* Weighted sums of four rows, or of four neighbours, of a run: whole vectors. */
 PART void interpolate(
-    const float *restrict image, int64_t width, int count, const float *restrict wx,
-    const float *restrict wy, int64_t wide, float *restrict found)
+    const float *const from[4], int first, int last, const float *restrict weight, int64_t wide,
+    float *restrict found)
 {
-    const float *a = image, *b = a + width, *c = b + width, *d = c + width;
-    for (int from = 0; from < count; from += LANES) {
+    const float *restrict a = from[0], *restrict b = from[1], *restrict c = from[2];
+    const float *restrict d = from[3];
+    const float *restrict u = weight, *restrict v = u + wide, *restrict w = v + wide;
+    const float *restrict z = w + wide;
+    for (int start = first; start < last; start += LANES) {
         #pragma omp simd
-        for (int i = from; i < from + LANES; i++) {
-            float w0 = wx[i], w1 = wx[i + wide], w2 = wx[i + 2 * wide], w3 = wx[i + 3 * wide];
-            float one = w0 * a[i] + w1 * a[i + 1] + w2 * a[i + 2] + w3 * a[i + 3];
-            float two = w0 * b[i] + w1 * b[i + 1] + w2 * b[i + 2] + w3 * b[i + 3];
-            float three = w0 * c[i] + w1 * c[i + 1] + w2 * c[i + 2] + w3 * c[i + 3];
-            float four = w0 * d[i] + w1 * d[i + 1] + w2 * d[i + 2] + w3 * d[i + 3];
-            found[i] = wy[i] * one + wy[i + wide] * two + wy[i + 2 * wide] * three
-                + wy[i + 3 * wide] * four;
+        for (int i = start; i < start + LANES; i++)
+            found[i] = u[i] * a[i] + v[i] * b[i] + w[i] * c[i] + z[i] * d[i];
+    }
+}
+
+PART const float *row_of(const Level *level, int source, int64_t y)
+{
+    y = within(y, level->height);
+    const int64_t own = y - level->tail_from;
+    return own < 0 ? level->source[source] + y * level->width : level->tail[source] + own * level->width;
+}
+
+/* The sources along the line on which a row of a window lies, `n` columns from `left` on. */
+PART void make_lines(const Level *level, const Memory *m, Way down, int64_t left, int64_t row, int n)
+{
+    left = left < 1 - n ? 1 - n : left < level->width ? left : level->width - 1;
+    const int first = left < 0 ? (int)-left : 0;
+    const int end = level->width - left < n ? (int)(level->width - left) : n;
+    for (int start = first, last; start < end; start = last) {
+        const int64_t top = row + run_of(down, start, end, &last);
+        weigh(down, start, last, (int)(top - row), m->length, m->weights);
+        for (int k = 0; k < 3; k++) {
+            const float *rows[4];
+            for (int j = 0; j < 4; j++) rows[j] = row_of(level, k, top - 1 + j) + left;
+            interpolate(rows, start, last, m->weights, m->length, m->line[k]);
         }
     }
-}
-
-/* One pixel near a border, which is repeated. */
-static float interpolated_at_border(
-    const Level *level, const float *image, int64_t left, int64_t top, const float *wx,
-    const float *wy, int64_t wide)
-{
-    float sum = 0;
-    for (int j = 0; j < 4; j++) {
-        const float *row = image + within(top - 1 + j, level->height) * level->width;
-        for (int k = 0; k < 4; k++)
-            sum += wy[j * wide] * wx[k * wide] * row[within(left - 1 + k, level->width)];
+    for (int k = 0; k < 3; k++) {
+        for (int i = 0; i < first; i++) m->line[k][i] = m->line[k][first];
+        for (int i = end; i < n; i++) m->line[k][i] = m->line[k][end - 1];
     }
-    return sum;
 }
 
-/* Luma and gradients of a window's row: runs of pixels whose neighbours are in line. */
-PART void sample_row(const Level *level, const Memory *m, int64_t x, int64_t y, float *const found[3])
+/*
+ * Luma and gradients of a window's row, first down to the line on which its pixels lie, then
+ * along it. Pixels are `across` and `down` of their own places.
+ */
+PART void sample_row(
+    const Level *level, const Memory *m, int64_t x, int64_t y, Way across, Way down,
+    float *const found[3])
 {
-    const int64_t width = level->width;
-    const int side = (int)m->side;
+    const int side = (int)m->side, most = (int)m->length - LANES;
+    const float far = limited(across.first + across.slope * (float)(side - 1), -FAR, FAR);
+    const float start = floorf(limited(across.first, -FAR, FAR));
+    const float columns = floorf(far) - start + (float)(side + 3);
+    const int n = (int)limited(columns, 4, (float)most);
+    /* The first column lies so far from the window's first pixel along the row. */
+    const float each = down.slope / limited(1 + across.slope, 0.1f, 10);
+    const Way line = {down.first + each * (start - 1 - across.first), each};
+    make_lines(level, m, line, x + (int64_t)start - 1, y, n);
     for (int first = 0, last; first < side; first = last) {
-        int64_t left = x + first + m->left[first], top = y + m->top[first];
-        int64_t room = width - LANES - 2 - left; /* a run reads so far beyond its end */
-        last = first + 1;
-        if (left < 1 || top < 1 || top + 2 >= level->height || room < 1) {
-            for (int k = 0; k < 3; k++)
-                found[k][first] = interpolated_at_border(
-                    level, level->source[k], left, top, m->weight_x + first,
-                    m->weight_y + first, m->wide);
-            continue;
+        const int whole = run_of(across, first, side, &last);
+        const int at = (int)limited((float)(whole - (int)start), (float)-first, (float)(n - 3 - last));
+        weigh(across, first, last, whole, m->wide, m->weights);
+        for (int k = 0; k < 3; k++) {
+            const float *from[4];
+            for (int j = 0; j < 4; j++) from[j] = m->line[k] + at + j;
+            interpolate(from, first, last, m->weights, m->wide, found[k]);
         }
-        int end = room < side - first ? first + (int)room : side;
-        while (last < end && m->left[last] == m->left[first] && m->top[last] == m->top[first])
-            last++;
-        for (int k = 0; k < 3; k++)
-            interpolate(
-                level->source[k] + (top - 1) * width + left - 1, width, last - first,
-                m->weight_x + first, m->weight_y + first, m->wide, found[k] + first);
     }
 }
 
-/* Adds the row sums of a block row up block by block. */
-PART void into_blocks(const Memory *m, int kinds, int64_t block, int row, double (*found)[ALL_BLOCKS])
+/* Adds the row sums of a block row up block by block, in whole vectors. */
+PART void into_blocks(const Memory *m, int kinds, int block, int row, double (*found)[ALL_BLOCKS])
 {
     for (int k = 0; k < kinds; k++)
         for (int b = 0; b < BLOCKS; b++) {
             const float *part = m->sums + k * m->wide + b * block;
             float sum = 0;
-            #pragma omp simd reduction(+ : sum)
-            for (int i = 0; i < (int)block; i++) sum += part[i];
+            for (int from = 0; from < block; from += LANES) {
+                #pragma omp simd reduction(+ : sum)
+                for (int i = 0; i < LANES; i++) sum += from + i < block ? part[from + i] : 0;
+            }
             found[k][row * BLOCKS + b] = sum;
         }
 }
@@ -137,8 +184,8 @@ PART void read_window(
     const Level *level, const Memory *m, int64_t number, const int64_t *corner,
     const uint8_t *mask, double (*found)[ALL_BLOCKS])
 {
-    const float *along_x = level->displacements[0] + 3 * number;
-    const float *along_y = level->displacements[1] + 3 * number;
+    const float *x = level->displacements[0] + 3 * number;
+    const float *y = level->displacements[1] + 3 * number;
     const int wide = (int)m->wide;
     float *restrict sums = m->sums;
     for (int64_t row = 0; row < m->side; row++) {
@@ -148,9 +195,10 @@ PART void read_window(
         float *restrict phone = m->phone + row * wide;
         const float *restrict counted = m->counted, *restrict mx = m->missed_x;
         const float *restrict my = m->missed_y;
-        place_row(wide, along_x[0] + along_x[2] * row, along_x[1], m->left, m->weight_x, m->missed_x);
-        place_row(wide, along_y[0] + along_y[2] * row, along_y[1], m->top, m->weight_y, m->missed_y);
-        sample_row(level, m, corner[0], corner[1] + row, into);
+        const Way across = {x[0] + x[2] * (float)row, x[1]}, down = {y[0] + y[2] * (float)row, y[1]};
+        miss(across, wide, m->missed_x);
+        miss(down, wide, m->missed_y);
+        sample_row(level, m, corner[0], corner[1] + row, across, down, into);
         for (int64_t i = m->side; i < wide; i++) luma[i] = gx[i] = gy[i] = phone[i] = 0;
         memcpy(phone, level->target + (corner[1] + row) * level->width + corner[0], m->side * sizeof(float));
         count_row(m, mask, row);
@@ -167,23 +215,26 @@ PART void read_window(
             sums[i + 5 * wide] += count * phone[i] * phone[i];
         }
         if ((row + 1) % level->block == 0)
-            into_blocks(m, MOMENTS, level->block, (int)(row / level->block), found);
+            into_blocks(m, MOMENTS, (int)level->block, (int)(row / level->block), found);
     }
 }
 
 /* How far residuals spread, as if they were normal. */
 PART float spread(const Memory *m, const uint8_t *mask, float gain, float offset, double counted)
 {
-    double sum = 0;
+    const int wide = (int)m->wide;
+    float *restrict sums = m->sums;
+    memset(sums, 0, (size_t)wide * sizeof *sums);
     for (int64_t row = 0; row < m->side; row++) {
-        const float *luma = m->luma + row * m->wide, *phone = m->phone + row * m->wide;
-        float part = 0;
+        const float *restrict luma = m->luma + row * wide, *restrict phone = m->phone + row * wide;
+        const float *restrict count = m->counted;
         count_row(m, mask, row);
-        #pragma omp simd reduction(+ : part)
-        for (int i = 0; i < (int)m->wide; i++)
-            part += m->counted[i] * fabsf(phone[i] - gain * luma[i] - offset);
-        sum += part;
+        #pragma omp simd
+        for (int i = 0; i < wide; i++)
+            sums[i] += count[i] * fabsf(phone[i] - gain * luma[i] - offset);
     }
+    double sum = 0;
+    for (int i = 0; i < wide; i++) sum += sums[i];
     return (float)(1.25 * sum / counted + 1e-3);
 }
 
@@ -222,7 +273,7 @@ PART void add_products(
             sums[i + 14 * wide] += weight;
         }
         if ((row + 1) % level->block == 0)
-            into_blocks(m, PRODUCTS, level->block, (int)(row / level->block), found);
+            into_blocks(m, PRODUCTS, (int)level->block, (int)(row / level->block), found);
     }
 }
 
@@ -273,14 +324,29 @@ FAST static void sum_window(
 static float *take_memory(Memory *m, int64_t side)
 {
     const int64_t wide = (side + LANES - 1) / LANES * LANES, area = side * wide + LANES;
-    const int64_t row = wide + LANES;
-    float *memory = calloc(4 * area + (4 + 4 + 3 + PRODUCTS + 2) * row, sizeof(float));
-    float *rows = memory + 4 * area;
+    const int64_t row = wide + LANES, length = 2 * wide + LANES, line = length + LANES;
+    float *memory = calloc(4 * area + (3 + PRODUCTS) * row + (4 + 3) * line + LANES, sizeof(float));
+    float *first = on_vector(memory), *rows = first + 4 * area, *lines = rows + (3 + PRODUCTS) * row;
     *m = (Memory){
-        side, wide, memory, memory + area, memory + 2 * area, memory + 3 * area, rows,
-        rows + 4 * row, rows + 8 * row, rows + 9 * row, rows + 10 * row, rows + 11 * row,
-        (int32_t *)(rows + (11 + PRODUCTS) * row), (int32_t *)(rows + (12 + PRODUCTS) * row)};
+        side, wide, length, first, first + area, first + 2 * area, first + 3 * area, rows,
+        rows + row, rows + 2 * row, rows + 3 * row, lines,
+        {lines + 4 * line, lines + 5 * line, lines + 6 * line}};
     return memory;
+}
+
+/* Copies the sources' last rows to where one may read beyond them; NULL where memory lacks. */
+static float *copy_tails(Level *level)
+{
+    const int64_t rows = (LANES + level->width - 1) / level->width;
+    level->tail_from = rows < level->height ? level->height - rows : 0;
+    const int64_t size = (level->height - level->tail_from) * level->width;
+    float *tails = calloc(3 * (size + LANES), sizeof(float));
+    for (int k = 0; tails && k < 3; k++) {
+        float *tail = tails + k * (size + LANES);
+        memcpy(tail, level->source[k] + level->tail_from * level->width, size * sizeof(float));
+        level->tail[k] = tail;
+    }
+    return tails;
 }
 
 int block_sums(
@@ -289,19 +355,20 @@ int block_sums(
     const float *displacements, const uint8_t *masks, double *products, double *pixels,
     double *powers, double *both, double *texture)
 {
-    const Level level = {
-        target, {luma, along_x, along_y}, height, width, block,
+    Level level = {
+        target, {luma, along_x, along_y}, {NULL}, height, width, block, 0,
         {displacements, displacements + 3 * count}};
     Memory m;
-    float *memory = take_memory(&m, BLOCKS * block);
-    if (!memory) return -1;
-    for (int64_t k = 0; k < count; k++) {
+    float *memory = take_memory(&m, BLOCKS * block), *tails = copy_tails(&level);
+    for (int64_t k = 0; memory && tails && k < count; k++) {
         const Found found = {
             products + k * ALL_BLOCKS * COLUMNS * COLUMNS, pixels + k * ALL_BLOCKS,
             powers + k * ALL_BLOCKS, both + k * ALL_BLOCKS, texture + k * ALL_BLOCKS};
         const uint8_t *mask = masks ? masks + k * m.side * m.side : NULL;
         sum_window(&level, &m, k, corners + 2 * k, mask, found);
     }
+    const int done = memory && tails ? 0 : -1;
     free(memory);
-    return 0;
+    free(tails);
+    return done;
 }

@@ -1,46 +1,20 @@
-/* A photo on other grids: filtered, then interpolated, in parts that fit the cache. */
-#include <limits.h>
+/*
+ * A photo on other grids: filtered, then interpolated.
+ *
+ * Where two px are interpolated between, that is done row by row of the grid, on the line
+ * in the photo on which it lies: what no row needs is not filtered. Where four are, a part
+ * of the photo is filtered first.
+ */
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cubic.h"
+#include "photo_lines.h"
 #include "vectorised.h"
 
-enum { REACH = 2, WEIGHTS = 2 * REACH + 1, NUMBERS = 9, MATRIX = 9 };
-
-typedef struct {
-    const uint8_t *pixels;
-    int64_t height, width, channels;
-} Photo;
-
-/* A grid, and the part of the photo that its pixels lie in. */
-typedef struct {
-    int64_t left, top, columns, rows; /* of the part; beyond the photo its border repeats */
-    int64_t width, height;            /* of the grid */
-    int64_t per_pixel;                /* samples along a side of a pixel, which is their mean */
-    int64_t taps;                     /* px of the part along a side between which it is read */
-    int64_t place;                    /* of its first pixel in the output */
-    const double *to_part;            /* (3, 3), from px of the grid to px of the part */
-    const double *across, *down;      /* WEIGHTS of the filter */
-} View;
-
-/* Of one row of a grid: the first of the px around each place, and their weights. */
-typedef struct {
-    int32_t *first;
-    float *across, *down; /* `taps` rows, `length` apart; of two taps the second's alone */
-    int64_t length;
-} Places;
-
-typedef struct {
-    float *part, *line, *row, *mean;
-    Places places;
-} Buffers;
-
-PART int64_t limited(int64_t value, int64_t low, int64_t high)
-{
-    return value < low ? low : value > high ? high : value;
-}
+enum { NUMBERS = 9, MATRIX = 9 };
 
 /* Means over columns of the photo around its row y, `n` values from `first` on. */
 PART void filter_down(
@@ -108,47 +82,52 @@ PART void find_places(
     const int64_t length = places.length;
     int32_t *restrict first = places.first;
     float *restrict u = places.across, *restrict v = places.down;
+    int16_t *restrict share = places.share;
+    const int32_t wide = (int32_t)((view->width + LANES - 1) / LANES * LANES);
     #pragma omp simd
-    for (int32_t i = 0; i < (int32_t)view->width; i++) {
+    for (int32_t i = 0; i < wide; i++) {
         const float scale = 1 / (w0 + w1 * (float)i);
-        float x = (x0 + x1 * (float)i) * scale, y = (y0 + y1 * (float)i) * scale;
+        float x = (x0 + x1 * (float)i) * scale;
         x = x > low ? x : low; /* also where it is no number */
         x = x < right ? x : right;
+        const int32_t left = (int32_t)x;
+        x -= (float)left;
+        if (taps == 2) {
+            first[i] = left * step;
+            share[i] = (int16_t)(x * (float)ONE);
+            continue;
+        }
+        float y = (y0 + y1 * (float)i) * scale;
         y = y > low ? y : low;
         y = y < bottom ? y : bottom;
-        const int32_t left = (int32_t)x, top = (int32_t)y;
+        const int32_t top = (int32_t)y;
         first[i] = (top - before) * stride + (left - before) * step;
-        x -= (float)left;
         y -= (float)top;
-        if (taps == 2) {
-            u[i] = x, v[i] = y;
-        } else {
-            u[i] = cubic_far(1 + x), v[i] = cubic_far(1 + y);
-            u[i + length] = cubic_near(x), v[i + length] = cubic_near(y);
-            u[i + 2 * length] = cubic_near(1 - x), v[i + 2 * length] = cubic_near(1 - y);
-            u[i + 3 * length] = cubic_far(2 - x), v[i + 3 * length] = cubic_far(2 - y);
-        }
+        u[i] = cubic_far(1 + x), v[i] = cubic_far(1 + y);
+        u[i + length] = cubic_near(x), v[i + length] = cubic_near(y);
+        u[i + 2 * length] = cubic_near(1 - x), v[i + 2 * length] = cubic_near(1 - y);
+        u[i + 3 * length] = cubic_far(2 - x), v[i + 3 * length] = cubic_far(2 - y);
     }
 }
 
-/* Vectors of four hold a pixel and the next one's first value, which is written over. */
-PART void linear_rgb(
-    const float *part, int64_t stride, int64_t n, Places at, float *restrict found)
+PART int16_t rounded(float value)
 {
-    for (int64_t i = 0; i < n; i++) {
-        const float *top = part + at.first[i], *bottom = top + stride;
-        const float u = at.across[i], v = at.down[i];
-        #pragma omp simd
-        for (int c = 0; c < 4; c++) {
-            const float left = top[c] + v * (bottom[c] - top[c]);
-            const float right = top[c + 3] + v * (bottom[c + 3] - top[c + 3]);
-            found[3 * i + c] = left + u * (right - left);
-        }
-    }
+    return (int16_t)((int)(value + 32768.5f) - 32768);
+}
+
+PART int16_t clipped(int16_t value, int16_t most)
+{
+    value = value > 0 ? value : 0;
+    return value < most ? value : most;
+}
+
+PART int16_t in_levels(float level)
+{
+    return rounded(LEVEL * level - MIDDLE);
 }
 
 PART void cubic_rgb(
-    const float *part, int64_t stride, int64_t n, Places at, float *restrict found)
+    const float *part, int64_t stride, int64_t n, Places at, int16_t *restrict found)
 {
     const int64_t k = at.length;
     for (int64_t i = 0; i < n; i++) {
@@ -163,31 +142,14 @@ PART void cubic_rgb(
         }
         #pragma omp simd
         for (int c = 0; c < 4; c++)
-            found[3 * i + c] = total[c];
+            found[3 * i + c] = in_levels(total[c]);
     }
 }
 
 /* Of grey photos neighbours are read together, down first, then across. */
-PART void linear_grey(
-    const float *part, int64_t stride, int64_t n, Places at, float *restrict line,
-    float *restrict found)
-{
-    for (int64_t i = 0; i < n; i++) {
-        const float *top = part + at.first[i], *bottom = top + stride;
-        const float v = at.down[i];
-        #pragma omp simd
-        for (int c = 0; c < 2; c++)
-            line[2 * i + c] = top[c] + v * (bottom[c] - top[c]);
-    }
-    const float *restrict u = at.across;
-    #pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        found[i] = line[2 * i] + u[i] * (line[2 * i + 1] - line[2 * i]);
-}
-
 PART void cubic_grey(
     const float *part, int64_t stride, int64_t n, Places at, float *restrict line,
-    float *restrict found)
+    int16_t *restrict found)
 {
     const int64_t k = at.length;
     for (int64_t i = 0; i < n; i++) {
@@ -200,25 +162,29 @@ PART void cubic_grey(
     const float *restrict u = at.across;
     #pragma omp simd
     for (int64_t i = 0; i < n; i++)
-        found[i] = u[i] * line[4 * i] + u[i + k] * line[4 * i + 1]
-            + u[i + 2 * k] * line[4 * i + 2] + u[i + 3 * k] * line[4 * i + 3];
+        found[i] = in_levels(
+            u[i] * line[4 * i] + u[i + k] * line[4 * i + 1]
+            + u[i + 2 * k] * line[4 * i + 2] + u[i + 3 * k] * line[4 * i + 3]);
 }
 
 /* A row of samples that begins at (column, row) of the grid. */
 PART void sample_row(
-    const View *view, double column, double row, int64_t channels, Buffers buffers)
+    const Photo *photo, const View *view, double column, double row, int64_t channels,
+    Buffers buffers)
 {
     const int64_t stride = channels * view->columns, n = view->width;
     const Places at = buffers.places;
     if (channels == 3 && view->taps == 2) {
         find_places(view, column, row, 3, 2, at);
-        linear_rgb(buffers.part, stride, n, at, buffers.row);
+        make_line(photo, view, row, 3, buffers);
+        linear_rgb(buffers.along, n, at, buffers.row);
     } else if (channels == 3) {
         find_places(view, column, row, 3, 4, at);
         cubic_rgb(buffers.part, stride, n, at, buffers.row);
     } else if (view->taps == 2) {
         find_places(view, column, row, 1, 2, at);
-        linear_grey(buffers.part, stride, n, at, buffers.line, buffers.row);
+        make_line(photo, view, row, 1, buffers);
+        linear_grey(buffers.along, n, at, buffers.pairs, buffers.row);
     } else {
         find_places(view, column, row, 1, 4, at);
         cubic_grey(buffers.part, stride, n, at, buffers.line, buffers.row);
@@ -226,61 +192,72 @@ PART void sample_row(
 }
 
 /* A row of pixels: means of the samples in each. */
-PART void mean_row(const View *view, int64_t y, int64_t channels, Buffers buffers)
+PART void mean_row(
+    const Photo *photo, const View *view, int64_t y, int64_t channels, Buffers buffers)
 {
     const int64_t times = view->per_pixel, n = channels * view->width;
+    int16_t *restrict row = buffers.row;
+    int32_t *restrict sums = buffers.sums;
+    const double step = 1 / (double)times, first = 0.5 * step - 0.5;
+    for (int64_t k = 0; k < times; k++)
+        for (int64_t j = 0; j < times; j++) {
+            const double dx = first + step * (double)j, dy = first + step * (double)k;
+            sample_row(photo, view, dx, (double)y + dy, channels, buffers);
+            if (times == 1)
+                return;
+            const int32_t kept = j + k ? 1 : 0;
+            #pragma omp simd
+            for (int64_t i = 0; i < n; i++)
+                sums[i] = kept * sums[i] + row[i];
+        }
     const float share = 1 / (float)(times * times);
-    const float *restrict row = buffers.row;
-    float *restrict mean = buffers.mean;
-    for (int64_t step = 0; step < times * times; step++) {
-        const double dx = ((double)(step % times) + 0.5) / (double)times - 0.5;
-        const double dy = ((double)(step / times) + 0.5) / (double)times - 0.5;
-        sample_row(view, dx, (double)y + dy, channels, buffers);
-        const float kept = step ? 1 : 0;
-        #pragma omp simd
-        for (int64_t i = 0; i < n; i++)
-            mean[i] = kept * mean[i] + share * row[i];
-    }
-}
-
-PART float clipped(float level)
-{
-    level = level > 0 ? level : 0;
-    return level < 255 ? level : 255;
+    #pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        row[i] = rounded(share * (float)sums[i]);
 }
 
 FAST static void sample_view(
     const Photo *photo, const View *view, int64_t output_width, Buffers buffers,
-    uint8_t *rounded, float *unrounded)
+    uint8_t *bytes, uint16_t *fine)
 {
     const int64_t channels = photo->channels, n = channels * view->width;
-    filter_part(photo, view, buffers.line, buffers.part);
+    if (view->taps == 4)
+        filter_part(photo, view, buffers.line, buffers.part);
     for (int64_t y = 0; y < view->height; y++) {
-        mean_row(view, y, channels, buffers);
-        const float *restrict mean = buffers.mean;
+        mean_row(photo, view, y, channels, buffers);
+        const int16_t *restrict row = buffers.row;
         const int64_t place = channels * (view->place + y * output_width);
-        if (unrounded) {
-            float *restrict found = unrounded + place;
+        if (fine) {
+            uint16_t *restrict found = fine + place;
             #pragma omp simd
             for (int64_t i = 0; i < n; i++)
-                found[i] = clipped(mean[i]);
+                found[i] = (uint16_t)clipped(row[i] + MIDDLE, 255 * LEVEL);
             continue;
         }
-        uint8_t *restrict found = rounded + place;
+        uint8_t *restrict found = bytes + place;
         #pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-            const float level = clipped(mean[i]) + 8388608; /* 2^23: its bits end in the level */
-            uint32_t bits;
-            memcpy(&bits, &level, sizeof bits);
-            found[i] = (uint8_t)bits;
-        }
+        for (int64_t i = 0; i < n; i++)
+            found[i] = (uint8_t)clipped((int16_t)(row[i] + MIDDLE + LEVEL / 2) >> 6, 255);
     }
+}
+
+/* Rounded so that they are ONE together. */
+static void in_parts(const double *weights, int16_t *shares)
+{
+    int own = ONE;
+    for (int k = 0; k < REACH; k++) {
+        shares[k] = (int16_t)lrint(ONE * weights[k]);
+        own -= 2 * shares[k];
+    }
+    shares[REACH] = (int16_t)(own < ONE ? own : ONE - 1);
 }
 
 static View view_of(const int64_t *n, const double *to_part, const double *weights)
 {
-    const View view = {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8],
-                       to_part, weights, weights + WEIGHTS};
+    View view = {n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8],
+                 to_part, weights, weights + WEIGHTS, {0}, {0}};
+    in_parts(view.across, view.shares_across);
+    in_parts(view.down, view.shares_down);
     return view;
 }
 
@@ -289,35 +266,44 @@ static View view_of(const int64_t *n, const double *to_part, const double *weigh
  *
  * `numbers` (count, 9), `matrices` (count, 3, 3) and `weights` (count, 2, 5) are what View
  * says of each. Their pixels go to an output whose rows are `output_width` long: bytes, or
- * floats where `rounded` is null. Returns -1 where memory lacks.
+ * parts of levels where `bytes` is null. Returns -1 where memory lacks.
  */
 int sample_grids(
     const uint8_t *pixels, int64_t height, int64_t width, int64_t channels, int64_t count,
     const int64_t *numbers, const double *matrices, const double *weights,
-    int64_t output_width, uint8_t *rounded, float *unrounded)
+    int64_t output_width, uint8_t *bytes, uint16_t *fine)
 {
-    const Photo photo = {pixels, height, width, channels};
+    const int64_t tail = height < STEP ? height : STEP, tail_size = tail * width * channels;
     int64_t largest = 0, longest = 0;
     for (int64_t i = 0; i < count; i++) {
         const View view = view_of(numbers + NUMBERS * i, matrices, weights);
-        const int64_t pixels_of_part = view.columns * view.rows;
+        const int64_t pixels_of_part = view.taps == 4 ? view.columns * view.rows : 0;
         largest = pixels_of_part > largest ? pixels_of_part : largest;
         longest = view.columns > longest ? view.columns : longest;
         longest = view.width > longest ? view.width : longest;
     }
-    const int64_t part = channels * largest + LANES, line = 4 * (longest + LANES);
+    const int64_t part = channels * largest + LANES, line = 4 * (longest + STEP);
     if (part > INT32_MAX) /* what places count in */
         return -1;
-    float *memory = calloc((size_t)(part + 6 * line), sizeof *memory);
+    float *memory = calloc((size_t)(part + 9 * line + tail_size / 4 + STEP), sizeof *memory);
     if (!memory)
         return -1;
     float *lines = memory + part;
-    const Places places = {(int32_t *)lines, lines + line, lines + 2 * line, line / 4};
-    const Buffers buffers = {memory, lines + 3 * line, lines + 4 * line, lines + 5 * line, places};
+    const Places places = {(int32_t *)lines, lines + line, lines + 2 * line,
+                           (int16_t *)lines + line, line / 4};
+    const Buffers buffers = {memory, lines + 3 * line, lines + 4 * line,
+                             (int16_t *)(lines + 5 * line) + 3 * REACH,
+                             (int16_t *)(lines + 6 * line), (int16_t *)(lines + 3 * line),
+                             (int16_t *)(lines + 7 * line), (int32_t *)(lines + 8 * line), places};
+    for (int64_t i = 0; i < line; i++)
+        buffers.px[i] = (float)(i / channels);
+    uint8_t *copy = (uint8_t *)(lines + 9 * line);
+    memcpy(copy, pixels + channels * width * (height - tail), (size_t)tail_size);
+    const Photo photo = {pixels, height, width, channels, copy, height - tail};
     for (int64_t i = 0; i < count; i++) {
         const View view = view_of(numbers + NUMBERS * i, matrices + MATRIX * i,
                                   weights + 2 * WEIGHTS * i);
-        sample_view(&photo, &view, output_width, buffers, rounded, unrounded);
+        sample_view(&photo, &view, output_width, buffers, bytes, fine);
     }
     free(memory);
     return 0;

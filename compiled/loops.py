@@ -16,18 +16,18 @@ Argument = NDArray[Any] | int | float | None
 # array of another kind would be read beyond its end.
 ARGUMENTS = {
     "block_sums": "ffffnnnnlfuddddd",
-    "filtered_bands": "ufnnnfddfff",
-    "half_size": "ufnnf",
-    "judge_windows": "unnfnnfidnnulnfufdu",
+    "filtered_bands": "uhfnnnfddfff",
+    "half_size": "uhfnnf",
+    "judge_windows": "unnhnnfidnnulnfufdu",
     "ncc_tables": "fnfnnlnnrf",
     "patch_details": "uunnnfd",
     "patch_moments": "uuuuunnnnl",
-    "sample_grids": "unnnnlddnuf",
+    "sample_grids": "unnnnlddnuh",
     "tidy_masks": "ufnn",
 }
 # By dtype: to find its name takes longer than all else before a call.
 KINDS: dict[np.dtype[Any], str] = {
-    **{np.dtype("uint8"): "u", np.dtype("bool"): "u"},
+    **{np.dtype("uint8"): "u", np.dtype("bool"): "u", np.dtype("uint16"): "h"},
     **{np.dtype("int32"): "i", np.dtype("int64"): "l"},
     **{np.dtype("float32"): "f", np.dtype("float64"): "d"},
 }

@@ -8,10 +8,12 @@
 
 enum { REACH = 10, TAPS = 2 * REACH + 1 }; /* of the coarse blur: COARSE_REACH */
 enum { RING = 32 }; /* rows that it is made of; TAPS at least */
+enum { PARTS = 64 }; /* of a grey level, which fine luma counts: sampling.py's FINE */
 enum { ALL_ROWS = 5 + RING + 2 + 3 + 3 };
 
 typedef struct {
-    const uint8_t *grey; /* or, where that is null, */
+    const uint8_t *grey;  /* or */
+    const uint16_t *fine; /* or, where both are null, */
     const float *luma;
     int height, width;
     const float *taps;                 /* of the coarse blur, from its middle on */
@@ -40,8 +42,11 @@ PART int least(int one, int other)
 PART const float *read_row(const Bands *bands, int y, float *restrict memory)
 {
     const int64_t first = (int64_t)least(y, bands->height - 1) * bands->width;
-    if (!bands->grey) return bands->luma + first;
-    for (int x = 0; x < bands->width; x++) memory[x] = bands->grey[first + x];
+    if (bands->luma) return bands->luma + first;
+    if (bands->grey)
+        for (int x = 0; x < bands->width; x++) memory[x] = bands->grey[first + x];
+    else
+        for (int x = 0; x < bands->width; x++) memory[x] = (float)bands->fine[first + x] / PARTS;
     return memory;
 }
 
@@ -191,16 +196,16 @@ static void lay_rows(Rows *rows, int64_t stride, float *memory)
 
 /* The band of a photo and, where they are asked, its slopes; coarse is what a blur of its half,
  * or of itself where reduction is 1, has left. */
-int filtered_bands(const uint8_t *grey, const float *luma, int64_t height, int64_t width,
+int filtered_bands(const uint8_t *grey, const uint16_t *fine, const float *luma, int64_t height, int64_t width,
                    int64_t reduction, const float *taps, const double *smoothing, const double *sloping,
                    float *smooth, float *along_x, float *along_y)
 {
-    const Bands bands = {grey, luma, height, width, taps, smoothing, sloping, smooth, along_x, along_y};
+    const Bands bands = {grey, fine, luma, height, width, taps, smoothing, sloping, smooth, along_x, along_y};
     Rows rows;
     const int64_t stride = stride_of(width + 2 * REACH + 2); /* margins on both sides */
-    float *memory = malloc((LANES + ALL_ROWS * stride) * sizeof(float));
+    float *memory = malloc((2 * LANES + ALL_ROWS * stride) * sizeof(float));
     if (!memory) return -1;
-    lay_rows(&rows, stride, memory);
+    lay_rows(&rows, stride, on_vector(memory));
     if (reduction == 2)
         make_with_halves(&bands, &rows);
     else
@@ -218,9 +223,10 @@ FAST static void make_half(const Bands *bands, float *memory, float *found)
     }
 }
 
-int half_size(const uint8_t *grey, const float *luma, int64_t height, int64_t width, float *found)
+int half_size(const uint8_t *grey, const uint16_t *fine, const float *luma, int64_t height, int64_t width,
+              float *found)
 {
-    const Bands bands = {.grey = grey, .luma = luma, .height = height, .width = width};
+    const Bands bands = {.grey = grey, .fine = fine, .luma = luma, .height = height, .width = width};
     float *memory = malloc(2 * width * sizeof(float));
     if (!memory) return -1;
     make_half(&bands, memory, found);

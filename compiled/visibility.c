@@ -347,7 +347,7 @@ static int judge_window(Window *window, uint8_t *valid)
  * are a blur's middle one and those on one side. Returns -1 where memory lacks.
  */
 int judge_windows(
-    const uint8_t *phone, int64_t phone_height, int64_t phone_width, const float *dslr,
+    const uint8_t *phone, int64_t phone_height, int64_t phone_width, const uint16_t *dslr,
     int64_t height, int64_t width, const float *taps, const int32_t *corners,
     const double *places, int64_t placed, int64_t size, const uint8_t *calm,
     const int64_t *rows, int64_t count, const float *distance, const uint8_t *near,

@@ -9,6 +9,7 @@
 #include "windows.h"
 
 enum { REACH = 3 };                   /* px of the blur to both sides */
+enum { PARTS = 64 };                  /* of a grey level: sampling.py's FINE */
 static const float SLACK = 1 / 64.0f; /* px beyond the photo; OpenCV steps by 1/32 */
 static const float OUTSIDE = -1e4f;   /* grey levels of pixels beyond it */
 
@@ -63,7 +64,7 @@ FAST void mean_over(int side, const float *values, int size, Memory *memory, flo
 
 PART float pixel(const Photo *photo, int64_t at)
 {
-    return photo->grey ? photo->grey[at] : photo->luma[at];
+    return photo->grey ? photo->grey[at] : (float)photo->fine[at] / PARTS;
 }
 
 /* Pixels of a photo's row, some of which are in the photo; beyond it they are mirrored. */
@@ -75,7 +76,7 @@ PART void copy_row(const Photo *photo, int64_t y, int64_t left, int64_t n, float
     if (photo->grey)
         for (int64_t i = before; i < end; i++) found[i] = photo->grey[row + left + i];
     else
-        memcpy(found + before, photo->luma + row + left + before, (size_t)(end - before) * sizeof *found);
+        for (int64_t i = before; i < end; i++) found[i] = (float)photo->fine[row + left + i] / PARTS;
     for (int64_t i = end; i < n; i++) found[i] = pixel(photo, row + reflected((int)(left + i), (int)width));
 }
 

@@ -8,10 +8,10 @@
 
 enum { PLACE = 6 }; /* numbers: a shift, and how it grows to the borders */
 
-/* Luma as whole numbers or as floats. */
+/* Luma in grey levels, or in parts of them. */
 typedef struct {
     const uint8_t *grey;
-    const float *luma;
+    const uint16_t *fine;
     int64_t height, width;
 } Photo;
 

@@ -23,7 +23,7 @@ from pictures import list_pictures
 
 from dped_build.align import align_pair
 from dped_build.align.geometry import apply_homography, visible_rows
-from dped_build.align.sampling import sample_unrounded
+from dped_build.align.sampling import sample_finely
 from dped_build.patches import PatchSettings, extract_patches
 from dped_build.patches.refinement.guide import GUIDE_REDUCTION, find_guide
 
@@ -66,7 +66,7 @@ class DepthShot:
         size = luma.shape[::-1]
         guide = find_guide(
             luma,
-            sample_unrounded(grey, phone_to_dslr, size),
+            sample_finely(grey, phone_to_dslr, size),
             visible_rows(phone_to_dslr, size, grey.shape[::-1]),
             max_shift=PatchSettings.max_shift,
         )

@@ -16,7 +16,7 @@ from dped_build.align.geometry import (
     visible_rows,
 )
 from dped_build.align.records import Alignment
-from dped_build.align.sampling import sample_patches, sample_unrounded
+from dped_build.align.sampling import sample_finely, sample_patches
 from dped_build.patches.grid import grid_windows
 from dped_build.patches.masks import Masks, whole_masks
 from dped_build.patches.quality import quality_columns
@@ -35,7 +35,7 @@ from dped_build.patches.refinement.paper_rule import (
     interpolated,
     paper_windows,
 )
-from dped_build.patches.refinement.pyramid import Image, Luma
+from dped_build.patches.refinement.pyramid import Fine, Luma
 from dped_build.patches.refinement.refine import refine_windows
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
@@ -193,12 +193,12 @@ def _as_paper(
 
 def lumas_and_guide(
     phone: Photo, dslr: Photo, alignment: Alignment, settings: PatchSettings
-) -> tuple[Luma, Image, Guide | None]:
+) -> tuple[Luma, Fine, Guide | None]:
     """Both lumas on the phone's grid, and where depth leads; None without depth."""
     phone_to_dslr = alignment.matrix()
     luma = np.asarray(cv2.cvtColor(phone, cv2.COLOR_RGB2GRAY))
     # The DSLR's own luma is let go at once: a third of its photo.
-    aligned = sample_unrounded(
+    aligned = sample_finely(
         cv2.cvtColor(dslr, cv2.COLOR_RGB2GRAY), phone_to_dslr, luma.shape[::-1]
     )
     visible = visible_rows(phone_to_dslr, phone.shape[1::-1], dslr.shape[1::-1])

@@ -23,7 +23,7 @@ from dped_build.patches.refinement.layers import (
 )
 from dped_build.patches.refinement.parallax import parallax_map
 from dped_build.patches.refinement.prior import Prior
-from dped_build.patches.refinement.pyramid import Image, reduced
+from dped_build.patches.refinement.pyramid import Fine, Image, reduced
 
 GUIDE_REDUCTION = 2
 STRIP_PIXELS, MARGIN = 2_000_000, 64  # whitened at once, and rows of what is around
@@ -52,7 +52,7 @@ class Guide:
 
 def find_guide(
     phone: Luma,
-    dslr: Image,
+    dslr: Fine,
     visible: NDArray[np.int64],
     *,
     max_shift: float,
@@ -62,7 +62,7 @@ def find_guide(
 
     Args:
         phone: Luma (H, W), grey levels.
-        dslr: DSLR luma on the phone's grid, (H, W), not rounded.
+        dslr: DSLR luma on the phone's grid, (H, W).
         visible: First and last column of each row that the DSLR shows, (H, 2).
         max_shift: Parallax that is looked for at most, px.
         off_surface: As the alignment states it.
@@ -85,7 +85,7 @@ def find_guide(
 
 
 def _tracks(
-    phone: Luma, dslr: Image, visible: NDArray[np.int64], reduction: int
+    phone: Luma, dslr: Fine, visible: NDArray[np.int64], reduction: int
 ) -> tuple[tuple[Luma, Luma], Tracks]:
     """Both photos reduced and whitened, and the corners followed between them."""
     one, other = (_whitened(luma, reduction) for luma in (phone, dslr))
@@ -94,7 +94,7 @@ def _tracks(
     return (one, other), follow_points(one, other, corners, reduction=reduction)
 
 
-def _whitened(luma: Luma | Image, reduction: int) -> Luma:
+def _whitened(luma: Luma | Fine, reduction: int) -> Luma:
     """Luma (H, W) reduced and whitened; strip by strip, as that takes many floats."""
     height, width = (side // reduction for side in luma.shape)
     found = np.empty((height, width), np.uint8)

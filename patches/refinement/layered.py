@@ -51,7 +51,7 @@ from dped_build.patches.refinement.prior import (
     measured_shifts,
     solve,
 )
-from dped_build.patches.refinement.pyramid import BLOCKS, Image
+from dped_build.patches.refinement.pyramid import BLOCKS, Fine
 from dped_build.patches.refinement.visibility import (
     CALM_DEPTH_PX,
     Placed,
@@ -73,13 +73,13 @@ TRUSTED_PX = 0.25  # a window's sigma, beyond which its other surface is preferr
 
 
 def refine_layers(
-    phone: Luma, dslr: Image, windows: NDArray[np.int32], guide: Guide, *, size: int
+    phone: Luma, dslr: Fine, windows: NDArray[np.int32], guide: Guide, *, size: int
 ) -> tuple[Refinement, NDArray[np.bool_]]:
     """Place every window on the surface that most of its pixels show.
 
     Args:
         phone: Luma (H, W), grey levels.
-        dslr: DSLR luma on the phone's grid, (H, W), not rounded.
+        dslr: DSLR luma on the phone's grid, (H, W).
         windows: Top-left pixels (N, 2).
         guide: Of this pair.
         size: Side of a window, px.
@@ -93,7 +93,7 @@ def refine_layers(
 
 
 def place_layers(
-    phone: Luma, dslr: Image, windows: NDArray[np.int32], guide: Guide, *, size: int
+    phone: Luma, dslr: Fine, windows: NDArray[np.int32], guide: Guide, *, size: int
 ) -> tuple[Layers, Refinement, NDArray[np.bool_]]:
     """As `refine_layers`, but every surface of every window.
 

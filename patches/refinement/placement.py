@@ -15,7 +15,7 @@ from dped_build.patches.refinement.likelihood import (
     no_evidence,
 )
 from dped_build.patches.refinement.prior import UNKNOWN_PX, Prior, conflict, solve
-from dped_build.patches.refinement.pyramid import Image, Level, Luma, strips_of_levels
+from dped_build.patches.refinement.pyramid import Fine, Level, Luma, strips_of_levels
 from dped_build.patches.refinement.rows import Rows
 
 FIRST_REDUCTION, FIRST_STEPS = 2, 3  # of the fits without neighbours
@@ -42,7 +42,7 @@ class Frame:
     """What is to be refined: windows of a phone photo."""
 
     phone: Luma
-    dslr: Image
+    dslr: Fine
     windows: NDArray[np.int32]
     size: int
     max_shift: float

@@ -11,16 +11,19 @@ Simoncelli, "Differentiation of discrete multidimensional signals", 2004, three 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
+from dped_build.align.sampling import FINE
 from dped_build.compiled.loops import run
 
 Luma = NDArray[np.uint8]
 Image = NDArray[np.float32]
+Fine = NDArray[np.uint16] | Image  # grey levels times FINE, or not rounded
 
 BLOCKS = 5  # along each side of a window
 COARSE_SIGMA = 5.0  # phone px; what is coarser is vignetting and tone curves
@@ -55,7 +58,7 @@ class Level:
 
 def strips_of_levels(
     phone: Luma,
-    dslr: Image,
+    dslr: Fine,
     windows: NDArray[np.int32],
     size: int,
     *,
@@ -66,7 +69,7 @@ def strips_of_levels(
 
     Args:
         phone: Luma (H, W), grey levels.
-        dslr: DSLR luma on the phone's grid, (H, W), not rounded.
+        dslr: DSLR luma on the phone's grid, (H, W).
         windows: Top-left pixels (N, 2).
         size: Side of a window, px.
         reduction: Of the levels, a whole number.
@@ -89,29 +92,42 @@ def strips_of_levels(
         yield own, _level(one, other, inside, size, reduction)
 
 
-def reduced(luma: Luma | Image, reduction: int) -> Image:
+def levels(luma: Luma | Fine) -> Image:
+    """Grey levels as floats."""
+    found = luma.astype(np.float32, copy=False)
+    return found / np.float32(FINE) if luma.dtype == np.uint16 else found
+
+
+def finely(luma: Fine) -> NDArray[np.uint16]:
+    """Grey levels times FINE."""
+    if luma.dtype == np.uint16:
+        return np.asarray(luma, np.uint16)
+    return np.asarray(np.rint(np.clip(luma, 0, 255) * FINE), dtype=np.uint16)
+
+
+def reduced(luma: Luma | Fine, reduction: int) -> Image:
     """As floats, smaller by `reduction`; rows and columns left over are cut off."""
     if reduction == 1:
-        return luma.astype(np.float32, copy=False)
+        return levels(luma)
     height, width = (side // reduction for side in luma.shape)
     if reduction % 2 == 0:
         half = np.empty((luma.shape[0] // 2, luma.shape[1] // 2), np.float32)
-        if run("half_size", *_as_either(luma), *luma.shape, half):
+        if run("half_size", *_as_one_kind(luma), *luma.shape, half):
             return reduced(half, reduction // 2)
     found = np.empty((height, width), np.float32)
     for top in range(0, height, REDUCED_ROWS):
         part = found[top : top + REDUCED_ROWS]
         rows = slice(top * reduction, (top + len(part)) * reduction)
-        exact = luma[rows, : width * reduction].astype(np.float32)
+        exact = levels(luma[rows, : width * reduction])
         cv2.resize(exact, (width, len(part)), part, interpolation=cv2.INTER_AREA)
     return found
 
 
-def _as_either(luma: Luma | Image) -> tuple[Luma | Image | None, Luma | Image | None]:
-    """As bytes and as floats, one of them None, as the compiled loops take it."""
-    if luma.dtype == np.uint8:
-        return np.ascontiguousarray(luma, np.uint8), None
-    return None, np.ascontiguousarray(luma, np.float32)
+def _as_one_kind(luma: Luma | Fine) -> list[NDArray[Any] | None]:
+    """As bytes, fine or floats, the others None, as the compiled loops take it."""
+    kinds = (np.uint8, np.uint16, np.float32)
+    whole = np.ascontiguousarray(luma)
+    return [whole if luma.dtype == kind else None for kind in kinds]
 
 
 def without_coarse(luma: Image, sigma: float) -> Image:
@@ -143,8 +159,8 @@ def _whole(luma: Image, reduction: int) -> Image:
 
 
 def _level(
-    phone: Luma | Image,
-    dslr: Luma | Image,
+    phone: Luma | Fine,
+    dslr: Luma | Fine,
     windows: NDArray[np.int32],
     size: int,
     reduction: int,
@@ -167,15 +183,17 @@ def _level(
     )
 
 
-def filtered(luma: Luma | Image, sigma: float, count: int) -> list[Image]:
+def filtered(luma: Luma | Fine, sigma: float, count: int) -> list[Image]:
     """Luma without what is coarser than `sigma` px, by the first `count` of FILTERS."""
     found = [np.empty(luma.shape, np.float32) for _ in FILTERS[:count]]
     less = _coarse_reduction(sigma)
     taps = cv2.getGaussianKernel(2 * COARSE_REACH + 1, sigma / less, cv2.CV_32F)
     sizes, halves = (*luma.shape, less), (taps[COARSE_REACH:], SMOOTH[1:], SLOPE[1:])
     missing = (None,) * (len(FILTERS) - count)
-    if not run("filtered_bands", *_as_either(luma), *sizes, *halves, *found, *missing):
-        band = without_coarse(luma.astype(np.float32, copy=False), sigma)
+    if not run(
+        "filtered_bands", *_as_one_kind(luma), *sizes, *halves, *found, *missing
+    ):
+        band = without_coarse(levels(luma), sigma)
         for image, (along_x, along_y) in zip(found, FILTERS, strict=False):
             cv2.sepFilter2D(band, cv2.CV_32F, along_x, along_y, image)
     return found

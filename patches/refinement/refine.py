@@ -39,6 +39,7 @@ from dped_build.patches.refinement.prior import (
     solve,
 )
 from dped_build.patches.refinement.pyramid import (
+    Fine,
     Image,
     Luma,
     reduced,
@@ -58,7 +59,7 @@ LOST_SIGMA = 4.0  # a match further from its field is a wrong one
 
 def refine_windows(
     phone: Luma,
-    dslr: Image,
+    dslr: Fine,
     windows: NDArray[np.int32],
     *,
     size: int,
@@ -68,7 +69,7 @@ def refine_windows(
 
     Args:
         phone: Luma (H, W), grey levels.
-        dslr: DSLR luma on the phone's grid by the homography, (H, W), not rounded.
+        dslr: DSLR luma on the phone's grid by the homography, (H, W).
         windows: Top-left pixels (N, 2).
         size: Side of a window, px.
         max_shift: Range of the coarse search, phone px.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dped_build.align.geometry import FloatArray
 from dped_build.compiled.loops import run
-from dped_build.patches.refinement.pyramid import Image, Luma
+from dped_build.patches.refinement.pyramid import Fine, Image, Luma, finely, levels
 from dped_build.patches.refinement.tidied import Mask, tidy
 
 # compiled/visibility.c holds the same numbers.
@@ -69,7 +69,7 @@ class Surroundings:
 
 def visible_pixels(
     phone: Luma,
-    dslr: Image,
+    dslr: Fine,
     placed: Placed,
     rows: NDArray[np.intp],
     around: Surroundings,
@@ -78,12 +78,12 @@ def visible_pixels(
 
     Args:
         phone: Luma (H, W), grey levels.
-        dslr: DSLR luma on the phone's grid, (H, W), not rounded.
+        dslr: DSLR luma on the phone's grid, (H, W).
         placed: All windows.
         rows: Which of them, (k,).
         around: What is said of those.
     """
-    found = np.zeros(around.near.shape, bool)
+    found, dslr = np.zeros(around.near.shape, bool), finely(dslr)
     if not _judge_in_c(phone, dslr, placed, rows, around, found):
         for mask, one, number in zip(found, range(len(rows)), rows, strict=True):
             window = _Window(
@@ -100,7 +100,7 @@ def visible_pixels(
 
 def _judge_in_c(
     phone: Luma,
-    dslr: Image,
+    dslr: NDArray[np.uint16],
     placed: Placed,
     rows: NDArray[np.intp],
     around: Surroundings,
@@ -110,7 +110,7 @@ def _judge_in_c(
     return run(
         "judge_windows",
         *(np.ascontiguousarray(phone, np.uint8), *phone.shape),
-        *(np.ascontiguousarray(dslr, np.float32), *dslr.shape),
+        *(np.ascontiguousarray(dslr), *dslr.shape),
         cv2.getGaussianKernel(2 * BLUR_PX + 1, SMOOTH_PX, cv2.CV_32F)[BLUR_PX:],
         np.ascontiguousarray(placed.corners, np.int32),
         np.ascontiguousarray(placed.places, np.float64),
@@ -139,7 +139,7 @@ class _Window:
 class _Pair:
     """Both photos in one window: the DSLR as its place shows it, and what is left."""
 
-    def __init__(self, phone: Luma, dslr: Image, window: _Window) -> None:
+    def __init__(self, phone: Luma, dslr: Fine, window: _Window) -> None:
         placed = window.placed
         left, top = placed.corners[window.number]
         size = placed.size
@@ -317,7 +317,7 @@ def _mean(values: Image, side: int) -> Image:
 
 
 def _part(
-    photo: Luma | Image, x: tuple[float, float], y: tuple[float, float]
+    photo: Luma | Fine, x: tuple[float, float], y: tuple[float, float]
 ) -> tuple[Image, tuple[int, int]]:
     """The photo from the first to the last x and y, as blur needs it, and its corner.
 
@@ -327,7 +327,7 @@ def _part(
         (max(int(first) - REACH_PX, 0), max(min(int(last) + REACH_PX, length), 0))
         for (first, last), length in zip((x, y), photo.shape[::-1], strict=True)
     )
-    return np.asarray(photo[top:bottom, left:right], np.float32), (left, top)
+    return levels(photo[top:bottom, left:right]), (left, top)
 
 
 def _blurred(part: Image) -> Image:
