@@ -16,6 +16,7 @@ Argument = NDArray[Any] | int | float | None
 ARGUMENTS = {
     "block_sums": "ffffnnnnlfuddddd",
     "filtered_bands": "ufnnnfddfff",
+    "fletcher_sums": "ullnl",
     "half_size": "ufnnf",
     "judge_windows": "unnfnnfidnnulnfufdu",
     "ncc_tables": "fnfnnlnnrf",

@@ -84,7 +84,10 @@ def import_patches(
     out = out or Path(f"{with_name(source).name}-patches")
     stage = out_stage(out, FORMAT)
     size = common_size(folders)
-    tasks = [block_task(block, size, stage.scratch) for block in folders.blocks]
+    tasks = [
+        block_task(block, size, settings.compress, stage.scratch)
+        for block in folders.blocks
+    ]
     recorded = recorded_settings(folders, tasks, settings)
     with held(stage):
         previous = _read_previous(stage, force=force)

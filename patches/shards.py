@@ -7,6 +7,7 @@ files that a crash leaves open cannot be read at all.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from dped_build.patches.chunks import Bytes, Chunks, encoded
 from dped_build.patches.hdf5_files import BITS, DIMENSIONS, VALID
-from dped_build.patches.masks import Bits, Masks, packed_length
+from dped_build.patches.masks import Bits, Masks, packed_length, whole_masks
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, concatenate
 from dped_build.workspace.durable import durable, patient_file
 from dped_build.workspace.json_files import json_bytes
@@ -25,9 +27,8 @@ FORMAT = "dped-build/patches"
 WINDOWS_FORMAT = "dped-build/windows"
 VERSION = 1
 WINDOWS_FILE = "windows.h5"
-ROWS_AT_ONCE = 64  # patches held when a shard is read back
-# Bytes of a chunk of masks: training reads rows at random, `patches` pair by pair. The
-# larger one still fits HDF5's cache of 1 MiB, so that no chunk is squeezed twice.
+CHUNKS_AT_ONCE = 64  # held when a file is read back
+# Bytes of a chunk of masks: training reads rows at random, `patches` pair by pair.
 VALID_CHUNK, BITS_CHUNK = 2**16, 2**19
 
 
@@ -37,8 +38,8 @@ class PhotoPatches:
 
     pair: str
     windows: Windows  # the kept ones
-    phone: NDArray[np.uint8]  # (N, S, S, 3)
-    dslr: NDArray[np.uint8]  # (N, S, S, 3)
+    phone: Bytes | Chunks  # (N, S, S, 3), or encoded
+    dslr: Bytes | Chunks  # (N, S, S, 3), or encoded
     valid: Masks  # (N, S, S)
 
 
@@ -84,20 +85,20 @@ def write_shard(
             layout = _pixel_layout(size, compress) if count else {}
             for name in ("phone", "dslr"):
                 file.create_dataset(name, (count, size, size, 3), "u1", **layout)
-            valid = _masks(file, VALID, (count, size, size), VALID_CHUNK)
-            start = 0
+            stored = _masks(file, VALID, (count, size, size), VALID_CHUNK)
+            end, masks = 0, whole_masks(0, size)
             for photo in photos:
-                rows = slice(start, start + len(photo.windows))
-                file["phone"][rows], file["dslr"][rows] = photo.phone, photo.dslr
-                valid[rows] = photo.valid
+                for side, pixels in (("phone", photo.phone), ("dslr", photo.dslr)):
+                    if not isinstance(pixels, Chunks):
+                        pixels = encoded(pixels, compress)
+                    _write_chunks(file[side], end, pixels)
+                end += len(photo.windows)
+                masks = _write_masks(stored, end, np.concatenate([masks, photo.valid]))
                 tables.append(photo.windows)
                 names.append(photo.pair)
-                start = rows.stop
             file["photos"] = np.array(names, dtype=h5py.string_dtype())
             lengths = [len(table) for table in tables]
-            _column(
-                file, "photo", np.repeat(np.arange(len(names), dtype="i4"), lengths)
-            )
+            column(file, "photo", np.repeat(np.arange(len(names), dtype="i4"), lengths))
             _columns(file, concatenate(tables))
         _read_back(temporary, count)
 
@@ -134,17 +135,18 @@ def write_windows(
             _state(file, WINDOWS_FORMAT, attributes)
             file["photos"] = names
             file["photo_key"] = _text([keys[pair] for pair in tables])
-            _column(file, "photo", owners)
-            _column(file, "pair", names[owners] if len(owners) else _text([]))
+            column(file, "photo", owners)
+            column(file, "pair", names[owners] if len(owners) else _text([]))
             status = np.where(reason == ACCEPTED, ACCEPTED, "rejected")
-            _column(file, "status", _text(status.tolist()))
-            _column(file, "reason", _text(reason.tolist()))
+            column(file, "status", _text(status.tolist()))
+            column(file, "reason", _text(reason.tolist()))
             _columns(file, table)
             shape = (len(table), packed_length(size))
-            stored, start = _masks(file, BITS, shape, BITS_CHUNK), 0
+            stored = _masks(file, BITS, shape, BITS_CHUNK)
+            end, waiting = 0, np.zeros((0, shape[1]), np.uint8)
             for bits in masks:
-                stored[start : start + len(bits)] = bits
-                start += len(bits)
+                end += len(bits)
+                waiting = _write_masks(stored, end, np.concatenate([waiting, bits]))
         _read_back(temporary, len(table))
 
 
@@ -178,12 +180,41 @@ def _masks(
     )
 
 
+def _write_chunks(stored: h5py.Dataset, first: int, chunks: Iterable[Bytes]) -> None:
+    """Write chunks whose rows begin at `first`."""
+    rows, *others = stored.chunks
+    for number, chunk in enumerate(chunks):
+        place = (first + number * rows, *(0 for _ in others))
+        stored.id.write_direct_chunk(place, chunk)
+
+
+def _write_masks(stored: h5py.Dataset, end: int, masks: Bytes | Masks) -> Bytes | Masks:
+    """Write the chunks that masks up to row `end` fill, or all; gives those left."""
+    first, last = end - len(masks), end == len(stored)
+    while len(masks) and (last or len(masks) >= stored.chunks[0]):
+        rows, masks = np.split(masks, [stored.chunks[0]])
+        chunk = _ones(stored.chunks)
+        if not (len(rows) == stored.chunks[0] and (rows == 1).all()):
+            whole = np.zeros((1, *stored.chunks), np.uint8)
+            whole[0, : len(rows)] = rows
+            chunk = encoded(whole, "gzip")
+        _write_chunks(stored, first, chunk)
+        first += len(rows)
+    return masks
+
+
+@cache
+def _ones(shape: tuple[int, ...]) -> Chunks:
+    """The chunk of masks that hide nothing, as most are."""
+    return encoded(np.ones((1, *shape), np.uint8), "gzip")
+
+
 def _columns(file: h5py.File, table: Windows) -> None:
     for name in COLUMNS:
-        _column(file, name, getattr(table, name))
+        column(file, name, getattr(table, name))
 
 
-def _column(file: h5py.File, name: str, values: NDArray[Any]) -> None:
+def column(file: h5py.File, name: str, values: NDArray[Any]) -> None:
     """A small column in one chunk with its checksum; empty ones cannot be chunked."""
     chunks = values.shape if len(values) else None
     file.create_dataset(
@@ -204,10 +235,22 @@ def _read_back(path: Path, count: int) -> None:
         for name in COLUMNS:
             if len(file[name][()]) != count:
                 raise OSError(f"{name} does not hold {count} rows")
-        for name in DIMENSIONS.keys() & set(file):
-            pixels = file[name]
-            for start in range(0, count, ROWS_AT_ONCE):
-                pixels[start : start + ROWS_AT_ONCE]
+        for name in DIMENSIONS.keys() & set(file) if count else ():
+            _require_chunks(path, file[name])
+
+
+def _require_chunks(path: Path, stored: h5py.Dataset) -> None:
+    """Raise OSError where a chunk of a dataset is missing or not as it was encoded."""
+    found: list[tuple[int, int]] = []
+    stored.id.chunk_iter(lambda chunk: found.append((chunk.byte_offset, chunk.size)))
+    if len(found) * stored.chunks[0] < len(stored):
+        raise OSError(f"{stored.name} does not hold {len(stored)} rows")
+    starts, lengths = np.array(sorted(found)).T
+    for first in range(0, len(found), CHUNKS_AT_ONCE):
+        some = slice(first, first + CHUNKS_AT_ONCE)
+        begin, end = starts[some][0], starts[some][-1] + lengths[some][-1]
+        data = np.fromfile(path, np.uint8, end - begin, offset=begin)
+        Chunks(data, starts[some] - begin, lengths[some]).require_sound()
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:

@@ -293,7 +293,7 @@ def test_a_damaged_piece_of_an_interrupted_run_is_named(workspace):
         build_shards(workspace, settings=SETTINGS, jobs=1, progress=interrupt)
     for piece in (workspace / ".dped-build/patches-work").iterdir():
         piece.write_bytes(piece.read_bytes()[:1000])
-    with pytest.raises(DpedBuildError, match="npz: damaged; delete it and run again"):
+    with pytest.raises(DpedBuildError, match="h5: damaged; delete it and run again"):
         cut(workspace)
 
 

@@ -205,13 +205,13 @@ def test_fewer_patches_than_stated_are_found_on_reading_back(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 3, 64])
+@pytest.mark.parametrize("chunks_at_once", [1, 3, 64])
 @pytest.mark.parametrize("side", ["phone", "dslr", "valid"])
 def test_damage_in_any_row_is_found_before_a_shard_gets_its_name(
-    tmp_path, monkeypatch, side, rows_at_once
+    tmp_path, monkeypatch, side, chunks_at_once
 ):
     path = written(tmp_path / "train-00000.h5")
-    monkeypatch.setattr(shards, "ROWS_AT_ONCE", rows_at_once)
+    monkeypatch.setattr(shards, "CHUNKS_AT_ONCE", chunks_at_once)
     shards._read_back(path, 8)
     with h5py.File(path) as file:
         chunks = file[side].id
@@ -219,7 +219,7 @@ def test_damage_in_any_row_is_found_before_a_shard_gets_its_name(
     data = bytearray(path.read_bytes())
     data[last + 5] ^= 0x10
     path.write_bytes(data)
-    with pytest.raises(OSError, match="failure during read"):
+    with pytest.raises(OSError, match="a checksum is wrong"):
         shards._read_back(path, 8)
 
 
