@@ -44,8 +44,8 @@ def make_block(task: BlockTask) -> list[Refusal]:
         stated = geometry_columns([block.geometry[number] for number in kept])
         windows = replace(windows, **stated)
     reasons = np.full(len(kept), ACCEPTED)
-    pixels = (encoded(side, task.compress) for side in (phone, dslr))
-    write_piece(task.out, windows, reasons, packed(valid), *pixels)
+    own, other = (encoded(side, task.compress) for side in (phone, dslr))
+    write_piece(task.out, windows, reasons, packed(valid), own, other)
     return refused
 
 

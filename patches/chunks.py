@@ -6,9 +6,11 @@ are copied from file to file as they are.
 
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,7 @@ from dped_build.compiled.loops import run
 
 LEVEL = 4  # of zlib; h5py's default
 SUM = np.arange(-4, 0)  # where a chunk's checksum lies, from its end
+AT_ONCE = 64  # chunks of a file that are read back
 
 Bytes = NDArray[np.uint8]
 
@@ -69,9 +72,10 @@ def behind_each_other(data: Bytes, lengths: NDArray[np.int64]) -> Chunks:
 def encoded(rows: Bytes, compress: str) -> Chunks:
     """Rows (N, …) as HDF5's filters make chunks of them."""
     flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))
-    bodies: Sequence[Bytes] = flat
+    bodies = list(flat)
     if compress == "gzip":
-        bodies = [np.frombuffer(zlib.compress(row, LEVEL), np.uint8) for row in flat]
+        squeezed = [zlib.compress(row.data, LEVEL) for row in flat]
+        bodies = [np.frombuffer(body, np.uint8) for body in squeezed]
     lengths = np.array([len(body) - SUM[0] for body in bodies], np.int64)
     found = behind_each_other(np.empty(lengths.sum(), np.uint8), lengths)
     for chunk, body in zip(found, bodies, strict=True):
@@ -97,3 +101,31 @@ def fletcher_sums(
         high, low = ((total - 1) % 65535 + 1 if total else 0 for total in both)
         sums[number] = high << 16 | low
     return sums
+
+
+def write_chunks(stored: h5py.Dataset, first: int, chunks: Iterable[Bytes]) -> None:
+    """Write chunks whose rows begin at `first` into a file."""
+    rows, others = stored.chunks[0], (0,) * (stored.ndim - 1)
+    for number, chunk in enumerate(chunks):
+        stored.id.write_direct_chunk((first + number * rows, *others), chunk)
+
+
+def require_chunks(path: Path, stored: h5py.Dataset) -> None:
+    """Raise OSError where a chunk in a file is missing or not as it was encoded."""
+    found: list[tuple[int, int]] = []
+    stored.id.chunk_iter(lambda chunk: found.append((chunk.byte_offset, chunk.size)))
+    if len(found) * stored.chunks[0] < len(stored):
+        raise OSError(f"{stored.name} does not hold {len(stored)} rows")
+    places = np.array(sorted(found))
+    buffer = np.empty(0, np.uint8)
+    with path.open("rb", buffering=0) as raw:
+        for some in (
+            places[at : at + AT_ONCE] for at in range(0, len(places), AT_ONCE)
+        ):
+            starts, lengths = some.T
+            begin, length = starts[0], starts[-1] + lengths[-1] - starts[0]
+            if len(buffer) < length:
+                buffer = np.empty(length, np.uint8)
+            raw.seek(begin)
+            read = raw.readinto(buffer[:length].data)
+            Chunks(buffer[:read], starts - begin, lengths.copy()).require_sound()

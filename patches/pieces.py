@@ -163,8 +163,8 @@ def cut_piece(
     else:
         target = pixels[kept]
     source = cut(phone, windows.patch_to_phone[kept], size)
-    pixels = [encoded(side, task.settings.compress) for side in (source, target)]
-    write_piece(task.out, windows, reasons, bits, *pixels)
+    own, other = (encoded(side, task.settings.compress) for side in (source, target))
+    write_piece(task.out, windows, reasons, bits, own, other)
     return task.out
 
 

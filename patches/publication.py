@@ -107,8 +107,8 @@ def publish_content(stage: Stage, content: Content) -> Mapping[str, Any]:
     """
     build = fresh_folder(stage.build)
     attributes = {**content.cameras, "settings": settings_text(content.settings)}
-    shards = _write_shards(build, content, attributes)
-    write_windows(
+    shards, sums = _write_shards(build, content, attributes)
+    sums[WINDOWS_FILE] = write_windows(
         build / WINDOWS_FILE,
         {pair: piece.windows for pair, piece in content.pieces.items()},
         {pair: piece.reasons for pair, piece in content.pieces.items()},
@@ -118,7 +118,7 @@ def publish_content(stage: Stage, content: Content) -> Mapping[str, Any]:
         size=content.settings["size"],
     )
     write_atomic(build / SPLIT_FILE, split_bytes(content.split))
-    sums = {path.name: sha256(path) for path in sorted(build.iterdir())}
+    sums[SPLIT_FILE] = sha256(build / SPLIT_FILE)
     manifest = _manifest(sums, content, shards)
     write_atomic(build / MANIFEST, json_bytes(manifest))
     write_sums(build, sums)
@@ -146,11 +146,15 @@ def draw_split(inputs: Inputs, known: KnownSplit | None) -> list[SplitRow]:
 
 def _write_shards(
     build: Path, content: Content, attributes: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    """Write all shards in order; returns their lines of the manifest."""
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Write all shards in order.
+
+    Returns:
+        Their lines of the manifest, and the SHA-256 of each.
+    """
     split_of = {row.pair: row.split for row in content.split}
     kept = {pair: len(piece.kept) for pair, piece in content.pieces.items()}
-    lines = []
+    lines, sums = [], {}
     for name in SPLITS:
         own = {p: n for p, n in kept.items() if n and split_of[p] == name}
         for number, plan in enumerate(
@@ -158,7 +162,7 @@ def _write_shards(
         ):
             count = sum(rows.stop - rows.start for rows in plan.values())
             file = f"{name}-{number:05d}.h5"
-            write_shard(
+            sums[file] = write_shard(
                 build / file,
                 _shard_photos(content, plan),
                 count=count,
@@ -169,7 +173,7 @@ def _write_shards(
             lines.append(
                 {"file": file, "split": name, "patches": count, "photos": len(plan)}
             )
-    return lines
+    return lines, sums
 
 
 def _shard_photos(

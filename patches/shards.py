@@ -6,6 +6,7 @@ files that a crash leaves open cannot be read at all.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,19 +16,24 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from dped_build.patches.chunks import Bytes, Chunks, encoded
+from dped_build.patches.chunks import (
+    Bytes,
+    Chunks,
+    encoded,
+    require_chunks,
+    write_chunks,
+)
 from dped_build.patches.hdf5_files import BITS, DIMENSIONS, VALID
-from dped_build.patches.masks import Bits, Masks, packed_length, whole_masks
+from dped_build.patches.masks import Bits, Masks, packed_length
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, concatenate
 from dped_build.workspace.durable import durable, patient_file
 from dped_build.workspace.json_files import json_bytes
-from dped_build.workspace.stage import created_with
+from dped_build.workspace.stage import created_with, sha256
 
 FORMAT = "dped-build/patches"
 WINDOWS_FORMAT = "dped-build/windows"
 VERSION = 1
 WINDOWS_FILE = "windows.h5"
-CHUNKS_AT_ONCE = 64  # held when a file is read back
 # Bytes of a chunk of masks: training reads rows at random, `patches` pair by pair.
 VALID_CHUNK, BITS_CHUNK = 2**16, 2**19
 
@@ -72,10 +78,13 @@ def write_shard(
     size: int,
     compress: str,
     attributes: Mapping[str, str],
-) -> None:
+) -> str:
     """Write one shard of `count` patches, photo by photo.
 
     `attributes` are those of the file beside format and version.
+
+    Returns:
+        Its SHA-256.
     """
     tables: list[Windows] = []
     names: list[str] = []
@@ -86,21 +95,22 @@ def write_shard(
             for name in ("phone", "dslr"):
                 file.create_dataset(name, (count, size, size, 3), "u1", **layout)
             stored = _masks(file, VALID, (count, size, size), VALID_CHUNK)
-            end, masks = 0, whole_masks(0, size)
+            end, waiting = 0, np.zeros((0, size, size), np.uint8)
             for photo in photos:
                 for side, pixels in (("phone", photo.phone), ("dslr", photo.dslr)):
                     if not isinstance(pixels, Chunks):
                         pixels = encoded(pixels, compress)
-                    _write_chunks(file[side], end, pixels)
+                    write_chunks(file[side], end, pixels)
                 end += len(photo.windows)
-                masks = _write_masks(stored, end, np.concatenate([masks, photo.valid]))
+                masks = np.concatenate([waiting, photo.valid], dtype=np.uint8)
+                waiting = _write_masks(stored, end, masks)
                 tables.append(photo.windows)
                 names.append(photo.pair)
             file["photos"] = np.array(names, dtype=h5py.string_dtype())
             lengths = [len(table) for table in tables]
             column(file, "photo", np.repeat(np.arange(len(names), dtype="i4"), lengths))
             _columns(file, concatenate(tables))
-        _read_back(temporary, count)
+        return _read_back(temporary, count)
 
 
 def write_windows(
@@ -112,7 +122,7 @@ def write_windows(
     attributes: Mapping[str, str],
     *,
     size: int,
-) -> None:
+) -> str:
     """Write every window of every photo with its reason.
 
     Args:
@@ -124,6 +134,9 @@ def write_windows(
         masks: Packed, of each photo in the order of `tables`; taken one by one.
         attributes: Of the file beside format and version.
         size: Side of a patch, px.
+
+    Returns:
+        SHA-256 of the file.
     """
     table = concatenate(list(tables.values()))
     lengths = [len(windows) for windows in tables.values()]
@@ -143,11 +156,11 @@ def write_windows(
             _columns(file, table)
             shape = (len(table), packed_length(size))
             stored = _masks(file, BITS, shape, BITS_CHUNK)
-            end, waiting = 0, np.zeros((0, shape[1]), np.uint8)
+            end, waiting = 0, np.zeros((0, *shape[1:]), np.uint8)
             for bits in masks:
                 end += len(bits)
                 waiting = _write_masks(stored, end, np.concatenate([waiting, bits]))
-        _read_back(temporary, len(table))
+        return _read_back(temporary, len(table))
 
 
 def _state(file: h5py.File, kind: str, attributes: Mapping[str, str]) -> None:
@@ -180,26 +193,16 @@ def _masks(
     )
 
 
-def _write_chunks(stored: h5py.Dataset, first: int, chunks: Iterable[Bytes]) -> None:
-    """Write chunks whose rows begin at `first`."""
-    rows, *others = stored.chunks
-    for number, chunk in enumerate(chunks):
-        place = (first + number * rows, *(0 for _ in others))
-        stored.id.write_direct_chunk(place, chunk)
-
-
-def _write_masks(stored: h5py.Dataset, end: int, masks: Bytes | Masks) -> Bytes | Masks:
+def _write_masks(stored: h5py.Dataset, end: int, masks: Bytes) -> Bytes:
     """Write the chunks that masks up to row `end` fill, or all; gives those left."""
-    first, last = end - len(masks), end == len(stored)
-    while len(masks) and (last or len(masks) >= stored.chunks[0]):
-        rows, masks = np.split(masks, [stored.chunks[0]])
-        chunk = _ones(stored.chunks)
-        if not (len(rows) == stored.chunks[0] and (rows == 1).all()):
-            whole = np.zeros((1, *stored.chunks), np.uint8)
-            whole[0, : len(rows)] = rows
-            chunk = encoded(whole, "gzip")
-        _write_chunks(stored, first, chunk)
-        first += len(rows)
+    while len(masks) and (end == len(stored) or len(masks) >= stored.chunks[0]):
+        start = end - len(masks)
+        rows, masks = masks[: stored.chunks[0]], masks[stored.chunks[0] :]
+        whole = np.zeros((1, *stored.chunks), np.uint8)
+        whole[0, : len(rows)] = rows
+        is_plain = bool((whole == 1).all())
+        chunk = _ones(stored.chunks) if is_plain else encoded(whole, "gzip")
+        write_chunks(stored, start, chunk)
     return masks
 
 
@@ -229,28 +232,20 @@ def _text(values: Sequence[str]) -> NDArray[Any]:
     return np.array(encoded, dtype=h5py.string_dtype("utf-8", max(length, 1)))
 
 
-def _read_back(path: Path, count: int) -> None:
-    """Read what was written, checksums included, before it gets its name."""
-    with h5py.File(path, "r") as file:
+def _read_back(path: Path, count: int) -> str:
+    """Read what was written, checksums included, before it gets its name.
+
+    Returns:
+        Its SHA-256.
+    """
+    with ThreadPoolExecutor(1) as other, h5py.File(path, "r") as file:
+        found = other.submit(sha256, path)
         for name in COLUMNS:
             if len(file[name][()]) != count:
                 raise OSError(f"{name} does not hold {count} rows")
         for name in DIMENSIONS.keys() & set(file) if count else ():
-            _require_chunks(path, file[name])
-
-
-def _require_chunks(path: Path, stored: h5py.Dataset) -> None:
-    """Raise OSError where a chunk of a dataset is missing or not as it was encoded."""
-    found: list[tuple[int, int]] = []
-    stored.id.chunk_iter(lambda chunk: found.append((chunk.byte_offset, chunk.size)))
-    if len(found) * stored.chunks[0] < len(stored):
-        raise OSError(f"{stored.name} does not hold {len(stored)} rows")
-    starts, lengths = np.array(sorted(found)).T
-    for first in range(0, len(found), CHUNKS_AT_ONCE):
-        some = slice(first, first + CHUNKS_AT_ONCE)
-        begin, end = starts[some][0], starts[some][-1] + lengths[some][-1]
-        data = np.fromfile(path, np.uint8, end - begin, offset=begin)
-        Chunks(data, starts[some] - begin, lengths[some]).require_sound()
+            require_chunks(path, file[name])
+        return found.result()
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:

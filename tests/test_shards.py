@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dped_build.align.geometry import translation
-from dped_build.patches import shards
+from dped_build.patches import chunks, shards
 from dped_build.patches.folder import (
     read_keys,
     read_masks,
@@ -211,11 +211,11 @@ def test_damage_in_any_row_is_found_before_a_shard_gets_its_name(
     tmp_path, monkeypatch, side, chunks_at_once
 ):
     path = written(tmp_path / "train-00000.h5")
-    monkeypatch.setattr(shards, "CHUNKS_AT_ONCE", chunks_at_once)
+    monkeypatch.setattr(chunks, "AT_ONCE", chunks_at_once)
     shards._read_back(path, 8)
     with h5py.File(path) as file:
-        chunks = file[side].id
-        last = chunks.get_chunk_info(chunks.get_num_chunks() - 1).byte_offset
+        stored = file[side].id
+        last = stored.get_chunk_info(stored.get_num_chunks() - 1).byte_offset
     data = bytearray(path.read_bytes())
     data[last + 5] ^= 0x10
     path.write_bytes(data)
