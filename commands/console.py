@@ -96,12 +96,13 @@ class _Commands(UserDict[str, Any]):
 
     def __getitem__(self, name: str) -> click.Command:
         """The command, loaded."""
-        if self.data[name] is None:
+        command: click.Command | None = self.data[name]
+        if command is None:
             module = "import_" if name == "import" else name
             command = getattr(import_module(f"dped_build.commands.{module}"), module)
             command.params += [LOG, DEBUG]
             self.data[name] = command
-        return self.data[name]
+        return command
 
 
 def json_option(command: Command) -> Command:

@@ -1,5 +1,6 @@
 """Shards and `windows.h5` come back as written; a damaged one is never read."""
 
+import io
 import json
 
 import h5py
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from dped_build.align.geometry import translation
+from dped_build.compiled import loops
 from dped_build.patches import chunks, shards
 from dped_build.patches.folder import (
     read_keys,
@@ -168,6 +170,20 @@ def test_pixels_lie_in_row_chunks_and_all_columns_have_checksums(tmp_path):
         assert file["valid"].compression == "gzip"
     with h5py.File(written(tmp_path / "gzip.h5", compress="gzip")) as file:
         assert file["phone"].compression == "gzip"
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 511, 512, 513, 1025, 30_000])
+def test_chunks_have_the_checksums_of_hdf5(monkeypatch, length):
+    rng = np.random.default_rng(length)
+    rows = rng.integers(0, 256, (4, length), dtype=np.uint8)
+    rows[1], rows[2] = 0, 255
+    with h5py.File(io.BytesIO(), "w") as file:
+        options = {"chunks": (1, length), "fletcher32": True}
+        stored = file.create_dataset("rows", data=rows, **options).id
+        wanted = [stored.read_direct_chunk((row, 0))[1] for row in range(len(rows))]
+    assert [chunk.tobytes() for chunk in chunks.encoded(rows, "none")] == wanted
+    monkeypatch.setattr(loops, "_library", lambda: None)
+    assert [chunk.tobytes() for chunk in chunks.encoded(rows, "none")] == wanted
 
 
 def test_the_same_patches_make_the_same_bytes(tmp_path):
