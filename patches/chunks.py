@@ -110,12 +110,14 @@ def write_chunks(stored: h5py.Dataset, first: int, chunks: Iterable[Bytes]) -> N
         stored.id.write_direct_chunk((first + number * rows, *others), chunk)
 
 
-def require_chunks(path: Path, stored: h5py.Dataset) -> None:
+def require_chunks(path: Path, datasets: Iterable[h5py.Dataset]) -> None:
     """Raise OSError where a chunk in a file is missing or not as it was encoded."""
     found: list[tuple[int, int]] = []
-    stored.id.chunk_iter(lambda chunk: found.append((chunk.byte_offset, chunk.size)))
-    if len(found) * stored.chunks[0] < len(stored):
-        raise OSError(f"{stored.name} does not hold {len(stored)} rows")
+    for stored in datasets:
+        before = len(found)
+        stored.id.chunk_iter(lambda each: found.append((each.byte_offset, each.size)))
+        if (len(found) - before) * stored.chunks[0] < len(stored):
+            raise OSError(f"{stored.name} does not hold {len(stored)} rows")
     places = np.array(sorted(found))
     buffer = np.empty(0, np.uint8)
     with path.open("rb", buffering=0) as raw:

@@ -159,12 +159,13 @@ def cut_piece(
     reasons = reasons_of(pair, windows, task.settings, task.exclusions)
     kept = reasons == ACCEPTED
     if pixels is None:
-        target = sample_patches(dslr, windows.patch_to_dslr[kept], size)
+        pixels = sample_patches(dslr, windows.patch_to_dslr[kept], size)
     else:
-        target = pixels[kept]
-    source = cut(phone, windows.patch_to_phone[kept], size)
-    own, other = (encoded(side, task.settings.compress) for side in (source, target))
-    write_piece(task.out, windows, reasons, bits, own, other)
+        pixels = pixels[kept]
+    target = encoded(pixels, task.settings.compress)
+    pixels = cut(phone, windows.patch_to_phone[kept], size)
+    source = encoded(pixels, task.settings.compress)
+    write_piece(task.out, windows, reasons, bits, source, target)
     return task.out
 
 

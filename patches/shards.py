@@ -243,8 +243,9 @@ def _read_back(path: Path, count: int) -> str:
         for name in COLUMNS:
             if len(file[name][()]) != count:
                 raise OSError(f"{name} does not hold {count} rows")
-        for name in DIMENSIONS.keys() & set(file) if count else ():
-            require_chunks(path, file[name])
+        if count:
+            names = DIMENSIONS.keys() & set(file)
+            require_chunks(path, [file[name] for name in names])
         return found.result()
 
 
