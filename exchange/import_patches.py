@@ -103,7 +103,8 @@ def import_patches(
         refuse_full_disk(stage.workspace, plan, "choose another --out")
         refused = _work(todo, jobs, backend, progress)
         content = _content(folders, tasks, refused, settings, recorded)
-        manifest = publish_content(stage, content)
+        processes = jobs if backend == "loky" else 1
+        manifest = publish_content(stage, content, jobs=processes)
         shutil.rmtree(stage.scratch, ignore_errors=True)
     done = sum(len(task.block.files) for task in todo)
     return _summary(out, manifest, newly_done=done)

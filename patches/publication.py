@@ -166,6 +166,15 @@ class _ShardTask:
         """Its patches."""
         return sum(rows.stop - rows.start for rows in self.plan.values())
 
+    def line(self) -> dict[str, Any]:
+        """What the manifest says of it."""
+        return {
+            "file": self.path.name,
+            "split": self.split,
+            "patches": self.count,
+            "photos": len(self.plan),
+        }
+
 
 def _write_shards(
     build: Path, content: Content, attributes: Mapping[str, str], jobs: int
@@ -193,16 +202,7 @@ def _write_shards(
             if found is None:
                 raise DpedBuildError(f"{path}: its worker died twice; lower --jobs")
             sums[path.name] = found
-    lines = [
-        {
-            "file": task.path.name,
-            "split": task.split,
-            "patches": task.count,
-            "photos": len(task.plan),
-        }
-        for task in tasks
-    ]
-    return lines, sums
+    return [task.line() for task in tasks], sums
 
 
 def _write_shard(task: _ShardTask) -> str:

@@ -48,6 +48,13 @@ class PhotoPatches:
     dslr: Bytes | Chunks  # (N, S, S, 3), or encoded
     valid: Masks  # (N, S, S)
 
+    def chunks(self, compress: str) -> dict[str, Chunks]:
+        """Both sides' pixels, encoded."""
+        return {
+            name: side if isinstance(side, Chunks) else encoded(side, compress)
+            for name, side in (("phone", self.phone), ("dslr", self.dslr))
+        }
+
 
 def plan_shards(counts: Mapping[str, int], limit: int) -> list[dict[str, slice]]:
     """Which rows of which photo go into each shard, in order.
@@ -97,10 +104,8 @@ def write_shard(
             stored = _masks(file, VALID, (count, size, size), VALID_CHUNK)
             end, waiting = 0, np.zeros((0, size, size), np.uint8)
             for photo in photos:
-                for side, pixels in (("phone", photo.phone), ("dslr", photo.dslr)):
-                    if not isinstance(pixels, Chunks):
-                        pixels = encoded(pixels, compress)
-                    write_chunks(file[side], end, pixels)
+                for side, chunks in photo.chunks(compress).items():
+                    write_chunks(file[side], end, chunks)
                 end += len(photo.windows)
                 masks = np.concatenate([waiting, photo.valid], dtype=np.uint8)
                 waiting = _write_masks(stored, end, masks)
