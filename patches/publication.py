@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dped_build.parallel.executor import Workers, run_all
+from dped_build.parallel.memory import keep_freed_memory
 from dped_build.patches.folder import MANIFEST, SPLIT_FILE
 from dped_build.patches.inputs import Inputs
 from dped_build.patches.masks import unpacked
@@ -111,6 +112,7 @@ def publish_content(
     Returns:
         The manifest.
     """
+    keep_freed_memory()
     build = fresh_folder(stage.build)
     attributes = {**content.cameras, "settings": settings_text(content.settings)}
     shards, sums = _write_shards(build, content, attributes, jobs)
