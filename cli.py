@@ -2,24 +2,7 @@
 
 import click
 
-from dped_build.commands.align import align
-from dped_build.commands.bench import bench
-from dped_build.commands.build import build
-from dped_build.commands.completion import completion
 from dped_build.commands.console import CommandGroup
-from dped_build.commands.demo import demo
-from dped_build.commands.diff import diff
-from dped_build.commands.doctor import doctor
-from dped_build.commands.enhance import enhance
-from dped_build.commands.evaluate import evaluate
-from dped_build.commands.export import export
-from dped_build.commands.import_ import import_
-from dped_build.commands.merge import merge
-from dped_build.commands.patches import patches
-from dped_build.commands.report import report
-from dped_build.commands.study import study
-from dped_build.commands.train import train
-from dped_build.commands.verify import verify
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,13 +22,12 @@ def cli() -> None:
     """
 
 
-cli.sections = {
-    "Build a dataset": (align, patches, build, report, verify),
-    "Train and use": (train, evaluate, enhance, bench),
-    "Exchange": (import_, export),
-    "Curate": (merge, diff, study),
-    "Setup": (demo, doctor, completion),
-}
-for section in cli.sections.values():
-    for command in section:
-        cli.add_command(command)
+cli.offer(
+    {
+        "Build a dataset": ("align", "patches", "build", "report", "verify"),
+        "Train and use": ("train", "evaluate", "enhance", "bench"),
+        "Exchange": ("import", "export"),
+        "Curate": ("merge", "diff", "study"),
+        "Setup": ("demo", "doctor", "completion"),
+    }
+)

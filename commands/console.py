@@ -6,8 +6,11 @@ No heavy imports: `--help` must answer at once.
 import functools
 import json
 import re
+from collections import UserDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
+from importlib import import_module
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
@@ -39,7 +42,12 @@ class CommandGroup(click.Group):
     """Its commands end in one line, have `--log` and `--debug`, and read a file."""
 
     # The headings of `--help` and the commands under each, in order of work.
-    sections: Mapping[str, Sequence[click.Command]] = MappingProxyType({})
+    sections: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+    def offer(self, sections: Mapping[str, Sequence[str]]) -> None:
+        """Add the program's commands, each imported where it is asked for."""
+        self.sections = sections
+        self.commands = _Commands(dict.fromkeys(chain(*sections.values())))
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command, with the options that all of them have."""
@@ -71,17 +79,30 @@ class CommandGroup(click.Group):
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
         """List the commands under what they are for."""
-        for title, commands in self.sections.items():
+        for title, names in self.sections.items():
             with formatter.section(title):
-                formatter.write_dl(
-                    [(str(c.name), c.get_short_help_str(SHORT_HELP)) for c in commands]
-                )
+                told = [self.commands[n].get_short_help_str(SHORT_HELP) for n in names]
+                formatter.write_dl([*zip(names, told, strict=True)])
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; a failure that the user can fix has no traceback."""
         ctx.color = colors()
         with endings(ctx):
             return super().invoke(ctx)
+
+
+class _Commands(UserDict[str, Any]):
+    """Commands by name; None where a command's module is not loaded yet."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        """The command, loaded."""
+        command: click.Command | None = self.data[name]
+        if command is None:
+            module = "import_" if name == "import" else name
+            command = getattr(import_module(f"dped_build.commands.{module}"), module)
+            command.params += [LOG, DEBUG]
+            self.data[name] = command
+        return command
 
 
 def json_option(command: Command) -> Command:

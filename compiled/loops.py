@@ -17,6 +17,7 @@ Argument = NDArray[Any] | int | float | None
 ARGUMENTS = {
     "block_sums": "ffffnnnnlfuddddd",
     "filtered_bands": "uhfnnnfddfff",
+    "fletcher_sums": "ullnl",
     "half_size": "uhfnnf",
     "judge_windows": "unnhnnfidnnulnfufdu",
     "ncc_tables": "fnfnnlnnrf",

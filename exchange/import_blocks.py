@@ -20,7 +20,7 @@ DPED_FOLDERS, PAIRED_FOLDERS = "dped-folders", "paired-folders"
 EXPORTED_FOLDERS = "exported-folders"
 BLOCK = 50  # patches in a pseudo-photo: the batch of DPED's tables
 VERSION = 1  # rises when the same files would give other patches
-PIECE_VERSION = 2  # rises when pieces hold other arrays
+PIECE_VERSION = 3  # rises when pieces hold other arrays
 UNKNOWN_PHOTOS = f"unknown: {BLOCK} neighbours in the order of names count as one"
 UNKNOWN_GEOMETRY = "unknown: identity, place (0, 0), refinement NaN"
 
@@ -68,11 +68,12 @@ class BlockTask:
 
     block: Block  # what to read
     size: int  # side of a patch, px
+    compress: str  # as PatchSettings
     key: str  # SHA-256 of the files' names and sizes
     out: Path  # its piece; its name holds the files' times
 
 
-def block_task(block: Block, size: int, scratch: Path) -> BlockTask:
+def block_task(block: Block, size: int, compress: str, scratch: Path) -> BlockTask:
     """Look at every file of a block, and say where in `scratch` its piece goes."""
     paths = [*(path for files in block.files for path in files), *block.masks]
     found = [_size_and_time(path) for path in paths]
@@ -81,8 +82,8 @@ def block_task(block: Block, size: int, scratch: Path) -> BlockTask:
     lengths = [length for length, _ in found]
     stated = [VERSION, size, block.places, names, lengths, *([rows] if rows else [])]
     key = _digest(stated)
-    name = _digest([key, [time for _, time in found], PIECE_VERSION])[:32]
-    return BlockTask(block, size, key, scratch / f"{name}.npz")
+    name = _digest([key, [time for _, time in found], compress, PIECE_VERSION])[:32]
+    return BlockTask(block, size, compress, key, scratch / f"{name}.h5")
 
 
 def refusal(block: Block, files: Files, reason: str, message: str) -> Refusal:

@@ -84,7 +84,10 @@ def import_patches(
     out = out or Path(f"{with_name(source).name}-patches")
     stage = out_stage(out, FORMAT)
     size = common_size(folders)
-    tasks = [block_task(block, size, stage.scratch) for block in folders.blocks]
+    tasks = [
+        block_task(block, size, settings.compress, stage.scratch)
+        for block in folders.blocks
+    ]
     recorded = recorded_settings(folders, tasks, settings)
     with held(stage):
         previous = _read_previous(stage, force=force)
@@ -100,7 +103,8 @@ def import_patches(
         refuse_full_disk(stage.workspace, plan, "choose another --out")
         refused = _work(todo, jobs, backend, progress)
         content = _content(folders, tasks, refused, settings, recorded)
-        manifest = publish_content(stage, content)
+        processes = jobs if backend == "loky" else 1
+        manifest = publish_content(stage, content, jobs=processes)
         shutil.rmtree(stage.scratch, ignore_errors=True)
     done = sum(len(task.block.files) for task in todo)
     return _summary(out, manifest, newly_done=done)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from dped_build.exchange.exported_folders import geometry_columns
 from dped_build.exchange.import_blocks import BlockTask, Files, Refusal, refusal
+from dped_build.patches.chunks import encoded
 from dped_build.patches.masks import Masks, packed, whole_masks
 from dped_build.patches.pieces import write_piece
 from dped_build.patches.quality import quality_columns
@@ -43,7 +44,8 @@ def make_block(task: BlockTask) -> list[Refusal]:
         stated = geometry_columns([block.geometry[number] for number in kept])
         windows = replace(windows, **stated)
     reasons = np.full(len(kept), ACCEPTED)
-    write_piece(task.out, windows, reasons, packed(valid), phone, dslr)
+    own, other = (encoded(side, task.compress) for side in (phone, dslr))
+    write_piece(task.out, windows, reasons, packed(valid), own, other)
     return refused
 
 

@@ -2,9 +2,9 @@
 
 Reading order: `grid` (candidate windows), `refinement/` (where each lies in the DSLR
 photo), `quality` (what it is worth), `selection` (which are kept), `extract` (one
-pair, all of that), `split` and `shards` (files), `inputs`, `pieces`, `previous`,
-`publication` and `build` (the stage), `one_pass` (with aligning), `folder` (reading all
-of it back), `dataset` (the patches alone, for training).
+pair, all of that), `split`, `chunks` and `shards` (files), `inputs`, `pieces`,
+`previous`, `publication` and `build` (the stage), `one_pass` (with aligning), `folder`
+(reading all of it back), `dataset` (the patches alone, for training).
 """
 
 from typing import TYPE_CHECKING

@@ -146,7 +146,8 @@ def build_shards(
         if previous and is_published(content, pieces, previous, known_split):
             manifest = previous.manifest
         else:
-            manifest = publish_content(stage, content)
+            processes = workers.jobs if workers.backend == "loky" else 1
+            manifest = publish_content(stage, content, jobs=processes)
         shutil.rmtree(stage.scratch, ignore_errors=True)
     return PatchSummary(
         stage.folder,

@@ -2,9 +2,9 @@
 
 A piece holds every window's measurements and reasons and the kept patches' pixels. It
 is named after everything it was made from: a piece that exists is finished and right.
+Pixels are encoded as shards hold them, so that publishing is copying.
 """
 
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,35 +12,32 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from dped_build.align.records import Alignment
 from dped_build.align.sampling import sample_patches
+from dped_build.patches.chunks import Bytes, Chunks, behind_each_other, encoded
 from dped_build.patches.exclusions import Exclusions, is_excluded
 from dped_build.patches.extract import cut, measure_windows
+from dped_build.patches.hdf5_files import DAMAGE, stored
 from dped_build.patches.masks import Bits, packed
 from dped_build.patches.records import ACCEPTED, COLUMNS, REASONS, Windows
 from dped_build.patches.selection import select_windows
 from dped_build.patches.settings import PatchSettings
+from dped_build.patches.shards import column
 from dped_build.photos.orientation import reduced
 from dped_build.photos.reading import read_photo
-from dped_build.workspace.durable import durable
+from dped_build.workspace.durable import durable, patient_file
 from dped_build.workspace.errors import NO_MEMORY, DpedBuildError, PhotoError
 from dped_build.workspace.json_files import fingerprint
 
-DAMAGED = (  # what NumPy may raise of a file that is not as it was written
-    OSError,
-    KeyError,
-    ValueError,
-    TypeError,
-    NotImplementedError,
-    EOFError,
-    MemoryError,
-    zipfile.BadZipFile,
-)
 ReadMasks = Callable[[], Bits]  # those of every window of a pair, packed
 MEASUREMENT = 7  # rises when the same photos and settings would be measured otherwise
+ROW = np.dtype(
+    [*((name, *stated) for name, stated in COLUMNS.items()), ("reason", "S16")]
+)
 
 
 @dataclass(frozen=True)
@@ -73,14 +70,14 @@ class Piece:
     Attributes:
         windows: Every candidate.
         reasons: `accepted` or why not, (N,).
-        pixels: Reads the phone's and the DSLR's, (K, S, S, 3) each; a DpedBuildError
-            where they are damaged.
+        pixels: Reads the phone's and the DSLR's, (K, S, S, 3) each, or encoded; a
+            DpedBuildError where they are damaged.
         masks: Reads every candidate's, packed; likewise. A set's would fill the memory.
     """
 
     windows: Windows
     reasons: NDArray[np.str_]
-    pixels: Callable[[], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+    pixels: Callable[[], tuple[Bytes, Bytes] | tuple[Chunks, Chunks]]
     masks: ReadMasks
 
     @property
@@ -110,11 +107,11 @@ def piece_name(key: str, settings: PatchSettings, excluded: Exclusions) -> str:
 
     Args:
         key: Of the pair's measurements.
-        settings: Say which windows are kept.
+        settings: Say which windows are kept, and how pixels are encoded.
         excluded: What is taken out of this pair by hand.
     """
-    found = fingerprint([key, settings.selecting(), sorted(excluded)])
-    return f"{found[:32]}.npz"
+    made = [key, settings.selecting(), settings.compress, sorted(excluded)]
+    return f"{fingerprint(made)[:32]}.h5"
 
 
 def reasons_of(
@@ -162,10 +159,12 @@ def cut_piece(
     reasons = reasons_of(pair, windows, task.settings, task.exclusions)
     kept = reasons == ACCEPTED
     if pixels is None:
-        target = sample_patches(dslr, windows.patch_to_dslr[kept], size)
+        pixels = sample_patches(dslr, windows.patch_to_dslr[kept], size)
     else:
-        target = pixels[kept]
-    source = cut(phone, windows.patch_to_phone[kept], size)
+        pixels = pixels[kept]
+    target = encoded(pixels, task.settings.compress)
+    pixels = cut(phone, windows.patch_to_phone[kept], size)
+    source = encoded(pixels, task.settings.compress)
     write_piece(task.out, windows, reasons, bits, source, target)
     return task.out
 
@@ -194,8 +193,8 @@ def write_piece(
     windows: Windows,
     reasons: NDArray[np.str_],
     masks: Bits,
-    phone: NDArray[np.uint8],
-    dslr: NDArray[np.uint8],
+    phone: Chunks,
+    dslr: Chunks,
 ) -> None:
     """Write a piece whole or not at all.
 
@@ -204,12 +203,25 @@ def write_piece(
         windows: Every candidate.
         reasons: Theirs, (N,).
         masks: Theirs, packed.
-        phone: Pixels of the kept ones, (K, S, S, 3).
+        phone: Pixels of the kept ones, (K,).
         dslr: Likewise.
     """
-    columns = {name: getattr(windows, name) for name in COLUMNS}
-    with durable(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, reasons=reasons, masks=masks, phone=phone, dslr=dslr, **columns)
+    table = np.empty(len(windows), ROW)
+    for name in COLUMNS:
+        table[name] = getattr(windows, name)
+    table["reason"] = reasons
+    with (
+        durable(path) as temporary,
+        patient_file(temporary) as raw,
+        h5py.File(raw, "w") as file,
+    ):
+        column(file, "windows", table)
+        column(file, "masks", masks)
+        for name, chunks in (("phone", phone), ("dslr", dslr)):
+            file[f"{name}_chunks"], file[f"{name}_lengths"] = (
+                chunks.data,
+                chunks.lengths,
+            )
 
 
 def read_piece(path: Path) -> Piece:
@@ -219,51 +231,53 @@ def read_piece(path: Path) -> Piece:
         DpedBuildError: It is damaged.
     """
 
-    def pixels() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        with _opened(path) as data:
-            phone, dslr = data["phone"], data["dslr"]
-            for side in (phone, dslr):
-                if side.dtype != np.uint8 or side.ndim != 4 or len(side) != kept:
-                    raise ValueError(f"pixels are {side.dtype} {side.shape}")
-            return phone, dslr
+    def pixels() -> tuple[Chunks, Chunks]:
+        with _opened(path) as file:
+            return _chunks(file, "phone", kept), _chunks(file, "dslr", kept)
 
     def masks() -> Bits:
-        with _opened(path) as data:
-            bits = data["masks"]
-            if bits.dtype != np.uint8 or bits.ndim != 2 or len(bits) != len(windows):
-                raise ValueError(f"masks are {bits.dtype} {bits.shape}")
-            return np.asarray(bits)
+        with _opened(path) as file:
+            return _array(file, "masks", np.uint8, len(windows), -1)
 
-    with _opened(path) as data:
-        windows = Windows(**{name: data[name] for name in COLUMNS})
-        piece = Piece(windows, data["reasons"], pixels, masks)
-        _require_sound(piece)
+    with _opened(path) as file:
+        table = _array(file, "windows", ROW, -1)
+        windows = Windows(**{name: table[name].copy() for name in COLUMNS})
+        piece = Piece(windows, table["reason"].astype(str), pixels, masks)
+        if not set(piece.reasons.tolist()) <= {*REASONS}:
+            raise ValueError("unknown reasons")
     kept = len(piece.kept)
     return piece
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The arrays of a piece, read one at a time."""
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """A piece to read."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            if any(entry.compress_type for entry in data.zip.infolist()):
-                raise ValueError("compressed")
-            yield data
+        with h5py.File(path, "r") as file:
+            yield file
     except FileNotFoundError as error:
         raise DpedBuildError(
             f"{path}: disappeared while the command ran; run the same command again"
         ) from error
-    except DAMAGED as error:
+    except DAMAGE as error:
         raise DpedBuildError(f"{path}: damaged; delete it and run again") from error
 
 
-def _require_sound(piece: Piece) -> None:
-    """Refuse arrays that `write_piece` would not have written."""
-    count = len(piece.windows)
-    for name, (kind, shape) in COLUMNS.items():
-        column = getattr(piece.windows, name)
-        if (column.dtype, column.shape) != (np.dtype(kind), (count, *shape)):
-            raise ValueError(f"{name} is {column.dtype} {column.shape}")
-    if piece.reasons.shape != (count,) or not set(piece.reasons.tolist()) <= {*REASONS}:
-        raise ValueError("reasons of other windows, or unknown ones")
+def _chunks(file: h5py.File, side: str, count: int) -> Chunks:
+    """The encoded pixels of one side."""
+    data = _array(file, f"{side}_chunks", np.uint8, -1)
+    lengths = _array(file, f"{side}_lengths", np.int64, count)
+    if lengths.sum() != len(data):
+        raise ValueError("pixels are missing")
+    found = behind_each_other(data, lengths)
+    found.require_sound()
+    return found
+
+
+def _array(file: h5py.File, name: str, kind: object, *shape: int) -> NDArray[Any]:
+    """An array as `write_piece` writes it; -1 stands for any length."""
+    found = stored(file, name)
+    known = [*zip(shape, found.shape, strict=True)]
+    if found.dtype != kind or any(given not in (-1, length) for given, length in known):
+        raise ValueError(f"{name} is {found.dtype} {found.shape}")
+    return np.asarray(found[()])

@@ -3,10 +3,13 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dped_build.parallel.executor import Workers, run_all
+from dped_build.parallel.memory import keep_freed_memory
 from dped_build.patches.folder import MANIFEST, SPLIT_FILE
 from dped_build.patches.inputs import Inputs
 from dped_build.patches.masks import unpacked
@@ -25,6 +28,7 @@ from dped_build.patches.shards import (
 )
 from dped_build.patches.split import SPLITS, SplitRow, extend_split, split_bytes
 from dped_build.workspace.durable import write_atomic
+from dped_build.workspace.errors import DpedBuildError
 from dped_build.workspace.json_files import json_bytes
 from dped_build.workspace.stage import (
     Stage,
@@ -35,6 +39,7 @@ from dped_build.workspace.stage import (
     write_sums,
 )
 
+SHARDS_PER_WORKER = 4  # at least: a worker costs some of one's time
 SPLIT_SETTINGS = ("test_photos", "val_photos", "split_seed")
 
 
@@ -99,16 +104,19 @@ def is_published(
     )
 
 
-def publish_content(stage: Stage, content: Content) -> Mapping[str, Any]:
+def publish_content(
+    stage: Stage, content: Content, *, jobs: int = 1
+) -> Mapping[str, Any]:
     """Write shards, windows, split, manifest and sums, and put them into place.
 
     Returns:
         The manifest.
     """
+    keep_freed_memory()
     build = fresh_folder(stage.build)
     attributes = {**content.cameras, "settings": settings_text(content.settings)}
-    shards = _write_shards(build, content, attributes)
-    write_windows(
+    shards, sums = _write_shards(build, content, attributes, jobs)
+    sums[WINDOWS_FILE] = write_windows(
         build / WINDOWS_FILE,
         {pair: piece.windows for pair, piece in content.pieces.items()},
         {pair: piece.reasons for pair, piece in content.pieces.items()},
@@ -118,7 +126,7 @@ def publish_content(stage: Stage, content: Content) -> Mapping[str, Any]:
         size=content.settings["size"],
     )
     write_atomic(build / SPLIT_FILE, split_bytes(content.split))
-    sums = {path.name: sha256(path) for path in sorted(build.iterdir())}
+    sums[SPLIT_FILE] = sha256(build / SPLIT_FILE)
     manifest = _manifest(sums, content, shards)
     write_atomic(build / MANIFEST, json_bytes(manifest))
     write_sums(build, sums)
@@ -144,42 +152,79 @@ def draw_split(inputs: Inputs, known: KnownSplit | None) -> list[SplitRow]:
     )
 
 
+@dataclass(frozen=True)
+class _ShardTask:
+    """One shard to write; its pieces are all that a worker needs."""
+
+    path: Path
+    split: str
+    plan: Mapping[str, slice]
+    pieces: Mapping[str, Piece]
+    settings: Mapping[str, Any]
+    attributes: Mapping[str, str]
+
+    @property
+    def count(self) -> int:
+        """Its patches."""
+        return sum(rows.stop - rows.start for rows in self.plan.values())
+
+    def line(self) -> dict[str, Any]:
+        """What the manifest says of it."""
+        return {
+            "file": self.path.name,
+            "split": self.split,
+            "patches": self.count,
+            "photos": len(self.plan),
+        }
+
+
 def _write_shards(
-    build: Path, content: Content, attributes: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    """Write all shards in order; returns their lines of the manifest."""
+    build: Path, content: Content, attributes: Mapping[str, str], jobs: int
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Write all shards, many at a time by several workers.
+
+    Returns:
+        Their lines of the manifest, in order, and the SHA-256 of each.
+    """
     split_of = {row.pair: row.split for row in content.split}
     kept = {pair: len(piece.kept) for pair, piece in content.pieces.items()}
-    lines = []
+    tasks, settings = [], content.settings
     for name in SPLITS:
         own = {p: n for p, n in kept.items() if n and split_of[p] == name}
-        for number, plan in enumerate(
-            plan_shards(own, content.settings["shard_patches"])
-        ):
-            count = sum(rows.stop - rows.start for rows in plan.values())
-            file = f"{name}-{number:05d}.h5"
-            write_shard(
-                build / file,
-                _shard_photos(content, plan),
-                count=count,
-                size=content.settings["size"],
-                compress=content.settings["compress"],
-                attributes={"split": name, **attributes},
-            )
-            lines.append(
-                {"file": file, "split": name, "patches": count, "photos": len(plan)}
-            )
-    return lines
+        for number, plan in enumerate(plan_shards(own, settings["shard_patches"])):
+            path = build / f"{name}-{number:05d}.h5"
+            pieces = {pair: content.pieces[pair] for pair in plan}
+            tasks.append(_ShardTask(path, name, plan, pieces, settings, attributes))
+    jobs, sums = min(jobs, len(tasks) // SHARDS_PER_WORKER), {}
+    here = ((index, _write_shard(task)) for index, task in enumerate(tasks))
+    there = run_all(_write_shard, tasks, Workers(jobs))
+    with closing(there if jobs > 1 else here) as results:
+        for index, found in results:
+            path = tasks[index].path
+            if found is None:
+                raise DpedBuildError(f"{path}: its worker died twice; lower --jobs")
+            sums[path.name] = found
+    return [task.line() for task in tasks], sums
 
 
-def _shard_photos(
-    content: Content, plan: Mapping[str, slice]
-) -> Iterator[PhotoPatches]:
-    for pair, rows in plan.items():
-        piece = content.pieces[pair]
+def _write_shard(task: _ShardTask) -> str:
+    """Write one shard, and give its SHA-256; may run in a worker."""
+    return write_shard(
+        task.path,
+        _shard_photos(task),
+        count=task.count,
+        size=task.settings["size"],
+        compress=task.settings["compress"],
+        attributes={"split": task.split, **task.attributes},
+    )
+
+
+def _shard_photos(task: _ShardTask) -> Iterator[PhotoPatches]:
+    for pair, rows in task.plan.items():
+        piece = task.pieces[pair]
         phone, dslr = piece.pixels()
         kept = piece.kept[rows]
-        valid = unpacked(piece.masks()[kept], content.settings["size"])
+        valid = unpacked(piece.masks()[kept], task.settings["size"])
         windows = piece.windows.rows(kept)
         yield PhotoPatches(pair, windows, phone[rows], dslr[rows], valid)
 

@@ -6,7 +6,9 @@ files that a crash leaves open cannot be read at all.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +16,25 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from dped_build.patches.chunks import (
+    Bytes,
+    Chunks,
+    encoded,
+    require_chunks,
+    write_chunks,
+)
 from dped_build.patches.hdf5_files import BITS, DIMENSIONS, VALID
 from dped_build.patches.masks import Bits, Masks, packed_length
 from dped_build.patches.records import ACCEPTED, COLUMNS, Windows, concatenate
 from dped_build.workspace.durable import durable, patient_file
 from dped_build.workspace.json_files import json_bytes
-from dped_build.workspace.stage import created_with
+from dped_build.workspace.stage import created_with, sha256
 
 FORMAT = "dped-build/patches"
 WINDOWS_FORMAT = "dped-build/windows"
 VERSION = 1
 WINDOWS_FILE = "windows.h5"
-ROWS_AT_ONCE = 64  # patches held when a shard is read back
-# Bytes of a chunk of masks: training reads rows at random, `patches` pair by pair. The
-# larger one still fits HDF5's cache of 1 MiB, so that no chunk is squeezed twice.
+# Bytes of a chunk of masks: training reads rows at random, `patches` pair by pair.
 VALID_CHUNK, BITS_CHUNK = 2**16, 2**19
 
 
@@ -37,9 +44,16 @@ class PhotoPatches:
 
     pair: str
     windows: Windows  # the kept ones
-    phone: NDArray[np.uint8]  # (N, S, S, 3)
-    dslr: NDArray[np.uint8]  # (N, S, S, 3)
+    phone: Bytes | Chunks  # (N, S, S, 3), or encoded
+    dslr: Bytes | Chunks  # (N, S, S, 3), or encoded
     valid: Masks  # (N, S, S)
+
+    def chunks(self, compress: str) -> dict[str, Chunks]:
+        """Both sides' pixels, encoded."""
+        return {
+            name: side if isinstance(side, Chunks) else encoded(side, compress)
+            for name, side in (("phone", self.phone), ("dslr", self.dslr))
+        }
 
 
 def plan_shards(counts: Mapping[str, int], limit: int) -> list[dict[str, slice]]:
@@ -71,10 +85,13 @@ def write_shard(
     size: int,
     compress: str,
     attributes: Mapping[str, str],
-) -> None:
+) -> str:
     """Write one shard of `count` patches, photo by photo.
 
     `attributes` are those of the file beside format and version.
+
+    Returns:
+        Its SHA-256.
     """
     tables: list[Windows] = []
     names: list[str] = []
@@ -84,22 +101,21 @@ def write_shard(
             layout = _pixel_layout(size, compress) if count else {}
             for name in ("phone", "dslr"):
                 file.create_dataset(name, (count, size, size, 3), "u1", **layout)
-            valid = _masks(file, VALID, (count, size, size), VALID_CHUNK)
-            start = 0
+            stored = _masks(file, VALID, (count, size, size), VALID_CHUNK)
+            end, waiting = 0, np.zeros((0, size, size), np.uint8)
             for photo in photos:
-                rows = slice(start, start + len(photo.windows))
-                file["phone"][rows], file["dslr"][rows] = photo.phone, photo.dslr
-                valid[rows] = photo.valid
+                for side, chunks in photo.chunks(compress).items():
+                    write_chunks(file[side], end, chunks)
+                end += len(photo.windows)
+                masks = np.concatenate([waiting, photo.valid], dtype=np.uint8)
+                waiting = _write_masks(stored, end, masks)
                 tables.append(photo.windows)
                 names.append(photo.pair)
-                start = rows.stop
             file["photos"] = np.array(names, dtype=h5py.string_dtype())
             lengths = [len(table) for table in tables]
-            _column(
-                file, "photo", np.repeat(np.arange(len(names), dtype="i4"), lengths)
-            )
+            column(file, "photo", np.repeat(np.arange(len(names), dtype="i4"), lengths))
             _columns(file, concatenate(tables))
-        _read_back(temporary, count)
+        return _read_back(temporary, count)
 
 
 def write_windows(
@@ -111,7 +127,7 @@ def write_windows(
     attributes: Mapping[str, str],
     *,
     size: int,
-) -> None:
+) -> str:
     """Write every window of every photo with its reason.
 
     Args:
@@ -123,6 +139,9 @@ def write_windows(
         masks: Packed, of each photo in the order of `tables`; taken one by one.
         attributes: Of the file beside format and version.
         size: Side of a patch, px.
+
+    Returns:
+        SHA-256 of the file.
     """
     table = concatenate(list(tables.values()))
     lengths = [len(windows) for windows in tables.values()]
@@ -134,18 +153,19 @@ def write_windows(
             _state(file, WINDOWS_FORMAT, attributes)
             file["photos"] = names
             file["photo_key"] = _text([keys[pair] for pair in tables])
-            _column(file, "photo", owners)
-            _column(file, "pair", names[owners] if len(owners) else _text([]))
+            column(file, "photo", owners)
+            column(file, "pair", names[owners] if len(owners) else _text([]))
             status = np.where(reason == ACCEPTED, ACCEPTED, "rejected")
-            _column(file, "status", _text(status.tolist()))
-            _column(file, "reason", _text(reason.tolist()))
+            column(file, "status", _text(status.tolist()))
+            column(file, "reason", _text(reason.tolist()))
             _columns(file, table)
             shape = (len(table), packed_length(size))
-            stored, start = _masks(file, BITS, shape, BITS_CHUNK), 0
+            stored = _masks(file, BITS, shape, BITS_CHUNK)
+            end, waiting = 0, np.zeros((0, *shape[1:]), np.uint8)
             for bits in masks:
-                stored[start : start + len(bits)] = bits
-                start += len(bits)
-        _read_back(temporary, len(table))
+                end += len(bits)
+                waiting = _write_masks(stored, end, np.concatenate([waiting, bits]))
+        return _read_back(temporary, len(table))
 
 
 def _state(file: h5py.File, kind: str, attributes: Mapping[str, str]) -> None:
@@ -178,12 +198,31 @@ def _masks(
     )
 
 
+def _write_masks(stored: h5py.Dataset, end: int, masks: Bytes) -> Bytes:
+    """Write the chunks that masks up to row `end` fill, or all; gives those left."""
+    while len(masks) and (end == len(stored) or len(masks) >= stored.chunks[0]):
+        start = end - len(masks)
+        rows, masks = masks[: stored.chunks[0]], masks[stored.chunks[0] :]
+        whole = np.zeros((1, *stored.chunks), np.uint8)
+        whole[0, : len(rows)] = rows
+        is_plain = bool((whole == 1).all())
+        chunk = _ones(stored.chunks) if is_plain else encoded(whole, "gzip")
+        write_chunks(stored, start, chunk)
+    return masks
+
+
+@cache
+def _ones(shape: tuple[int, ...]) -> Chunks:
+    """The chunk of masks that hide nothing, as most are."""
+    return encoded(np.ones((1, *shape), np.uint8), "gzip")
+
+
 def _columns(file: h5py.File, table: Windows) -> None:
     for name in COLUMNS:
-        _column(file, name, getattr(table, name))
+        column(file, name, getattr(table, name))
 
 
-def _column(file: h5py.File, name: str, values: NDArray[Any]) -> None:
+def column(file: h5py.File, name: str, values: NDArray[Any]) -> None:
     """A small column in one chunk with its checksum; empty ones cannot be chunked."""
     chunks = values.shape if len(values) else None
     file.create_dataset(
@@ -198,16 +237,21 @@ def _text(values: Sequence[str]) -> NDArray[Any]:
     return np.array(encoded, dtype=h5py.string_dtype("utf-8", max(length, 1)))
 
 
-def _read_back(path: Path, count: int) -> None:
-    """Read what was written, checksums included, before it gets its name."""
-    with h5py.File(path, "r") as file:
+def _read_back(path: Path, count: int) -> str:
+    """Read what was written, checksums included, before it gets its name.
+
+    Returns:
+        Its SHA-256.
+    """
+    with ThreadPoolExecutor(1) as other, h5py.File(path, "r") as file:
+        found = other.submit(sha256, path)
         for name in COLUMNS:
             if len(file[name][()]) != count:
                 raise OSError(f"{name} does not hold {count} rows")
-        for name in DIMENSIONS.keys() & set(file):
-            pixels = file[name]
-            for start in range(0, count, ROWS_AT_ONCE):
-                pixels[start : start + ROWS_AT_ONCE]
+        if count:
+            names = DIMENSIONS.keys() & set(file)
+            require_chunks(path, [file[name] for name in names])
+        return found.result()
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from dped_build.align import align_folders
 from dped_build.align.aligned_folder import read_aligned
 from dped_build.align.geometry import visible_rows
 from dped_build.parallel.executor import Workers
-from dped_build.patches import PatchSettings, build_shards, pieces
+from dped_build.patches import PatchSettings, build_shards, pieces, publication
 from dped_build.patches.grid import grid_windows
 from dped_build.patches.quality import lumas, normalised_cross_correlation
 from dped_build.selftest.truth import compare_with_truth
@@ -284,6 +284,19 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert contents(workspace) == contents(patched_set)
 
 
+@pytest.mark.parametrize("compress", ["none", "gzip"])
+def test_shards_that_several_workers_write_have_the_bytes_of_one(
+    workspace, tmp_path, compress
+):
+    cut(workspace, shard_patches=5, compress=compress)
+    assert len(manifest(workspace)["shards"]) >= 2 * publication.SHARDS_PER_WORKER
+    alone = contents(workspace)
+    shutil.rmtree(workspace / "patches")
+    settings = replace(SETTINGS, shard_patches=5, compress=compress)
+    build_shards(workspace, settings=settings, jobs=2)
+    assert contents(workspace) == alone
+
+
 def test_a_damaged_piece_of_an_interrupted_run_is_named(workspace):
     def interrupt(done, total):
         if done == 1:
@@ -293,7 +306,7 @@ def test_a_damaged_piece_of_an_interrupted_run_is_named(workspace):
         build_shards(workspace, settings=SETTINGS, jobs=1, progress=interrupt)
     for piece in (workspace / ".dped-build/patches-work").iterdir():
         piece.write_bytes(piece.read_bytes()[:1000])
-    with pytest.raises(DpedBuildError, match="npz: damaged; delete it and run again"):
+    with pytest.raises(DpedBuildError, match="h5: damaged; delete it and run again"):
         cut(workspace)
 
 

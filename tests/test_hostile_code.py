@@ -18,7 +18,6 @@ from strangers import CUT, PEAK, RUN, TINY, finished, told, work
 
 from dped_build.exchange.tensorflow_checkpoint import read_generator
 from dped_build.patches import build_shards
-from dped_build.patches.pieces import read_piece
 from dped_build.train import load_generator, train
 from dped_build.train.architecture import Architecture
 from dped_build.train.checkpoint import saved_iteration
@@ -52,7 +51,6 @@ def test_no_pickle_runs(work, tmp_path):
     torch.save(evil, old, _use_new_zipfile_serialization=False)
     (tmp_path / "bare.pth").write_bytes(pickle.dumps(evil))
     shutil.copyfile(whole, work / RUN / "checkpoint.pt")
-    np.savez(tmp_path / "piece.npz", window_xy=np.array([Touch(marker)]))
     scipy.io.savemat(tmp_path / "evil.mat", {"layers": np.array([[1, "a"]], object)})
     for read in (
         lambda: load_generator(whole),
@@ -61,7 +59,6 @@ def test_no_pickle_runs(work, tmp_path):
         lambda: train(work / "patches", work / RUN, TINY, resume=True, progress=False),
         *(lambda p=p: load_vgg(p) for p in (whole, old, tmp_path / "bare.pth")),
         lambda: load_vgg(tmp_path / "evil.mat"),
-        lambda: read_piece(tmp_path / "piece.npz"),
     ):
         with pytest.raises(DpedBuildError) as error:
             read()

@@ -84,7 +84,7 @@ def work_of(workspace, stage):
     if stage == "aligned":
         journal = work / "journal.jsonl"
         return journal.read_bytes().splitlines() if journal.exists() else []
-    return list(work.glob("*.npz")) if work.exists() else []
+    return list(work.glob("*.h5")) if work.exists() else []
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Shards and `windows.h5` come back as written; a damaged one is never read."""
 
+import io
 import json
 
 import h5py
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 from dped_build.align.geometry import translation
-from dped_build.patches import shards
+from dped_build.compiled import loops
+from dped_build.patches import chunks, shards
 from dped_build.patches.folder import (
     read_keys,
     read_masks,
@@ -170,6 +172,20 @@ def test_pixels_lie_in_row_chunks_and_all_columns_have_checksums(tmp_path):
         assert file["phone"].compression == "gzip"
 
 
+@pytest.mark.parametrize("length", [1, 2, 3, 511, 512, 513, 1025, 30_000])
+def test_chunks_have_the_checksums_of_hdf5(monkeypatch, length):
+    rng = np.random.default_rng(length)
+    rows = rng.integers(0, 256, (4, length), dtype=np.uint8)
+    rows[1], rows[2] = 0, 255
+    with h5py.File(io.BytesIO(), "w") as file:
+        options = {"chunks": (1, length), "fletcher32": True}
+        stored = file.create_dataset("rows", data=rows, **options).id
+        wanted = [stored.read_direct_chunk((row, 0))[1] for row in range(len(rows))]
+    assert [chunk.tobytes() for chunk in chunks.encoded(rows, "none")] == wanted
+    monkeypatch.setattr(loops, "_library", lambda: None)
+    assert [chunk.tobytes() for chunk in chunks.encoded(rows, "none")] == wanted
+
+
 def test_the_same_patches_make_the_same_bytes(tmp_path):
     one, other = (written(tmp_path / name) for name in ("one.h5", "other.h5"))
     assert one.read_bytes() == other.read_bytes()
@@ -205,21 +221,21 @@ def test_fewer_patches_than_stated_are_found_on_reading_back(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 3, 64])
+@pytest.mark.parametrize("chunks_at_once", [1, 3, 64])
 @pytest.mark.parametrize("side", ["phone", "dslr", "valid"])
 def test_damage_in_any_row_is_found_before_a_shard_gets_its_name(
-    tmp_path, monkeypatch, side, rows_at_once
+    tmp_path, monkeypatch, side, chunks_at_once
 ):
     path = written(tmp_path / "train-00000.h5")
-    monkeypatch.setattr(shards, "ROWS_AT_ONCE", rows_at_once)
+    monkeypatch.setattr(chunks, "AT_ONCE", chunks_at_once)
     shards._read_back(path, 8)
     with h5py.File(path) as file:
-        chunks = file[side].id
-        last = chunks.get_chunk_info(chunks.get_num_chunks() - 1).byte_offset
+        stored = file[side].id
+        last = stored.get_chunk_info(stored.get_num_chunks() - 1).byte_offset
     data = bytearray(path.read_bytes())
     data[last + 5] ^= 0x10
     path.write_bytes(data)
-    with pytest.raises(OSError, match="failure during read"):
+    with pytest.raises(OSError, match="a checksum is wrong"):
         shards._read_back(path, 8)
 
 

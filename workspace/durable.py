@@ -19,6 +19,7 @@ from uuid import uuid4
 from dped_build.workspace.errors import DpedBuildError
 
 SCRATCH = ".dped-build"
+BUFFERED = 2**20  # bytes of HDF5 files
 STALE_SECONDS = 3600  # without a change, after which a temporary file has no writer
 
 
@@ -101,7 +102,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def patient_file(path: Path) -> Iterator[io.FileIO]:
+def patient_file(path: Path) -> Iterator[io.BufferedRandom]:
     """Yield a file for HDF5, which ends the whole process where a write fails.
 
     Raises:
@@ -109,12 +110,23 @@ def patient_file(path: Path) -> Iterator[io.FileIO]:
     """
     with _PatientFile(path, "w+") as file:
         try:
-            yield file
+            with _Buffered(file, BUFFERED) as buffered:
+                yield buffered
         except OSError:  # HDF5 misses what it takes for written
             if file.error is None:
                 raise
         if file.error is not None:
             raise file.error
+
+
+class _Buffered(io.BufferedRandom):
+    """Writes together what follows each other, though HDF5 seeks each time."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to a place, if not there."""
+        if whence == os.SEEK_SET and offset == self.tell():
+            return offset
+        return super().seek(offset, whence)
 
 
 class _PatientFile(io.FileIO):
