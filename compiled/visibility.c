@@ -60,14 +60,14 @@ FAST static int count_near(const Window *window, int doubted)
     const int64_t n = pixels_of(window);
     uint8_t *restrict inside = window->memory->inside, *restrict near = window->memory->near;
     float *restrict weight = window->memory->weight;
-    const float *restrict luma = window->memory->luma;
-    const uint8_t *restrict said = window->near;
-    const float *restrict distance = window->distance;
-    const float most = doubted ? DOUBTED : 0;
+    const float *restrict luma = window->memory->luma, *restrict distance = window->distance;
+    memcpy(near, window->near, (size_t)n);
+    if (doubted)
+        for (int64_t i = 0; i < n; i++) near[i] |= fabsf(distance[i]) < DOUBTED;
     int32_t count = 0;
     for (int64_t i = 0; i < n; i++) {
         inside[i] = luma[i] > DARKEST;
-        near[i] = inside[i] & (said[i] | (fabsf(distance[i]) < most));
+        near[i] &= inside[i];
         weight[i] = near[i];
         count += near[i];
     }
@@ -197,8 +197,8 @@ FAST static int judge_alike(const Window *window, uint8_t *restrict valid)
     return doubted;
 }
 
-/* Whether the map's parallax explains those pixels, all together, clearly better; drops them then. */
-FAST static int map_wins(const Window *window, uint8_t *restrict valid)
+/* Whether the map's parallax explains those pixels, all together, clearly better. */
+FAST static int map_wins(const Window *window)
 {
     Memory *memory = window->memory;
     square_rest(window, memory->other);
@@ -216,9 +216,7 @@ FAST static int map_wins(const Window *window, uint8_t *restrict valid)
         own += here;
         other += there;
     }
-    if (other >= BEATEN * own) return 0;
-    for (int64_t i = 0; i < n; i++) valid[i] &= !said[i];
-    return 1;
+    return other < BEATEN * own;
 }
 
 /* The DSLR's slope along parallax, of near pixels. */
@@ -372,9 +370,9 @@ static int judge_calm(Window *window, const double *place, uint8_t *valid)
     const int shown = show_both(window, place, 1);
     if (shown < 1) return shown;
     const int doubted = judge_alike(window, valid);
-    if (!doubted) return 1;
+    if ((float)doubted < FEW_DOUBTED * (float)pixels_of(window)) return 1;
     if (show_dslr(window, place, memory->said, memory->other)) return -1;
-    return !map_wins(window, valid) || (float)doubted < FEW_DOUBTED * (float)pixels_of(window);
+    return !map_wins(window);
 }
 
 /* Valid pixels of a window. */

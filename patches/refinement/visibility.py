@@ -42,7 +42,7 @@ OVERRULED = 0.5  # ... to be valid where the map says otherwise
 KNOWN_FAR, RIVAL_FAR, APART_FAR = 40.0, 32.0, 24.0  # px from others
 CALM_DEPTH_PX = 0.2  # a window whose parts lie together that well ...
 DOUBTED_PX, FEW_OTHERS = 4.0, 0.002  # ... and hardly a pixel is said further off
-FEW_DOUBTED = 0.01  # share of pixels that the map may explain better than it
+FEW_DOUBTED = 0.01  # ... nor so many within that, unless it explains them
 RIVALS = 3
 RIVAL_GAP_PX = (1.5, 80.0)  # between the own place and a rival's
 RIVAL_REACH = 1.3  # windows, from which rivals come
@@ -249,25 +249,22 @@ def _typical(values: Image, counted: Mask) -> float:
 def _judged(phone: Luma, dslr: Image, window: _Window) -> Mask:
     """Valid pixels before islands and outlines are tidied, (S, S)."""
     off = np.abs(window.distance)  # NaN is no other surface
-    few = FEW_OTHERS * off.size
-    if window.placed.calm[window.number] and np.count_nonzero(off > DOUBTED_PX) < few:
+    calm = window.placed.calm[window.number]
+    if calm and np.count_nonzero(off > DOUBTED_PX) < FEW_OTHERS * off.size:
         pair = _Pair(phone, dslr, window, window.near | (off < DOUBTED_PX))
         if not pair.usable:
-            return pair.near & False
+            return np.zeros_like(window.near)
         valid = pair.near & pair.alike()[0]
         doubted = valid & ~window.near
-        if not _map_wins(pair, window, doubted):
+        few = np.count_nonzero(doubted) < FEW_DOUBTED * off.size
+        if few or not _map_wins(pair, window, doubted):
             return valid
-        if np.count_nonzero(doubted) < FEW_DOUBTED * off.size:
-            return valid & ~doubted
     pair = _Pair(phone, dslr, window, window.near)
-    return _contested(pair, window) if pair.usable else pair.near & False
+    return _contested(pair, window) if pair.usable else np.zeros_like(window.near)
 
 
 def _map_wins(pair: _Pair, window: _Window, doubted: Mask) -> bool:
     """Whether the map's parallax explains all those pixels clearly better."""
-    if not doubted.any():
-        return False
     other = pair.rest_power(_as_said(pair, window, doubted))[doubted].sum()
     return bool(other < BEATEN * (pair.rest[doubted] ** 2).sum())
 
