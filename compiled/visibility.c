@@ -14,8 +14,8 @@ static const float MAX_RESIDUAL = 4, DETAIL_SHARE = 0.25f, LEAST_POWER = 1;
 static const float LEAST_SLOPE = 2e-6f, CORRELATED = 20;
 static const float APART = 0.5f, APART_SIGMA = 1.5f, APART_FAR_SIGMA = 3, UNKNOWN = 1;
 static const float BEATEN = 0.7f, OVERRULED = 0.5f;
-static const float KNOWN_FAR = 40, RIVAL_FAR = 32, APART_FAR = 24, CALM_FAR = 4;
-static const float DOUBTED = 4, FEW_OTHERS = 0.002f;
+static const float KNOWN_FAR = 40, RIVAL_FAR = 32, APART_FAR = 24;
+static const float DOUBTED = 4, FEW_OTHERS = 0.002f, FEW_DOUBTED = 0.01f;
 static const double RIVAL_REACH = 1.3, RIVAL_NEAR = 1.5, RIVAL_OFF = 80;
 
 /* Less the mean of near pixels around each; what lies outside is grey. */
@@ -34,8 +34,8 @@ FAST static void centre(const Window *window, float *restrict luma)
     for (int64_t i = 0; i < n; i++) luma[i] -= mean[i] * light[i];
 }
 
-/* Residual power of a rendering, which is overwritten by it, over a rival's square. */
-FAST static void power_left(const Window *window, float *restrict luma)
+/* Residual power of another rendering, which is made even, into `product`. */
+FAST static void square_rest(const Window *window, float *restrict luma)
 {
     centre(window, luma);
     const int64_t n = pixels_of(window);
@@ -45,21 +45,29 @@ FAST static void power_left(const Window *window, float *restrict luma)
         const float rest = even[i] - window->gain * luma[i];
         product[i] = rest * rest;
     }
-    mean_over(RIVAL, product, (int)window->placed.size, window->memory, luma);
 }
 
-/* Which pixels both photos have near the window's surface: how many. */
-FAST static int count_near(const Window *window)
+/* Residual power of a rendering, which is overwritten by it, over a rival's square. */
+FAST static void power_left(const Window *window, float *restrict luma)
+{
+    square_rest(window, luma);
+    mean_over(RIVAL, window->memory->product, (int)window->placed.size, window->memory, luma);
+}
+
+/* Which pixels both photos have near the window's surface, or perhaps do: how many. */
+FAST static int count_near(const Window *window, int doubted)
 {
     const int64_t n = pixels_of(window);
     uint8_t *restrict inside = window->memory->inside, *restrict near = window->memory->near;
     float *restrict weight = window->memory->weight;
-    const float *restrict luma = window->memory->luma;
-    const uint8_t *restrict said = window->near;
+    const float *restrict luma = window->memory->luma, *restrict distance = window->distance;
+    memcpy(near, window->near, (size_t)n);
+    if (doubted)
+        for (int64_t i = 0; i < n; i++) near[i] |= fabsf(distance[i]) < DOUBTED;
     int32_t count = 0;
     for (int64_t i = 0; i < n; i++) {
         inside[i] = luma[i] > DARKEST;
-        near[i] = inside[i] & said[i];
+        near[i] &= inside[i];
         weight[i] = near[i];
         count += near[i];
     }
@@ -162,24 +170,53 @@ FAST static void allow(Window *window)
     for (int64_t i = 0; i < n; i++) allowed[i] = MAX_RESIDUAL * (least + DETAIL_SHARE * allowed[i]);
 }
 
-/* Whether a window whose parts lie together is judged by residuals alone, and if, its pixels. */
-FAST static int judge_calm(const Window *window, uint8_t *restrict valid)
+/* Whether the map has hardly a pixel far off the window's surface. */
+FAST static int hardly_doubted(const Window *window)
+{
+    const int64_t n = pixels_of(window);
+    const float *restrict distance = window->distance;
+    int32_t others = 0;
+    for (int64_t i = 0; i < n; i++) others += fabsf(distance[i]) > DOUBTED;
+    return (float)others < FEW_OTHERS * (float)n;
+}
+
+/* Near pixels by residuals alone; those that the map has off the surface into `said`: how many. */
+FAST static int judge_alike(const Window *window, uint8_t *restrict valid)
 {
     const Memory *memory = window->memory;
     const int64_t n = pixels_of(window);
     const float *restrict energy = memory->energy, *restrict allowed = memory->allowed;
-    const float *restrict away = window->away, *restrict distance = window->distance;
-    const uint8_t *restrict near = memory->near, *restrict inside = memory->inside;
-    int32_t others = 0, apart = 0;
+    const uint8_t *restrict near = memory->near, *restrict sure = window->near;
+    uint8_t *restrict said = memory->said;
+    int32_t doubted = 0;
     for (int64_t i = 0; i < n; i++) {
-        others += away[i] <= CALM_FAR;
-        apart += fabsf(distance[i]) > DOUBTED;
+        valid[i] = near[i] & (energy[i] < allowed[i]);
+        said[i] = valid[i] & !sure[i];
+        doubted += said[i];
     }
-    if (others && (float)apart >= FEW_OTHERS * (float)n) return 0;
-    const float most = others ? DOUBTED : 0;
-    for (int64_t i = 0; i < n; i++)
-        valid[i] = (energy[i] < allowed[i]) & (near[i] | (inside[i] & (fabsf(distance[i]) < most)));
-    return 1;
+    return doubted;
+}
+
+/* Whether the map's parallax explains those pixels, all together, clearly better. */
+FAST static int map_wins(const Window *window)
+{
+    Memory *memory = window->memory;
+    square_rest(window, memory->other);
+    const int64_t size = window->placed.size, n = pixels_of(window);
+    const uint8_t *restrict said = memory->said;
+    double own = 0, other = 0;
+    for (int64_t row = 0; row < n; row += size) {
+        const float *restrict power = memory->power, *restrict product = memory->product;
+        float here = 0, there = 0;
+        #pragma omp simd reduction(+ : here, there)
+        for (int64_t i = row; i < row + size; i++) {
+            here += said[i] ? power[i] : 0;
+            there += said[i] ? product[i] : 0;
+        }
+        own += here;
+        other += there;
+    }
+    return other < BEATEN * own;
 }
 
 /* The DSLR's slope along parallax, of near pixels. */
@@ -309,24 +346,47 @@ static int find_rivals(const Window *window, double rivals[RIVALS][PLACE])
     return RIVALS;
 }
 
-/* Both photos in the window, where they show enough of its surface; valid is 0 otherwise. */
-static int judge_window(Window *window, uint8_t *valid)
+/* Both photos in the window; 0 where they show too little of its surface. */
+static int show_both(Window *window, const double *place, int doubted)
 {
     Memory *memory = window->memory;
-    const int64_t size = window->placed.size;
-    const double *place = window->placed.places + PLACE * window->number;
     if (show_dslr(window, place, NULL, memory->luma)) return -1;
-    const int near = count_near(window);
+    const int near = count_near(window, doubted);
     if (near < LEAST_PIXELS) return 0;
     if (show_phone(window, memory->even)) return -1;
-    weigh_light(window, near == size * size);
+    weigh_light(window, near == pixels_of(window));
     centre(window, memory->even);
     centre(window, memory->luma);
     match_photos(window);
     allow(window);
-    if (window->calm && judge_calm(window, valid)) return 0;
+    return 1;
+}
+
+/* 1 where a window whose parts lie together has been judged by residuals alone. */
+static int judge_calm(Window *window, const double *place, uint8_t *valid)
+{
+    Memory *memory = window->memory;
+    if (!window->calm || !hardly_doubted(window)) return 0;
+    const int shown = show_both(window, place, 1);
+    if (shown < 1) return shown;
+    const int doubted = judge_alike(window, valid);
+    if ((float)doubted < FEW_DOUBTED * (float)pixels_of(window)) return 1;
+    if (show_dslr(window, place, memory->said, memory->other)) return -1;
+    return !map_wins(window);
+}
+
+/* Valid pixels of a window. */
+static int judge_window(Window *window, uint8_t *valid)
+{
+    Memory *memory = window->memory;
+    const double *place = window->placed.places + PLACE * window->number;
+    const int calm = judge_calm(window, place, valid);
+    if (calm) return calm < 0 ? -1 : 0;
+    memset(valid, 0, (size_t)pixels_of(window));
+    const int shown = show_both(window, place, 0);
+    if (shown < 1) return shown;
     const int any = judge_shifts(window, valid);
-    mean_over(OWN, memory->power, (int)size, memory, memory->own);
+    mean_over(OWN, memory->power, (int)window->placed.size, memory, memory->own);
     if (any) {
         if (show_dslr(window, place, memory->said, memory->other)) return -1;
         overrule(window, valid);

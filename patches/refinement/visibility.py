@@ -5,6 +5,9 @@ look alike there, no shift of its surroundings would make them more alike, and n
 surface nearby explains it as well. Far from other surfaces less is asked: there a flat
 wall is not in doubt. What the map calls another surface, which it does too much around
 outlines, is valid after all where the window's own surface explains it clearly better.
+A window whose parts lie together overrules a map that hardly doubts it, and is judged
+by residuals alone, unless the map explains what it doubts better: flat parts move with
+any window.
 In C, where that is compiled; else by OpenCV and NumPy.
 """
 
@@ -37,9 +40,9 @@ UNKNOWN_PX = 1.0  # error of such a shift, from which on it says nothing
 BEATEN = 0.7  # of a rival's residual power that the own one must stay below
 OVERRULED = 0.5  # ... to be valid where the map says otherwise
 KNOWN_FAR, RIVAL_FAR, APART_FAR = 40.0, 32.0, 24.0  # px from others
-CALM_FAR = 4.0  # px; a window without others that near is judged by residuals alone
-DOUBTED_PX, FEW_OTHERS = 4.0, 0.002  # ... or if hardly a pixel is said further off
-CALM_DEPTH_PX = 0.2  # ... if its parts lie together that well
+CALM_DEPTH_PX = 0.2  # a window whose parts lie together that well ...
+DOUBTED_PX, FEW_OTHERS = 4.0, 0.002  # ... and hardly a pixel is said further off
+FEW_DOUBTED = 0.01  # ... nor so many within that, unless it explains them
 RIVALS = 3
 RIVAL_GAP_PX = (1.5, 80.0)  # between the own place and a rival's
 RIVAL_REACH = 1.3  # windows, from which rivals come
@@ -91,9 +94,7 @@ def visible_pixels(
                 int(number),
                 *(getattr(around, field.name)[one] for field in fields(Surroundings)),
             )
-            pair = _Pair(phone, dslr, window)
-            if pair.usable:
-                mask[:] = _judged(pair, window)
+            mask[:] = _judged(phone, dslr, window)
     tidy(found, around.away)
     return found
 
@@ -139,7 +140,7 @@ class _Window:
 class _Pair:
     """Both photos in one window: the DSLR as its place shows it, and what is left."""
 
-    def __init__(self, phone: Luma, dslr: Fine, window: _Window) -> None:
+    def __init__(self, phone: Luma, dslr: Fine, window: _Window, near: Mask) -> None:
         placed = window.placed
         left, top = placed.corners[window.number]
         size = placed.size
@@ -154,7 +155,7 @@ class _Pair:
         self.place = placed.places[window.number].astype(np.float32)
         luma = self.warped(self.place)
         self.inside = luma > DARKEST
-        self.near = window.near & self.inside
+        self.near = near & self.inside
         count = np.count_nonzero(self.near)
         self.usable = count >= LEAST_PIXELS
         if not self.usable:
@@ -211,8 +212,20 @@ class _Pair:
 
     def power_left(self, luma: Image) -> Image:
         """Residual power of another rendering of the DSLR, over a rival's square."""
+        return _mean(self.rest_power(luma), RIVAL_PX)
+
+    def rest_power(self, luma: Image) -> Image:
+        """... pixel by pixel."""
         rest = self.even - self.gain * self.centred(luma)
-        return _mean(rest * rest, RIVAL_PX)
+        return np.asarray(rest * rest)
+
+    def alike(self) -> tuple[Mask, float]:
+        """Where both photos look alike, (S, S), and the typical residual power."""
+        energy = _mean(self.rest * self.rest, ALIKE_PX)
+        fine = self.luma - _mean(self.luma, 3)
+        typical = _typical(energy, self.near)
+        detail = DETAIL_SHARE * _mean(fine * fine, ALIKE_PX)
+        return energy < MAX_RESIDUAL * (typical + detail + LEAST_POWER), typical
 
 
 @lru_cache(maxsize=4)
@@ -233,23 +246,35 @@ def _typical(values: Image, counted: Mask) -> float:
     return float(np.partition(some, len(some) // 2)[len(some) // 2])
 
 
-def _judged(pair: _Pair, window: _Window) -> Mask:
+def _judged(phone: Luma, dslr: Image, window: _Window) -> Mask:
     """Valid pixels before islands and outlines are tidied, (S, S)."""
+    off = np.abs(window.distance)  # NaN is no other surface
+    calm = window.placed.calm[window.number]
+    if calm and np.count_nonzero(off > DOUBTED_PX) < FEW_OTHERS * off.size:
+        pair = _Pair(phone, dslr, window, window.near | (off < DOUBTED_PX))
+        if not pair.usable:
+            return np.zeros_like(window.near)
+        valid = pair.near & pair.alike()[0]
+        doubted = valid & ~window.near
+        few = np.count_nonzero(doubted) < FEW_DOUBTED * off.size
+        if few or not _map_wins(pair, window, doubted):
+            return valid
+    pair = _Pair(phone, dslr, window, window.near)
+    return _contested(pair, window) if pair.usable else np.zeros_like(window.near)
+
+
+def _map_wins(pair: _Pair, window: _Window, doubted: Mask) -> bool:
+    """Whether the map's parallax explains all those pixels clearly better."""
+    other = pair.rest_power(_as_said(pair, window, doubted))[doubted].sum()
+    return bool(other < BEATEN * (pair.rest[doubted] ** 2).sum())
+
+
+def _contested(pair: _Pair, window: _Window) -> Mask:
+    """Valid pixels of a window that the map doubts or whose parts lie apart, (S, S)."""
     away = window.away
-    power = pair.rest * pair.rest
-    energy = _mean(power, ALIKE_PX)
-    fine = pair.luma - _mean(pair.luma, 3)
-    typical = _typical(energy, pair.near)
-    allowed = typical + DETAIL_SHARE * _mean(fine * fine, ALIKE_PX) + LEAST_POWER
-    alike = energy < MAX_RESIDUAL * allowed
-    if window.placed.calm[window.number]:
-        off = np.abs(window.distance)  # NaN is no other surface
-        if away.min() > CALM_FAR:
-            return pair.near & alike
-        if np.count_nonzero(off > DOUBTED_PX) < FEW_OTHERS * off.size:
-            return alike & (pair.near | (pair.inside & (off < DOUBTED_PX)))
+    alike, typical = pair.alike()
     together, told = _shifts(pair, window, typical)
-    own = _mean(power, OWN_PX)
+    own = _mean(pair.rest * pair.rest, OWN_PX)
     doubted = alike & together & told
     valid = pair.near & alike & together & (told | (away > KNOWN_FAR))
     valid |= _overruling(pair, window, own, doubted & ~pair.near)
@@ -284,10 +309,15 @@ def _overruling(pair: _Pair, window: _Window, own: Image, doubted: Mask) -> Mask
     said = doubted & np.isfinite(window.distance) & pair.inside
     if not said.any():
         return said
+    other = _as_said(pair, window, said)
+    return np.asarray(said & (own < OVERRULED * pair.power_left(other)))
+
+
+def _as_said(pair: _Pair, window: _Window, said: Mask) -> Image:
+    """The DSLR's luma with those pixels at the parallax that the map gives them."""
     parallax = np.where(said, window.distance, 0)
     x, y = (parallax * np.float32(part) for part in window.direction)
-    other = pair.warped(pair.place, (x, y))
-    return np.asarray(said & (own < OVERRULED * pair.power_left(other)))
+    return pair.warped(pair.place, (x, y))
 
 
 def _rivals(placed: Placed, number: int) -> Iterator[Image]:
