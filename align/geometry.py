@@ -110,11 +110,12 @@ def largest_box(rows: NDArray[np.int64]) -> tuple[int, int, int, int] | None:
         if limits[top] <= best:
             break
         left, right = rows[top]
-        wide = np.minimum(rows[top:, 1], right) - np.maximum(rows[top:, 0], left) + 1
-        area = np.maximum(wide, 0) * np.arange(1, len(wide) + 1)
+        first = top + best // widths[top]  # a box that ends earlier is no larger
+        wide = np.minimum(rows[first:, 1], right) - np.maximum(rows[first:, 0], left)
+        area = np.maximum(wide + 1, 0) * np.arange(first - top + 1, len(rows) - top + 1)
         down = int(area.argmax())
         if area[down] > best:
             best = int(area[down])
-            x = int(max(left, rows[top + down, 0]))
-            box = (x, top, int(wide[down]), down + 1)
+            x = int(max(left, rows[first + down, 0]))
+            box = (x, top, int(wide[down]) + 1, int(first) - top + down + 1)
     return box

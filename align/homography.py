@@ -33,7 +33,7 @@ FOCAL_TERM = 0.25  # (half long side / focal length)², of a field of view of 53
 FOCAL_DOUBT = 0.7  # relative error of that: fields of view from 31° to 66°
 MIN_PLACES = 4  # a keypoint with several orientations is one place
 REFITS = 2  # the second time with the matches that the first fit explains
-PRIOR_STEPS = 4
+PRIOR_STEPS = 2
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,16 @@ def _surroundings(values: NDArray[np.generic]) -> Image:
 
 
 def _smaller(luma: NDArray[np.generic], times: int) -> NDArray[np.generic]:
-    size = [max(side // times, 1) for side in luma.shape[::-1]]
-    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA))
+    """A power of 2 times smaller; an odd last row or column is left out.
+
+    Halving is a dozen times as fast as one reduction to a size that fits.
+    """
+    if times == 1:
+        return luma
+    height, width = (max(side // 2, 1) for side in luma.shape)
+    even = luma[: 2 * height, : 2 * width]
+    half = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+    return _smaller(half, times // 2)
 
 
 def find_corners(luma: Luma, inside: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -246,7 +246,7 @@ def _typical(values: Image, counted: Mask) -> float:
     return float(np.partition(some, len(some) // 2)[len(some) // 2])
 
 
-def _judged(phone: Luma, dslr: Image, window: _Window) -> Mask:
+def _judged(phone: Luma, dslr: Fine, window: _Window) -> Mask:
     """Valid pixels before islands and outlines are tidied, (S, S)."""
     off = np.abs(window.distance)  # NaN is no other surface
     calm = window.placed.calm[window.number]
