@@ -10,7 +10,7 @@ from dped_build.photos.settings import COLORS, MAX_MEGAPIXELS
 from dped_build.workspace.errors import UsageError
 from dped_build.workspace.field_kinds import require_kinds
 
-ALGORITHM = 5  # rises when the same photos and settings would align otherwise
+ALGORITHM = 6  # rises when the same photos and settings would align otherwise
 MAX_REDUCTION = 8  # of --reduce-phone
 CROP_FORMATS = ("jpg", "png", "none")
 PAIRINGS = ("name", "order", "time", "sequence")

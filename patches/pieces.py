@@ -34,7 +34,7 @@ from dped_build.workspace.errors import NO_MEMORY, DpedBuildError, PhotoError
 from dped_build.workspace.json_files import fingerprint
 
 ReadMasks = Callable[[], Bits]  # those of every window of a pair, packed
-MEASUREMENT = 7  # rises when the same photos and settings would be measured otherwise
+MEASUREMENT = 8  # rises when the same photos and settings would be measured otherwise
 ROW = np.dtype(
     [*((name, *stated) for name, stated in COLUMNS.items()), ("reason", "S16")]
 )
