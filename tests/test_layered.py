@@ -1,9 +1,11 @@
 """Windows in front of depth lie on their surface, and their masks on what both see."""
 
+import cv2
 import numpy as np
 import pytest
 from depth_fixture import CARD, PARALLAX, deep_pair
 
+from dped_build.patches.refinement import visibility
 from dped_build.patches.refinement.guide import DEEP_SHARE, FLAT_SHARE, find_guide
 from dped_build.patches.refinement.layered import refine_layers
 from dped_build.patches.refinement.layers import surfaces, window_layers
@@ -183,3 +185,24 @@ def test_the_card_is_where_the_map_says(pair, guide):
     sign = np.sign(guide.rig.along[0])
     assert sign * middle == pytest.approx(PARALLAX, abs=0.5)
     assert sign * np.nanmedian(guide.parallax) == pytest.approx(0, abs=0.5)
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_map_that_explains_a_faint_part_better_is_believed(textured, moved):
+    # So faint that a residual does not show where the window's place is wrong.
+    luma = cv2.cvtColor(textured(5, (160, 160)), cv2.COLOR_RGB2GRAY)
+    phone, off = luma.astype(np.float32), 3
+    phone[:, 90:] = 128 + (phone[:, 90:] - 128) / 12
+    dslr = phone.copy()
+    if moved:
+        dslr[:, 110 + off :] = phone[:, 110:-off]
+    distance = np.zeros((1, 100, 100), np.float32)
+    distance[:, :, 80:] = off
+    near, away = distance < 1, np.where(distance, 0, 50).astype(np.float32)
+    calm, corner = np.array([True]), np.array([[30, 30]])
+    placed = visibility.Placed(corner, np.zeros((1, 6)), 100, calm)
+    around = visibility.Surroundings(distance, near, away, np.array([[1.0, 0.0]]))
+    phone = np.rint(phone).astype(np.uint8)
+    valid = visibility.visible_pixels(phone, dslr, placed, np.arange(1), around)
+    assert valid[:, :, :50].all()
+    assert valid[:, :, 90:].mean() == (0 if moved else 1)

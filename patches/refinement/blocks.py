@@ -14,7 +14,7 @@ from dped_build.patches.refinement.pyramid import BLOCKS
 # Shifts within a window: at least, as a share of how its neighbours' differ, and of the
 # whole field's roughness.
 BLOCK_PX, BLOCK_SHARE, PHOTO_SHARE = 0.02, 0.2, 0.05
-APART_PX, APART_SIGMA = 0.5, 2.0  # a part that lies apart for certain
+APART_PX, APART_SIGMA = 0.5, 2.8  # a part that lies apart for certain
 APART_PRIOR_PX = 1.0  # of its displacement
 PARTS = (BLOCKS - 1) ** 2
 BEYOND_PX = 5.0  # of a block that contradicts its window: beyond the band's reach

@@ -28,7 +28,9 @@ from dped_build.patches.refinement.block_sums import (
 from dped_build.patches.refinement.pyramid import BLOCKS, Level
 from dped_build.patches.refinement.rows import Rows
 
-CORRELATED_PX2 = 50.0  # neighbouring residuals are not independent; makes sigma true
+# Neighbouring residuals are not independent, over so many full-size px² times the
+# reduction; makes sigma true.
+CORRELATED_PX2 = 25.0
 MIN_DEVIATION = 0.05  # grey levels of the DSLR's band; less holds no place
 MIN_GAIN = 0.02  # of the phone's texture over the DSLR's
 MIN_NCC = 0.15  # of the bands; chance gives as much to noise
@@ -87,7 +89,7 @@ def _evidence(sums: BlockSums, reduction: int) -> Evidence:
     one = sums.products[..., ONE, ONE].sum(axis=1)
     variance = sums.products[..., REST, REST].sum(axis=1) / np.maximum(one, 1e-9)
     # Textureless windows say nothing.
-    weight = usable / np.maximum(variance, MIN_VARIANCE) * reduction**2 / CORRELATED_PX2
+    weight = usable / np.maximum(variance, MIN_VARIANCE) * reduction / CORRELATED_PX2
     scale = np.ones((len(gain), 5))
     scale[:, :2] = gain[:, None] / reduction  # slopes of the phone's luma
     scale *= np.sqrt(weight)[:, None]
