@@ -49,6 +49,11 @@ class CommandGroup(click.Group):
         self.sections = sections
         self.commands = _Commands(dict.fromkeys(chain(*sections.values())))
 
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command, with the options that all of them have."""
+        cmd.params += [LOG, DEBUG]
+        super().add_command(cmd, name)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -90,7 +95,7 @@ class _Commands(UserDict[str, Any]):
     """Commands by name; None where a command's module is not loaded yet."""
 
     def __getitem__(self, name: str) -> click.Command:
-        """The command, loaded, with the options that all of them have."""
+        """The command, loaded."""
         command: click.Command | None = self.data[name]
         if command is None:
             module = "import_" if name == "import" else name
