@@ -29,6 +29,7 @@ from dped_build.align.tracks import (
     blob_contrast,
     find_blobs,
     follow_points,
+    smaller,
     whitened,
 )
 from dped_build.photos.orientation import reduced
@@ -247,7 +248,7 @@ def _follow(
     to_small = rescaling(1 / times) @ to_dslr
     # Among px of nearly its own size, interpolation hardly aliases or blurs.
     seen = cv2.warpPerspective(
-        _smaller(dslr, times),
+        smaller(dslr, times),
         to_small,
         size,
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
@@ -262,10 +263,3 @@ def _follow(
         window=WINDOW,
         flow_reduction=FLOW_REDUCTION,
     )
-
-
-def _smaller(luma: Luma, times: int) -> Luma:
-    """As `reduced`, but for rounding; OpenCV halves several times as fast."""
-    while times > 2 and times % 2 == 0:
-        luma, times = reduced(luma, 2), times // 2
-    return reduced(luma, times)

@@ -7,6 +7,7 @@ compared whitened, because phones change light and tone.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -59,21 +60,22 @@ def whitened(luma: Luma | Image) -> Luma:
 def _surroundings(values: NDArray[np.generic]) -> Image:
     """Their blur, in a picture of a quarter of their size."""
     less = 4
-    small = _smaller(values, less).astype(np.float32)
+    small = smaller(values, less).astype(np.float32)
     return np.asarray(cv2.GaussianBlur(small, (0, 0), SURROUNDINGS_PX / less))
 
 
-def _smaller(luma: NDArray[np.generic], times: int) -> NDArray[np.generic]:
-    """A power of 2 times smaller; an odd last row or column is left out.
+def smaller(luma: NDArray[Any], times: int) -> NDArray[Any]:
+    """Means over blocks of `times` x `times` px; rows and columns over are left out.
 
-    Halving is a dozen times as fast as one reduction to a size that fits.
+    Halved as often as that goes, which is a dozen times as fast as one reduction.
     """
     if times == 1:
         return luma
-    height, width = (max(side // 2, 1) for side in luma.shape)
-    even = luma[: 2 * height, : 2 * width]
-    half = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
-    return _smaller(half, times // 2)
+    step = times if times % 2 else 2
+    height, width = (max(side // step, 1) for side in luma.shape)
+    whole = luma[: step * height, : step * width]
+    found = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+    return smaller(np.asarray(found), times // step)
 
 
 def find_corners(luma: Luma, inside: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -188,7 +190,7 @@ def _within(inside: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 def _flown(phone: Luma, dslr: Luma, points: Image, reduction: int) -> Image:
     """Where optical flow between small pictures sees the points (N, 2), to some px."""
-    small = [_smaller(luma, reduction) for luma in (phone, dslr)]
+    small = [smaller(luma, reduction) for luma in (phone, dslr)]
     if min(small[0].shape) < MIN_FLOW_PX:
         return points
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)

@@ -51,8 +51,7 @@ class CommandGroup(click.Group):
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command, with the options that all of them have."""
-        cmd.params += [LOG, DEBUG]
-        super().add_command(cmd, name)
+        super().add_command(_with_common_options(cmd), name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -99,10 +98,15 @@ class _Commands(UserDict[str, Any]):
         command: click.Command | None = self.data[name]
         if command is None:
             module = "import_" if name == "import" else name
-            command = getattr(import_module(f"dped_build.commands.{module}"), module)
-            command.params += [LOG, DEBUG]
-            self.data[name] = command
+            loaded = getattr(import_module(f"dped_build.commands.{module}"), module)
+            command = self.data[name] = _with_common_options(loaded)
         return command
+
+
+def _with_common_options(command: click.Command) -> click.Command:
+    """The command with what all of them have: `--log` and `--debug`."""
+    command.params += [LOG, DEBUG]
+    return command
 
 
 def json_option(command: Command) -> Command:

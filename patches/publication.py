@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from dped_build.parallel.executor import Workers, run_all
-from dped_build.parallel.memory import keep_freed_memory
 from dped_build.patches.folder import MANIFEST, SPLIT_FILE
 from dped_build.patches.inputs import Inputs
 from dped_build.patches.masks import unpacked
@@ -112,7 +111,6 @@ def publish_content(
     Returns:
         The manifest.
     """
-    keep_freed_memory()
     build = fresh_folder(stage.build)
     attributes = {**content.cameras, "settings": settings_text(content.settings)}
     shards, sums = _write_shards(build, content, attributes, jobs)
@@ -195,10 +193,8 @@ def _write_shards(
             path = build / f"{name}-{number:05d}.h5"
             pieces = {pair: content.pieces[pair] for pair in plan}
             tasks.append(_ShardTask(path, name, plan, pieces, settings, attributes))
-    jobs, sums = min(jobs, len(tasks) // SHARDS_PER_WORKER), {}
-    here = ((index, _write_shard(task)) for index, task in enumerate(tasks))
-    there = run_all(_write_shard, tasks, Workers(jobs))
-    with closing(there if jobs > 1 else here) as results:
+    workers, sums = Workers(max(1, min(jobs, len(tasks) // SHARDS_PER_WORKER))), {}
+    with closing(run_all(_write_shard, tasks, workers)) as results:
         for index, found in results:
             path = tasks[index].path
             if found is None:
